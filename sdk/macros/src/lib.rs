@@ -1,0 +1,39 @@
+//! The attribute macros of `sunaba-sdk`. Documented where they are re-exported.
+
+mod data;
+mod handler;
+mod options;
+
+use proc_macro::TokenStream;
+
+/// Turns a function into a task handler.
+///
+/// The function takes `(ctx: &Context, input: T)` or just `(input: T)`, with `T` a `#[data]` type or `Bytes`, and
+/// returns `Result<O, TaskError>` or `Result<Outcome<O>, TaskError>`. It stays callable as it is. Its doc comment is
+/// shown by `sunaba component inspect`.
+///
+/// Options, each a default that a submitter may override:
+///
+/// | option | value |
+/// |---|---|
+/// | `name` | the handler's name; the function's with `-` for `_` unless given |
+/// | `max_attempts` | failures until the task is dead, from 1 |
+/// | `backoff` | `"fixed(5s)"`, `"linear(5s)"`, `"exponential(1s)"`, each with an optional `, max = 1m` |
+/// | `retry_on` | error kinds that are retried, `["network", "timeout"]`; without it, all that are not fatal |
+/// | `timeout` | how long an attempt may take, `"30s"` |
+/// | `fuel` | instructions an attempt may use, `1_000_000_000`; `"off"` does not count them |
+/// | `memory` | how much memory an attempt may use, `"64MiB"` |
+/// | `queue` | the queue of its tasks |
+/// | `priority` | higher first, from -2147483648 to 2147483647 |
+#[proc_macro_attribute]
+pub fn handler(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    handler::expand(attribute.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Makes a struct or enum an input or output of handlers: `serde` and `schemars` in one.
+///
+/// `#[serde(...)]` and `#[schemars(...)]` attributes work on it as usual.
+#[proc_macro_attribute]
+pub fn data(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    data::expand(attribute.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
