@@ -1,0 +1,111 @@
+//! The seam between whoever decides what runs and whatever runs it.
+//!
+//! A sandbox, an in-process function or another process can stand behind [`Executor`]; the worker cannot tell.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::{AttemptReport, AttemptRequest, Cause, Digest, FuelMode, LogEntry};
+
+/// A boxed future that can move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// How far an attempt says that it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    /// In 0..=1.
+    pub fraction: Option<f64>,
+    /// For people.
+    pub message: String,
+}
+
+/// Runs attempts.
+pub trait Executor: Send + Sync + 'static {
+    /// Runs one attempt to its end. Dropping the future stops the attempt.
+    ///
+    /// # Errors
+    /// The host could not do its part. Whatever the guest did is in the report.
+    fn execute(
+        &self,
+        request: AttemptRequest,
+        host: Arc<dyn AttemptHost>,
+    ) -> BoxFuture<'_, Result<AttemptReport, ExecuteError>>;
+}
+
+/// Whoever watches over an attempt while it runs. Calls come from the executor's threads and must not block.
+pub trait AttemptHost: Send + Sync + 'static {
+    /// The guest said something that is kept.
+    fn on_log(&self, entry: &LogEntry) {
+        let _ = entry;
+    }
+
+    /// The guest said how far it is.
+    fn on_progress(&self, progress: Progress) {
+        let _ = progress;
+    }
+
+    /// Whether the guest should be told that it is cancelled.
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+
+    /// Resolves when the attempt must be stopped, with the cause. The default never does.
+    fn stopped(&self) -> BoxFuture<'_, Cause> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// Nobody watches.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unattended;
+
+impl AttemptHost for Unattended {}
+
+/// Why an attempt could not be run. The guest is not to blame.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExecuteError {
+    /// The executor does not have the component, or not in this fuel mode.
+    #[error("component {component} is not loaded with fuel {mode}")]
+    NotLoaded {
+        /// What was asked for.
+        component: Digest,
+        /// What was asked for.
+        mode: FuelMode,
+    },
+    /// The component has no such handler.
+    #[error("component {component} has no handler `{handler}`")]
+    UnknownHandler {
+        /// What was asked for.
+        component: Digest,
+        /// What was asked for.
+        handler: String,
+    },
+    /// A limit is out of range.
+    #[error(transparent)]
+    Limit(#[from] crate::LimitError),
+    /// A grant names something that is not there.
+    #[error("cannot grant `{grant}`: {reason}")]
+    Grant {
+        /// The grant as written.
+        grant: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// The executor is shutting down.
+    #[error("the executor is shutting down")]
+    Closed,
+    /// The executor itself failed; nothing is known of the attempt.
+    #[error("the sandbox failed: {0}")]
+    Internal(String),
+}
+
+impl ExecuteError {
+    /// Whether the same request may succeed later or elsewhere.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::NotLoaded { .. } | Self::Closed | Self::Internal(_) => true,
+            Self::UnknownHandler { .. } | Self::Limit(_) | Self::Grant { .. } => false,
+        }
+    }
+}

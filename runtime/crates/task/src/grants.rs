@@ -1,0 +1,140 @@
+//! The capabilities that an attempt gets. Without a grant a guest has no environment, no files and no network.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What a guest may do in a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DirAccess {
+    /// List and read.
+    ReadOnly,
+    /// Create, change and delete too.
+    ReadWrite,
+}
+
+/// A directory of the host, seen by the guest under a path of its own. Written `HOST::GUEST`, `HOST::GUEST:rw`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirGrant {
+    /// The directory on the host.
+    pub host: PathBuf,
+    /// The absolute path under which the guest sees it.
+    pub guest: String,
+    /// What the guest may do there.
+    pub access: DirAccess,
+}
+
+/// An environment variable for the guest. Written `KEY=VALUE`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvGrant {
+    /// Not empty, without `=`.
+    pub key: String,
+    /// Any text.
+    pub value: String,
+}
+
+/// All that an attempt was granted. The default is nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grants {
+    /// Environment variables; nothing of the host's own environment is passed on.
+    pub env: Vec<EnvGrant>,
+    /// Directories.
+    pub dirs: Vec<DirGrant>,
+}
+
+/// A text that is no grant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GrantError {
+    /// Not a directory grant.
+    #[error(
+        "`{0}` is not a directory grant\nhint: write HOST::GUEST, such as `./data::/data`, or `./data::/data:rw` to allow writing"
+    )]
+    Dir(String),
+    /// The guest's path does not start at its root.
+    #[error("the guest path `{0}` is not absolute\nhint: write it with a leading `/`, such as `./data::/data`")]
+    RelativeGuest(String),
+    /// Not an environment variable.
+    #[error("`{0}` is not an environment variable\nhint: write KEY=VALUE")]
+    Env(String),
+}
+
+impl FromStr for DirGrant {
+    type Err = GrantError;
+
+    fn from_str(text: &str) -> Result<Self, GrantError> {
+        // From the right: a host path may hold `::`, a guest path need not.
+        let (host, guest) = text.rsplit_once("::").ok_or_else(|| GrantError::Dir(text.to_owned()))?;
+        let (guest, access) = match guest.rsplit_once(':') {
+            None => (guest, DirAccess::ReadOnly),
+            Some((guest, "ro")) => (guest, DirAccess::ReadOnly),
+            Some((guest, "rw")) => (guest, DirAccess::ReadWrite),
+            Some(_) => return Err(GrantError::Dir(text.to_owned())),
+        };
+        if host.is_empty() || guest.is_empty() {
+            return Err(GrantError::Dir(text.to_owned()));
+        }
+        if !guest.starts_with('/') {
+            return Err(GrantError::RelativeGuest(guest.to_owned()));
+        }
+        Ok(Self { host: host.into(), guest: guest.to_owned(), access })
+    }
+}
+
+impl fmt::Display for DirGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let suffix = match self.access {
+            DirAccess::ReadOnly => "",
+            DirAccess::ReadWrite => ":rw",
+        };
+        write!(f, "{}::{}{suffix}", self.host.display(), self.guest)
+    }
+}
+
+impl FromStr for EnvGrant {
+    type Err = GrantError;
+
+    fn from_str(text: &str) -> Result<Self, GrantError> {
+        match text.split_once('=') {
+            Some((key, value)) if !key.is_empty() => Ok(Self { key: key.to_owned(), value: value.to_owned() }),
+            _ => Err(GrantError::Env(text.to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_are_read_only_unless_said() {
+        for (text, access) in [
+            ("./a::/a", DirAccess::ReadOnly),
+            ("./a::/a:ro", DirAccess::ReadOnly),
+            ("./a::/a:rw", DirAccess::ReadWrite),
+        ] {
+            assert_eq!(text.parse::<DirGrant>().map(|grant| grant.access), Ok(access), "{text}");
+        }
+        let odd: DirGrant = "/a::b::/c".parse().expect("the last `::` splits");
+        assert_eq!((odd.host, odd.guest), (PathBuf::from("/a::b"), "/c".to_owned()));
+    }
+
+    #[test]
+    fn malformed_directories_are_refused() {
+        for text in ["", "/a", "/a:/b", "::/b", "/a::", "/a::/b:rwx", "/a::/b:RW"] {
+            assert_eq!(text.parse::<DirGrant>(), Err(GrantError::Dir(text.to_owned())), "{text}");
+        }
+        assert_eq!("/a::b".parse::<DirGrant>(), Err(GrantError::RelativeGuest("b".into())));
+    }
+
+    #[test]
+    fn environment_values_may_hold_anything() {
+        let grant: EnvGrant = "URL=a=b".parse().expect("the first `=` splits");
+        assert_eq!((grant.key.as_str(), grant.value.as_str()), ("URL", "a=b"));
+        assert!("NOVALUE".parse::<EnvGrant>().is_err());
+        assert!("=x".parse::<EnvGrant>().is_err());
+    }
+}

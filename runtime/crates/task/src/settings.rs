@@ -1,0 +1,181 @@
+//! The options that a handler brings for its tasks: the keys of the contract's `settings`, read and checked.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits::{check_memory, check_timeout};
+use crate::units::{parse_bytes, parse_duration};
+use crate::{Backoff, Fuel, Limits, is_name};
+
+/// Every key that a handler may set.
+const KEYS: [&str; 8] = ["max-attempts", "backoff", "retry-on", "timeout", "fuel", "memory", "queue", "priority"];
+
+/// A handler's options. What is none is left to the host's defaults.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct HandlerSettings {
+    /// Failures until a task is dead, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u32>,
+    /// The delays between attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<Backoff>,
+    /// The error kinds that are retried. None: every kind that is not fatal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_on: Option<Vec<String>>,
+    /// How long an attempt may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// How fuel is counted and limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fuel: Option<Fuel>,
+    /// How much memory an attempt may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// The queue of its tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    /// Higher first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i32>,
+}
+
+/// A setting that the host does not accept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingError {
+    /// The key means nothing to this host.
+    #[error("unknown setting `{0}`\nhint: this host knows {keys}", keys = KEYS.join(", "))]
+    Unknown(String),
+    /// The key stands there twice.
+    #[error("the setting `{0}` is given twice")]
+    Repeated(String),
+    /// The value does not fit the key.
+    #[error("the setting `{key}` cannot be `{value}`: {reason}")]
+    Value {
+        /// The key.
+        key: String,
+        /// What stood there.
+        value: String,
+        /// What is wrong with it, and what to write instead.
+        reason: String,
+    },
+}
+
+impl HandlerSettings {
+    /// Reads the contract's pairs.
+    ///
+    /// # Errors
+    /// An unknown key, a repeated key, or a value that does not fit its key; by name.
+    pub fn parse<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, SettingError> {
+        let mut settings = Self::default();
+        let mut seen = Vec::new();
+        for (key, value) in pairs {
+            if seen.contains(&key) {
+                return Err(SettingError::Repeated(key.to_owned()));
+            }
+            seen.push(key);
+            settings.set(key, value)?;
+        }
+        Ok(settings)
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<(), SettingError> {
+        let wrong = |reason: String| SettingError::Value { key: key.to_owned(), value: value.to_owned(), reason };
+        let number = |what: &str| wrong(format!("it takes {what}"));
+        match key {
+            "max-attempts" => {
+                let attempts = value.parse().ok().filter(|attempts| *attempts > 0);
+                self.max_attempts = Some(attempts.ok_or_else(|| number("a whole number from 1"))?);
+            }
+            "backoff" => self.backoff = Some(value.parse::<Backoff>().map_err(|error| wrong(error.to_string()))?),
+            "retry-on" => {
+                let kinds: Vec<String> = value.split(',').map(|kind| kind.trim().to_owned()).collect();
+                if !kinds.iter().all(|kind| is_name(kind)) {
+                    return Err(number("error kinds with commas between them"));
+                }
+                self.retry_on = Some(kinds);
+            }
+            "timeout" => {
+                let timeout = parse_duration(value).map_err(|error| wrong(error.to_string()))?;
+                self.timeout = Some(check_timeout(timeout).map_err(|error| wrong(error.to_string()))?);
+            }
+            "fuel" => self.fuel = Some(value.parse::<Fuel>().map_err(|error| wrong(error.to_string()))?),
+            "memory" => {
+                let bytes = parse_bytes(value).map_err(|error| wrong(error.to_string()))?;
+                self.memory_bytes = Some(check_memory(bytes).map_err(|error| wrong(error.to_string()))?);
+            }
+            "queue" if is_name(value) => self.queue = Some(value.to_owned()),
+            "queue" => return Err(number("up to 64 lower-case letters, digits and `-`")),
+            "priority" => {
+                self.priority = Some(value.parse().map_err(|_| number("a whole number of 32 bits"))?);
+            }
+            _ => return Err(SettingError::Unknown(key.to_owned())),
+        }
+        Ok(())
+    }
+
+    /// `limits` with what the handler says instead.
+    pub fn apply(&self, limits: Limits) -> Limits {
+        Limits {
+            fuel: self.fuel.unwrap_or(limits.fuel),
+            timeout: self.timeout.unwrap_or(limits.timeout),
+            memory_bytes: self.memory_bytes.unwrap_or(limits.memory_bytes),
+            ..limits
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_read() {
+        let settings = HandlerSettings::parse([
+            ("max-attempts", "5"),
+            ("backoff", "exponential(1s, max = 1m)"),
+            ("retry-on", "network,timeout"),
+            ("timeout", "30s"),
+            ("fuel", "off"),
+            ("memory", "64MiB"),
+            ("queue", "mail"),
+            ("priority", "-3"),
+        ])
+        .expect("all valid");
+        assert_eq!(settings.max_attempts, Some(5));
+        assert_eq!(settings.retry_on.as_deref(), Some(&["network".to_owned(), "timeout".to_owned()][..]));
+        assert_eq!(settings.priority, Some(-3));
+        let limits = settings.apply(Limits::default());
+        assert_eq!((limits.fuel, limits.timeout, limits.memory_bytes), (Fuel::Off, Duration::from_secs(30), 64 << 20));
+        assert_eq!(limits.output_bytes, Limits::default().output_bytes);
+    }
+
+    #[test]
+    fn unknown_and_repeated_keys_are_refused_by_name() {
+        assert_eq!(HandlerSettings::parse([("speed", "9")]), Err(SettingError::Unknown("speed".into())));
+        let twice = [("queue", "a"), ("queue", "b")];
+        assert_eq!(HandlerSettings::parse(twice), Err(SettingError::Repeated("queue".into())));
+    }
+
+    #[test]
+    fn values_that_do_not_fit_are_refused() {
+        for (key, value) in [
+            ("max-attempts", "0"),
+            ("max-attempts", "-1"),
+            ("backoff", "5s"),
+            ("retry-on", ""),
+            ("retry-on", "Network"),
+            ("timeout", "30"),
+            ("timeout", "0s"),
+            ("fuel", "0"),
+            ("memory", "5GiB"),
+            ("queue", "a b"),
+            ("priority", "3000000000"),
+        ] {
+            let error = HandlerSettings::parse([(key, value)]).expect_err(value);
+            assert!(matches!(error, SettingError::Value { .. }), "{key} = {value}: {error}");
+        }
+    }
+}
