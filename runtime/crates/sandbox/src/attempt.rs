@@ -1,0 +1,276 @@
+//! One call of a guest, from the fresh store to the receipt.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sunaba_task::{
+    AttemptHost, AttemptReport, AttemptRequest, AttemptResult, Cause, ExecuteError, Fuel, FuelMode, Grants, Limits,
+    LogEntry, Outcome, Payload, Receipt, Stop, Unattended, format_bytes,
+};
+use wasmtime::{Store, UpdateDeadline};
+
+use crate::bindings::{HandlerPre, handlers, types};
+use crate::book::{Book, Counts};
+use crate::clock::now;
+use crate::interrupt::Interrupt;
+use crate::state::{Purpose, State};
+use crate::ticker::TICK;
+use crate::{cause, convert};
+
+/// A guest that computes checks for the host this often, in fuel, so that what the store shows is never further off.
+const FUEL_YIELD_INTERVAL: u64 = 1_000_000;
+/// How long a guest has to end by itself once its switch is turned, before its future is dropped.
+const LAST_RESORT: Duration = TICK.saturating_mul(2);
+/// What `describe` may take.
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A component ready to be instantiated.
+pub(crate) type Prepared = Arc<HandlerPre<State>>;
+
+/// A fresh store and what belongs to it.
+struct Cell {
+    store: Store<State>,
+    interrupt: Arc<Interrupt>,
+    book: Book,
+    fuel: Fuel,
+    begun: Instant,
+}
+
+impl Cell {
+    fn new(
+        prepared: &Prepared,
+        purpose: Purpose,
+        limits: &Limits,
+        grants: &Grants,
+        host: &Arc<dyn AttemptHost>,
+    ) -> Result<Self, ExecuteError> {
+        let begun = now();
+        let interrupt = Arc::new(Interrupt::new(begun, limits.timeout));
+        let book = Book::new(limits, begun, Arc::clone(host));
+        let state = State::new(purpose, limits, grants, Arc::clone(&interrupt), book.clone(), Arc::clone(host))?;
+        let mut store = Store::new(prepared.engine(), state);
+        store.limiter(|state| &mut state.meter);
+        store.set_hostcall_fuel(host_call_bytes(limits));
+        if limits.fuel.mode() == FuelMode::Exact {
+            let internal = |error: wasmtime::Error| ExecuteError::Internal(error.to_string());
+            store.set_fuel(fuel_given(limits.fuel)).map_err(internal)?;
+            store.fuel_async_yield_interval(Some(FUEL_YIELD_INTERVAL)).map_err(internal)?;
+        }
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback({
+            let interrupt = Arc::clone(&interrupt);
+            move |_| {
+                interrupt.check()?;
+                // tokio's own yield lets timers and other attempts run before this one goes on.
+                Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+            }
+        });
+        Ok(Self { store, interrupt, book, fuel: limits.fuel, begun })
+    }
+
+    /// What the guest has used so far.
+    fn fuel_used(&self) -> Option<u64> {
+        let left = self.store.get_fuel().ok()?;
+        Some(fuel_given(self.fuel) - left)
+    }
+
+    /// Why the guest's call did not return.
+    fn stop(&self, ended: Ended<()>) -> Stop {
+        match ended {
+            Ended::Trapped(error) => cause::stop(&error, self.fuel, &self.book),
+            Ended::Returned(()) | Ended::Dropped => {
+                let halt = self.interrupt.halt(None).expect("a guest is only dropped after its switch was turned");
+                Stop { cause: halt.cause, message: halt.message, backtrace: Vec::new() }
+            }
+        }
+    }
+
+    /// Takes the sandbox down.
+    fn close(self) -> (Vec<LogEntry>, Counts) {
+        let book = self.book.clone();
+        drop(self);
+        book.close()
+    }
+}
+
+/// Bytes that one host call may copy out of the guest. The engine holds the result to the same bound, which must not
+/// come before our own.
+fn host_call_bytes(limits: &Limits) -> usize {
+    usize::try_from(limits.host_call_bytes.max(limits.output_bytes.saturating_mul(2))).unwrap_or(usize::MAX)
+}
+
+fn fuel_given(fuel: Fuel) -> u64 {
+    match fuel {
+        Fuel::Exact { limit } => limit.unwrap_or(u64::MAX),
+        Fuel::Off => 0,
+    }
+}
+
+/// How a guest's call ended.
+enum Ended<T> {
+    Returned(T),
+    Trapped(wasmtime::Error),
+    /// It did not end by itself.
+    Dropped,
+}
+
+impl<T> Ended<T> {
+    fn returned(self) -> Result<T, Ended<()>> {
+        match self {
+            Self::Returned(value) => Ok(value),
+            Self::Trapped(error) => Err(Ended::Trapped(error)),
+            Self::Dropped => Err(Ended::Dropped),
+        }
+    }
+}
+
+/// Runs the guest's call to its end, or until it must be stopped.
+async fn supervise<T>(
+    interrupt: &Interrupt,
+    stopped: impl Future<Output = Cause>,
+    guest: impl Future<Output = wasmtime::Result<T>>,
+) -> Ended<T> {
+    let mut guest = pin!(guest);
+    let ended = |result| match result {
+        Ok(value) => Ended::Returned(value),
+        Err(error) => Ended::Trapped(error),
+    };
+    // The guest comes first in both: what it managed to say counts, and a guest that computes ends at its next tick
+    // with a backtrace before the timer can drop it.
+    let cause = tokio::select! {
+        biased;
+        result = &mut guest => return ended(result),
+        cause = stopped => cause,
+        () = tokio::time::sleep_until(interrupt.deadline().into()) => Cause::Timeout,
+    };
+    interrupt.turn(cause);
+    tokio::select! {
+        biased;
+        result = &mut guest => ended(result),
+        () = tokio::time::sleep(LAST_RESORT) => Ended::Dropped,
+    }
+}
+
+/// Runs one attempt. `abandoned` resolves when nobody waits for the report any more.
+///
+/// # Errors
+/// A grant names something that is not there, or the engine refused a setting.
+pub(crate) async fn run(
+    prepared: &Prepared,
+    request: AttemptRequest,
+    host: Arc<dyn AttemptHost>,
+    abandoned: impl Future<Output = ()>,
+) -> Result<AttemptReport, ExecuteError> {
+    let AttemptRequest { component, handler, context, input, limits, grants } = request;
+    let mut cell = Cell::new(prepared, Purpose::Run, &limits, &grants, &host)?;
+    let interrupt = Arc::clone(&cell.interrupt);
+    let (mut called, mut returned) = (None, None);
+
+    let stopped = async {
+        tokio::select! {
+            cause = host.stopped() => cause,
+            () = abandoned => Cause::Cancelled,
+        }
+    };
+    let guest = async {
+        let instance = prepared.instantiate_async(&mut cell.store).await?;
+        called = Some(now());
+        let (context, payload) = (convert::context(context), convert::to_guest(&input));
+        let result = instance.sunaba_task_handlers().call_run(&mut cell.store, &context, &handler, &payload).await;
+        returned = Some(now());
+        result
+    };
+    let ended = supervise(&interrupt, stopped, guest).await.returned();
+
+    let fuel = cell.fuel_used();
+    let (peak_memory_bytes, host_calls) = (cell.store.data().meter.peak_bytes(), cell.store.data().host_calls);
+    let result = match ended {
+        Ok(result) => judge(result, &limits),
+        Err(ended) => AttemptResult::Stopped(cell.stop(ended)),
+    };
+    let begun = cell.begun;
+    let (logs, counts) = cell.close();
+    let wall = now().duration_since(begun);
+    let guest_time = match (called, returned) {
+        (Some(called), Some(returned)) => returned.duration_since(called),
+        (Some(called), None) => now().duration_since(called),
+        (None, _) => Duration::ZERO,
+    };
+    let receipt = Receipt {
+        component,
+        fuel,
+        fuel_exact: fuel.is_some()
+            && !matches!(&result, AttemptResult::Stopped(stop) if !cause::is_fuel_exact(&stop.cause)),
+        wall,
+        overhead: wall.saturating_sub(guest_time),
+        peak_memory_bytes,
+        input_bytes: input.bytes.len() as u64,
+        output_bytes: output_of(&result).map_or(0, |output| output.bytes.len() as u64),
+        log_bytes: counts.log_bytes,
+        stdout_bytes: counts.stdout_bytes,
+        stderr_bytes: counts.stderr_bytes,
+        dropped_bytes: counts.dropped_bytes,
+        host_calls,
+    };
+    Ok(AttemptReport { result, receipt, logs })
+}
+
+fn output_of(result: &AttemptResult) -> Option<&Payload> {
+    match result {
+        AttemptResult::Returned(Outcome::Complete(output)) => Some(output),
+        _ => None,
+    }
+}
+
+/// What the guest returned, unless it is too large or not supported yet.
+fn judge(result: Result<types::Outcome, types::Failure>, limits: &Limits) -> AttemptResult {
+    let stopped = |cause, message| AttemptResult::Stopped(Stop { cause, message, backtrace: Vec::new() });
+    let too_large = |what: &str, payload: &Payload| {
+        (payload.bytes.len() as u64 > limits.output_bytes).then(|| {
+            let (size, limit) = (format_bytes(payload.bytes.len() as u64), format_bytes(limits.output_bytes));
+            stopped(Cause::Output, format!("{what} has {size}: the limit is {limit}"))
+        })
+    };
+    let not_supported = |name: &str| {
+        stopped(Cause::NotSupported(name.into()), format!("the handler returned `{name}`, which is not supported yet"))
+    };
+    match result {
+        Ok(outcome) => match convert::outcome(outcome) {
+            Outcome::Decompose(_) => not_supported("decompose"),
+            Outcome::Snooze(_) => not_supported("snooze"),
+            Outcome::Complete(output) => {
+                too_large("the output", &output).unwrap_or(AttemptResult::Returned(Outcome::Complete(output)))
+            }
+        },
+        Err(failure) => {
+            let failure = convert::failure(failure);
+            let oversized = failure.detail.as_ref().and_then(|detail| too_large("the detail of the failure", detail));
+            oversized.unwrap_or(AttemptResult::Failed(failure))
+        }
+    }
+}
+
+/// Asks a component for its handlers: no grants, the default limits, and little time.
+///
+/// # Errors
+/// `Err` of the outer result: the host could not do its part. Of the inner: the guest did not return.
+pub(crate) async fn describe(
+    prepared: &Prepared,
+    mode: FuelMode,
+) -> Result<Result<Vec<handlers::HandlerInfo>, Stop>, ExecuteError> {
+    let fuel = match mode {
+        FuelMode::Exact => Fuel::Exact { limit: None },
+        FuelMode::Off => Fuel::Off,
+    };
+    let limits = Limits { fuel, timeout: DESCRIBE_TIMEOUT, ..Limits::default() };
+    let host: Arc<dyn AttemptHost> = Arc::new(Unattended);
+    let mut cell = Cell::new(prepared, Purpose::Describe, &limits, &Grants::default(), &host)?;
+    let interrupt = Arc::clone(&cell.interrupt);
+    let guest = async {
+        let instance = prepared.instantiate_async(&mut cell.store).await?;
+        instance.sunaba_task_handlers().call_describe(&mut cell.store).await
+    };
+    let ended = supervise(&interrupt, std::future::pending(), guest).await.returned();
+    Ok(ended.map_err(|ended| cell.stop(ended)))
+}

@@ -1,0 +1,303 @@
+//! What a guest says: `host.log`, standard output and standard error in one bounded sequence.
+//!
+//! A guest is never blocked and never stopped by its own talk. Beyond a limit the rest is dropped and counted, and one
+//! line of the host's at the end says so.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use sunaba_task::{AttemptHost, Limits, LogEntry, LogLevel, LogSource, format_bytes, format_count};
+
+use crate::clock::now;
+use crate::convert::cut;
+
+/// A longer line is split.
+const MAX_LINE_BYTES: usize = 8 * 1024;
+/// More fields of one `host.log` call are dropped.
+const MAX_FIELDS: usize = 32;
+
+/// Shared by the attempt and its output streams.
+#[derive(Clone)]
+pub(crate) struct Book(Arc<Mutex<Pages>>);
+
+struct Pages {
+    begun: Instant,
+    host: Arc<dyn AttemptHost>,
+    entries: Vec<LogEntry>,
+    lines_left: u64,
+    lines_dropped: u64,
+    log: Tally,
+    stdout: Stream,
+    stderr: Stream,
+}
+
+/// How much of one source was kept.
+struct Tally {
+    limit: u64,
+    kept: u64,
+    dropped: u64,
+}
+
+impl Tally {
+    fn new(limit: u64) -> Self {
+        Self { limit, kept: 0, dropped: 0 }
+    }
+
+    /// How many of so many bytes may be kept; the others are counted as dropped.
+    fn take(&mut self, bytes: usize) -> usize {
+        let room = usize::try_from(self.limit - self.kept).unwrap_or(usize::MAX);
+        let kept = bytes.min(room);
+        self.kept += kept as u64;
+        self.dropped += (bytes - kept) as u64;
+        kept
+    }
+}
+
+/// An output stream and its unfinished line.
+struct Stream {
+    level: LogLevel,
+    tally: Tally,
+    line: Vec<u8>,
+}
+
+/// What a book counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) log_bytes: u64,
+    pub(crate) stdout_bytes: u64,
+    pub(crate) stderr_bytes: u64,
+    pub(crate) dropped_bytes: u64,
+}
+
+impl Book {
+    pub(crate) fn new(limits: &Limits, begun: Instant, host: Arc<dyn AttemptHost>) -> Self {
+        let stream = |level, limit| Stream { level, tally: Tally::new(limit), line: Vec::new() };
+        Self(Arc::new(Mutex::new(Pages {
+            begun,
+            host,
+            entries: Vec::new(),
+            lines_left: limits.log_lines,
+            lines_dropped: 0,
+            log: Tally::new(limits.log_bytes),
+            stdout: stream(LogLevel::Info, limits.stdout_bytes),
+            stderr: stream(LogLevel::Warn, limits.stderr_bytes),
+        })))
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        // A panic while a line is added leaves at worst that line out; the book stays whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A line by `host.log`.
+    pub(crate) fn log(&self, level: LogLevel, mut message: String, mut fields: Vec<(String, String)>) {
+        let mut pages = self.pages();
+        let size =
+            |fields: &[(String, String)]| fields.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+        let whole = message.len() + size(&fields);
+        fields.truncate(MAX_FIELDS);
+        cut(&mut message, MAX_LINE_BYTES);
+        for (key, value) in &mut fields {
+            cut(key, MAX_LINE_BYTES);
+            cut(value, MAX_LINE_BYTES);
+        }
+        let shown = message.len() + size(&fields);
+        pages.log.dropped += whole.saturating_sub(shown) as u64;
+        // A line is kept whole or not at all: half of a structured line says something else.
+        if pages.log.limit - pages.log.kept < shown as u64 {
+            pages.log.dropped += shown as u64;
+            return;
+        }
+        pages.log.kept += shown as u64;
+        pages.add(LogSource::Log, level, message, fields);
+    }
+
+    /// Bytes of standard output or standard error.
+    pub(crate) fn write(&self, source: LogSource, bytes: &[u8]) {
+        self.pages().write(source, bytes);
+    }
+
+    /// The last thing that a panicking guest said by `host.log`, with its place.
+    pub(crate) fn panic_message(&self) -> Option<String> {
+        let pages = self.pages();
+        let last = pages.entries.iter().rfind(|entry| entry.source == LogSource::Log)?;
+        let place = last.fields.iter().find(|(key, _)| key == "panic").map(|(_, place)| place)?;
+        Some(format!("the guest panicked at {place}: {}", last.message))
+    }
+
+    /// Ends unfinished lines, marks what was cut, and hands all lines over.
+    pub(crate) fn close(&self) -> (Vec<LogEntry>, Counts) {
+        let mut pages = self.pages();
+        pages.end_line(LogSource::Stdout);
+        pages.end_line(LogSource::Stderr);
+        let counts = Counts {
+            log_bytes: pages.log.kept,
+            stdout_bytes: pages.stdout.tally.kept,
+            stderr_bytes: pages.stderr.tally.kept,
+            dropped_bytes: pages.log.dropped + pages.stdout.tally.dropped + pages.stderr.tally.dropped,
+        };
+        let marks = [("log", &pages.log), ("stdout", &pages.stdout.tally), ("stderr", &pages.stderr.tally)]
+            .into_iter()
+            .filter(|(_, tally)| tally.dropped > 0)
+            .map(|(name, tally)| {
+                format!("{name} was cut: {} kept, {} dropped", format_bytes(tally.kept), format_bytes(tally.dropped))
+            })
+            .collect::<Vec<_>>();
+        let lines = (pages.lines_dropped > 0)
+            .then(|| format!("lines were cut: {} dropped over the limit", format_count(pages.lines_dropped)));
+        let at_ms = pages.at_ms();
+        for message in marks.into_iter().chain(lines) {
+            let mark = LogEntry { at_ms, source: LogSource::Host, level: LogLevel::Warn, message, fields: Vec::new() };
+            pages.host.on_log(&mark);
+            pages.entries.push(mark);
+        }
+        (std::mem::take(&mut pages.entries), counts)
+    }
+}
+
+impl Pages {
+    fn at_ms(&self) -> u64 {
+        u64::try_from(now().duration_since(self.begun).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn stream(&mut self, source: LogSource) -> &mut Stream {
+        match source {
+            LogSource::Stderr => &mut self.stderr,
+            _ => &mut self.stdout,
+        }
+    }
+
+    fn write(&mut self, source: LogSource, bytes: &[u8]) {
+        let kept = self.stream(source).tally.take(bytes.len());
+        let mut rest = &bytes[..kept];
+        while !rest.is_empty() {
+            let line = &mut self.stream(source).line;
+            let room = MAX_LINE_BYTES - line.len();
+            match rest.iter().take(room).position(|byte| *byte == b'\n') {
+                Some(end) => {
+                    line.extend_from_slice(&rest[..end]);
+                    rest = &rest[end + 1..];
+                    let line = std::mem::take(line);
+                    self.add_line(source, line);
+                }
+                None => {
+                    let (part, more) = rest.split_at(room.min(rest.len()));
+                    line.extend_from_slice(part);
+                    rest = more;
+                    if line.len() == MAX_LINE_BYTES {
+                        self.end_line(source);
+                    }
+                }
+            }
+        }
+    }
+
+    fn end_line(&mut self, source: LogSource) {
+        let line = std::mem::take(&mut self.stream(source).line);
+        if !line.is_empty() {
+            self.add_line(source, line);
+        }
+    }
+
+    fn add_line(&mut self, source: LogSource, mut line: Vec<u8>) {
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        let level = self.stream(source).level;
+        self.add(source, level, String::from_utf8_lossy(&line).into_owned(), Vec::new());
+    }
+
+    fn add(&mut self, source: LogSource, level: LogLevel, message: String, fields: Vec<(String, String)>) {
+        if self.lines_left == 0 {
+            self.lines_dropped += 1;
+            return;
+        }
+        self.lines_left -= 1;
+        let entry = LogEntry { at_ms: self.at_ms(), source, level, message, fields };
+        self.host.on_log(&entry);
+        self.entries.push(entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sunaba_task::Unattended;
+
+    fn book(limits: Limits) -> Book {
+        Book::new(&limits, now(), Arc::new(Unattended))
+    }
+
+    fn messages(book: &Book) -> Vec<(LogSource, String)> {
+        book.close().0.into_iter().map(|entry| (entry.source, entry.message)).collect()
+    }
+
+    #[test]
+    fn lines_are_joined_from_parts_and_kept_in_order() {
+        let book = book(Limits::default());
+        book.write(LogSource::Stdout, b"one\ntw");
+        book.write(LogSource::Stderr, b"err\r\n");
+        book.write(LogSource::Stdout, b"o\n\nlast");
+        let expected = [("one", false), ("err", true), ("two", false), ("", false), ("last", false)];
+        let expected =
+            expected.map(|(text, err)| (if err { LogSource::Stderr } else { LogSource::Stdout }, text.to_owned()));
+        assert_eq!(messages(&book), expected);
+    }
+
+    #[test]
+    fn stdout_limit_obeyed() {
+        let book = book(Limits { stdout_bytes: 4, ..Limits::default() });
+        book.write(LogSource::Stdout, b"abc\n");
+        let (entries, counts) = book.close();
+        assert_eq!(entries.len(), 1);
+        assert_eq!((counts.stdout_bytes, counts.dropped_bytes), (4, 0));
+    }
+
+    #[test]
+    fn stdout_limit_violated_is_cut_with_a_mark() {
+        let book = book(Limits { stdout_bytes: 4, ..Limits::default() });
+        book.write(LogSource::Stdout, b"abcdefgh");
+        book.write(LogSource::Stdout, b"ij");
+        let (entries, counts) = book.close();
+        assert_eq!(entries[0].message, "abcd");
+        assert_eq!(entries[1].source, LogSource::Host);
+        assert_eq!(entries[1].message, "stdout was cut: 4 B kept, 6 B dropped");
+        assert_eq!((counts.stdout_bytes, counts.dropped_bytes), (4, 6));
+    }
+
+    #[test]
+    fn log_lines_are_kept_whole_or_not_at_all() {
+        let book = book(Limits { log_bytes: 5, ..Limits::default() });
+        book.log(LogLevel::Info, "abc".into(), vec![]);
+        book.log(LogLevel::Info, "def".into(), vec![]);
+        let (entries, counts) = book.close();
+        assert_eq!(entries[0].message, "abc");
+        assert_eq!(entries[1].message, "log was cut: 3 B kept, 3 B dropped");
+        assert_eq!((counts.log_bytes, counts.dropped_bytes), (3, 3));
+    }
+
+    #[test]
+    fn line_limit_violated_is_cut_with_a_mark() {
+        let book = book(Limits { log_lines: 2, ..Limits::default() });
+        book.write(LogSource::Stdout, b"1\n2\n3\n4\n");
+        let texts: Vec<_> = messages(&book).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(texts, ["1", "2", "lines were cut: 2 dropped over the limit"]);
+    }
+
+    #[test]
+    fn an_endless_line_is_split() {
+        let book = book(Limits::default());
+        book.write(LogSource::Stdout, &[b'x'; MAX_LINE_BYTES + 1]);
+        let lengths: Vec<_> = messages(&book).into_iter().map(|(_, text)| text.len()).collect();
+        assert_eq!(lengths, [MAX_LINE_BYTES, 1]);
+    }
+
+    #[test]
+    fn a_panic_is_told_with_its_place() {
+        let book = book(Limits::default());
+        book.log(LogLevel::Info, "fine".into(), vec![]);
+        assert_eq!(book.panic_message(), None);
+        book.log(LogLevel::Error, "boom".into(), vec![("panic".into(), "src/lib.rs:7:5".into())]);
+        assert_eq!(book.panic_message().as_deref(), Some("the guest panicked at src/lib.rs:7:5: boom"));
+    }
+}

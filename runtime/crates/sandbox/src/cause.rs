@@ -1,0 +1,88 @@
+//! From the engine's error to the one cause of a stop.
+
+use sunaba_task::{Cause, Frame, Fuel, Stop, format_count};
+use wasmtime::{Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+
+use crate::book::Book;
+use crate::convert::cut;
+use crate::interrupt::Halt;
+
+/// The longest function name in a backtrace, in bytes. Names come from the guest.
+const MAX_FUNCTION_BYTES: usize = 256;
+/// The longest message, in bytes.
+const MAX_MESSAGE_BYTES: usize = 1024;
+
+/// Why the guest's call did not return.
+pub(crate) fn stop(error: &wasmtime::Error, fuel: Fuel, book: &Book) -> Stop {
+    let backtrace = backtrace(error);
+    let (cause, mut message) = if let Some(halt) = error.downcast_ref::<Halt>() {
+        (halt.cause.clone(), halt.message.clone())
+    } else if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
+        (Cause::Exit, format!("the guest called exit with code {code} instead of returning"))
+    } else if let Some(trap) = error.downcast_ref::<Trap>() {
+        trapped(*trap, fuel, book)
+    } else if backtrace.is_empty() {
+        // Outside any guest function: the engine was reading what the guest had returned.
+        (Cause::Output, format!("the result cannot be read: {}", error.root_cause()))
+    } else {
+        (Cause::HostCall(None), format!("a host call failed: {}", error.root_cause()))
+    };
+    cut(&mut message, MAX_MESSAGE_BYTES);
+    Stop { cause, message, backtrace }
+}
+
+fn trapped(trap: Trap, fuel: Fuel, book: &Book) -> (Cause, String) {
+    match (trap, fuel) {
+        (Trap::OutOfFuel, Fuel::Exact { limit: Some(limit) }) => {
+            (Cause::Fuel, format!("used up its fuel: the limit is {}", format_count(limit)))
+        }
+        (Trap::UnreachableCodeReached, _) => {
+            let message = book.panic_message().unwrap_or_else(|| trap.to_string());
+            (Cause::Trap(code(trap).into()), message)
+        }
+        _ => (Cause::Trap(code(trap).into()), trap.to_string()),
+    }
+}
+
+/// The word for a trap in a cause.
+fn code(trap: Trap) -> &'static str {
+    match trap {
+        Trap::StackOverflow => "stack-overflow",
+        Trap::MemoryOutOfBounds => "memory-out-of-bounds",
+        Trap::TableOutOfBounds => "table-out-of-bounds",
+        Trap::IndirectCallToNull => "indirect-call-to-null",
+        Trap::BadSignature => "bad-signature",
+        Trap::IntegerOverflow => "integer-overflow",
+        Trap::IntegerDivisionByZero => "integer-division-by-zero",
+        Trap::BadConversionToInteger => "bad-conversion-to-integer",
+        Trap::UnreachableCodeReached => "unreachable",
+        Trap::AllocationTooLarge => "allocation-too-large",
+        Trap::CannotEnterComponent => "cannot-enter-component",
+        Trap::OutOfFuel => "out-of-fuel",
+        _ => "other",
+    }
+}
+
+/// Whether the fuel that the store shows after this stop is exact. In other cases the guest may have had some of it in
+/// a register, so that what the store shows is a lower bound.
+pub(crate) fn is_fuel_exact(cause: &Cause) -> bool {
+    match cause {
+        Cause::Fuel | Cause::NotSupported(_) => true,
+        Cause::Trap(code) => code == "unreachable",
+        _ => false,
+    }
+}
+
+fn backtrace(error: &wasmtime::Error) -> Vec<Frame> {
+    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return Vec::new() };
+    let frame = |frame: &wasmtime::FrameInfo| {
+        let mut function = match frame.func_name() {
+            Some(name) => format!("{:#}", rustc_demangle::demangle(name)),
+            None => format!("wasm-function[{}]", frame.func_index()),
+        };
+        cut(&mut function, MAX_FUNCTION_BYTES);
+        Frame { function, offset: frame.module_offset().map(|offset| offset as u64) }
+    };
+    backtrace.frames().iter().map(frame).collect()
+}

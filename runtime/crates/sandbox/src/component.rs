@@ -1,0 +1,205 @@
+//! A component of ours: compiled code that a shard can load, and what it says of itself.
+
+use std::collections::BTreeSet;
+
+use sunaba_task::{Digest, HandlerInfo, HandlerSettings, MAX_NAME_BYTES, format_bytes, is_name};
+use wasmtime::Engine;
+use wasmtime::component::{Component, Linker};
+
+use crate::attempt::Prepared;
+use crate::bindings::{HandlerPre, handlers};
+use crate::bounded_io;
+use crate::error::LoadError;
+use crate::inspect::Interfaces;
+use crate::state::{State, add_host_to_linker};
+
+/// More handlers in one component are refused.
+const MAX_HANDLERS: usize = 256;
+/// A longer doc comment is refused.
+const MAX_DOC_BYTES: usize = 16 << 10;
+/// A longer schema is refused.
+const MAX_SCHEMA_BYTES: usize = 64 << 10;
+
+/// What a loaded component is and asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComponentInfo {
+    /// By which it is named in an attempt.
+    pub digest: Digest,
+    /// Its size, in bytes.
+    pub size_bytes: u64,
+    /// The interfaces that it imports, as written in it.
+    pub imports: Vec<String>,
+    /// What it exports, as written in it.
+    pub exports: Vec<String>,
+    /// In its own order.
+    pub handlers: Vec<HandlerInfo>,
+}
+
+impl ComponentInfo {
+    /// The handler of this name.
+    pub fn handler(&self, name: &str) -> Option<&HandlerInfo> {
+        self.handlers.iter().find(|handler| handler.name == name)
+    }
+}
+
+/// Compiled code, kept in memory; never read from outside this process.
+pub(crate) struct Artifact(Vec<u8>);
+
+impl Artifact {
+    /// Compiles for the settings of this engine.
+    ///
+    /// # Errors
+    /// [`LoadError::Invalid`]: the engine does not accept the component.
+    pub(crate) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Self, LoadError> {
+        engine.precompile_component(bytes).map(Self).map_err(|error| LoadError::Invalid(one_line(&error)))
+    }
+
+    /// Loads the code into an engine of the same settings and resolves its imports.
+    ///
+    /// # Errors
+    /// [`LoadError::Signature`]: an import or export has another type than the contract says.
+    pub(crate) fn prepare(&self, linker: &Linker<State>) -> Result<Prepared, LoadError> {
+        let component = self.load(linker.engine()).map_err(|error| LoadError::Internal(one_line(&error)))?;
+        let signature = |error: wasmtime::Error| LoadError::Signature(one_line(&error));
+        let pre = if imports_http(&component) {
+            // Part of WASI 0.2, imported by some toolchains without a use; nobody can be granted it yet.
+            let mut linker = linker.clone();
+            linker.define_unknown_imports_as_traps(&component).map_err(signature)?;
+            linker.instantiate_pre(&component)
+        } else {
+            linker.instantiate_pre(&component)
+        };
+        Ok(Prepared::new(HandlerPre::new(pre.map_err(signature)?).map_err(signature)?))
+    }
+
+    #[expect(unsafe_code, reason = "loads machine code")]
+    fn load(&self, engine: &Engine) -> wasmtime::Result<Component> {
+        // SAFETY: the bytes are private to this type and were made by `precompile_component` in this process.
+        unsafe { Component::deserialize(engine, &self.0) }
+    }
+}
+
+fn imports_http(component: &Component) -> bool {
+    component.component_type().imports(component.engine()).any(|(name, _)| name.starts_with("wasi:http/"))
+}
+
+/// All that a component can import.
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    linker.allow_shadowing(true);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    bounded_io::add_to_linker(&mut linker)?;
+    linker.allow_shadowing(false);
+    add_host_to_linker(&mut linker)?;
+    Ok(linker)
+}
+
+/// The engine's error and what led to it, in one line.
+fn one_line(error: &wasmtime::Error) -> String {
+    error.chain().map(|cause| cause.to_string().replace('\n', " ")).collect::<Vec<_>>().join(": ")
+}
+
+/// Checks what `describe` returned.
+///
+/// # Errors
+/// The first thing that is not acceptable, with the handler's name.
+pub(crate) fn accept(
+    digest: Digest,
+    size_bytes: u64,
+    interfaces: Interfaces,
+    described: Vec<handlers::HandlerInfo>,
+) -> Result<ComponentInfo, LoadError> {
+    if described.is_empty() || described.len() > MAX_HANDLERS {
+        return Err(LoadError::HandlerCount { count: described.len(), max: MAX_HANDLERS });
+    }
+    let mut names = BTreeSet::new();
+    for handler in &described {
+        if !names.insert(handler.name.as_str()) {
+            return Err(refused(&handler.name, "the component has two of this name".into()));
+        }
+    }
+    let handlers = described.into_iter().map(accept_handler).collect::<Result<_, _>>()?;
+    Ok(ComponentInfo { digest, size_bytes, imports: interfaces.imports, exports: interfaces.exports, handlers })
+}
+
+fn refused(handler: &str, reason: String) -> LoadError {
+    let mut handler = handler.to_owned();
+    crate::convert::cut(&mut handler, MAX_NAME_BYTES);
+    LoadError::Handler { handler, reason }
+}
+
+fn accept_handler(handler: handlers::HandlerInfo) -> Result<HandlerInfo, LoadError> {
+    if !is_name(&handler.name) {
+        let reason = format!("a name has 1 to {MAX_NAME_BYTES} lower-case letters, digits and `-`");
+        return Err(refused(&handler.name, reason));
+    }
+    let texts = [
+        ("doc", Some(&handler.doc), MAX_DOC_BYTES),
+        ("input schema", handler.input_schema.as_ref(), MAX_SCHEMA_BYTES),
+        ("output schema", handler.output_schema.as_ref(), MAX_SCHEMA_BYTES),
+    ];
+    for (what, text, limit) in texts {
+        let size = text.map_or(0, String::len);
+        if size > limit {
+            let (size, limit) = (format_bytes(size as u64), format_bytes(limit as u64));
+            return Err(refused(&handler.name, format!("its {what} has {size}; the limit is {limit}")));
+        }
+    }
+    let pairs = handler.settings.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let settings = HandlerSettings::parse(pairs)
+        .map_err(|problem| LoadError::Setting { handler: handler.name.clone(), problem })?;
+    Ok(HandlerInfo {
+        name: handler.name,
+        doc: handler.doc,
+        input_schema: handler.input_schema,
+        output_schema: handler.output_schema,
+        settings,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handler(name: &str) -> handlers::HandlerInfo {
+        handlers::HandlerInfo {
+            name: name.into(),
+            doc: String::new(),
+            input_schema: None,
+            output_schema: None,
+            settings: Vec::new(),
+        }
+    }
+
+    fn accepted(described: Vec<handlers::HandlerInfo>) -> Result<ComponentInfo, LoadError> {
+        accept(Digest::of(b""), 0, Interfaces { imports: Vec::new(), exports: Vec::new() }, described)
+    }
+
+    #[test]
+    fn handlers_are_found_by_name() {
+        let info = accepted(vec![handler("a"), handler("b")]).expect("both fine");
+        assert!(info.handler("b").is_some());
+        assert!(info.handler("c").is_none());
+    }
+
+    #[test]
+    fn handler_count_violated() {
+        assert!(matches!(accepted(vec![]), Err(LoadError::HandlerCount { count: 0, .. })));
+        let many = (0..=MAX_HANDLERS).map(|index| handler(&format!("h{index}"))).collect();
+        assert!(matches!(accepted(many), Err(LoadError::HandlerCount { .. })));
+    }
+
+    #[test]
+    fn bad_handlers_are_refused_by_name() {
+        for name in ["", "A", "a b", &"x".repeat(MAX_NAME_BYTES + 1)] {
+            assert!(matches!(accepted(vec![handler(name)]), Err(LoadError::Handler { .. })), "{name}");
+        }
+        assert!(matches!(accepted(vec![handler("a"), handler("a")]), Err(LoadError::Handler { .. })));
+        let long = handlers::HandlerInfo { doc: "x".repeat(MAX_DOC_BYTES + 1), ..handler("a") };
+        assert!(matches!(accepted(vec![long]), Err(LoadError::Handler { .. })));
+        let schema = handlers::HandlerInfo { input_schema: Some("x".repeat(MAX_SCHEMA_BYTES + 1)), ..handler("a") };
+        assert!(matches!(accepted(vec![schema]), Err(LoadError::Handler { .. })));
+        let setting = handlers::HandlerInfo { settings: vec![("speed".into(), "9".into())], ..handler("a") };
+        assert!(matches!(accepted(vec![setting]), Err(LoadError::Setting { .. })));
+    }
+}

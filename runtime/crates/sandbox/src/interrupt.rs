@@ -1,0 +1,138 @@
+//! The one switch that ends an attempt, whoever turns it and wherever the guest is.
+//!
+//! It is turned at most once and never back; the first cause wins. A guest that computes sees it at the next epoch
+//! tick, a guest that waits in a host call is woken by it.
+
+use std::fmt;
+use std::pin::pin;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use sunaba_task::{Cause, format_duration};
+use tokio::sync::Notify;
+
+use crate::clock::now;
+
+/// The error that carries the host's reason through the engine, back to whoever called the guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Halt {
+    pub(crate) cause: Cause,
+    pub(crate) message: String,
+}
+
+impl fmt::Display for Halt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Halt {}
+
+pub(crate) struct Interrupt {
+    deadline: Instant,
+    timeout: Duration,
+    cause: OnceLock<Cause>,
+    turned: Notify,
+}
+
+impl Interrupt {
+    pub(crate) fn new(begun: Instant, timeout: Duration) -> Self {
+        Self { deadline: begun + timeout, timeout, cause: OnceLock::new(), turned: Notify::new() }
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Turns the switch.
+    pub(crate) fn turn(&self, cause: Cause) {
+        if self.cause.set(cause).is_ok() {
+            self.turned.notify_waiters();
+        }
+    }
+
+    /// The reason to stop now, if there is one. Called at every epoch tick.
+    pub(crate) fn check(&self) -> Result<(), Halt> {
+        if self.cause.get().is_none() && now() >= self.deadline {
+            self.turn(Cause::Timeout);
+        }
+        match self.halt(None) {
+            Some(halt) => Err(halt),
+            None => Ok(()),
+        }
+    }
+
+    /// The reason that the switch was turned for, if it was; `call` is the host call that the guest is in.
+    pub(crate) fn halt(&self, call: Option<&str>) -> Option<Halt> {
+        let cause = self.cause.get()?.clone();
+        let place = call.map(|call| format!(" in `{call}`")).unwrap_or_default();
+        let message = match &cause {
+            Cause::Timeout => format!("stopped after {}{place}: the time limit", format_duration(self.timeout)),
+            other => format!("stopped by the host{place}: {other}"),
+        };
+        Some(Halt { cause, message })
+    }
+
+    /// Waits for a host call, or for the switch. Losing the call is fine: the store is not used again.
+    pub(crate) async fn race<T>(&self, call: &str, work: impl Future<Output = T>) -> Result<T, Halt> {
+        let mut turned = pin!(self.turned.notified());
+        // Registered before the check, so that a turn between the two is not missed.
+        turned.as_mut().enable();
+        if let Some(halt) = self.halt(Some(call)) {
+            return Err(halt);
+        }
+        tokio::select! {
+            biased;
+            done = work => Ok(done),
+            () = turned => Err(self.halt(Some(call)).expect("the switch was turned")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interrupt() -> Interrupt {
+        Interrupt::new(now(), Duration::from_secs(3600))
+    }
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
+    }
+
+    #[test]
+    fn the_first_cause_wins() {
+        let interrupt = interrupt();
+        assert!(interrupt.check().is_ok());
+        interrupt.turn(Cause::Cancelled);
+        interrupt.turn(Cause::LeaseLost);
+        assert_eq!(interrupt.check().expect_err("turned").cause, Cause::Cancelled);
+    }
+
+    #[test]
+    fn a_waiting_call_is_woken() {
+        let interrupt = interrupt();
+        let raced = block_on(async {
+            let waiting = interrupt.race("wasi:io/poll.poll", std::future::pending::<()>());
+            let turning = async { interrupt.turn(Cause::LeaseLost) };
+            tokio::join!(waiting, turning).0
+        });
+        let halt = raced.expect_err("the call never ends");
+        assert_eq!(halt.cause, Cause::LeaseLost);
+        assert_eq!(halt.message, "stopped by the host in `wasi:io/poll.poll`: lease-lost");
+    }
+
+    #[test]
+    fn a_call_after_the_turn_does_not_start() {
+        let interrupt = interrupt();
+        interrupt.turn(Cause::Timeout);
+        assert!(block_on(interrupt.race("x", async {})).is_err());
+    }
+
+    #[test]
+    fn a_passed_deadline_is_a_timeout() {
+        let interrupt = Interrupt::new(now(), Duration::ZERO);
+        assert_eq!(interrupt.check().expect_err("passed").cause, Cause::Timeout);
+    }
+}

@@ -1,0 +1,36 @@
+//! Runs one attempt of a task in a fresh WebAssembly sandbox, within limits, with what it was granted and nothing else.
+//!
+//! A [`Sandbox`] is an [`Executor`](sunaba_task::Executor): it takes and gives plain data, and no type of the engine
+//! leaves this crate. It does not know that a queue exists.
+//!
+//! Inside, a *shard* is an OS thread with a single-threaded async runtime and, for each fuel mode, an engine with its
+//! own instance pool and a cache of prepared components. A component is compiled once for each fuel mode; every shard
+//! loads that artifact.
+//!
+//! What stops a guest, from the gentlest to the last resort: fuel; the epoch, which a ticker thread advances and at
+//! which the guest yields and checks its deadline; the deadline raced against every blocking host call; and dropping
+//! the guest's future.
+
+mod attempt;
+mod bindings;
+mod book;
+mod bounded_io;
+mod cause;
+mod clock;
+mod component;
+mod convert;
+mod engine;
+mod error;
+mod inspect;
+mod interrupt;
+mod meter;
+mod sandbox;
+mod shard;
+mod state;
+mod ticker;
+
+pub use component::ComponentInfo;
+pub use engine::PageReset;
+pub use error::LoadError;
+pub use inspect::MAX_COMPONENT_BYTES;
+pub use sandbox::{Sandbox, SandboxBuilder};

@@ -1,0 +1,232 @@
+//! The sandbox as others see it: components are loaded once, attempts name them by digest.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::{self, JoinHandle};
+
+use sunaba_task::{AttemptHost, AttemptReport, AttemptRequest, BoxFuture, Digest, ExecuteError, Executor, FuelMode};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::component::{self, Artifact, ComponentInfo};
+use crate::engine::PageReset;
+use crate::error::LoadError;
+use crate::inspect;
+use crate::shard::{self, Engines, Work};
+use crate::ticker::Ticker;
+
+/// Attempts at a time on one shard, unless told otherwise.
+const DEFAULT_SLOTS: u32 = 32;
+/// More would reserve more address space than a process has.
+const MAX_SLOTS: u32 = 256;
+
+/// The components that are loaded: their code for each fuel mode, and what they say of themselves.
+#[derive(Default)]
+pub(crate) struct Library {
+    artifacts: RwLock<HashMap<(Digest, FuelMode), Arc<Artifact>>>,
+    components: RwLock<HashMap<Digest, Arc<ComponentInfo>>>,
+}
+
+impl Library {
+    pub(crate) fn artifact(&self, component: Digest, mode: FuelMode) -> Option<Arc<Artifact>> {
+        self.artifacts.read().unwrap_or_else(PoisonError::into_inner).get(&(component, mode)).cloned()
+    }
+
+    fn add_artifact(&self, component: Digest, mode: FuelMode, artifact: Artifact) {
+        let mut artifacts = self.artifacts.write().unwrap_or_else(PoisonError::into_inner);
+        artifacts.insert((component, mode), Arc::new(artifact));
+    }
+
+    fn remove_artifact(&self, component: Digest, mode: FuelMode) {
+        self.artifacts.write().unwrap_or_else(PoisonError::into_inner).remove(&(component, mode));
+    }
+
+    fn component(&self, digest: Digest) -> Option<Arc<ComponentInfo>> {
+        self.components.read().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned()
+    }
+
+    fn add_component(&self, info: Arc<ComponentInfo>) {
+        self.components.write().unwrap_or_else(PoisonError::into_inner).insert(info.digest, info);
+    }
+}
+
+/// How many attempts run at a time, and on how many threads.
+#[derive(Debug, Clone)]
+pub struct SandboxBuilder {
+    shards: usize,
+    slots: u32,
+}
+
+impl SandboxBuilder {
+    /// OS threads that run guests. Default 1, at least 1.
+    #[must_use]
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.shards = shards.max(1);
+        self
+    }
+
+    /// Attempts at a time on one shard; more wait. Default 32, from 1 to 256.
+    #[must_use]
+    pub fn slots(mut self, slots: u32) -> Self {
+        self.slots = slots.clamp(1, MAX_SLOTS);
+        self
+    }
+
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(self) -> std::io::Result<Sandbox> {
+        let ticker = Ticker::start()?;
+        let library = Arc::new(Library::default());
+        let mut shards = Vec::with_capacity(self.shards);
+        for index in 0..self.shards {
+            let engines = Engines::new(self.slots, ticker.handle());
+            // A little work in front of each slot, so that a slot that comes free is filled at once.
+            let (work, receiver) = mpsc::channel(self.slots as usize);
+            let thread = shard::start(index, engines.clone(), Arc::clone(&library), receiver)?;
+            shards.push(Shard { work: Some(work), engines, running: AtomicUsize::new(0), thread: Some(thread) });
+        }
+        tracing::debug!(shards = self.shards, slots = self.slots, reset = ?PageReset::of_this_machine(), "sandbox started");
+        Ok(Sandbox { library, shards, _ticker: ticker })
+    }
+}
+
+struct Shard {
+    /// None only while the sandbox is dropped.
+    work: Option<mpsc::Sender<Work>>,
+    engines: Engines,
+    running: AtomicUsize,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Runs attempts in fresh WebAssembly sandboxes. Its threads end when it is dropped.
+pub struct Sandbox {
+    library: Arc<Library>,
+    shards: Vec<Shard>,
+    _ticker: Ticker,
+}
+
+impl Sandbox {
+    /// A sandbox with one shard, unless told otherwise.
+    pub fn builder() -> SandboxBuilder {
+        SandboxBuilder { shards: 1, slots: DEFAULT_SLOTS }
+    }
+
+    /// Checks a component, compiles it for this fuel mode, asks it for its handlers, and keeps it.
+    ///
+    /// Loading a component again costs nothing; compiling takes from a tenth of a second to many seconds.
+    ///
+    /// # Errors
+    /// It is no component of ours, or does not fit this host. Nothing of it stays behind.
+    pub async fn load(&self, bytes: impl Into<bytes::Bytes>, mode: FuelMode) -> Result<Arc<ComponentInfo>, LoadError> {
+        let bytes = bytes.into();
+        let digest = Digest::of(&bytes);
+        let interfaces = inspect::inspect(&bytes)?;
+        if self.library.artifact(digest, mode).is_none() {
+            let artifact = self.compile(bytes.clone(), mode).await?;
+            self.library.add_artifact(digest, mode, artifact);
+        }
+        if let Some(info) = self.library.component(digest) {
+            return Ok(info);
+        }
+        let described = self.describe(digest, mode).await.and_then(|described| {
+            let described = described.map_err(LoadError::Describe)?;
+            component::accept(digest, bytes.len() as u64, interfaces, described)
+        });
+        match described {
+            Ok(info) => {
+                let info = Arc::new(info);
+                self.library.add_component(Arc::clone(&info));
+                Ok(info)
+            }
+            Err(error) => {
+                self.library.remove_artifact(digest, mode);
+                Err(error)
+            }
+        }
+    }
+
+    /// Compiles on a thread of its own: it takes long, and holds up neither guests nor the caller's runtime.
+    async fn compile(&self, bytes: bytes::Bytes, mode: FuelMode) -> Result<Artifact, LoadError> {
+        let engines = self.shards[0].engines.clone();
+        let (reply, compiled) = oneshot::channel();
+        let compile = move || {
+            let artifact = engines
+                .get(mode)
+                .map_err(|error| LoadError::Internal(error.to_string()))
+                .and_then(|engine| Artifact::compile(&engine, &bytes));
+            // Whoever asked may have gone.
+            let _ = reply.send(artifact);
+        };
+        thread::Builder::new()
+            .name("sunaba-compile".into())
+            .spawn(compile)
+            .map_err(|error| LoadError::Internal(format!("no thread to compile on: {error}")))?;
+        compiled.await.unwrap_or_else(|_| Err(LoadError::Internal("the compiler panicked".into())))
+    }
+
+    async fn describe(&self, component: Digest, mode: FuelMode) -> Result<shard::Description, LoadError> {
+        let (reply, described) = oneshot::channel();
+        let closed = || LoadError::Internal("the shard ended".into());
+        let work = self.shards[0].work.as_ref().ok_or_else(closed)?;
+        work.send(Work::Describe { component, mode, reply }).await.map_err(|_| closed())?;
+        described.await.map_err(|_| closed())?
+    }
+
+    async fn run(&self, request: AttemptRequest, host: Arc<dyn AttemptHost>) -> Result<AttemptReport, ExecuteError> {
+        request.limits.check()?;
+        let (component, mode) = (request.component, request.limits.fuel.mode());
+        let info = self.library.component(component);
+        let (Some(info), Some(_)) = (info, self.library.artifact(component, mode)) else {
+            return Err(ExecuteError::NotLoaded { component, mode });
+        };
+        if info.handler(&request.handler).is_none() {
+            return Err(ExecuteError::UnknownHandler { component, handler: request.handler });
+        }
+        let shard = self.shards.iter().min_by_key(|shard| shard.running.load(Ordering::Relaxed)).expect("at least one");
+        let _running = Running::on(&shard.running);
+        let (reply, report) = oneshot::channel();
+        let work = shard.work.as_ref().ok_or(ExecuteError::Closed)?;
+        work.send(Work::Attempt { request: Box::new(request), host, reply }).await.map_err(|_| ExecuteError::Closed)?;
+        report.await.unwrap_or_else(|_| Err(ExecuteError::Internal("host code panicked during the attempt".into())))
+    }
+}
+
+impl Executor for Sandbox {
+    fn execute(
+        &self,
+        request: AttemptRequest,
+        host: Arc<dyn AttemptHost>,
+    ) -> BoxFuture<'_, Result<AttemptReport, ExecuteError>> {
+        Box::pin(self.run(request, host))
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        for shard in &mut self.shards {
+            shard.work = None;
+        }
+        for thread in self.shards.iter_mut().filter_map(|shard| shard.thread.take()) {
+            // A panic on a shard was reported where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Counts an attempt on its shard, however it ends.
+struct Running<'a>(&'a AtomicUsize);
+
+impl<'a> Running<'a> {
+    fn on(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
