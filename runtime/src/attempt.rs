@@ -1,0 +1,155 @@
+//! One attempt outside any queue: the handler's own settings, whatever the caller says instead, and a checked input.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+use sunaba_sandbox::{ComponentInfo, Sandbox};
+use sunaba_task::{
+    AttemptContext, AttemptHost, AttemptReport, AttemptRequest, Digest, ExecuteError, Executor, Grants, HandlerInfo,
+    Limits, Payload, TaskId,
+};
+
+use crate::schema::{Schema, SchemaError};
+
+/// The queue that an attempt outside any queue names.
+const QUEUE: &str = "default";
+
+/// A component has no handler of this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the component has no handler `{name}`\nhint: it has {}", .known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))]
+pub struct UnknownHandler {
+    name: String,
+    known: Vec<String>,
+}
+
+/// An input that a handler does not take.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InputError {
+    /// Not JSON, where the handler takes JSON.
+    #[error("the input is not JSON: {0}")]
+    Json(String),
+    /// JSON of another shape.
+    #[error(
+        "the input does not match the schema of `{handler}`: {violations}\nhint: `sunaba component inspect` shows the schema"
+    )]
+    Schema {
+        /// Whose schema.
+        handler: String,
+        /// What does not match.
+        violations: String,
+    },
+    /// The handler's own schema cannot be used.
+    #[error("the handler `{handler}` cannot check its input: {problem}")]
+    HandlerSchema {
+        /// Whose schema.
+        handler: String,
+        /// What is wrong with it. Not a `source`: it is printed as part of this error.
+        problem: SchemaError,
+    },
+}
+
+/// An attempt to be run once.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    component: Digest,
+    handler: HandlerInfo,
+    input: Payload,
+    limits: Limits,
+    grants: Grants,
+}
+
+impl Attempt {
+    /// An attempt of a loaded component's handler, with its settings, no grants, and `null` as its input.
+    ///
+    /// # Errors
+    /// The component has no such handler.
+    pub fn of(component: &ComponentInfo, handler: &str) -> Result<Self, UnknownHandler> {
+        let handler = component.handler(handler).ok_or_else(|| UnknownHandler {
+            name: handler.to_owned(),
+            known: component.handlers.iter().map(|handler| handler.name.clone()).collect(),
+        })?;
+        Ok(Self {
+            component: component.digest,
+            limits: handler.settings.apply(Limits::default()),
+            handler: handler.clone(),
+            input: Payload::json("null"),
+            grants: Grants::default(),
+        })
+    }
+
+    /// The limits: the handler's own over the defaults, until they are changed here.
+    pub fn limits_mut(&mut self) -> &mut Limits {
+        &mut self.limits
+    }
+
+    /// The same attempt with these grants.
+    #[must_use]
+    pub fn grants(mut self, grants: Grants) -> Self {
+        self.grants = grants;
+        self
+    }
+
+    /// The same attempt with this input.
+    ///
+    /// # Errors
+    /// The handler takes JSON and this is none, or of another shape.
+    pub fn input(mut self, input: Payload) -> Result<Self, InputError> {
+        if let Some(schema) = &self.handler.input_schema {
+            let handler = || self.handler.name.clone();
+            let value: Value =
+                serde_json::from_slice(&input.bytes).map_err(|error| InputError::Json(error.to_string()))?;
+            let schema =
+                Schema::compile(schema).map_err(|problem| InputError::HandlerSchema { handler: handler(), problem })?;
+            if let Some(violations) = schema.violations(&value) {
+                return Err(InputError::Schema { handler: handler(), violations });
+            }
+        }
+        self.input = input;
+        Ok(self)
+    }
+
+    /// Whether the handler takes JSON; otherwise it takes any bytes.
+    pub fn takes_json(&self) -> bool {
+        self.handler.input_schema.is_some()
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// The host could not do its part. Whatever the handler did is in the report.
+    pub async fn run(self, sandbox: &Sandbox, host: Arc<dyn AttemptHost>) -> Result<AttemptReport, ExecuteError> {
+        let started_at_ms = unix_ms();
+        let timeout_ms = u64::try_from(self.limits.timeout.as_millis()).unwrap_or(u64::MAX);
+        let context = AttemptContext {
+            task_id: TaskId::new(),
+            job_id: None,
+            queue: self.handler.settings.queue.clone().unwrap_or_else(|| QUEUE.into()),
+            attempt: 1,
+            failures: 0,
+            max_attempts: 1,
+            submitted_at_ms: started_at_ms,
+            started_at_ms,
+            deadline_ms: Some(started_at_ms.saturating_add(timeout_ms)),
+            idempotency_key: None,
+            attributes: Vec::new(),
+        };
+        let request = AttemptRequest {
+            component: self.component,
+            handler: self.handler.name,
+            context,
+            input: self.input,
+            limits: self.limits,
+            grants: self.grants,
+        };
+        sandbox.execute(request, host).await
+    }
+}
+
+/// There is no store here, so its clock is the machine's.
+#[expect(clippy::disallowed_methods, reason = "an attempt outside any queue is leased by the machine's own clock")]
+fn unix_ms() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+}

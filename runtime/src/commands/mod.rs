@@ -1,0 +1,50 @@
+//! The verbs of the command line, a file each. They parse arguments, call the library and print; nothing else.
+
+pub(crate) mod component;
+pub(crate) mod run;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sunaba_runtime::sandbox::{ComponentInfo, MAX_COMPONENT_BYTES, Sandbox};
+use sunaba_runtime::task::{FuelMode, format_bytes};
+
+use crate::exit::{CommandError, Exit, cannot_load};
+
+/// A sandbox for one attempt at a time.
+fn small_sandbox() -> Result<Sandbox, CommandError> {
+    let started = Sandbox::builder().slots(2).start();
+    started.map_err(|error| CommandError::new(Exit::Error, format!("cannot start the sandbox: {error}")))
+}
+
+/// Reads a component and loads it.
+async fn load(sandbox: &Sandbox, path: &Path, mode: FuelMode) -> Result<Arc<ComponentInfo>, CommandError> {
+    let bytes = read(path, MAX_COMPONENT_BYTES as u64)?;
+    sandbox.load(bytes, mode).await.map_err(|error| cannot_load(path, &error))
+}
+
+/// Reads a file of at most so many bytes.
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, CommandError> {
+    let file = std::fs::File::open(path).map_err(|error| CommandError::file(path, &error))?;
+    read_all(file, limit, &path.display().to_string()).map_err(|error| match error {
+        ReadError::Io(error) => CommandError::file(path, &error),
+        ReadError::TooLarge(error) => error,
+    })
+}
+
+enum ReadError {
+    Io(std::io::Error),
+    TooLarge(CommandError),
+}
+
+/// Reads to the end, or one byte over the limit.
+fn read_all(source: impl std::io::Read, limit: u64, name: &str) -> Result<Vec<u8>, ReadError> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    source.take(limit + 1).read_to_end(&mut bytes).map_err(ReadError::Io)?;
+    if bytes.len() as u64 > limit {
+        let message = format!("`{name}` is too large: the limit is {}", format_bytes(limit));
+        return Err(ReadError::TooLarge(CommandError::new(Exit::Invalid, message)));
+    }
+    Ok(bytes)
+}

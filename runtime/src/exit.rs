@@ -1,0 +1,90 @@
+//! How the process ends: the exit codes, and errors that carry one.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use sunaba_runtime::sandbox::LoadError;
+use sunaba_runtime::task::ExecuteError;
+use sunaba_runtime::{InputError, UnknownHandler};
+
+/// What the exit code says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Everything went well.
+    Ok = 0,
+    /// Something went wrong that no other code names.
+    Error = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// A file or a handler is not there.
+    NotFound = 3,
+    /// The task failed.
+    TaskFailed = 7,
+    /// An input or a component is not acceptable.
+    Invalid = 8,
+    /// The task ran out of time.
+    Timeout = 124,
+    /// Interrupted from the keyboard.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// An error to be printed, with the code to end with.
+#[derive(Debug)]
+pub(crate) struct CommandError {
+    pub(crate) exit: Exit,
+    message: String,
+}
+
+impl CommandError {
+    /// `message` is lower-case, without a full stop, with an optional `hint:` line.
+    pub(crate) fn new(exit: Exit, message: impl fmt::Display) -> Self {
+        Self { exit, message: message.to_string() }
+    }
+
+    /// A file that could not be read.
+    pub(crate) fn file(path: &std::path::Path, error: &std::io::Error) -> Self {
+        let exit = if error.kind() == std::io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Invalid };
+        Self::new(exit, format!("cannot read `{}`: {error}", path.display()))
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<UnknownHandler> for CommandError {
+    fn from(error: UnknownHandler) -> Self {
+        Self::new(Exit::NotFound, error)
+    }
+}
+
+impl From<InputError> for CommandError {
+    fn from(error: InputError) -> Self {
+        Self::new(Exit::Invalid, error)
+    }
+}
+
+impl From<ExecuteError> for CommandError {
+    fn from(error: ExecuteError) -> Self {
+        let exit = match &error {
+            ExecuteError::UnknownHandler { .. } => Exit::NotFound,
+            ExecuteError::Limit(_) | ExecuteError::Grant { .. } => Exit::Invalid,
+            _ => Exit::Error,
+        };
+        Self::new(exit, error)
+    }
+}
+
+/// A component that cannot be loaded, with its path.
+pub(crate) fn cannot_load(path: &std::path::Path, error: &LoadError) -> CommandError {
+    let exit = if matches!(error, LoadError::Internal(_)) { Exit::Error } else { Exit::Invalid };
+    CommandError::new(exit, format!("cannot load `{}`: {error}", path.display()))
+}

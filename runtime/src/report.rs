@@ -1,0 +1,192 @@
+//! An attempt's report as JSON: the shape that `-o json` prints, the same wherever a report is shown.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use serde_json::{Value, json};
+use sunaba_task::{
+    AttemptReport, AttemptResult, Cause, Disposition, Failure, Frame, LogEntry, Outcome, Payload, Receipt, Stop,
+};
+
+/// Whether the task would have succeeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// The handler completed.
+    Succeeded,
+    /// The handler failed, or the host stopped it.
+    Failed,
+}
+
+/// An attempt's report.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Whether the task would have succeeded.
+    pub status: Status,
+    /// JSON as it is; other bytes as `{"media_type": ..., "base64": ...}`; null when there is none.
+    pub output: Value,
+    /// Null when it succeeded.
+    pub failure: Option<FailureReport>,
+    /// What it used.
+    pub receipt: ReceiptReport,
+    /// What it said, oldest first.
+    pub logs: Vec<LogEntry>,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, Serialize)]
+pub struct FailureReport {
+    /// `handler` when the handler returned the failure, else the host's cause: `timeout`, `trap unreachable` ...
+    pub cause: String,
+    /// The word that retry policies go by: the handler's kind, or the first word of the cause.
+    pub kind: String,
+    /// For people.
+    pub message: String,
+    /// What the handler added for programs.
+    pub detail: Value,
+    /// `by-policy`, `retry-after` or `fatal`; null when the host stopped it.
+    pub disposition: Option<&'static str>,
+    /// The delay that the handler asked for.
+    pub retry_after_ms: Option<u64>,
+    /// Where the guest was, innermost first.
+    pub backtrace: Vec<Frame>,
+}
+
+/// What an attempt used.
+#[derive(Debug, Clone, Serialize)]
+pub struct ReceiptReport {
+    /// The component's digest.
+    pub component: String,
+    /// Instructions used; null when they were not counted.
+    pub fuel: Option<u64>,
+    /// Whether `fuel` is exact; else it is a lower bound.
+    pub fuel_exact: bool,
+    /// From the first step of making the sandbox to the last of taking it down.
+    pub wall_ms: f64,
+    /// The part of `wall_ms` outside the guest's call.
+    pub overhead_ms: f64,
+    /// The highest sum of memories and tables.
+    pub peak_memory_bytes: u64,
+    /// The input's size.
+    pub input_bytes: u64,
+    /// The output's size.
+    pub output_bytes: u64,
+    /// Kept of `host.log`.
+    pub log_bytes: u64,
+    /// Kept of standard output.
+    pub stdout_bytes: u64,
+    /// Kept of standard error.
+    pub stderr_bytes: u64,
+    /// Dropped over the limits of these three.
+    pub dropped_bytes: u64,
+    /// Calls of the `host` interface.
+    pub host_calls: u64,
+}
+
+impl From<AttemptReport> for Report {
+    fn from(report: AttemptReport) -> Self {
+        let (status, output, failure) = match report.result {
+            AttemptResult::Returned(Outcome::Complete(output)) => (Status::Succeeded, payload(&output), None),
+            // The sandbox stops these with a cause of their own until they are supported.
+            AttemptResult::Returned(Outcome::Decompose(_) | Outcome::Snooze(_)) => {
+                (Status::Succeeded, Value::Null, None)
+            }
+            AttemptResult::Failed(failure) => (Status::Failed, Value::Null, Some(failure.into())),
+            AttemptResult::Stopped(stop) => (Status::Failed, Value::Null, Some(stop.into())),
+        };
+        Self { status, output, failure, receipt: report.receipt.into(), logs: report.logs }
+    }
+}
+
+impl From<Failure> for FailureReport {
+    fn from(failure: Failure) -> Self {
+        let (disposition, retry_after_ms) = match failure.disposition {
+            Disposition::ByPolicy => ("by-policy", None),
+            Disposition::RetryAfter(delay) => ("retry-after", u64::try_from(delay.as_millis()).ok()),
+            Disposition::Fatal => ("fatal", None),
+        };
+        Self {
+            cause: "handler".into(),
+            kind: failure.kind,
+            message: failure.message,
+            detail: failure.detail.as_ref().map_or(Value::Null, payload),
+            disposition: Some(disposition),
+            retry_after_ms,
+            backtrace: Vec::new(),
+        }
+    }
+}
+
+impl From<Stop> for FailureReport {
+    fn from(stop: Stop) -> Self {
+        Self {
+            cause: stop.cause.to_string(),
+            kind: stop.cause.word().into(),
+            message: stop.message,
+            detail: Value::Null,
+            disposition: None,
+            retry_after_ms: None,
+            backtrace: stop.backtrace,
+        }
+    }
+}
+
+impl FailureReport {
+    /// Whether the host stopped the attempt for this cause.
+    pub fn is_cause(&self, cause: &Cause) -> bool {
+        self.cause == cause.to_string()
+    }
+}
+
+impl From<Receipt> for ReceiptReport {
+    fn from(receipt: Receipt) -> Self {
+        Self {
+            component: receipt.component.to_string(),
+            fuel: receipt.fuel,
+            fuel_exact: receipt.fuel_exact,
+            wall_ms: millis(receipt.wall),
+            overhead_ms: millis(receipt.overhead),
+            peak_memory_bytes: receipt.peak_memory_bytes,
+            input_bytes: receipt.input_bytes,
+            output_bytes: receipt.output_bytes,
+            log_bytes: receipt.log_bytes,
+            stdout_bytes: receipt.stdout_bytes,
+            stderr_bytes: receipt.stderr_bytes,
+            dropped_bytes: receipt.dropped_bytes,
+            host_calls: receipt.host_calls,
+        }
+    }
+}
+
+/// Whole microseconds, as milliseconds.
+fn millis(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
+}
+
+fn payload(payload: &Payload) -> Value {
+    let json = payload.is_json().then(|| serde_json::from_slice(&payload.bytes).ok()).flatten();
+    json.unwrap_or_else(|| json!({ "media_type": payload.media_type, "base64": STANDARD.encode(&payload.bytes) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_shown_as_it_is_and_bytes_as_base64() {
+        assert_eq!(payload(&Payload::json(r#"{"a":1}"#)), json!({"a": 1}));
+        let bytes = Payload::new("image/png", &b"\x89PNG"[..]);
+        assert_eq!(payload(&bytes), json!({"media_type": "image/png", "base64": "iVBORw=="}));
+        let lie = Payload::json("{");
+        assert_eq!(payload(&lie), json!({"media_type": "application/json", "base64": "ew=="}));
+    }
+
+    #[test]
+    fn a_stop_has_its_cause_as_kind() {
+        let stop = Stop { cause: Cause::Trap("unreachable".into()), message: "m".into(), backtrace: Vec::new() };
+        let failure = FailureReport::from(stop);
+        assert_eq!((failure.cause.as_str(), failure.kind.as_str()), ("trap unreachable", "trap"));
+    }
+}
