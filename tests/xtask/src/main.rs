@@ -1,0 +1,107 @@
+//! `cargo xtask`: sets up what is missing on a fresh machine, builds, tests and shows.
+
+mod guests;
+mod say;
+mod toolchain;
+mod tools;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  guests           build every guest into target/guests, and what that needs
+  test [FILTER]    run all tests, or those whose name contains FILTER
+  demo             audit every dependency in the local cargo registry, each in its own sandbox
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments.as_slice() {
+        ["guests"] => guests::build(),
+        ["test"] => test(None),
+        ["test", filter] => test(Some(filter)),
+        ["demo"] => demo(),
+        [] | ["help" | "--help" | "-h"] => {
+            say::plain(USAGE);
+            Ok(())
+        }
+        [unknown, ..] => {
+            say::error(&format!("`{unknown}` is no command, or has the wrong arguments\n\n{USAGE}"));
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say::error(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The repository's root.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).expect("the package is at tests/xtask").to_owned()
+}
+
+/// The folder of built things.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
+}
+
+fn test(filter: Option<&str>) -> Result<()> {
+    guests::build()?;
+    say::step("building the binaries that the tests run");
+    run(cargo(&["build", "--workspace", "--bins"]))?;
+    if filter.is_none() {
+        say::step("testing the guests natively");
+        run(cargo(&["test", "--manifest-path", "guest-examples/Cargo.toml", "--quiet"]))?;
+        say::step("testing the documentation's examples");
+        run(cargo(&["test", "--workspace", "--doc", "--quiet"]))?;
+    }
+    say::step("testing everything else");
+    let mut tests = if tools::has_nextest() {
+        cargo(&["nextest", "run", "--workspace", "--no-fail-fast"])
+    } else {
+        say::note(
+            "cargo-nextest is not here, so cargo test does it (`cargo install cargo-nextest` is faster from then on)",
+        );
+        cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"])
+    };
+    tests.args(filter).env("SUNABA_GUESTS", guests::folder());
+    run(tests)
+}
+
+fn demo() -> Result<()> {
+    guests::build()?;
+    say::step("fetching the sources of every dependency");
+    run(cargo(&["fetch", "--locked"]))?;
+    say::step("building the demo (the first time takes some minutes: the engine is compiled)");
+    run(cargo(&["build", "--package", "sunaba-tests", "--bin", "demo"]))?;
+    say::step("running the demo");
+    let mut demo = Command::new(target().join("debug/demo"));
+    demo.current_dir(root()).env("SUNABA_GUESTS", guests::folder());
+    run(demo)
+}
+
+/// Cargo, in the root.
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = tools::clean(Command::new("cargo"));
+    command.args(arguments).current_dir(root());
+    command
+}
+
+/// Runs a command to its end; its output goes where ours goes.
+fn run(mut command: Command) -> Result<()> {
+    let status = command.status()?;
+    if !status.success() {
+        bail!("`{}` ended with {status}", tools::show(&command));
+    }
+    Ok(())
+}
