@@ -1,1 +1,10 @@
-fn main() {}
+//! Everything that crosses a crate, in one binary: each test binary links the whole engine.
+
+mod bad_input;
+mod command_line;
+mod contract;
+mod hostile;
+mod house;
+mod readme;
+mod sandbox;
+mod support;

@@ -254,7 +254,7 @@ fn show_backtrace(stop: &Stop) {
 fn show_receipt(receipt: &Receipt) {
     let fuel = match (receipt.fuel, receipt.fuel_exact) {
         (Some(fuel), true) => format_count(fuel),
-        (Some(fuel), false) => format!("{} or up to a million more", format_count(fuel)),
+        (Some(fuel), false) => format!("at least {} (within a million)", format_count(fuel)),
         (None, _) => "off".into(),
     };
     let said = receipt.log_bytes + receipt.stdout_bytes + receipt.stderr_bytes;

@@ -4,8 +4,9 @@
 //! and `export!(word_count)` or `word_count::task(..)` mean the handler while `word_count(..)` calls the function.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::Parser;
+use syn::spanned::Spanned;
 use syn::{Attribute, Error, Expr, ExprLit, FnArg, ItemFn, Lit, Meta, Result, ReturnType, Type};
 
 use crate::options::Options;
@@ -27,10 +28,19 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
     let doc = doc_of(attrs);
     let settings = options.settings.iter().map(|(key, value)| quote!((#key, #value)));
     let Shape { input, result, takes_context } = shape;
-    let call = if takes_context { quote!(#ident(context, input)) } else { quote!(#ident(input)) };
+    let arguments = takes_context.then(|| quote!(context)).into_iter().chain(input.as_ref().map(|_| quote!(input)));
+    let call = quote!(#ident(#(#arguments),*));
+    let input = input.map_or_else(|| quote!(()), ToTokens::into_token_stream);
+    // At the span of the written type, where a mistake in it should show.
+    let output = quote_spanned!(result.span()=> <#result as ::sunaba_sdk::HandlerResult>::Output);
+    let into_result = quote_spanned!(result.span()=> ::sunaba_sdk::HandlerResult::into_result);
     let type_doc = format!("The handler `{name}`.");
 
+    // A function of its own even when everything is inlined, so that a backtrace names the handler.
+    let inline = attrs.iter().all(|attribute| !attribute.path().is_ident("inline")).then(|| quote!(#[inline(never)]));
+
     Ok(quote! {
+        #inline
         #function
 
         #[doc = #type_doc]
@@ -42,14 +52,14 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
             const DOC: &'static str = #doc;
             const SETTINGS: &'static [(&'static str, &'static str)] = &[#(#settings),*];
             type Input = #input;
-            type Output = <#result as ::sunaba_sdk::HandlerResult>::Output;
+            type Output = #output;
 
             fn call(
                 context: &::sunaba_sdk::Context,
                 input: Self::Input,
             ) -> ::std::result::Result<::sunaba_sdk::Outcome<Self::Output>, ::sunaba_sdk::TaskError> {
-                let _ = context;
-                ::sunaba_sdk::HandlerResult::into_result(#call)
+                let _ = (context, &input);
+                #into_result(#call)
             }
         }
     })
@@ -57,7 +67,8 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
 
 /// What the macro needs of the function's signature.
 struct Shape {
-    input: Type,
+    /// None: the handler takes nothing, which is `null` in JSON.
+    input: Option<Type>,
     result: Type,
     takes_context: bool,
 }
@@ -85,19 +96,21 @@ impl Shape {
         };
         let arguments = sig.inputs.iter().map(typed).collect::<Result<Vec<_>>>()?;
         let (takes_context, input) = match arguments.as_slice() {
-            [input] if !is_reference(input) => (false, input),
-            [context, input] if is_reference(context) && !is_reference(input) => (true, input),
+            [] => (false, None),
+            [context] if is_reference(context) => (true, None),
+            [input] => (false, Some(*input)),
+            [context, input] if is_reference(context) && !is_reference(input) => (true, Some(*input)),
             [_, input] if is_reference(input) => {
                 return Err(Error::new_spanned(input, "a handler owns its input: take the type itself, without `&`"));
             }
             _ => {
                 return Err(Error::new_spanned(
                     &sig.inputs,
-                    "a handler takes `(ctx: &Context, input: T)` or `(input: T)` (`input: ()` for nothing)",
+                    "a handler takes `(ctx: &Context, input: T)`, each of which may be left out",
                 ));
             }
         };
-        Ok(Self { input: (*input).clone(), result: (**result).clone(), takes_context })
+        Ok(Self { input: input.cloned(), result: (**result).clone(), takes_context })
     }
 }
 

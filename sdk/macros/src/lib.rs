@@ -8,8 +8,8 @@ use proc_macro::TokenStream;
 
 /// Turns a function into a task handler.
 ///
-/// The function takes `(ctx: &Context, input: T)` or just `(input: T)`, with `T` a `#[data]` type or `Bytes`, and
-/// returns `Result<O, TaskError>` or `Result<Outcome<O>, TaskError>`. It stays callable as it is. Its doc comment is
+/// The function takes `(ctx: &Context, input: T)`, each of which may be left out, with `T` a `#[data]` type or `Bytes`,
+/// and returns `Result<O, TaskError>` or `Result<Outcome<O>, TaskError>`. It stays callable as it is. Its doc comment is
 /// shown by `sunaba component inspect`.
 ///
 /// Options, each a default that a submitter may override:

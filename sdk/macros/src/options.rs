@@ -29,8 +29,8 @@ impl Options {
     pub(crate) fn read(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
         let option = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
         if !NAMES.contains(&option.as_str()) {
-            let hint = nearest(&option).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
-            return Err(meta.error(format!("unknown option `{option}`{hint} The options are: {}", NAMES.join(", "))));
+            let hint = nearest(&option).map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
+            return Err(meta.error(format!("unknown option `{option}`: {hint}the options are {}", NAMES.join(", "))));
         }
         if self.seen.contains(&option) {
             return Err(meta.error(format!("`{option}` is given twice")));

@@ -58,7 +58,7 @@ fn target() -> PathBuf {
 fn test(filter: Option<&str>) -> Result<()> {
     guests::build()?;
     say::step("building the binaries that the tests run");
-    run(cargo(&["build", "--workspace", "--bins"]))?;
+    run(build())?;
     if filter.is_none() {
         say::step("testing the guests natively");
         run(cargo(&["test", "--manifest-path", "guest-examples/Cargo.toml", "--quiet"]))?;
@@ -83,11 +83,17 @@ fn demo() -> Result<()> {
     say::step("fetching the sources of every dependency");
     run(cargo(&["fetch", "--locked"]))?;
     say::step("building the demo (the first time takes some minutes: the engine is compiled)");
-    run(cargo(&["build", "--package", "sunaba-tests", "--bin", "demo"]))?;
+    run(build())?;
     say::step("running the demo");
     let mut demo = Command::new(target().join("debug/demo"));
     demo.current_dir(root()).env("SUNABA_GUESTS", guests::folder());
     run(demo)
+}
+
+/// Builds all binaries. Always the whole workspace: with fewer packages cargo turns fewer features on, and compiles the
+/// engine once more.
+fn build() -> Command {
+    cargo(&["build", "--workspace", "--bins"])
 }
 
 /// Cargo, in the root.

@@ -10,9 +10,10 @@ use sunaba_task::{
 };
 use wasmtime::{Store, UpdateDeadline};
 
-use crate::bindings::{HandlerPre, handlers, types};
+use crate::bindings::{Handler, HandlerPre, handlers, types};
 use crate::book::{Book, Counts};
 use crate::clock::now;
+use crate::error::{LoadError, one_line};
 use crate::interrupt::Interrupt;
 use crate::state::{Purpose, State};
 use crate::ticker::TICK;
@@ -22,8 +23,10 @@ use crate::{cause, convert};
 const FUEL_YIELD_INTERVAL: u64 = 1_000_000;
 /// How long a guest has to end by itself once its switch is turned, before its future is dropped.
 const LAST_RESORT: Duration = TICK.saturating_mul(2);
-/// What `describe` may take.
+/// What `describe` may take, where fuel is not counted.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
+/// What `describe` may take, where it is. A Python component needs some hundred million.
+const DESCRIBE_FUEL: u64 = 5_000_000_000;
 
 /// A component ready to be instantiated.
 pub(crate) type Prepared = Arc<HandlerPre<State>>;
@@ -69,10 +72,17 @@ impl Cell {
         Ok(Self { store, interrupt, book, fuel: limits.fuel, begun })
     }
 
-    /// What the guest has used so far.
+    /// What the guest has used so far, at most its limit; none when it is not counted.
     fn fuel_used(&self) -> Option<u64> {
-        let left = self.store.get_fuel().ok()?;
-        Some(fuel_given(self.fuel) - left)
+        let Fuel::Exact { limit } = self.fuel else { return None };
+        let used = fuel_given(self.fuel) - self.store.get_fuel().ok()?;
+        Some(used.min(limit.unwrap_or(u64::MAX)))
+    }
+
+    /// Whether the guest has used more than its limit and got away with it: the engine looks at function entries and
+    /// loop heads, so a guest may return between the last look and the next.
+    fn is_fuel_overdrawn(&self) -> bool {
+        matches!(self.fuel, Fuel::Exact { limit: Some(_) }) && self.store.get_fuel().is_ok_and(|left| left == 0)
     }
 
     /// Why the guest's call did not return.
@@ -100,9 +110,10 @@ fn host_call_bytes(limits: &Limits) -> usize {
     usize::try_from(limits.host_call_bytes.max(limits.output_bytes.saturating_mul(2))).unwrap_or(usize::MAX)
 }
 
+/// What the store is given: one more than the limit, so that nothing left means more than the limit was used.
 fn fuel_given(fuel: Fuel) -> u64 {
     match fuel {
-        Fuel::Exact { limit } => limit.unwrap_or(u64::MAX),
+        Fuel::Exact { limit } => limit.unwrap_or(u64::MAX).saturating_add(1),
         Fuel::Off => 0,
     }
 }
@@ -186,6 +197,7 @@ pub(crate) async fn run(
     let fuel = cell.fuel_used();
     let (peak_memory_bytes, host_calls) = (cell.store.data().meter.peak_bytes(), cell.store.data().host_calls);
     let result = match ended {
+        Ok(_) if cell.is_fuel_overdrawn() => AttemptResult::Stopped(cause::out_of_fuel(limits.fuel)),
         Ok(result) => judge(result, &limits),
         Err(ended) => AttemptResult::Stopped(cell.stop(ended)),
     };
@@ -254,23 +266,28 @@ fn judge(result: Result<types::Outcome, types::Failure>, limits: &Limits) -> Att
 /// Asks a component for its handlers: no grants, the default limits, and little time.
 ///
 /// # Errors
-/// `Err` of the outer result: the host could not do its part. Of the inner: the guest did not return.
-pub(crate) async fn describe(
-    prepared: &Prepared,
-    mode: FuelMode,
-) -> Result<Result<Vec<handlers::HandlerInfo>, Stop>, ExecuteError> {
+/// Its exports have other types than the contract says, it did not return, or the host could not do its part.
+pub(crate) async fn describe(prepared: &Prepared, mode: FuelMode) -> Result<Vec<handlers::HandlerInfo>, LoadError> {
     let fuel = match mode {
-        FuelMode::Exact => Fuel::Exact { limit: None },
+        FuelMode::Exact => Fuel::Exact { limit: Some(DESCRIBE_FUEL) },
         FuelMode::Off => Fuel::Off,
     };
     let limits = Limits { fuel, timeout: DESCRIBE_TIMEOUT, ..Limits::default() };
     let host: Arc<dyn AttemptHost> = Arc::new(Unattended);
-    let mut cell = Cell::new(prepared, Purpose::Describe, &limits, &Grants::default(), &host)?;
+    let mut cell = Cell::new(prepared, Purpose::Describe, &limits, &Grants::default(), &host)
+        .map_err(|error| LoadError::Internal(error.to_string()))?;
     let interrupt = Arc::clone(&cell.interrupt);
     let guest = async {
-        let instance = prepared.instantiate_async(&mut cell.store).await?;
-        instance.sunaba_task_handlers().call_describe(&mut cell.store).await
+        let instance = prepared.instance_pre().instantiate_async(&mut cell.store).await?;
+        // The types of all exports are compared here, and nowhere earlier.
+        let handler = match Handler::new(&mut cell.store, &instance) {
+            Ok(handler) => handler,
+            Err(error) => return Ok(Err(LoadError::Signature(one_line(&error)))),
+        };
+        handler.sunaba_task_handlers().call_describe(&mut cell.store).await.map(Ok)
     };
-    let ended = supervise(&interrupt, std::future::pending(), guest).await.returned();
-    Ok(ended.map_err(|ended| cell.stop(ended)))
+    match supervise(&interrupt, std::future::pending(), guest).await.returned() {
+        Ok(described) => described,
+        Err(ended) => Err(LoadError::Describe(cell.stop(ended))),
+    }
 }

@@ -32,11 +32,21 @@ pub(crate) fn stop(error: &wasmtime::Error, fuel: Fuel, book: &Book) -> Stop {
     Stop { cause, message, backtrace }
 }
 
+/// The stop of a guest that was found out of fuel when it had returned.
+pub(crate) fn out_of_fuel(fuel: Fuel) -> Stop {
+    Stop { cause: Cause::Fuel, message: out_of_fuel_message(fuel), backtrace: Vec::new() }
+}
+
+fn out_of_fuel_message(fuel: Fuel) -> String {
+    match fuel {
+        Fuel::Exact { limit: Some(limit) } => format!("used up its fuel: the limit is {}", format_count(limit)),
+        Fuel::Exact { limit: None } | Fuel::Off => "used up its fuel".into(),
+    }
+}
+
 fn trapped(trap: Trap, fuel: Fuel, book: &Book) -> (Cause, String) {
     match (trap, fuel) {
-        (Trap::OutOfFuel, Fuel::Exact { limit: Some(limit) }) => {
-            (Cause::Fuel, format!("used up its fuel: the limit is {}", format_count(limit)))
-        }
+        (Trap::OutOfFuel, _) => (Cause::Fuel, out_of_fuel_message(fuel)),
         (Trap::UnreachableCodeReached, _) => {
             let message = book.panic_message().unwrap_or_else(|| trap.to_string());
             (Cause::Trap(code(trap).into()), message)
@@ -59,7 +69,6 @@ fn code(trap: Trap) -> &'static str {
         Trap::UnreachableCodeReached => "unreachable",
         Trap::AllocationTooLarge => "allocation-too-large",
         Trap::CannotEnterComponent => "cannot-enter-component",
-        Trap::OutOfFuel => "out-of-fuel",
         _ => "other",
     }
 }

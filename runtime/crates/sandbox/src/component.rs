@@ -9,7 +9,7 @@ use wasmtime::component::{Component, Linker};
 use crate::attempt::Prepared;
 use crate::bindings::{HandlerPre, handlers};
 use crate::bounded_io;
-use crate::error::LoadError;
+use crate::error::{LoadError, one_line};
 use crate::inspect::Interfaces;
 use crate::state::{State, add_host_to_linker};
 
@@ -92,11 +92,6 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     linker.allow_shadowing(false);
     add_host_to_linker(&mut linker)?;
     Ok(linker)
-}
-
-/// The engine's error and what led to it, in one line.
-fn one_line(error: &wasmtime::Error) -> String {
-    error.chain().map(|cause| cause.to_string().replace('\n', " ")).collect::<Vec<_>>().join(": ")
 }
 
 /// Checks what `describe` returned.

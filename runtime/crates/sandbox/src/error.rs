@@ -87,6 +87,11 @@ pub enum LoadError {
     Internal(String),
 }
 
+/// The engine's error and what led to it, in one line.
+pub(crate) fn one_line(error: &wasmtime::Error) -> String {
+    error.chain().map(|cause| cause.to_string().replace('\n', " ")).collect::<Vec<_>>().join(": ")
+}
+
 fn list_of(names: &[String]) -> String {
     match names {
         [] => "nothing".into(),

@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use sunaba_task::{AttemptHost, AttemptReport, AttemptRequest, BoxFuture, Digest, ExecuteError, Executor, FuelMode};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::bindings::handlers;
 use crate::component::{self, Artifact, ComponentInfo};
 use crate::engine::PageReset;
 use crate::error::LoadError;
@@ -130,10 +131,10 @@ impl Sandbox {
         if let Some(info) = self.library.component(digest) {
             return Ok(info);
         }
-        let described = self.describe(digest, mode).await.and_then(|described| {
-            let described = described.map_err(LoadError::Describe)?;
-            component::accept(digest, bytes.len() as u64, interfaces, described)
-        });
+        let described = self
+            .describe(digest, mode)
+            .await
+            .and_then(|described| component::accept(digest, bytes.len() as u64, interfaces, described));
         match described {
             Ok(info) => {
                 let info = Arc::new(info);
@@ -166,7 +167,7 @@ impl Sandbox {
         compiled.await.unwrap_or_else(|_| Err(LoadError::Internal("the compiler panicked".into())))
     }
 
-    async fn describe(&self, component: Digest, mode: FuelMode) -> Result<shard::Description, LoadError> {
+    async fn describe(&self, component: Digest, mode: FuelMode) -> Result<Vec<handlers::HandlerInfo>, LoadError> {
         let (reply, described) = oneshot::channel();
         let closed = || LoadError::Internal("the shard ended".into());
         let work = self.shards[0].work.as_ref().ok_or_else(closed)?;

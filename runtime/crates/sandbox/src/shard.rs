@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use sunaba_task::{AttemptHost, AttemptReport, AttemptRequest, Digest, ExecuteError, FuelMode, Stop};
+use sunaba_task::{AttemptHost, AttemptReport, AttemptRequest, Digest, ExecuteError, FuelMode};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
@@ -35,12 +35,9 @@ pub(crate) enum Work {
     Describe {
         component: Digest,
         mode: FuelMode,
-        reply: oneshot::Sender<Result<Description, LoadError>>,
+        reply: oneshot::Sender<Result<Vec<handlers::HandlerInfo>, LoadError>>,
     },
 }
-
-/// What `describe` came to.
-pub(crate) type Description = Result<Vec<handlers::HandlerInfo>, Stop>;
 
 /// The engines of a shard, made when first needed.
 #[derive(Clone)]
@@ -132,9 +129,7 @@ impl Shard {
                     tokio::spawn(async move {
                         let _ticking = ticker.ticking();
                         let description = match prepared {
-                            Ok(prepared) => attempt::describe(&prepared, mode)
-                                .await
-                                .map_err(|error| LoadError::Internal(error.to_string())),
+                            Ok(prepared) => attempt::describe(&prepared, mode).await,
                             Err(error) => Err(error),
                         };
                         drop(slot);

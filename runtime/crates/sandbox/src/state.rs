@@ -162,7 +162,8 @@ impl host::Host for State {
 fn remaining(mut store: StoreContextMut<'_, State>, (): ()) -> wasmtime::Result<(host::RemainingBudget,)> {
     let mut left = host::Host::remaining(store.data_mut())?;
     if let Fuel::Exact { limit: Some(_) } = store.data().fuel {
-        left.fuel = Some(store.get_fuel()?);
+        // The store has one more than the limit: see `fuel_given`.
+        left.fuel = Some(store.get_fuel()?.saturating_sub(1));
     }
     Ok((left,))
 }

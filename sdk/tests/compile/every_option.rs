@@ -1,0 +1,78 @@
+use sunaba_sdk::prelude::*;
+use sunaba_sdk::{Handler, testing::{Attempt, run_json}};
+
+#[data]
+#[derive(Debug, PartialEq)]
+pub struct Text {
+    /// What to count.
+    text: String,
+}
+
+#[data]
+#[derive(Debug, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Size {
+    VerySmall,
+    Large { words: usize },
+}
+
+/// Counts words.
+///
+/// Twice, if need be.
+#[handler(
+    name = "count-words",
+    max_attempts = 5,
+    backoff = "exponential(1s, max = 1m)",
+    retry_on = ["network", "timeout"],
+    timeout = "1m 30s",
+    fuel = 1_000_000,
+    memory = "64MiB",
+    queue = "text",
+    priority = -3,
+)]
+fn word_count(_ctx: &Context, input: Text) -> Result<Size, TaskError> {
+    match input.text.split_whitespace().count() {
+        0..3 => Ok(Size::VerySmall),
+        words => Ok(Size::Large { words }),
+    }
+}
+
+#[handler(fuel = "off")]
+fn no_input() -> Result<(), TaskError> {
+    Ok(())
+}
+
+#[handler]
+fn raw(input: Bytes) -> Result<Outcome<Bytes>, TaskError> {
+    if input.as_ref().is_empty() { Ok(Outcome::Snooze(Duration::from_secs(1))) } else { Ok(Outcome::Complete(input)) }
+}
+
+export!(word_count, no_input, raw);
+
+fn main() {
+    assert_eq!(<word_count as Handler>::NAME, "count-words");
+    assert_eq!(<word_count as Handler>::DOC, "Counts words.\n\nTwice, if need be.");
+    assert_eq!(
+        <word_count as Handler>::SETTINGS,
+        [
+            ("max-attempts", "5"),
+            ("backoff", "exponential(1s, max = 1m)"),
+            ("retry-on", "network,timeout"),
+            ("timeout", "1m 30s"),
+            ("fuel", "1000000"),
+            ("memory", "64MiB"),
+            ("queue", "text"),
+            ("priority", "-3"),
+        ]
+    );
+    assert_eq!(<no_input as Handler>::NAME, "no-input");
+
+    let ctx = Attempt::new().context();
+    let run = |input: &str| match run_json::<word_count>(&ctx, input) {
+        Ok(Outcome::Complete(output)) => String::from_utf8(output.bytes).unwrap(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(run(r#"{"text":"to be"}"#), r#""very-small""#);
+    assert_eq!(run(r#"{"text":"to be or not"}"#), r#"{"large":{"words":4}}"#);
+    assert!(no_input().is_ok());
+}

@@ -1,0 +1,22 @@
+use sunaba_sdk::prelude::*;
+
+struct Text {
+    text: String,
+}
+
+#[handler]
+fn takes(input: Text) -> Result<usize, TaskError> {
+    Ok(input.text.len())
+}
+
+#[handler]
+fn gives() -> Result<Text, TaskError> {
+    Ok(Text { text: String::new() })
+}
+
+#[data]
+struct Borrowed<'a> {
+    text: &'a str,
+}
+
+fn main() {}
