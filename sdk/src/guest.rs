@@ -89,18 +89,19 @@ fn install() {
 }
 
 /// `handlers.describe` for [`export!`](crate::export).
-pub fn describe_guest(entries: &[Entry]) -> Vec<wit::HandlerInfo> {
+pub fn describe_guest(entries: &[Entry]) -> wit::PackageInfo {
     install();
     let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
-    handler::describe(entries)
-        .map(|info| wit::HandlerInfo {
+    let handlers = handler::describe(entries)
+        .map(|info| types::HandlerInfo {
             name: info.name.into(),
             doc: info.doc.into(),
             input_schema: info.input_schema,
             output_schema: info.output_schema,
             settings: info.settings.iter().map(owned).collect(),
         })
-        .collect()
+        .collect();
+    wit::PackageInfo { handlers, settings: Vec::new() }
 }
 
 /// `handlers.run` for [`export!`](crate::export).
@@ -117,7 +118,10 @@ pub fn run_guest(
     let context = Context::new(facts(context), Box::new(Sandbox));
     match handler::run(entries, &context, name, Payload { media_type: input.media_type, bytes: input.bytes }) {
         Ok(Outcome::Complete(output)) => Ok(wit::Outcome::Complete(payload(output))),
-        Ok(Outcome::Snooze(delay)) => Ok(wit::Outcome::Snooze(millis(delay))),
+        Ok(Outcome::Snooze(delay)) => {
+            let (delay_ms, reason) = (millis(delay), String::new());
+            Ok(wit::Outcome::Snooze(types::Snooze { delay_ms, reason, settings: Vec::new() }))
+        }
         Err(error) => Err(failure(error)),
     }
 }
@@ -154,6 +158,7 @@ fn failure(error: TaskError) -> wit::Failure {
         message: error.message().into(),
         detail: error.detail().cloned().map(payload),
         disposition,
+        settings: Vec::new(),
     }
 }
 

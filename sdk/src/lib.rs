@@ -110,7 +110,7 @@ macro_rules! export {
                 struct Package;
 
                 impl handlers::Guest for Package {
-                    fn describe() -> ::std::vec::Vec<handlers::HandlerInfo> {
+                    fn describe() -> handlers::PackageInfo {
                         $crate::__private::describe_guest(ENTRIES)
                     }
 

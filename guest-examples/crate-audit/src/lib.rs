@@ -6,6 +6,7 @@
 mod lines;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use lines::Lines;
@@ -24,8 +25,9 @@ pub struct Request {
 #[derive(Debug, Default)]
 pub struct Report {
     name: String,
-    version: String,
-    /// The SPDX expression of the manifest.
+    /// None when it is the workspace's.
+    version: Option<String>,
+    /// The SPDX expression of the manifest; none when it is the workspace's.
     license: Option<String>,
     /// Files in the crate's root that hold licence texts.
     license_files: Vec<String>,
@@ -53,8 +55,25 @@ struct Manifest {
 #[data]
 struct Package {
     name: String,
-    version: String,
-    license: Option<String>,
+    version: Option<Field>,
+    license: Option<Field>,
+}
+
+/// A field that stands in the manifest, or `{ workspace = true }`.
+#[data]
+#[serde(untagged)]
+enum Field {
+    Here(String),
+    Inherited { workspace: bool },
+}
+
+impl Field {
+    fn here(self) -> Option<String> {
+        match self {
+            Self::Here(text) => Some(text),
+            Self::Inherited { .. } => None,
+        }
+    }
 }
 
 /// Counts lines and `unsafe`, and finds the licence of the Rust crate in a granted directory.
@@ -67,8 +86,8 @@ pub fn crate_audit(ctx: &Context, input: Request) -> Result<Report, TaskError> {
 
     let mut report = Report {
         name: manifest.package.name,
-        version: manifest.package.version,
-        license: manifest.package.license,
+        version: manifest.package.version.and_then(Field::here),
+        license: manifest.package.license.and_then(Field::here),
         license_files: license_files(root)?,
         files: sources.len() as u64,
         ..Report::default()
@@ -90,13 +109,15 @@ pub fn crate_audit(ctx: &Context, input: Request) -> Result<Report, TaskError> {
 
 export!(crate_audit);
 
-/// A directory without a readable manifest is no crate, and no retry will make it one.
+/// A directory without a manifest is no crate, and no retry will make it one; another error may pass.
 fn read_manifest(root: &Path) -> Result<Manifest, TaskError> {
-    let path = root.join("Cargo.toml");
     let wrong = |problem: &dyn std::fmt::Display| {
         TaskError::fatal(format!("`{}` is not a crate: {problem}", root.display())).with_kind("not-a-crate")
     };
-    let text = fs::read_to_string(&path).map_err(|error| wrong(&error))?;
+    let text = fs::read_to_string(root.join("Cargo.toml")).map_err(|error| match error.kind() {
+        ErrorKind::NotFound | ErrorKind::InvalidData => wrong(&error),
+        _ => error.into(),
+    })?;
     toml::from_str(&text).map_err(|error| wrong(&error.message()))
 }
 
@@ -142,11 +163,18 @@ mod tests {
         let attempt = Attempt::new();
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/sample").into();
         let report = crate_audit(&attempt.context(), Request { path }).expect("it is a crate");
-        assert_eq!((report.name.as_str(), report.version.as_str()), ("sample", "1.2.3"));
+        assert_eq!((report.name.as_str(), report.version.as_deref()), ("sample", Some("1.2.3")));
         assert_eq!(report.license.as_deref(), Some("Apache-2.0 OR MIT"));
         assert_eq!(report.license_files, ["LICENSE.txt"]);
         assert_eq!(report.lines, Lines { code: 4, comments: 8, blank: 2, unsafe_uses: 2 });
         assert_eq!(attempt.progress().len(), 1);
+    }
+
+    #[test]
+    fn fields_of_the_workspace_are_left_out() {
+        let path = env!("CARGO_MANIFEST_DIR").into();
+        let report = crate_audit(&Attempt::new().context(), Request { path }).expect("it is a crate");
+        assert_eq!((report.name.as_str(), report.version, report.license), ("crate-audit", None, None));
     }
 
     #[test]

@@ -28,8 +28,9 @@
       (memory (export "memory") 1)
       (global $free (mut i32) (i32.const 4096))
 
-      ;; A list of one `handler-info` at 16: name, doc, two absent schemas, no settings.
+      ;; A `package-info`: a list of one `handler-info`, which is at 16, and no settings.
       (data (i32.const 0) "\10\00\00\00\01\00\00\00")
+      ;; The `handler-info`: name, doc, two absent schemas, no settings.
       (data (i32.const 16) "\80\00\00\00\0d\00\00\00" "\90\00\00\00\0e\00\00\00")
       (data (i32.const 128) "many-memories")
       (data (i32.const 144) "Never returns.")
@@ -68,6 +69,8 @@
       (field "input-schema" (option string)) (field "output-schema" (option string))
       (field "settings" $settings)))
     (export $handler-info "handler-info" (type $handler-info'))
+    (type $package-info' (record (field "handlers" (list $handler-info)) (field "settings" $settings)))
+    (export $package-info "package-info" (type $package-info'))
     (type $context' (record
       (field "task-id" string) (field "job-id" (option string)) (field "queue" string)
       (field "attempt" u32) (field "failures" u32) (field "max-attempts" u32)
@@ -82,16 +85,18 @@
     (export $child "child" (type $child'))
     (type $plan' (record (field "children" (list $child)) (field "join" (option string)) (field "settings" $settings)))
     (export $plan "plan" (type $plan'))
-    (type $outcome' (variant (case "complete" $payload) (case "decompose" $plan) (case "snooze" u64)))
+    (type $snooze' (record (field "delay-ms" u64) (field "reason" string) (field "settings" $settings)))
+    (export $snooze "snooze" (type $snooze'))
+    (type $outcome' (variant (case "complete" $payload) (case "decompose" $plan) (case "snooze" $snooze)))
     (export $outcome "outcome" (type $outcome'))
     (type $disposition' (variant (case "by-policy") (case "retry-after" u64) (case "fatal")))
     (export $disposition "disposition" (type $disposition'))
     (type $failure' (record
       (field "kind" string) (field "message" string) (field "detail" (option $payload))
-      (field "disposition" $disposition)))
+      (field "disposition" $disposition) (field "settings" $settings)))
     (export $failure "failure" (type $failure'))
 
-    (func $describe (result (list $handler-info))
+    (func $describe (result $package-info)
       (canon lift (core func $main "describe") (memory $memory) (realloc $realloc)))
     (func $run (param "context" $context) (param "handler" string) (param "input" $payload)
       (result (result $outcome (error $failure)))

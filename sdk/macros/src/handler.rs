@@ -9,7 +9,7 @@ use syn::parse::Parser;
 use syn::spanned::Spanned;
 use syn::{Attribute, Error, Expr, ExprLit, FnArg, ItemFn, Lit, Meta, Result, ReturnType, Type};
 
-use crate::options::Options;
+use crate::options::{Options, is_name};
 
 pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let function: ItemFn = syn::parse2(item).map_err(|error| {
@@ -25,6 +25,11 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
     let ItemFn { vis, sig, attrs, .. } = &function;
     let ident = &sig.ident;
     let name = options.name.unwrap_or_else(|| ident.to_string().trim_start_matches("r#").replace('_', "-"));
+    if !is_name(&name) {
+        let message =
+            "the function's name makes no handler's name (lower-case letters, digits and `-`): write `name = \"...\"`";
+        return Err(Error::new_spanned(ident, message));
+    }
     let doc = doc_of(attrs);
     let settings = options.settings.iter().map(|(key, value)| quote!((#key, #value)));
     let Shape { input, result, takes_context } = shape;

@@ -4,6 +4,7 @@
 //! `settings`; the host checks them again, since not every component is built with this macro.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use syn::meta::ParseNestedMeta;
 use syn::punctuated::Punctuated;
@@ -14,6 +15,8 @@ const NAMES: [&str; 9] =
     ["name", "max_attempts", "backoff", "retry_on", "timeout", "fuel", "memory", "queue", "priority"];
 /// The longest name of a handler, a queue or an error kind, in bytes.
 const MAX_NAME_BYTES: usize = 64;
+/// The longest timeout that a host takes.
+const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The options of one handler.
 #[derive(Default)]
@@ -48,7 +51,7 @@ impl Options {
             "max_attempts" => integer(&option, &value, 1, i64::from(u32::MAX))?,
             "priority" => integer(&option, &value, i64::from(i32::MIN), i64::from(i32::MAX))?,
             "fuel" => fuel(&option, &value)?,
-            "timeout" => text_as(&option, &value, duration)?,
+            "timeout" => text_as(&option, &value, timeout)?,
             "memory" => text_as(&option, &value, size)?,
             "backoff" => text_as(&option, &value, backoff)?,
             "queue" => name(&option, &value)?,
@@ -147,10 +150,17 @@ fn duration(text: &str) -> std::result::Result<(), &'static str> {
     }
 }
 
+fn timeout(text: &str) -> std::result::Result<(), &'static str> {
+    match humantime::parse_duration(text) {
+        Ok(timeout) if (Duration::from_millis(1)..=MAX_TIMEOUT).contains(&timeout) => Ok(()),
+        _ => Err("a duration from 1ms to 24h"),
+    }
+}
+
 fn size(text: &str) -> std::result::Result<(), &'static str> {
     match bytesize::ByteSize::from_str(text) {
-        Ok(size) if size.as_u64() > 0 => Ok(()),
-        _ => Err("a size above zero"),
+        Ok(size) if (64 << 10..=4 << 30).contains(&size.as_u64()) => Ok(()),
+        _ => Err("a size from 64KiB to 4GiB"),
     }
 }
 
@@ -172,7 +182,7 @@ fn backoff(text: &str) -> std::result::Result<(), &'static str> {
 }
 
 /// A name of a handler or a queue, or an error kind.
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     !text.is_empty() && text.len() <= MAX_NAME_BYTES && text.chars().all(allowed)
 }

@@ -9,11 +9,6 @@ fn takes(input: Text) -> Result<usize, TaskError> {
     Ok(input.text.len())
 }
 
-#[handler]
-fn gives() -> Result<Text, TaskError> {
-    Ok(Text { text: String::new() })
-}
-
 #[data]
 struct Borrowed<'a> {
     text: &'a str,
