@@ -8,14 +8,15 @@ use sunaba_task::{
     AttemptHost, AttemptReport, AttemptRequest, AttemptResult, Cause, ExecuteError, Fuel, FuelMode, Grants, Limits,
     LogEntry, Outcome, Payload, Receipt, Stop, Unattended, format_bytes,
 };
-use wasmtime::{Store, UpdateDeadline};
+use wasmtime::{Engine, Store, UpdateDeadline};
+use wasmtime_wasi::WasiCtx;
 
 use crate::bindings::{Handler, HandlerPre, handlers, types};
 use crate::book::{Book, Counts};
 use crate::clock::now;
 use crate::error::{LoadError, one_line};
 use crate::interrupt::Interrupt;
-use crate::state::{Purpose, State};
+use crate::state::{Purpose, State, wasi};
 use crate::ticker::TICK;
 use crate::{cause, convert};
 
@@ -24,9 +25,9 @@ const FUEL_YIELD_INTERVAL: u64 = 1_000_000;
 /// How long a guest has to end by itself once its switch is turned, before its future is dropped.
 const LAST_RESORT: Duration = TICK.saturating_mul(2);
 /// What `describe` may take, where fuel is not counted.
-const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(30);
 /// What `describe` may take, where it is. A Python component needs some hundred million.
-const DESCRIBE_FUEL: u64 = 5_000_000_000;
+const DESCRIBE_FUEL: u64 = 1_000_000_000;
 
 /// A component ready to be instantiated.
 pub(crate) type Prepared = Arc<HandlerPre<State>>;
@@ -37,24 +38,27 @@ struct Cell {
     interrupt: Arc<Interrupt>,
     book: Book,
     fuel: Fuel,
+    output_bytes: u64,
     begun: Instant,
 }
 
 impl Cell {
-    fn new(
+    async fn new(
         prepared: &Prepared,
         purpose: Purpose,
         limits: &Limits,
-        grants: &Grants,
+        grants: Grants,
         host: &Arc<dyn AttemptHost>,
     ) -> Result<Self, ExecuteError> {
         let begun = now();
         let interrupt = Arc::new(Interrupt::new(begun, limits.timeout));
         let book = Book::new(limits, begun, Arc::clone(host));
-        let state = State::new(purpose, limits, grants, Arc::clone(&interrupt), book.clone(), Arc::clone(host))?;
+        let wasi = open(grants, &book, interrupt.deadline()).await?;
+        let state = State::new(purpose, limits, wasi, Arc::clone(&interrupt), book.clone(), Arc::clone(host));
         let mut store = Store::new(prepared.engine(), state);
         store.limiter(|state| &mut state.meter);
         store.set_hostcall_fuel(host_call_bytes(limits));
+        store.set_max_component_handles(limits.resources as usize);
         if limits.fuel.mode() == FuelMode::Exact {
             let internal = |error: wasmtime::Error| ExecuteError::Internal(error.to_string());
             store.set_fuel(fuel_given(limits.fuel)).map_err(internal)?;
@@ -69,7 +73,7 @@ impl Cell {
                 Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
             }
         });
-        Ok(Self { store, interrupt, book, fuel: limits.fuel, begun })
+        Ok(Self { store, interrupt, book, fuel: limits.fuel, output_bytes: limits.output_bytes, begun })
     }
 
     /// What the guest has used so far, at most its limit; none when it is not counted.
@@ -88,7 +92,7 @@ impl Cell {
     /// Why the guest's call did not return.
     fn stop(&self, ended: Ended<()>) -> Stop {
         match ended {
-            Ended::Trapped(error) => cause::stop(&error, self.fuel, &self.book),
+            Ended::Trapped(error) => cause::stop(&error, self.fuel, &self.book, self.output_bytes),
             Ended::Returned(()) | Ended::Dropped => {
                 let halt = self.interrupt.halt(None).expect("a guest is only dropped after its switch was turned");
                 Stop { cause: halt.cause, message: halt.message, backtrace: Vec::new() }
@@ -101,6 +105,22 @@ impl Cell {
         let book = self.book.clone();
         drop(self);
         book.close()
+    }
+}
+
+/// Makes the WASI context. Granted directories are opened on another thread and under the attempt's deadline: a file
+/// system that hangs must not hang the shard.
+async fn open(grants: Grants, book: &Book, deadline: Instant) -> Result<WasiCtx, ExecuteError> {
+    if grants.dirs.is_empty() {
+        return wasi(&grants, book);
+    }
+    let shown = grants.dirs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let book = book.clone();
+    let opening = tokio::task::spawn_blocking(move || wasi(&grants, &book));
+    match tokio::time::timeout_at(deadline.into(), opening).await {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(panicked)) => Err(ExecuteError::Internal(panicked.to_string())),
+        Err(_) => Err(ExecuteError::Grant { grant: shown, reason: "opening it took all of the attempt's time".into() }),
     }
 }
 
@@ -139,6 +159,7 @@ impl<T> Ended<T> {
 /// Runs the guest's call to its end, or until it must be stopped.
 async fn supervise<T>(
     interrupt: &Interrupt,
+    engine: &Engine,
     stopped: impl Future<Output = Cause>,
     guest: impl Future<Output = wasmtime::Result<T>>,
 ) -> Ended<T> {
@@ -156,6 +177,8 @@ async fn supervise<T>(
         () = tokio::time::sleep_until(interrupt.deadline().into()) => Cause::Timeout,
     };
     interrupt.turn(cause);
+    // A guest that computes sees the switch at its next look at the epoch, not only at the ticker's next tick.
+    engine.increment_epoch();
     tokio::select! {
         biased;
         result = &mut guest => ended(result),
@@ -174,7 +197,7 @@ pub(crate) async fn run(
     abandoned: impl Future<Output = ()>,
 ) -> Result<AttemptReport, ExecuteError> {
     let AttemptRequest { component, handler, context, input, limits, grants } = request;
-    let mut cell = Cell::new(prepared, Purpose::Run, &limits, &grants, &host)?;
+    let mut cell = Cell::new(prepared, Purpose::Run, &limits, grants, &host).await?;
     let interrupt = Arc::clone(&cell.interrupt);
     let (mut called, mut returned) = (None, None);
 
@@ -192,10 +215,17 @@ pub(crate) async fn run(
         returned = Some(now());
         result
     };
-    let ended = supervise(&interrupt, stopped, guest).await.returned();
+    let ended = supervise(&interrupt, prepared.engine(), stopped, guest).await.returned();
 
     let fuel = cell.fuel_used();
     let (peak_memory_bytes, host_calls) = (cell.store.data().meter.peak_bytes(), cell.store.data().host_calls);
+    if called.is_none()
+        && let Err(Ended::Trapped(error)) = &ended
+        && !cause::is_guests(error)
+    {
+        // Not even instantiated, for a reason that is none of the guest's: descriptors, memory, a slot of the pool.
+        return Err(ExecuteError::Internal(one_line(error)));
+    }
     let result = match ended {
         Ok(_) if cell.is_fuel_overdrawn() => AttemptResult::Stopped(cause::out_of_fuel(limits.fuel)),
         Ok(result) => judge(result, &limits),
@@ -238,7 +268,10 @@ fn output_of(result: &AttemptResult) -> Option<&Payload> {
 /// What the guest returned, unless it is too large or not supported yet.
 fn judge(result: Result<types::Outcome, types::Failure>, limits: &Limits) -> AttemptResult {
     let stopped = |cause, message| AttemptResult::Stopped(Stop { cause, message, backtrace: Vec::new() });
-    let too_large = |what: &str, payload: &Payload| {
+    let unfit = |what: &str, payload: &Payload| {
+        if !convert::is_media_type(&payload.media_type) {
+            return Some(stopped(Cause::Output, format!("{what} has no media type such as `application/json`")));
+        }
         (payload.bytes.len() as u64 > limits.output_bytes).then(|| {
             let (size, limit) = (format_bytes(payload.bytes.len() as u64), format_bytes(limits.output_bytes));
             stopped(Cause::Output, format!("{what} has {size}: the limit is {limit}"))
@@ -252,12 +285,13 @@ fn judge(result: Result<types::Outcome, types::Failure>, limits: &Limits) -> Att
             Outcome::Decompose(_) => not_supported("decompose"),
             Outcome::Snooze(_) => not_supported("snooze"),
             Outcome::Complete(output) => {
-                too_large("the output", &output).unwrap_or(AttemptResult::Returned(Outcome::Complete(output)))
+                unfit("the output", &output).unwrap_or(AttemptResult::Returned(Outcome::Complete(output)))
             }
         },
+        Err(failure) if !failure.settings.is_empty() => not_supported(&format!("setting {}", failure.settings[0].0)),
         Err(failure) => {
             let failure = convert::failure(failure);
-            let oversized = failure.detail.as_ref().and_then(|detail| too_large("the detail of the failure", detail));
+            let oversized = failure.detail.as_ref().and_then(|detail| unfit("the detail of the failure", detail));
             oversized.unwrap_or(AttemptResult::Failed(failure))
         }
     }
@@ -267,18 +301,23 @@ fn judge(result: Result<types::Outcome, types::Failure>, limits: &Limits) -> Att
 ///
 /// # Errors
 /// Its exports have other types than the contract says, it did not return, or the host could not do its part.
-pub(crate) async fn describe(prepared: &Prepared, mode: FuelMode) -> Result<Vec<handlers::HandlerInfo>, LoadError> {
+pub(crate) async fn describe(prepared: &Prepared, mode: FuelMode) -> Result<handlers::PackageInfo, LoadError> {
     let fuel = match mode {
         FuelMode::Exact => Fuel::Exact { limit: Some(DESCRIBE_FUEL) },
         FuelMode::Off => Fuel::Off,
     };
     let limits = Limits { fuel, timeout: DESCRIBE_TIMEOUT, ..Limits::default() };
     let host: Arc<dyn AttemptHost> = Arc::new(Unattended);
-    let mut cell = Cell::new(prepared, Purpose::Describe, &limits, &Grants::default(), &host)
+    let mut cell = Cell::new(prepared, Purpose::Describe, &limits, Grants::default(), &host)
+        .await
         .map_err(|error| LoadError::Internal(error.to_string()))?;
     let interrupt = Arc::clone(&cell.interrupt);
     let guest = async {
-        let instance = prepared.instance_pre().instantiate_async(&mut cell.store).await?;
+        let instance = match prepared.instance_pre().instantiate_async(&mut cell.store).await {
+            Ok(instance) => instance,
+            Err(error) if cause::is_guests(&error) => return Err(error),
+            Err(error) => return Ok(Err(LoadError::Internal(one_line(&error)))),
+        };
         // The types of all exports are compared here, and nowhere earlier.
         let handler = match Handler::new(&mut cell.store, &instance) {
             Ok(handler) => handler,
@@ -286,7 +325,7 @@ pub(crate) async fn describe(prepared: &Prepared, mode: FuelMode) -> Result<Vec<
         };
         handler.sunaba_task_handlers().call_describe(&mut cell.store).await.map(Ok)
     };
-    match supervise(&interrupt, std::future::pending(), guest).await.returned() {
+    match supervise(&interrupt, prepared.engine(), std::future::pending(), guest).await.returned() {
         Ok(described) => described,
         Err(ended) => Err(LoadError::Describe(cell.stop(ended))),
     }

@@ -14,5 +14,3 @@ pub use sunaba::task::{host, types};
 
 /// The interface that a component calls its host by.
 pub const HOST: &str = "sunaba:task/host@0.1.0";
-/// The interface that makes a component a package of handlers.
-pub const HANDLERS: &str = "sunaba:task/handlers@0.1.0";

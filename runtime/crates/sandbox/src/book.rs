@@ -26,6 +26,8 @@ struct Pages {
     entries: Vec<LogEntry>,
     lines_left: u64,
     lines_dropped: u64,
+    /// What a panicking guest said, with its place; kept however full the book is.
+    panic: Option<String>,
     log: Tally,
     stdout: Stream,
     stderr: Stream,
@@ -41,6 +43,12 @@ struct Tally {
 impl Tally {
     fn new(limit: u64) -> Self {
         Self { limit, kept: 0, dropped: 0 }
+    }
+
+    /// Takes back what was kept of a line that is dropped after all.
+    fn drop_kept(&mut self, bytes: usize) {
+        self.kept -= bytes as u64;
+        self.dropped += bytes as u64;
     }
 
     /// How many of so many bytes may be kept; the others are counted as dropped.
@@ -78,6 +86,7 @@ impl Book {
             entries: Vec::new(),
             lines_left: limits.log_lines,
             lines_dropped: 0,
+            panic: None,
             log: Tally::new(limits.log_bytes),
             stdout: stream(LogLevel::Info, limits.stdout_bytes),
             stderr: stream(LogLevel::Warn, limits.stderr_bytes),
@@ -102,6 +111,9 @@ impl Book {
             cut(value, MAX_LINE_BYTES);
         }
         let shown = message.len() + size(&fields);
+        if let Some((_, place)) = fields.iter().find(|(key, _)| key == "panic") {
+            pages.panic = Some(format!("the guest panicked at {place}: {message}"));
+        }
         pages.log.dropped += whole.saturating_sub(shown) as u64;
         // A line is kept whole or not at all: half of a structured line says something else.
         if pages.log.limit - pages.log.kept < shown as u64 {
@@ -109,7 +121,9 @@ impl Book {
             return;
         }
         pages.log.kept += shown as u64;
-        pages.add(LogSource::Log, level, message, fields);
+        if !pages.add(LogSource::Log, level, message, fields) {
+            pages.log.drop_kept(shown);
+        }
     }
 
     /// Bytes of standard output or standard error.
@@ -117,12 +131,9 @@ impl Book {
         self.pages().write(source, bytes);
     }
 
-    /// The last thing that a panicking guest said by `host.log`, with its place.
+    /// What a panicking guest said by `host.log`, with its place.
     pub(crate) fn panic_message(&self) -> Option<String> {
-        let pages = self.pages();
-        let last = pages.entries.iter().rfind(|entry| entry.source == LogSource::Log)?;
-        let place = last.fields.iter().find(|(key, _)| key == "panic").map(|(_, place)| place)?;
-        Some(format!("the guest panicked at {place}: {}", last.message))
+        self.pages().panic.clone()
     }
 
     /// Ends unfinished lines, marks what was cut, and hands all lines over.
@@ -204,18 +215,22 @@ impl Pages {
             line.pop();
         }
         let level = self.stream(source).level;
-        self.add(source, level, String::from_utf8_lossy(&line).into_owned(), Vec::new());
+        if !self.add(source, level, String::from_utf8_lossy(&line).into_owned(), Vec::new()) {
+            self.stream(source).tally.drop_kept(line.len());
+        }
     }
 
-    fn add(&mut self, source: LogSource, level: LogLevel, message: String, fields: Vec<(String, String)>) {
+    /// Adds a line; false when there is no room for one.
+    fn add(&mut self, source: LogSource, level: LogLevel, message: String, fields: Vec<(String, String)>) -> bool {
         if self.lines_left == 0 {
             self.lines_dropped += 1;
-            return;
+            return false;
         }
         self.lines_left -= 1;
         let entry = LogEntry { at_ms: self.at_ms(), source, level, message, fields };
         self.host.on_log(&entry);
         self.entries.push(entry);
+        true
     }
 }
 
@@ -280,8 +295,11 @@ mod tests {
     fn line_limit_violated_is_cut_with_a_mark() {
         let book = book(Limits { log_lines: 2, ..Limits::default() });
         book.write(LogSource::Stdout, b"1\n2\n3\n4\n");
-        let texts: Vec<_> = messages(&book).into_iter().map(|(_, text)| text).collect();
-        assert_eq!(texts, ["1", "2", "lines were cut: 2 dropped over the limit"]);
+        let (entries, counts) = book.close();
+        let texts: Vec<_> = entries.iter().map(|entry| entry.message.as_str()).collect();
+        let marks = ["stdout was cut: 6 B kept, 2 B dropped", "lines were cut: 2 dropped over the limit"];
+        assert_eq!(texts, ["1", "2", marks[0], marks[1]]);
+        assert_eq!((counts.stdout_bytes, counts.dropped_bytes), (6, 2));
     }
 
     #[test]
@@ -294,7 +312,8 @@ mod tests {
 
     #[test]
     fn a_panic_is_told_with_its_place() {
-        let book = book(Limits::default());
+        // However full the book is.
+        let book = book(Limits { log_lines: 1, ..Limits::default() });
         book.log(LogLevel::Info, "fine".into(), vec![]);
         assert_eq!(book.panic_message(), None);
         book.log(LogLevel::Error, "boom".into(), vec![("panic".into(), "src/lib.rs:7:5".into())]);

@@ -1,6 +1,6 @@
 //! From the engine's error to the one cause of a stop.
 
-use sunaba_task::{Cause, Frame, Fuel, Stop, format_count};
+use sunaba_task::{Cause, Frame, Fuel, Stop, format_bytes, format_count};
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
@@ -14,7 +14,7 @@ const MAX_FUNCTION_BYTES: usize = 256;
 const MAX_MESSAGE_BYTES: usize = 1024;
 
 /// Why the guest's call did not return.
-pub(crate) fn stop(error: &wasmtime::Error, fuel: Fuel, book: &Book) -> Stop {
+pub(crate) fn stop(error: &wasmtime::Error, fuel: Fuel, book: &Book, output_bytes: u64) -> Stop {
     let backtrace = backtrace(error);
     let (cause, mut message) = if let Some(halt) = error.downcast_ref::<Halt>() {
         (halt.cause.clone(), halt.message.clone())
@@ -24,7 +24,11 @@ pub(crate) fn stop(error: &wasmtime::Error, fuel: Fuel, book: &Book) -> Stop {
         trapped(*trap, fuel, book)
     } else if backtrace.is_empty() {
         // Outside any guest function: the engine was reading what the guest had returned.
-        (Cause::Output, format!("the result cannot be read: {}", error.root_cause()))
+        let limit = format_bytes(output_bytes);
+        (
+            Cause::Output,
+            format!("the result is malformed, or far larger than the limit of {limit}: {}", error.root_cause()),
+        )
     } else {
         (Cause::HostCall(None), format!("a host call failed: {}", error.root_cause()))
     };
@@ -42,6 +46,12 @@ fn out_of_fuel_message(fuel: Fuel) -> String {
         Fuel::Exact { limit: Some(limit) } => format!("used up its fuel: the limit is {}", format_count(limit)),
         Fuel::Exact { limit: None } | Fuel::Off => "used up its fuel".into(),
     }
+}
+
+/// Whether an error that came before any call of the guest is of its making: its start function trapped, or it wants
+/// more memory than it may.
+pub(crate) fn is_guests(error: &wasmtime::Error) -> bool {
+    error.is::<Halt>() || error.is::<I32Exit>() || error.is::<Trap>() || error.is::<WasmBacktrace>()
 }
 
 fn trapped(trap: Trap, fuel: Fuel, book: &Book) -> (Cause, String) {

@@ -7,7 +7,7 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
 use crate::attempt::Prepared;
-use crate::bindings::{HandlerPre, handlers};
+use crate::bindings::{HandlerPre, handlers, types};
 use crate::bounded_io;
 use crate::error::{LoadError, one_line};
 use crate::inspect::Interfaces;
@@ -57,19 +57,14 @@ impl Artifact {
     /// Loads the code into an engine of the same settings and resolves its imports.
     ///
     /// # Errors
-    /// [`LoadError::Signature`]: an import or export has another type than the contract says.
+    /// [`LoadError::Invalid`]: it is too large for a slot. [`LoadError::Signature`]: an import or export has another type than the contract says.
     pub(crate) fn prepare(&self, linker: &Linker<State>) -> Result<Prepared, LoadError> {
-        let component = self.load(linker.engine()).map_err(|error| LoadError::Internal(one_line(&error)))?;
+        // The code is ours and whole, so what the engine may dislike is the component's size: memories, tables and core
+        // instances beyond what a slot of the pool has.
+        let component = self.load(linker.engine()).map_err(|error| LoadError::Invalid(one_line(&error)))?;
         let signature = |error: wasmtime::Error| LoadError::Signature(one_line(&error));
-        let pre = if imports_http(&component) {
-            // Part of WASI 0.2, imported by some toolchains without a use; nobody can be granted it yet.
-            let mut linker = linker.clone();
-            linker.define_unknown_imports_as_traps(&component).map_err(signature)?;
-            linker.instantiate_pre(&component)
-        } else {
-            linker.instantiate_pre(&component)
-        };
-        Ok(Prepared::new(HandlerPre::new(pre.map_err(signature)?).map_err(signature)?))
+        let pre = linker.instantiate_pre(&component).map_err(signature)?;
+        Ok(Prepared::new(HandlerPre::new(pre).map_err(signature)?))
     }
 
     #[expect(unsafe_code, reason = "loads machine code")]
@@ -79,15 +74,12 @@ impl Artifact {
     }
 }
 
-fn imports_http(component: &Component) -> bool {
-    component.component_type().imports(component.engine()).any(|(name, _)| name.starts_with("wasi:http/"))
-}
-
 /// All that a component can import.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     linker.allow_shadowing(true);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     bounded_io::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     add_host_to_linker(&mut linker)?;
@@ -102,8 +94,12 @@ pub(crate) fn accept(
     digest: Digest,
     size_bytes: u64,
     interfaces: Interfaces,
-    described: Vec<handlers::HandlerInfo>,
+    described: handlers::PackageInfo,
 ) -> Result<ComponentInfo, LoadError> {
+    if let Some((key, _)) = described.settings.first() {
+        return Err(LoadError::PackageSetting { key: key.clone() });
+    }
+    let described = described.handlers;
     if described.is_empty() || described.len() > MAX_HANDLERS {
         return Err(LoadError::HandlerCount { count: described.len(), max: MAX_HANDLERS });
     }
@@ -123,7 +119,7 @@ fn refused(handler: &str, reason: String) -> LoadError {
     LoadError::Handler { handler, reason }
 }
 
-fn accept_handler(handler: handlers::HandlerInfo) -> Result<HandlerInfo, LoadError> {
+fn accept_handler(handler: types::HandlerInfo) -> Result<HandlerInfo, LoadError> {
     if !is_name(&handler.name) {
         let reason = format!("a name has 1 to {MAX_NAME_BYTES} lower-case letters, digits and `-`");
         return Err(refused(&handler.name, reason));
@@ -156,8 +152,8 @@ fn accept_handler(handler: handlers::HandlerInfo) -> Result<HandlerInfo, LoadErr
 mod tests {
     use super::*;
 
-    fn handler(name: &str) -> handlers::HandlerInfo {
-        handlers::HandlerInfo {
+    fn handler(name: &str) -> types::HandlerInfo {
+        types::HandlerInfo {
             name: name.into(),
             doc: String::new(),
             input_schema: None,
@@ -166,7 +162,8 @@ mod tests {
         }
     }
 
-    fn accepted(described: Vec<handlers::HandlerInfo>) -> Result<ComponentInfo, LoadError> {
+    fn accepted(handlers: Vec<types::HandlerInfo>) -> Result<ComponentInfo, LoadError> {
+        let described = handlers::PackageInfo { handlers, settings: Vec::new() };
         accept(Digest::of(b""), 0, Interfaces { imports: Vec::new(), exports: Vec::new() }, described)
     }
 
@@ -190,11 +187,11 @@ mod tests {
             assert!(matches!(accepted(vec![handler(name)]), Err(LoadError::Handler { .. })), "{name}");
         }
         assert!(matches!(accepted(vec![handler("a"), handler("a")]), Err(LoadError::Handler { .. })));
-        let long = handlers::HandlerInfo { doc: "x".repeat(MAX_DOC_BYTES + 1), ..handler("a") };
+        let long = types::HandlerInfo { doc: "x".repeat(MAX_DOC_BYTES + 1), ..handler("a") };
         assert!(matches!(accepted(vec![long]), Err(LoadError::Handler { .. })));
-        let schema = handlers::HandlerInfo { input_schema: Some("x".repeat(MAX_SCHEMA_BYTES + 1)), ..handler("a") };
+        let schema = types::HandlerInfo { input_schema: Some("x".repeat(MAX_SCHEMA_BYTES + 1)), ..handler("a") };
         assert!(matches!(accepted(vec![schema]), Err(LoadError::Handler { .. })));
-        let setting = handlers::HandlerInfo { settings: vec![("speed".into(), "9".into())], ..handler("a") };
+        let setting = types::HandlerInfo { settings: vec![("speed".into(), "9".into())], ..handler("a") };
         assert!(matches!(accepted(vec![setting]), Err(LoadError::Setting { .. })));
     }
 }

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use sunaba_task::{AttemptContext, Child, Dependency, Disposition, Failure, LogLevel, Outcome, Payload, Plan};
+use sunaba_task::{AttemptContext, Child, Dependency, Disposition, Failure, LogLevel, Outcome, Payload, Plan, Snooze};
 
 use crate::bindings::{host, types};
+
+/// The longest media type, in bytes.
+const MAX_MEDIA_TYPE_BYTES: usize = 128;
 
 /// Shortens a text to so many bytes, with a mark where it was cut.
 pub(crate) fn cut(text: &mut String, max_bytes: usize) {
@@ -43,7 +46,10 @@ pub(crate) fn outcome(outcome: types::Outcome) -> Outcome {
     match outcome {
         types::Outcome::Complete(output) => Outcome::Complete(from_guest(output)),
         types::Outcome::Decompose(wit) => Outcome::Decompose(plan(wit)),
-        types::Outcome::Snooze(ms) => Outcome::Snooze(Duration::from_millis(ms)),
+        types::Outcome::Snooze(mut wit) => {
+            cut(&mut wit.reason, Failure::MAX_MESSAGE_BYTES);
+            Outcome::Snooze(Snooze { delay: Duration::from_millis(wit.delay_ms), reason: wit.reason })
+        }
     }
 }
 
@@ -60,10 +66,9 @@ fn plan(plan: types::Plan) -> Plan {
 }
 
 pub(crate) fn failure(mut failure: types::Failure) -> Failure {
-    cut(&mut failure.kind, Failure::MAX_KIND_BYTES);
     cut(&mut failure.message, Failure::MAX_MESSAGE_BYTES);
     Failure {
-        kind: failure.kind,
+        kind: kind(&failure.kind),
         message: failure.message,
         detail: failure.detail.map(from_guest),
         disposition: match failure.disposition {
@@ -72,6 +77,20 @@ pub(crate) fn failure(mut failure: types::Failure) -> Failure {
             types::Disposition::Fatal => Disposition::Fatal,
         },
     }
+}
+
+/// A failure's kind as the contract writes it: another character becomes `-`, and nothing becomes `error`.
+fn kind(kind: &str) -> String {
+    let allowed = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' };
+    let kind: String = kind.chars().map(|c| allowed(c.to_ascii_lowercase())).take(Failure::MAX_KIND_BYTES).collect();
+    if kind.is_empty() { "error".into() } else { kind }
+}
+
+/// Whether a text can be a media type: it will stand in a header.
+pub(crate) fn is_media_type(text: &str) -> bool {
+    let is_token = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
+    text.len() <= MAX_MEDIA_TYPE_BYTES
+        && text.split_once('/').is_some_and(|(kind, name)| is_token(kind) && is_token(name))
 }
 
 pub(crate) fn level(level: host::Level) -> LogLevel {
@@ -87,6 +106,18 @@ pub(crate) fn level(level: host::Level) -> LogLevel {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kinds_and_media_types_are_held_to_the_contract() {
+        for (given, kept) in [("network", "network"), ("", "error"), ("HTTP 503", "http-503"), ("a\nb", "a-b")] {
+            assert_eq!(kind(given), kept);
+        }
+        assert_eq!(kind(&"x".repeat(1000)).len(), Failure::MAX_KIND_BYTES);
+        assert!(is_media_type("application/json") && is_media_type("image/svg+xml"));
+        for wrong in ["", "json", "/json", "a/", "a/b/c", "a/b\r\nx: y", "a/b c"] {
+            assert!(!is_media_type(wrong), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_text_is_cut_between_characters() {

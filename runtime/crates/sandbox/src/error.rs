@@ -20,13 +20,13 @@ pub enum LoadError {
     )]
     CoreModule,
     /// More than [`MAX_COMPONENT_BYTES`].
-    #[error("it has {}; the limit is {}", format_bytes(*.bytes as u64), format_bytes(MAX_COMPONENT_BYTES as u64))]
+    #[error("it has {}; the limit is {}\nhint: build it with `--release`, and `opt-level = \"s\"`", format_bytes(*.bytes as u64), format_bytes(MAX_COMPONENT_BYTES as u64))]
     TooLarge {
         /// Its size.
         bytes: usize,
     },
     /// Damaged, or made with something that this engine does not run.
-    #[error("it is not a valid component: {0}")]
+    #[error("it is not a valid component: {0}\nhint: build it again; the file may be cut or damaged")]
     Invalid(String),
     /// A component of some other kind.
     #[error(
@@ -44,7 +44,7 @@ pub enum LoadError {
         found: String,
     },
     /// A component that exports a policy.
-    #[error("it is a decider; deciders are not supported yet")]
+    #[error("it is a decider; deciders are not supported yet\nhint: for now, run components of task handlers")]
     Decider,
     /// It asks for something that no grant can give.
     #[error("it imports `{name}`, which this host does not have\nhint: this host has sunaba:task 0.1 and WASI 0.2")]
@@ -74,8 +74,14 @@ pub enum LoadError {
         /// What is wrong with it. Not a `source`: it is printed as part of this error.
         problem: SettingError,
     },
+    /// The package has a setting that this host does not know.
+    #[error("its package has the unknown setting `{key}`\nhint: this host knows none")]
+    PackageSetting {
+        /// The key.
+        key: String,
+    },
     /// `describe` returned no handler, or too many.
-    #[error("it describes {count} handlers; a component has 1 to {max}")]
+    #[error("it describes {count} handlers; a component has 1 to {max}\nhint: name them in `sunaba_sdk::export!(...)`")]
     HandlerCount {
         /// How many.
         count: usize,
@@ -85,6 +91,13 @@ pub enum LoadError {
     /// The host could not do its part.
     #[error("the sandbox failed: {0}")]
     Internal(String),
+}
+
+impl LoadError {
+    /// Whether the same component may load later or elsewhere.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Internal(_))
+    }
 }
 
 /// The engine's error and what led to it, in one line.

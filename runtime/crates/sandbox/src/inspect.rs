@@ -2,14 +2,14 @@
 
 use wasmparser::{Parser, Payload};
 
-use crate::bindings::HANDLERS;
 use crate::error::LoadError;
 
 /// A larger component is refused.
 pub const MAX_COMPONENT_BYTES: usize = 64 << 20;
 
-/// The name of the handlers interface without its version.
+/// The interface that makes a component a package of handlers, in any version and in those that are served.
 const HANDLERS_PREFIX: &str = "sunaba:task/handlers@";
+const HANDLERS_SERVED: &str = "sunaba:task/handlers@0.1.";
 const POLICY_PREFIX: &str = "sunaba:task/policy@";
 
 /// What a component asks for and gives, by name.
@@ -65,11 +65,11 @@ fn read(bytes: &[u8]) -> Result<Interfaces, wasmparser::BinaryReaderError> {
 
 fn check_world(interfaces: &Interfaces) -> Result<(), LoadError> {
     let starting = |prefix| interfaces.exports.iter().find(|name| name.starts_with(prefix));
-    match (starting(HANDLERS_PREFIX), starting(POLICY_PREFIX)) {
-        (Some(name), _) if name == HANDLERS => Ok(()),
-        (Some(name), _) => Err(LoadError::OtherVersion { found: name.clone() }),
-        (None, Some(_)) => Err(LoadError::Decider),
-        (None, None) => Err(LoadError::OtherWorld { exports: interfaces.exports.clone() }),
+    match (starting(HANDLERS_SERVED), starting(HANDLERS_PREFIX), starting(POLICY_PREFIX)) {
+        (Some(_), _, _) => Ok(()),
+        (None, Some(name), _) => Err(LoadError::OtherVersion { found: name.clone() }),
+        (None, None, Some(_)) => Err(LoadError::Decider),
+        (None, None, None) => Err(LoadError::OtherWorld { exports: interfaces.exports.clone() }),
     }
 }
 
@@ -127,6 +127,7 @@ mod tests {
     fn another_version_and_a_decider_are_told_apart() {
         let with = |name: &str| inspect_wat(&format!(r#"(component (instance) (export "{name}" (instance 0)))"#));
         assert!(matches!(with("sunaba:task/handlers@0.2.0"), Err(LoadError::OtherVersion { .. })));
+        assert!(with("sunaba:task/handlers@0.1.7").is_ok());
         assert!(matches!(with("sunaba:task/policy@0.1.0"), Err(LoadError::Decider)));
     }
 

@@ -21,6 +21,7 @@ mod component;
 mod convert;
 mod engine;
 mod error;
+mod http;
 mod inspect;
 mod interrupt;
 mod meter;

@@ -17,11 +17,13 @@ pub(crate) struct Meter {
     limit_bytes: u64,
     bytes: u64,
     peak_bytes: u64,
+    /// What the last growth added, and the peak before it: to be taken back if the system then has not got it.
+    last: (u64, u64),
 }
 
 impl Meter {
     pub(crate) fn new(limit_bytes: u64) -> Self {
-        Self { limit_bytes, bytes: 0, peak_bytes: 0 }
+        Self { limit_bytes, bytes: 0, peak_bytes: 0, last: (0, 0) }
     }
 
     pub(crate) fn peak_bytes(&self) -> u64 {
@@ -38,6 +40,7 @@ impl Meter {
             );
             return Err(Halt { cause: Cause::Memory, message });
         }
+        self.last = (self.bytes, self.peak_bytes);
         self.bytes = wanted;
         self.peak_bytes = self.peak_bytes.max(wanted);
         Ok(())
@@ -46,16 +49,28 @@ impl Meter {
 
 impl ResourceLimiter for Meter {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        // What the memory's own maximum forbids will fail, and must not be counted: nothing tells us when it has.
+        // What the memory's own maximum forbids fails softly, as the guest expects, whatever our limit is.
         if maximum.is_some_and(|maximum| desired > maximum) {
+            self.last = (self.bytes, self.peak_bytes);
             return Ok(false);
         }
         self.grow(current as u64, desired as u64).map_err(wasmtime::Error::new)?;
         Ok(true)
     }
 
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        (self.bytes, self.peak_bytes) = self.last;
+        Ok(())
+    }
+
+    fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        (self.bytes, self.peak_bytes) = self.last;
+        Ok(())
+    }
+
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         if maximum.is_some_and(|maximum| desired > maximum) {
+            self.last = (self.bytes, self.peak_bytes);
             return Ok(false);
         }
         let bytes = |elements: usize| (elements as u64).saturating_mul(TABLE_ELEMENT_BYTES);
@@ -89,6 +104,16 @@ mod tests {
         let error = meter.table_growing(0, 1, None).expect_err("one element over");
         assert_eq!(error.downcast_ref::<Halt>().map(|halt| halt.cause.clone()), Some(Cause::Memory));
         assert_eq!(meter.peak_bytes(), 4 << 20);
+    }
+
+    #[test]
+    fn growth_that_failed_is_taken_back() {
+        let mut meter = Meter::new(4 << 20);
+        meter.memory_growing(0, MIB, None).expect("1 of 4");
+        meter.memory_growing(MIB, 4 * MIB, None).expect("4 of 4");
+        meter.memory_grow_failed(wasmtime::Error::msg("the system has not got it")).expect("taken back");
+        assert_eq!(meter.peak_bytes(), 1 << 20);
+        meter.memory_growing(MIB, 4 * MIB, None).expect("4 of 4 again");
     }
 
     #[test]

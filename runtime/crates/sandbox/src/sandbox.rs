@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
 use sunaba_task::{AttemptHost, AttemptReport, AttemptRequest, BoxFuture, Digest, ExecuteError, Executor, FuelMode};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 
 use crate::bindings::handlers;
 use crate::component::{self, Artifact, ComponentInfo};
@@ -18,8 +18,8 @@ use crate::ticker::Ticker;
 
 /// Attempts at a time on one shard, unless told otherwise.
 const DEFAULT_SLOTS: u32 = 32;
-/// More would reserve more address space than a process has.
-const MAX_SLOTS: u32 = 256;
+/// Slots of all shards together: each reserves up to 128 GiB of address space, of the 128 TiB that a process has.
+const MAX_SLOTS: u32 = 512;
 
 /// The components that are loaded: their code for each fuel mode, and what they say of themselves.
 #[derive(Default)]
@@ -66,10 +66,10 @@ impl SandboxBuilder {
         self
     }
 
-    /// Attempts at a time on one shard; more wait. Default 32, from 1 to 256.
+    /// Attempts at a time on one shard; more wait. Default 32, at least 1, and at most 512 on all shards together.
     #[must_use]
     pub fn slots(mut self, slots: u32) -> Self {
-        self.slots = slots.clamp(1, MAX_SLOTS);
+        self.slots = slots;
         self
     }
 
@@ -79,17 +79,25 @@ impl SandboxBuilder {
     /// The system gives no thread.
     pub fn start(self) -> std::io::Result<Sandbox> {
         let ticker = Ticker::start()?;
+        let shared = MAX_SLOTS / u32::try_from(self.shards).unwrap_or(u32::MAX);
+        let slots = self.slots.min(shared).max(1);
         let library = Arc::new(Library::default());
         let mut shards = Vec::with_capacity(self.shards);
         for index in 0..self.shards {
-            let engines = Engines::new(self.slots, ticker.handle());
-            // A little work in front of each slot, so that a slot that comes free is filled at once.
-            let (work, receiver) = mpsc::channel(self.slots as usize);
+            // One more than there are slots: a component can be described while all of them are taken.
+            let engines = Engines::new(slots + 1, ticker.handle());
+            let (work, receiver) = mpsc::channel(slots as usize + 1);
             let thread = shard::start(index, engines.clone(), Arc::clone(&library), receiver)?;
-            shards.push(Shard { work: Some(work), engines, running: AtomicUsize::new(0), thread: Some(thread) });
+            shards.push(Shard {
+                work: Some(work),
+                engines,
+                slots: Arc::new(Semaphore::new(slots as usize)),
+                running: AtomicUsize::new(0),
+                thread: Some(thread),
+            });
         }
-        tracing::debug!(shards = self.shards, slots = self.slots, reset = ?PageReset::of_this_machine(), "sandbox started");
-        Ok(Sandbox { library, shards, _ticker: ticker })
+        tracing::debug!(shards = self.shards, slots, reset = ?PageReset::of_this_machine(), "sandbox started");
+        Ok(Sandbox { library, shards, describing: Mutex::new(()), _ticker: ticker })
     }
 }
 
@@ -97,6 +105,8 @@ struct Shard {
     /// None only while the sandbox is dropped.
     work: Option<mpsc::Sender<Work>>,
     engines: Engines,
+    /// Taken before work is sent, so that the shard never waits for one.
+    slots: Arc<Semaphore>,
     running: AtomicUsize,
     thread: Option<JoinHandle<()>>,
 }
@@ -105,6 +115,8 @@ struct Shard {
 pub struct Sandbox {
     library: Arc<Library>,
     shards: Vec<Shard>,
+    /// One at a time: there is one place for it beside the slots.
+    describing: Mutex<()>,
     _ticker: Ticker,
 }
 
@@ -167,7 +179,8 @@ impl Sandbox {
         compiled.await.unwrap_or_else(|_| Err(LoadError::Internal("the compiler panicked".into())))
     }
 
-    async fn describe(&self, component: Digest, mode: FuelMode) -> Result<Vec<handlers::HandlerInfo>, LoadError> {
+    async fn describe(&self, component: Digest, mode: FuelMode) -> Result<handlers::PackageInfo, LoadError> {
+        let _describing = self.describing.lock().await;
         let (reply, described) = oneshot::channel();
         let closed = || LoadError::Internal("the shard ended".into());
         let work = self.shards[0].work.as_ref().ok_or_else(closed)?;
@@ -177,6 +190,7 @@ impl Sandbox {
 
     async fn run(&self, request: AttemptRequest, host: Arc<dyn AttemptHost>) -> Result<AttemptReport, ExecuteError> {
         request.limits.check()?;
+        request.grants.check()?;
         let (component, mode) = (request.component, request.limits.fuel.mode());
         let info = self.library.component(component);
         let (Some(info), Some(_)) = (info, self.library.artifact(component, mode)) else {
@@ -187,9 +201,12 @@ impl Sandbox {
         }
         let shard = self.shards.iter().min_by_key(|shard| shard.running.load(Ordering::Relaxed)).expect("at least one");
         let _running = Running::on(&shard.running);
+        let slot = Arc::clone(&shard.slots).acquire_owned().await.map_err(|_| ExecuteError::Closed)?;
         let (reply, report) = oneshot::channel();
         let work = shard.work.as_ref().ok_or(ExecuteError::Closed)?;
-        work.send(Work::Attempt { request: Box::new(request), host, reply }).await.map_err(|_| ExecuteError::Closed)?;
+        work.send(Work::Attempt { request: Box::new(request), host, slot, reply })
+            .await
+            .map_err(|_| ExecuteError::Closed)?;
         report.await.unwrap_or_else(|_| Err(ExecuteError::Internal("host code panicked during the attempt".into())))
     }
 }

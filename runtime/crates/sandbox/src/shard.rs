@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use sunaba_task::{AttemptHost, AttemptReport, AttemptRequest, Digest, ExecuteError, FuelMode};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
@@ -30,12 +30,14 @@ pub(crate) enum Work {
     Attempt {
         request: Box<AttemptRequest>,
         host: Arc<dyn AttemptHost>,
+        /// Held until the sandbox is taken down.
+        slot: OwnedSemaphorePermit,
         reply: oneshot::Sender<Result<AttemptReport, ExecuteError>>,
     },
     Describe {
         component: Digest,
         mode: FuelMode,
-        reply: oneshot::Sender<Result<Vec<handlers::HandlerInfo>, LoadError>>,
+        reply: oneshot::Sender<Result<handlers::PackageInfo, LoadError>>,
     },
 }
 
@@ -83,8 +85,7 @@ pub(crate) fn start(
         .thread_name(format!("sunaba-io-{index}"))
         .build()?;
     thread::Builder::new().name(format!("sunaba-shard-{index}")).spawn(move || {
-        let slots = Arc::new(Semaphore::new(engines.0.slots as usize));
-        let mut shard = Shard { engines, library, slots, linkers: HashMap::new(), prepared: HashMap::new() };
+        let mut shard = Shard { engines, library, linkers: HashMap::new(), prepared: HashMap::new() };
         runtime.block_on(shard.serve(work));
         // Not a plain drop: that would wait for a thread that hangs in a slow file system.
         runtime.shutdown_background();
@@ -94,7 +95,6 @@ pub(crate) fn start(
 struct Shard {
     engines: Engines,
     library: Arc<Library>,
-    slots: Arc<Semaphore>,
     linkers: HashMap<FuelMode, Linker<State>>,
     prepared: HashMap<(Digest, FuelMode), Prepared>,
 }
@@ -102,9 +102,10 @@ struct Shard {
 impl Shard {
     async fn serve(&mut self, mut work: mpsc::Receiver<Work>) {
         while let Some(work) = work.recv().await {
-            let slot = Arc::clone(&self.slots).acquire_owned().await.expect("the semaphore is never closed");
             match work {
-                Work::Attempt { request, host, mut reply } => {
+                // Nobody waits for it any more.
+                Work::Attempt { reply, .. } if reply.is_closed() => {}
+                Work::Attempt { request, host, slot, mut reply } => {
                     let mode = request.limits.fuel.mode();
                     let prepared = match self.prepare(request.component, mode) {
                         Ok(prepared) => prepared,
@@ -132,7 +133,6 @@ impl Shard {
                             Ok(prepared) => attempt::describe(&prepared, mode).await,
                             Err(error) => Err(error),
                         };
-                        drop(slot);
                         let _ = reply.send(description);
                     });
                 }

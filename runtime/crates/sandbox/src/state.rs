@@ -15,6 +15,7 @@ use crate::bindings::{HOST, host, types};
 use crate::book::Book;
 use crate::clock::now;
 use crate::convert;
+use crate::http::Http;
 use crate::interrupt::{Halt, Interrupt};
 use crate::meter::Meter;
 
@@ -36,6 +37,7 @@ pub(crate) enum Purpose {
 
 pub(crate) struct State {
     wasi: WasiCtx,
+    http: Http,
     table: ResourceTable,
     pub(crate) meter: Meter,
     pub(crate) interrupt: Arc<Interrupt>,
@@ -50,15 +52,16 @@ impl State {
     pub(crate) fn new(
         purpose: Purpose,
         limits: &Limits,
-        grants: &Grants,
+        wasi: WasiCtx,
         interrupt: Arc<Interrupt>,
         book: Book,
         host: Arc<dyn AttemptHost>,
-    ) -> Result<Self, ExecuteError> {
+    ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.resources as usize);
-        Ok(Self {
-            wasi: wasi(grants, &book)?,
+        Self {
+            wasi,
+            http: Http::default(),
             table,
             meter: Meter::new(limits.memory_bytes),
             interrupt,
@@ -67,7 +70,12 @@ impl State {
             fuel: limits.fuel,
             purpose,
             host_calls: 0,
-        })
+        }
+    }
+
+    /// The resource table and what `wasi:http` needs.
+    pub(crate) fn http_parts(&mut self) -> (&mut ResourceTable, &mut Http) {
+        (&mut self.table, &mut self.http)
     }
 
     /// The resource table and the switch, for host calls that wait.
@@ -89,7 +97,9 @@ impl State {
 }
 
 /// Everything is denied but what is granted: no environment, no files, no sockets, an empty standard input.
-fn wasi(grants: &Grants, book: &Book) -> Result<WasiCtx, ExecuteError> {
+///
+/// Opens the granted directories, which may wait for a slow file system.
+pub(crate) fn wasi(grants: &Grants, book: &Book) -> Result<WasiCtx, ExecuteError> {
     let mut wasi = WasiCtx::builder();
     wasi.stdout(Talk { book: book.clone(), source: LogSource::Stdout })
         .stderr(Talk { book: book.clone(), source: LogSource::Stderr })

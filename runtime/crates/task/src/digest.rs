@@ -18,11 +18,6 @@ impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
-
-    /// The first twelve digits, for people.
-    pub fn short(&self) -> String {
-        self.to_string()[PREFIX.len()..PREFIX.len() + 12].to_owned()
-    }
 }
 
 impl fmt::Display for Digest {
@@ -85,7 +80,6 @@ mod tests {
         // Source: FIPS 180-2, appendix B.1.
         assert_eq!(digest.to_string(), "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(digest.to_string().parse(), Ok(digest));
-        assert_eq!(digest.short(), "ba7816bf8f01");
     }
 
     #[test]

@@ -84,6 +84,9 @@ pub enum ExecuteError {
     /// A limit is out of range.
     #[error(transparent)]
     Limit(#[from] crate::LimitError),
+    /// The grants cannot all be given.
+    #[error(transparent)]
+    Grants(#[from] crate::GrantError),
     /// A grant names something that is not there.
     #[error("cannot grant `{grant}`: {reason}")]
     Grant {
@@ -105,7 +108,9 @@ impl ExecuteError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::NotLoaded { .. } | Self::Closed | Self::Internal(_) => true,
-            Self::UnknownHandler { .. } | Self::Limit(_) | Self::Grant { .. } => false,
+            // What a grant names may come back: a directory that is mounted later, a descriptor that is free again.
+            Self::Grant { .. } => true,
+            Self::UnknownHandler { .. } | Self::Limit(_) | Self::Grants(_) => false,
         }
     }
 }

@@ -45,6 +45,25 @@ pub struct Grants {
     pub dirs: Vec<DirGrant>,
 }
 
+impl Grants {
+    /// Whether the grants can all be given.
+    ///
+    /// # Errors
+    /// [`GrantError::Twice`]: two directories have one guest path, or two variables one key.
+    pub fn check(&self) -> Result<(), GrantError> {
+        let guests: Vec<&str> = self.dirs.iter().map(|grant| grant.guest.trim_end_matches('/')).collect();
+        let keys: Vec<&str> = self.env.iter().map(|grant| grant.key.as_str()).collect();
+        match twice(&guests).or_else(|| twice(&keys)) {
+            Some(what) => Err(GrantError::Twice(what.to_owned())),
+            None => Ok(()),
+        }
+    }
+}
+
+fn twice<'a>(texts: &[&'a str]) -> Option<&'a str> {
+    texts.iter().enumerate().find(|(index, text)| texts[..*index].contains(text)).map(|(_, text)| *text)
+}
+
 /// A text that is no grant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -57,6 +76,9 @@ pub enum GrantError {
     /// The guest's path does not start at its root.
     #[error("the guest path `{0}` is not absolute\nhint: write it with a leading `/`, such as `./data::/data`")]
     RelativeGuest(String),
+    /// One would hide the other.
+    #[error("`{0}` is granted twice\nhint: give each directory and each variable a name of its own")]
+    Twice(String),
     /// Not an environment variable.
     #[error("`{0}` is not an environment variable\nhint: write KEY=VALUE")]
     Env(String),
@@ -128,6 +150,18 @@ mod tests {
             assert_eq!(text.parse::<DirGrant>(), Err(GrantError::Dir(text.to_owned())), "{text}");
         }
         assert_eq!("/a::b".parse::<DirGrant>(), Err(GrantError::RelativeGuest("b".into())));
+    }
+
+    #[test]
+    fn one_grant_cannot_hide_another() {
+        let dirs = |guests: [&str; 2]| Grants {
+            dirs: guests.map(|guest| format!("/h::{guest}").parse().expect("a grant")).into(),
+            ..Grants::default()
+        };
+        assert_eq!(dirs(["/a", "/b"]).check(), Ok(()));
+        assert_eq!(dirs(["/a", "/a/"]).check(), Err(GrantError::Twice("/a".into())));
+        let env = Grants { env: ["K=1", "K=2"].map(|text| text.parse().expect("a grant")).into(), ..Grants::default() };
+        assert_eq!(env.check(), Err(GrantError::Twice("K".into())));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub use grants::{DirAccess, DirGrant, EnvGrant, GrantError, Grants};
 pub use handler::{HandlerInfo, MAX_NAME_BYTES, is_name};
 pub use limits::{Fuel, FuelMode, LimitError, Limits, MAX_MEMORY_BYTES, MAX_TIMEOUT};
 pub use logs::{LogEntry, LogLevel, LogSource};
-pub use outcome::{Child, Dependency, Disposition, Failure, Outcome, Plan};
+pub use outcome::{Child, Dependency, Disposition, Failure, Outcome, Plan, Snooze};
 pub use payload::{JSON, OCTETS, Payload};
 pub use receipt::Receipt;
 pub use retry::{Backoff, BackoffError, Growth};

@@ -115,7 +115,8 @@ pub struct Limits {
     pub log_lines: u64,
     /// What the guest may hand to one host call. Over it the attempt is stopped. Default: 4 MiB.
     pub host_call_bytes: u64,
-    /// Handles that the guest may hold (files, streams, timers). Over it the call traps. Default: 1,000.
+    /// Handles that the guest may hold (files, streams, timers). Over it the call fails, with cause `host-call`. A handle
+    /// may stand for a file descriptor of the host. Default: 128.
     pub resources: u32,
 }
 
@@ -131,7 +132,7 @@ impl Default for Limits {
             log_bytes: 64 << 10,
             log_lines: 1_000,
             host_call_bytes: 4 << 20,
-            resources: 1_000,
+            resources: 128,
         }
     }
 }

@@ -13,8 +13,17 @@ pub enum Outcome {
     Complete(Payload),
     /// The task succeeds when these have.
     Decompose(Plan),
-    /// Run the task again after this long.
-    Snooze(Duration),
+    /// Run the task again later.
+    Snooze(Snooze),
+}
+
+/// A wish to be run again later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snooze {
+    /// Until then.
+    pub delay: Duration,
+    /// For people; may be empty.
+    pub reason: String,
 }
 
 /// The children that do a task's work.
