@@ -7,7 +7,7 @@ use serde_json::Value;
 use sunaba_sandbox::{ComponentInfo, Sandbox};
 use sunaba_task::{
     AttemptContext, AttemptHost, AttemptReport, AttemptRequest, Digest, ExecuteError, Executor, Grants, HandlerInfo,
-    Limits, Payload, TaskId,
+    Limits, OCTETS, Payload, TaskId,
 };
 
 use crate::schema::{Schema, SchemaError};
@@ -28,17 +28,17 @@ pub struct UnknownHandler {
 #[non_exhaustive]
 pub enum InputError {
     /// Not JSON, where the handler takes JSON.
-    #[error("the input is not JSON: {0}")]
+    #[error("the input is not JSON: {0}\nhint: write JSON in single quotes, such as '{{\"n\":1}}', or `@FILE`, or `-`")]
     Json(String),
     /// JSON of another shape.
     #[error(
-        "the input does not match the schema of `{handler}`: {violations}\nhint: `sunaba component inspect` shows the schema"
+        "the input does not match the schema of `{handler}`: {violation}\nhint: `sunaba component inspect` shows the schema"
     )]
     Schema {
         /// Whose schema.
         handler: String,
         /// What does not match.
-        violations: String,
+        violation: String,
     },
     /// The handler's own schema cannot be used.
     #[error("the handler `{handler}` cannot check its input: {problem}")]
@@ -61,7 +61,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// An attempt of a loaded component's handler, with its settings, no grants, and `null` as its input.
+    /// An attempt of a loaded component's handler, with its settings, no grants, and no input: `null` in JSON.
     ///
     /// # Errors
     /// The component has no such handler.
@@ -73,9 +73,9 @@ impl Attempt {
         Ok(Self {
             component: component.digest,
             limits: handler.settings.apply(Limits::default()),
-            handler: handler.clone(),
-            input: Payload::json("null"),
+            input: if handler.input_schema.is_some() { Payload::json("null") } else { Payload::new(OCTETS, "") },
             grants: Grants::default(),
+            handler: handler.clone(),
         })
     }
 
@@ -102,8 +102,8 @@ impl Attempt {
                 serde_json::from_slice(&input.bytes).map_err(|error| InputError::Json(error.to_string()))?;
             let schema =
                 Schema::compile(schema).map_err(|problem| InputError::HandlerSchema { handler: handler(), problem })?;
-            if let Some(violations) = schema.violations(&value) {
-                return Err(InputError::Schema { handler: handler(), violations });
+            if let Some(violation) = schema.violation(&value) {
+                return Err(InputError::Schema { handler: handler(), violation });
             }
         }
         self.input = input;

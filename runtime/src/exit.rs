@@ -1,6 +1,8 @@
 //! How the process ends: the exit codes, and errors that carry one.
 
 use std::fmt;
+use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::process::ExitCode;
 
 use sunaba_runtime::sandbox::LoadError;
@@ -48,9 +50,15 @@ impl CommandError {
     }
 
     /// A file that could not be read.
-    pub(crate) fn file(path: &std::path::Path, error: &std::io::Error) -> Self {
-        let exit = if error.kind() == std::io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Invalid };
-        Self::new(exit, format!("cannot read `{}`: {error}", path.display()))
+    pub(crate) fn file(path: &Path, error: &io::Error) -> Self {
+        let (exit, hint) = match error.kind() {
+            ErrorKind::NotFound => (Exit::NotFound, "check the path, and the folder that you are in"),
+            ErrorKind::PermissionDenied | ErrorKind::IsADirectory | ErrorKind::NotADirectory => {
+                (Exit::Invalid, "name a file that you can read")
+            }
+            _ => (Exit::Error, "the system could not do it; it may later"),
+        };
+        Self::new(exit, format!("cannot read `{}`: {error}\nhint: {hint}", path.display()))
     }
 }
 
@@ -76,7 +84,7 @@ impl From<ExecuteError> for CommandError {
     fn from(error: ExecuteError) -> Self {
         let exit = match &error {
             ExecuteError::UnknownHandler { .. } => Exit::NotFound,
-            ExecuteError::Limit(_) | ExecuteError::Grant { .. } => Exit::Invalid,
+            ExecuteError::Limit(_) | ExecuteError::Grants(_) | ExecuteError::Grant { .. } => Exit::Invalid,
             _ => Exit::Error,
         };
         Self::new(exit, error)
@@ -84,7 +92,7 @@ impl From<ExecuteError> for CommandError {
 }
 
 /// A component that cannot be loaded, with its path.
-pub(crate) fn cannot_load(path: &std::path::Path, error: &LoadError) -> CommandError {
-    let exit = if matches!(error, LoadError::Internal(_)) { Exit::Error } else { Exit::Invalid };
+pub(crate) fn cannot_load(path: &Path, error: &LoadError) -> CommandError {
+    let exit = if error.is_retryable() { Exit::Error } else { Exit::Invalid };
     CommandError::new(exit, format!("cannot load `{}`: {error}", path.display()))
 }

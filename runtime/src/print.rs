@@ -1,8 +1,10 @@
 //! Everything that reaches the terminal: data on standard output, the rest on standard error.
+//!
+//! Text that a guest made is shown inert: a log line must not be able to move the cursor or name the window.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the one file that prints")]
-
-use std::io::{IsTerminal, Write};
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::io::{ErrorKind, IsTerminal, Write};
 
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
@@ -16,6 +18,19 @@ fn style(color: AnsiColor) -> Style {
     if colored { Style::new().fg_color(Some(color.into())).bold() } else { Style::new() }
 }
 
+/// A text without control characters, which would be commands to a terminal.
+pub(crate) fn inert(text: &str) -> Cow<'_, str> {
+    let is_command = |c: char| c.is_control() && c != '\t';
+    if !text.contains(is_command) {
+        return Cow::Borrowed(text);
+    }
+    let mut inert = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if is_command(c) { inert.extend(c.escape_default()) } else { inert.push(c) }
+    }
+    Cow::Owned(inert)
+}
+
 /// An error and its hint.
 pub(crate) fn error(error: &CommandError) {
     let (red, cyan) = (style(AnsiColor::Red), style(AnsiColor::Cyan));
@@ -24,44 +39,46 @@ pub(crate) fn error(error: &CommandError) {
         Some((message, hint)) => (message, Some(hint)),
         None => (text.as_str(), None),
     };
-    eprintln!("{red}error:{red:#} {message}");
+    to_stderr(format_args!("{red}error:{red:#} {}", inert(message)));
     if let Some(hint) = hint {
-        eprintln!("{cyan}hint:{cyan:#} {hint}");
+        to_stderr(format_args!("{cyan}hint:{cyan:#} {}", inert(hint)));
     }
 }
 
 /// The headline of a report on standard error: `good` in green, else in red.
 pub(crate) fn headline(good: bool, word: &str, rest: &str) {
     let style = style(if good { AnsiColor::Green } else { AnsiColor::Red });
-    eprintln!("{style}{word}{style:#} {rest}");
+    to_stderr(format_args!("{style}{word}{style:#} {}", inert(rest)));
 }
 
 /// A line for people, on standard error.
-pub(crate) fn note(line: impl std::fmt::Display) {
-    eprintln!("{line}");
+pub(crate) fn note(line: impl Display) {
+    to_stderr(inert(&line.to_string()));
 }
 
-/// A line of data, on standard output.
-pub(crate) fn line(line: impl std::fmt::Display) {
-    println!("{line}");
+/// Whoever reads standard error may have gone; that is no reason to fail.
+fn to_stderr(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Bytes of data, on standard output, as they are.
+/// Data, on standard output, as it is.
 ///
 /// # Errors
-/// Standard output is closed or full.
-pub(crate) fn bytes(bytes: &[u8]) -> Result<(), CommandError> {
+/// Standard output is full. When its reader has gone, the data was not wanted, and all is well.
+pub(crate) fn data(bytes: &[u8]) -> Result<(), CommandError> {
     let mut stdout = std::io::stdout().lock();
-    stdout
-        .write_all(bytes)
-        .and_then(|()| stdout.flush())
-        .map_err(|error| CommandError::new(Exit::Error, format!("cannot write to standard output: {error}")))
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(CommandError::new(Exit::Error, format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// One JSON object on standard output.
 ///
 /// # Errors
-/// Standard output is closed or full.
+/// Standard output is full.
 pub(crate) fn json(format: Format, value: &impl Serialize) -> Result<(), CommandError> {
     let written = match format {
         Format::Jsonl => serde_json::to_vec(value),
@@ -69,5 +86,16 @@ pub(crate) fn json(format: Format, value: &impl Serialize) -> Result<(), Command
     };
     let mut text = written.map_err(|error| CommandError::new(Exit::Error, format!("cannot write JSON: {error}")))?;
     text.push(b'\n');
-    bytes(&text)
+    data(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_shown_and_not_obeyed() {
+        assert_eq!(inert("plain\ttext: \u{e9}"), "plain\ttext: \u{e9}");
+        assert_eq!(inert("a\x1b[2Jb\rc\u{9b}1m"), "a\\u{1b}[2Jb\\rc\\u{9b}1m");
+    }
 }

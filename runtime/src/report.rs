@@ -5,9 +5,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
 use sunaba_task::{
-    AttemptReport, AttemptResult, Cause, Disposition, Failure, Frame, LogEntry, Outcome, Payload, Receipt, Stop,
+    AttemptReport, AttemptResult, Disposition, Failure, Frame, LogEntry, Outcome, Payload, Receipt, Stop,
 };
 
 /// Whether the task would have succeeded.
@@ -25,8 +26,8 @@ pub enum Status {
 pub struct Report {
     /// Whether the task would have succeeded.
     pub status: Status,
-    /// JSON as it is; other bytes as `{"media_type": ..., "base64": ...}`; null when there is none.
-    pub output: Value,
+    /// JSON as the handler wrote it; other bytes as `{"media_type": ..., "base64": ...}`; null when there is none.
+    pub output: Option<Box<RawValue>>,
     /// Null when it succeeded.
     pub failure: Option<FailureReport>,
     /// What it used.
@@ -45,7 +46,7 @@ pub struct FailureReport {
     /// For people.
     pub message: String,
     /// What the handler added for programs.
-    pub detail: Value,
+    pub detail: Option<Box<RawValue>>,
     /// `by-policy`, `retry-after` or `fatal`; null when the host stopped it.
     pub disposition: Option<&'static str>,
     /// The delay that the handler asked for.
@@ -88,13 +89,11 @@ pub struct ReceiptReport {
 impl From<AttemptReport> for Report {
     fn from(report: AttemptReport) -> Self {
         let (status, output, failure) = match report.result {
-            AttemptResult::Returned(Outcome::Complete(output)) => (Status::Succeeded, payload(&output), None),
+            AttemptResult::Returned(Outcome::Complete(output)) => (Status::Succeeded, Some(payload(&output)), None),
             // The sandbox stops these with a cause of their own until they are supported.
-            AttemptResult::Returned(Outcome::Decompose(_) | Outcome::Snooze(_)) => {
-                (Status::Succeeded, Value::Null, None)
-            }
-            AttemptResult::Failed(failure) => (Status::Failed, Value::Null, Some(failure.into())),
-            AttemptResult::Stopped(stop) => (Status::Failed, Value::Null, Some(stop.into())),
+            AttemptResult::Returned(Outcome::Decompose(_) | Outcome::Snooze(_)) => (Status::Succeeded, None, None),
+            AttemptResult::Failed(failure) => (Status::Failed, None, Some(failure.into())),
+            AttemptResult::Stopped(stop) => (Status::Failed, None, Some(stop.into())),
         };
         Self { status, output, failure, receipt: report.receipt.into(), logs: report.logs }
     }
@@ -111,7 +110,7 @@ impl From<Failure> for FailureReport {
             cause: "handler".into(),
             kind: failure.kind,
             message: failure.message,
-            detail: failure.detail.as_ref().map_or(Value::Null, payload),
+            detail: failure.detail.as_ref().map(payload),
             disposition: Some(disposition),
             retry_after_ms,
             backtrace: Vec::new(),
@@ -125,18 +124,11 @@ impl From<Stop> for FailureReport {
             cause: stop.cause.to_string(),
             kind: stop.cause.word().into(),
             message: stop.message,
-            detail: Value::Null,
+            detail: None,
             disposition: None,
             retry_after_ms: None,
             backtrace: stop.backtrace,
         }
-    }
-}
-
-impl FailureReport {
-    /// Whether the host stopped the attempt for this cause.
-    pub fn is_cause(&self, cause: &Cause) -> bool {
-        self.cause == cause.to_string()
     }
 }
 
@@ -165,22 +157,27 @@ fn millis(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }
 
-fn payload(payload: &Payload) -> Value {
+fn payload(payload: &Payload) -> Box<RawValue> {
     let json = payload.is_json().then(|| serde_json::from_slice(&payload.bytes).ok()).flatten();
-    json.unwrap_or_else(|| json!({ "media_type": payload.media_type, "base64": STANDARD.encode(&payload.bytes) }))
+    json.unwrap_or_else(|| {
+        let bytes = json!({ "media_type": payload.media_type, "base64": STANDARD.encode(&payload.bytes) });
+        to_raw_value(&bytes).expect("two strings have a JSON form")
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sunaba_task::Cause;
 
     #[test]
     fn json_is_shown_as_it_is_and_bytes_as_base64() {
-        assert_eq!(payload(&Payload::json(r#"{"a":1}"#)), json!({"a": 1}));
+        let exact = r#"{"b":123456789012345678901234567890,"a":1}"#;
+        assert_eq!(payload(&Payload::json(exact)).get(), exact);
         let bytes = Payload::new("image/png", &b"\x89PNG"[..]);
-        assert_eq!(payload(&bytes), json!({"media_type": "image/png", "base64": "iVBORw=="}));
+        assert_eq!(payload(&bytes).get(), r#"{"base64":"iVBORw==","media_type":"image/png"}"#);
         let lie = Payload::json("{");
-        assert_eq!(payload(&lie), json!({"media_type": "application/json", "base64": "ew=="}));
+        assert_eq!(payload(&lie).get(), r#"{"base64":"ew==","media_type":"application/json"}"#);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! JSON Schemas of handlers. They come from guests, so they are bounded: in size and depth, with no reference to
 //! anything outside themselves, and with patterns that match in linear time.
 
+use std::collections::HashMap;
+
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
@@ -8,8 +10,10 @@ use serde_json::Value;
 const MAX_BYTES: usize = 64 << 10;
 /// A deeper schema is refused.
 const MAX_DEPTH: usize = 64;
-/// How many violations a message tells.
-const SHOWN_VIOLATIONS: usize = 3;
+/// How large a schema may be once its references are written out: validation may visit all of that.
+const MAX_EXPANDED: usize = 50_000;
+/// A longer message about a violation is cut: it may show a part of the input.
+const MAX_MESSAGE_BYTES: usize = 400;
 
 /// A schema to check payloads by.
 #[derive(Debug)]
@@ -28,6 +32,9 @@ pub enum SchemaError {
     /// Over 64 levels.
     #[error("the schema is nested deeper than {MAX_DEPTH} levels")]
     TooDeep,
+    /// Over 50,000 parts once its references are written out.
+    #[error("the schema has more than {MAX_EXPANDED} parts once its references are written out")]
+    TooManyReferences,
     /// Not JSON.
     #[error("the schema is not JSON: {0}")]
     Json(String),
@@ -49,6 +56,9 @@ impl Schema {
         if depth(&value) > MAX_DEPTH {
             return Err(SchemaError::TooDeep);
         }
+        if Expansion::of(&value) > MAX_EXPANDED {
+            return Err(SchemaError::TooManyReferences);
+        }
         jsonschema::options()
             .with_pattern_options(PatternOptions::regex())
             .build(&value)
@@ -56,17 +66,56 @@ impl Schema {
             .map_err(|error| SchemaError::Schema(error.to_string()))
     }
 
-    /// What in a value does not match, with the place; none when it does.
-    pub fn violations(&self, value: &Value) -> Option<String> {
-        let mut violations = self.0.iter_errors(value).map(|error| {
-            let place = error.instance_path().to_string();
-            if place.is_empty() { error.to_string() } else { format!("at `{place}`: {error}") }
-        });
-        let mut shown: Vec<String> = violations.by_ref().take(SHOWN_VIOLATIONS).collect();
-        if violations.next().is_some() {
-            shown.push("and more".into());
+    /// The first thing in a value that does not match, with its place; none when all does.
+    pub fn violation(&self, value: &Value) -> Option<String> {
+        let error = self.0.validate(value).err()?;
+        // What an error shows of the input is as long as the input.
+        let small = serde_json::to_vec(error.instance()).is_ok_and(|bytes| bytes.len() <= MAX_MESSAGE_BYTES / 2);
+        let mut message = if small { error.to_string() } else { error.masked().to_string() };
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE_BYTES));
+        let place = error.instance_path().to_string();
+        Some(if place.is_empty() { message } else { format!("at `{place}`: {message}") })
+    }
+}
+
+/// How large a schema is once its local references are written out. Recursion counts once: how often it is followed
+/// depends on the input, whose depth is bounded.
+struct Expansion<'a> {
+    root: &'a Value,
+    known: HashMap<&'a str, usize>,
+}
+
+impl<'a> Expansion<'a> {
+    fn of(root: &'a Value) -> usize {
+        Self { root, known: HashMap::new() }.size(root)
+    }
+
+    fn size(&mut self, value: &'a Value) -> usize {
+        match value {
+            Value::Array(items) => items.iter().fold(1, |sum: usize, item| sum.saturating_add(self.size(item))),
+            Value::Object(members) => members.iter().fold(1, |sum: usize, (key, member)| {
+                let size = match (key.as_str(), member.as_str()) {
+                    ("$ref" | "$dynamicRef", Some(target)) => self.size_of(target),
+                    _ => self.size(member),
+                };
+                sum.saturating_add(size)
+            }),
+            _ => 1,
         }
-        (!shown.is_empty()).then(|| shown.join("; "))
+    }
+
+    fn size_of(&mut self, target: &'a str) -> usize {
+        if let Some(size) = self.known.get(target) {
+            return *size;
+        }
+        // Until it is known, a reference back to it counts once.
+        self.known.insert(target, 1);
+        let size = match target.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer)) {
+            Some(value) => self.size(value),
+            None => 1,
+        };
+        self.known.insert(target, size);
+        size
     }
 }
 
@@ -91,11 +140,33 @@ mod tests {
 
     #[test]
     fn violations_name_their_place() {
-        assert_eq!(person().violations(&json!({"name": "Ada"})), None);
-        let wrong = person().violations(&json!({"name": 5})).expect("not a string");
+        assert_eq!(person().violation(&json!({"name": "Ada"})), None);
+        let wrong = person().violation(&json!({"name": 5})).expect("not a string");
         assert_eq!(wrong, "at `/name`: 5 is not of type \"string\"");
-        let missing = person().violations(&json!({})).expect("no name");
+        let missing = person().violation(&json!({})).expect("no name");
         assert_eq!(missing, "\"name\" is a required property");
+    }
+
+    #[test]
+    fn violation_is_short_however_long_the_input() {
+        let long = json!({"name": vec![1; 100_000]});
+        let shown = person().violation(&long).expect("not a string");
+        assert!(shown.len() < 500 && shown.starts_with("at `/name`: "), "{shown}");
+    }
+
+    #[test]
+    fn references_that_double_are_refused() {
+        let chain = |length: usize| {
+            let link =
+                |n: usize| json!({"allOf": [{"$ref": format!("#/$defs/d{n}")}, {"$ref": format!("#/$defs/d{n}")}]});
+            let mut defs: serde_json::Map<_, _> = (0..length).map(|n| (format!("d{n}"), link(n + 1))).collect();
+            defs.insert(format!("d{length}"), json!({"type": "string"}));
+            json!({"$defs": defs, "$ref": "#/$defs/d0"}).to_string()
+        };
+        assert!(Schema::compile(&chain(5)).is_ok());
+        assert_eq!(Schema::compile(&chain(40)).err(), Some(SchemaError::TooManyReferences));
+        let tree = r##"{"$defs":{"t":{"properties":{"l":{"$ref":"#/$defs/t"},"r":{"$ref":"#/$defs/t"}}}},"$ref":"#/$defs/t"}"##;
+        assert!(Schema::compile(tree).is_ok());
     }
 
     #[test]

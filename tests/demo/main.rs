@@ -29,7 +29,7 @@ const SPIN_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug, Deserialize)]
 struct Audit {
     name: String,
-    version: String,
+    version: Option<String>,
     license: Option<String>,
     license_files: Vec<String>,
     files: u64,

@@ -74,7 +74,7 @@ pub(crate) fn tables(audited: &[Audited]) {
 }
 
 fn name(one: &Audited) -> String {
-    format!("{} {}", one.audit.name, one.audit.version)
+    format!("{} {}", one.audit.name, one.audit.version.as_deref().unwrap_or_default())
 }
 
 fn print(header: &[&str], rows: impl Iterator<Item = Vec<String>>) {

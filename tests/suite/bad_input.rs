@@ -31,7 +31,7 @@ fn file_that_is_no_component() {
         (b"", "it is not a WebAssembly file", "wasm32-wasip2"),
         (b"hello there, I am text", "it is not a WebAssembly file", "wasm32-wasip2"),
         (b"\0asm\x01\0\0\0", "it is a core WebAssembly module, not a component", "wasm32-wasip2"),
-        (b"\0asm\x0d\0\x01\0\xff", "it is not a valid component: ", ""),
+        (b"\0asm\x0d\0\x01\0\xff", "it is not a valid component: ", "build it again"),
         (b"\0asm\x0d\0\x01\0", "it is not a component of task handlers: it exports nothing", "sunaba_sdk::export!"),
     ];
     for (bytes, message, hint) in cases {
@@ -40,11 +40,8 @@ fn file_that_is_no_component() {
             let (code, shown) = refused(command);
             assert_eq!(code, 8, "{shown}");
             assert!(shown.starts_with(&format!("error: cannot load `{file}`: {message}")), "{shown}");
-            assert!(
-                hint.is_empty()
-                    || shown.lines().nth(1).is_some_and(|line| line.starts_with("hint: ") && line.contains(hint)),
-                "{shown}"
-            );
+            let hints = shown.lines().nth(1).is_some_and(|line| line.starts_with("hint: ") && line.contains(hint));
+            assert!(hints, "{shown}");
         }
     }
 }
@@ -69,18 +66,16 @@ fn component_for_another_world() {
 
 #[test]
 fn file_that_is_not_there() {
-    let (code, shown) = refused(&["run", "nowhere.wasm", "hello"]);
+    const NOWHERE: &str =
+        "No such file or directory (os error 2)\nhint: check the path, and the folder that you are in\n";
     assert_eq!(
-        (code, shown.as_str()),
-        (3, "error: cannot read `nowhere.wasm`: No such file or directory (os error 2)\n")
+        refused(&["run", "nowhere.wasm", "hello"]),
+        (3, format!("error: cannot read `nowhere.wasm`: {NOWHERE}"))
     );
+    assert_eq!(hello(&["--input", "@nowhere.json"]), (3, format!("error: cannot read `nowhere.json`: {NOWHERE}")));
     let (code, shown) = refused(&["component", "inspect", "."]);
-    assert_eq!((code, shown.as_str()), (8, "error: cannot read `.`: Is a directory (os error 21)\n"));
-    let (code, shown) = hello(&["--input", "@nowhere.json"]);
-    assert_eq!(
-        (code, shown.as_str()),
-        (3, "error: cannot read `nowhere.json`: No such file or directory (os error 2)\n")
-    );
+    let expected = "error: cannot read `.`: Is a directory (os error 21)\nhint: name a file that you can read\n";
+    assert_eq!((code, shown.as_str()), (8, expected));
 }
 
 #[test]
@@ -92,14 +87,16 @@ fn unknown_handler_is_told_which_there_are() {
 
 #[test]
 fn wrong_json() {
-    let (code, shown) = hello(&["--input", "{name: Ada}"]);
-    assert_eq!((code, shown.as_str()), (8, "error: the input is not JSON: key must be a string at line 1 column 2\n"));
     let deep = "[".repeat(100_000);
-    let (code, shown) = hello(&["--input", &deep]);
-    assert_eq!(
-        (code, shown.as_str()),
-        (8, "error: the input is not JSON: recursion limit exceeded at line 1 column 128\n")
-    );
+    for (input, problem) in [
+        ("{name: Ada}", "key must be a string at line 1 column 2"),
+        ("", "EOF while parsing a value at line 1 column 0"),
+        (deep.as_str(), "recursion limit exceeded at line 1 column 128"),
+    ] {
+        let (code, shown) = hello(&["--input", input]);
+        assert_eq!(code, 8, "{shown}");
+        assert!(shown.starts_with(&format!("error: the input is not JSON: {problem}\nhint: ")), "{shown}");
+    }
 }
 
 #[test]
@@ -114,6 +111,10 @@ fn json_that_does_not_match_the_schema() {
         let expected = format!("error: the input does not match the schema of `hello`: {violation}\nhint: ");
         assert!(shown.starts_with(&expected), "{shown}");
     }
+    // The message stays short however long the input is.
+    let long = format!(r#"{{"name":[{}1]}}"#, "1,".repeat(10_000));
+    let (code, shown) = hello(&["--input", &long]);
+    assert!(code == 8 && shown.len() < 600, "{shown}");
     // No input at all is `null`.
     let (code, shown) = hello(&[]);
     assert_eq!(code, 8);
@@ -126,7 +127,7 @@ fn input_that_is_too_large() {
     let file = folder.path().join("large.json");
     std::fs::write(&file, vec![b' '; (16 << 20) + 1]).expect("written");
     let (code, shown) = hello(&["--input", &format!("@{}", file.display())]);
-    assert_eq!((code, shown), (8, format!("error: `{}` is too large: the limit is 16.0 MiB\n", file.display())));
+    assert_eq!((code, shown), (8, format!("error: `{}` is too large\nhint: the limit is 16.0 MiB\n", file.display())));
 }
 
 #[test]
@@ -163,6 +164,15 @@ fn flag_values_that_cannot_be() {
         assert_eq!(code, 2, "{flag} {value}: {shown}");
         assert!(shown.starts_with("error: ") && shown.contains(message), "{flag} {value}: {shown}");
         assert!(shown.contains("hint: ") || shown.contains("possible values"), "{flag} {value}: {shown}");
+    }
+}
+
+#[test]
+fn grants_that_hide_each_other() {
+    for more in [["--dir=sdk::/data", "--dir=wit::/data:rw"], ["--env=K=1", "--env=K=2"]] {
+        let (code, shown) = hello(&["--input", r#"{"name":"Ada"}"#, more[0], more[1]]);
+        assert_eq!(code, 2, "{shown}");
+        assert!(shown.contains("is granted twice\nhint: "), "{shown}");
     }
 }
 

@@ -1,9 +1,11 @@
 //! What the commands print when all is well.
 
+use std::process::{Command, Stdio};
+
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use crate::support::{guest, guests, run_json, sunaba, text};
+use crate::support::{binaries, guest, guests, run_json, sunaba, text};
 
 /// The lines of a receipt with what varies from run to run, and from build to build, taken out.
 fn steady(shown: &str) -> String {
@@ -89,7 +91,7 @@ fn input_comes_from_a_file_or_standard_input() {
     let (code, report) = run_json("hello", &["--input", &format!("@{}", file.display())]);
     assert_eq!((code, &report["output"]), (0, &json!({"greeting": "Hello, a file!"})));
 
-    let mut command = std::process::Command::new(crate::support::binaries().join("sunaba"));
+    let mut command = Command::new(binaries().join("sunaba"));
     command.arg("run").arg(guest("hello")).args(["hello", "--input", "-"]);
     command.stdin(std::fs::File::open(&file).expect("it is there"));
     let output = command.output().expect("the binary starts");
@@ -167,8 +169,8 @@ fn inspect_shows_what_a_component_is() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert_snapshot!(text(&output.stdout).replace(&file, "many-memories.wasm"), @r"
     many-memories.wasm
-      digest   sha256:c1a03ee9634e3d7fe53e09bff5d52723ddbfba068ad248ee39de9852b4efa5bf
-      size     1.8 KiB
+      digest   sha256:cd8b5de4e07652386b319330908b0bf870549320fadfc1c214820cf8b7e4061a
+      size     2.0 KiB
       exports  sunaba:task/handlers@0.1.0
 
     handler many-memories
@@ -207,6 +209,46 @@ fn handlers_own_fuel_setting_is_obeyed_unless_a_flag_says_otherwise() {
     assert!(report["receipt"]["fuel"].is_u64());
     let (_, report) = run_json("deadline-aware", &[input[0], input[1], "--fuel", "off"]);
     assert_eq!(report["receipt"]["fuel"], Value::Null);
+}
+
+#[test]
+fn interrupt_from_the_keyboard_stops_the_attempt_and_still_reports() {
+    use std::io::BufRead as _;
+    let mut command = Command::new(binaries().join("sunaba"));
+    command.arg("run").arg(guest("flood-stdout")).args(["flood-stdout", "--input", "4000000000"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    let mut lines = std::io::BufReader::new(child.stderr.take().expect("piped")).lines();
+    // Once the guest has said something, the attempt is running and the signal is expected.
+    lines.next().expect("a line").expect("text");
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(killed.expect("kill is there").success());
+    let rest: Vec<String> = lines.map_while(Result::ok).collect();
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    assert!(rest.iter().any(|line| line.starts_with("stopped cancelled: stopped by the host")), "{rest:?}");
+}
+
+#[test]
+fn standard_output_that_is_full_is_an_error_and_one_that_is_closed_is_not() {
+    let hello = |shell: &str| {
+        let mut bash = Command::new("bash");
+        let run = format!("set -o pipefail; \"$0\" run \"$1\" hello --quiet --input '{{\"name\":\"Ada\"}}' {shell}");
+        bash.args(["-c", &run]).arg(binaries().join("sunaba")).arg(guest("hello"));
+        bash.output().expect("bash starts")
+    };
+    let full = hello("> /dev/full");
+    assert_eq!(full.status.code(), Some(1));
+    assert!(text(&full.stderr).starts_with("error: cannot write to standard output: "), "{}", text(&full.stderr));
+    let closed = hello("| true");
+    assert_eq!((closed.status.code(), text(&closed.stderr)), (Some(0), String::new()));
+}
+
+#[test]
+fn text_of_a_guest_is_no_command_to_the_terminal() {
+    let file = guest("hello").display().to_string();
+    let output = sunaba(["run", &file, "\u{1b}[2Jhello"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(!output.stderr.contains(&0x1b), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("no handler `\\u{1b}[2Jhello`"), "{}", text(&output.stderr));
 }
 
 #[test]

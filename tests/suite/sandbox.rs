@@ -8,7 +8,7 @@ use std::time::Duration;
 use sunaba_runtime::Attempt;
 use sunaba_runtime::sandbox::{LoadError, Sandbox};
 use sunaba_runtime::task::{
-    AttemptHost, AttemptReport, AttemptResult, BoxFuture, Cause, Digest, Fuel, FuelMode, Outcome, Payload, Progress,
+    AttemptHost, AttemptReport, AttemptResult, BoxFuture, Cause, Fuel, FuelMode, Outcome, Payload, Progress,
 };
 use tokio::sync::Notify;
 
@@ -142,7 +142,28 @@ fn attempt_that_nobody_waits_for_gives_its_slot_back() {
             // Long enough to be sent, and dropped without an answer.
             tokio::time::timeout(Duration::from_millis(50), endless).await.expect_err("it never ends");
         }
-        assert_eq!(output(&hello(&sandbox).await), r#"{"greeting":"Hello, Ada!"}"#);
+        // Without the slot this would wait for the 300 s of the guests before it.
+        let next = tokio::time::timeout(Duration::from_secs(60), hello(&sandbox)).await.expect("a slot came free");
+        assert_eq!(output(&next), r#"{"greeting":"Hello, Ada!"}"#);
+    });
+}
+
+#[test]
+fn component_can_be_loaded_while_every_slot_is_taken() {
+    block_on(async {
+        let sandbox = Arc::new(sandbox(1));
+        let spin = load(&sandbox, "spin").await;
+        let watch = Arc::new(Watch::default());
+        let spinning = tokio::spawn({
+            let (sandbox, watch) = (Arc::clone(&sandbox), Arc::clone(&watch));
+            async move { Attempt::of(&spin, "spin").expect("it is there").run(&sandbox, watch).await }
+        });
+        tokio::task::yield_now().await;
+        let loaded = tokio::time::timeout(Duration::from_secs(60), load(&sandbox, "hello")).await;
+        assert_eq!(loaded.expect("it does not wait for a slot").handlers[0].name, "hello");
+        assert!(!spinning.is_finished(), "it should have been computing all the time");
+        watch.stop.notify_one();
+        stop(spinning.await.expect("no panic").expect("the host can do its part"));
     });
 }
 
@@ -225,7 +246,8 @@ fn result_that_is_far_too_large_is_an_output_stop() {
         let mut attempt = Attempt::of(&component, "hello").expect("it is there").input(input).expect("it matches");
         attempt.limits_mut().host_call_bytes = 1 << 20;
         let stopped = stop(run(&sandbox, attempt).await);
-        assert_eq!(stopped.cause, Cause::Output, "{}", stopped.message);
+        assert_eq!(stopped.cause, Cause::Output);
+        assert!(stopped.message.starts_with("the result is malformed, or far larger than the limit of 1.0 MiB: "));
     });
 }
 
@@ -293,32 +315,73 @@ fn description_that_traps_or_lies_is_refused() {
 }
 
 #[test]
-fn component_that_is_refused_leaves_nothing_behind() {
+fn component_that_was_refused_is_refused_again() {
     block_on(async {
         let sandbox = sandbox(1);
         let bytes = changed("(result i32) (i32.const 0))", "(result i32) (unreachable))");
-        let digest = Digest::of(&bytes);
         for _ in 0..2 {
             let error = sandbox.load(bytes.clone(), FuelMode::Exact).await.expect_err("it traps");
             assert!(matches!(error, LoadError::Describe(_)), "{error}");
         }
-        let info = sunaba_runtime::sandbox::ComponentInfo { digest, ..(*load(&sandbox, "hello").await).clone() };
-        let attempt = Attempt::of(&info, "hello").expect("it is there");
-        let error = attempt.run(&sandbox, Arc::new(Watch::default())).await.expect_err("not loaded");
-        assert!(error.to_string().contains("is not loaded"), "{error}");
     });
 }
 
 #[test]
-fn wasi_http_may_be_imported_and_does_nothing() {
-    // JavaScript toolchains import it whether or not a handler uses it.
-    let http = r#"(component
-        (import "wasi:http/outgoing-handler@0.2.3" (instance (export "handle" (func (result u32)))))
-        (component $package"#;
-    let bytes = changed("(component\n  (component $package", http);
+fn component_of_a_later_patch_of_the_contract_is_served() {
+    let bytes = changed("sunaba:task/handlers@0.1.0", "sunaba:task/handlers@0.1.9");
     block_on(async {
         let sandbox = sandbox(1);
         let info = sandbox.load(bytes, FuelMode::Exact).await.expect("it loads");
-        assert_eq!(info.imports, ["wasi:http/outgoing-handler@0.2.3"]);
+        let attempt = Attempt::of(&info, "many-memories").expect("it is there");
+        assert_eq!(stop(run(&sandbox, attempt).await).cause, Cause::Memory);
     });
+}
+
+#[test]
+fn component_that_is_too_large_for_a_slot_is_refused() {
+    let table = "(core module $vast (table 200000 funcref)) (core instance (instantiate $vast)) (core module $hog";
+    let error = refused(changed("(core module $hog", table));
+    assert!(matches!(error, LoadError::Invalid(_)), "{error}");
+}
+
+#[test]
+fn package_setting_that_nobody_knows_is_refused_by_name() {
+    // One pair at 16: the handler's own name and doc stand there as key and value.
+    let with_setting = r#""\10\00\00\00\01\00\00\00\10\00\00\00\01\00\00\00""#;
+    let error = refused(changed(r#""\10\00\00\00\01\00\00\00""#, with_setting));
+    assert!(matches!(&error, LoadError::PackageSetting { key } if key == "many-memories"), "{error}");
+}
+
+#[test]
+fn wasi_http_may_be_imported_beside_a_wasi_that_works() {
+    // JavaScript toolchains import it whether or not a handler uses it. What it `use`s of wasi:io must be the same
+    // wasi:io that everything else uses, in whatever patch version the component names.
+    let imports = r#"(component
+        (import "wasi:io/poll@0.2.3" (instance $poll (export "pollable" (type (sub resource)))))
+        (alias export $poll "pollable" (type $pollable))
+        (import "wasi:http/types@0.2.3" (instance $http
+            (export "future-incoming-response" (type $response (sub resource)))
+            (alias outer 1 $pollable (type $pollable'))
+            (export "pollable" (type $pollable'' (eq $pollable')))
+            (export "[method]future-incoming-response.subscribe"
+                (func (param "self" (borrow $response)) (result (own $pollable''))))))
+        (import "wasi:random/insecure-seed@0.2.3" (instance $seed
+            (export "insecure-seed" (func (result (tuple u64 u64))))))
+        (component $package"#;
+    let bytes = changed("(component\n  (component $package", imports);
+    block_on(async {
+        let sandbox = sandbox(1);
+        let info = sandbox.load(bytes, FuelMode::Exact).await.expect("it loads");
+        assert!(info.imports.contains(&"wasi:http/types@0.2.3".to_owned()), "{:?}", info.imports);
+    });
+}
+
+#[test]
+fn function_of_the_host_that_nobody_has_is_refused_at_load() {
+    let submit = r#"(component
+        (import "sunaba:task/host@0.1.0" (instance (export "submit" (func (param "name" string)))))
+        (component $package"#;
+    let error = refused(changed("(component\n  (component $package", submit));
+    assert!(matches!(error, LoadError::Signature(_)), "{error}");
+    assert!(error.to_string().contains("submit"), "{error}");
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sunaba_runtime::sandbox::ComponentInfo;
 use sunaba_runtime::task::{FuelMode, HandlerInfo, HandlerSettings, format_bytes, format_duration};
 
-use super::{load, small_sandbox};
+use super::{load, read_component, small_sandbox};
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
 
@@ -22,47 +22,43 @@ pub(crate) enum Command {
 pub(crate) async fn run(global: &Global, command: Command) -> Result<Exit, CommandError> {
     let Command::Inspect { component: path } = command;
     let sandbox = small_sandbox()?;
-    let info = load(&sandbox, &path, FuelMode::Exact).await?;
+    let info = load(&sandbox, &path, read_component(&path)?, FuelMode::Exact).await?;
     match global.output {
-        Format::Text => show(&path.display().to_string(), &info),
+        Format::Text => print::data(description(&path.display().to_string(), &info).as_bytes())?,
         format => print::json(format, &as_json(&info))?,
     }
     Ok(Exit::Ok)
 }
 
-fn show(path: &str, info: &ComponentInfo) {
-    print::line(path);
-    print::line(format_args!("  digest   {}", info.digest));
-    print::line(format_args!("  size     {}", format_bytes(info.size_bytes)));
-    show_list("exports", &info.exports);
-    show_list("imports", &info.imports);
+/// The whole description, for people. Names, docs and schemas are the guest's, and shown inert.
+fn description(path: &str, info: &ComponentInfo) -> String {
+    let mut lines = vec![
+        path.to_owned(),
+        format!("  digest   {}", info.digest),
+        format!("  size     {}", format_bytes(info.size_bytes)),
+    ];
+    lines.extend(titled("exports", 8, info.exports.iter().map(String::as_str)));
+    lines.extend(titled("imports", 8, info.imports.iter().map(String::as_str)));
     for handler in &info.handlers {
-        print::line("");
-        print::line(format_args!("handler {}", handler.name));
-        for line in handler.doc.lines() {
-            print::line(format_args!("  {line}"));
-        }
-        print::line(format_args!("  settings  {}", settings(&handler.settings)));
-        show_schema("input", handler.input_schema.as_deref());
-        show_schema("output", handler.output_schema.as_deref());
+        lines.extend([String::new(), format!("handler {}", handler.name)]);
+        lines.extend(handler.doc.lines().map(|line| format!("  {line}")));
+        lines.push(format!("  settings  {}", settings(&handler.settings)));
+        lines.extend(titled("input", 9, schema(handler.input_schema.as_deref()).lines()));
+        lines.extend(titled("output", 9, schema(handler.output_schema.as_deref()).lines()));
     }
+    lines.iter().map(|line| format!("{}\n", print::inert(line))).collect()
 }
 
-fn show_list(title: &str, names: &[String]) {
-    for (index, name) in names.iter().enumerate() {
-        print::line(format_args!("  {:<8} {name}", if index == 0 { title } else { "" }));
-    }
+/// Lines with a title in front of the first.
+fn titled<'a>(title: &str, width: usize, lines: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let titles = std::iter::once(title).chain(std::iter::repeat(""));
+    titles.zip(lines).map(|(title, line)| format!("  {title:<width$} {line}")).collect()
 }
 
-fn show_schema(title: &str, schema: Option<&str>) {
-    let Some(schema) = schema else {
-        return print::line(format_args!("  {title:<9} any bytes"));
-    };
-    // A handler's schema is text from a guest: shown as it is when it is no JSON.
-    let pretty = serde_json::from_str::<Value>(schema).map_or_else(|_| schema.to_owned(), |value| format!("{value:#}"));
-    for (index, line) in pretty.lines().enumerate() {
-        print::line(format_args!("  {:<9} {line}", if index == 0 { title } else { "" }));
-    }
+/// A schema, spread over lines; as it is when it is no JSON.
+fn schema(schema: Option<&str>) -> String {
+    let Some(schema) = schema else { return "any bytes".into() };
+    serde_json::from_str::<Value>(schema).map_or_else(|_| schema.to_owned(), |value| format!("{value:#}"))
 }
 
 fn settings(settings: &HandlerSettings) -> String {

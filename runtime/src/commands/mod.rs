@@ -6,6 +6,8 @@ pub(crate) mod run;
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use sunaba_runtime::sandbox::{ComponentInfo, MAX_COMPONENT_BYTES, Sandbox};
 use sunaba_runtime::task::{FuelMode, format_bytes};
 
@@ -17,9 +19,18 @@ fn small_sandbox() -> Result<Sandbox, CommandError> {
     started.map_err(|error| CommandError::new(Exit::Error, format!("cannot start the sandbox: {error}")))
 }
 
-/// Reads a component and loads it.
-async fn load(sandbox: &Sandbox, path: &Path, mode: FuelMode) -> Result<Arc<ComponentInfo>, CommandError> {
-    let bytes = read(path, MAX_COMPONENT_BYTES as u64)?;
+/// Reads a component.
+fn read_component(path: &Path) -> Result<Bytes, CommandError> {
+    read(path, MAX_COMPONENT_BYTES as u64).map(Bytes::from)
+}
+
+/// Loads the component that was read from `path`.
+async fn load(
+    sandbox: &Sandbox,
+    path: &Path,
+    bytes: Bytes,
+    mode: FuelMode,
+) -> Result<Arc<ComponentInfo>, CommandError> {
     sandbox.load(bytes, mode).await.map_err(|error| cannot_load(path, &error))
 }
 
@@ -43,7 +54,7 @@ fn read_all(source: impl std::io::Read, limit: u64, name: &str) -> Result<Vec<u8
     let mut bytes = Vec::new();
     source.take(limit + 1).read_to_end(&mut bytes).map_err(ReadError::Io)?;
     if bytes.len() as u64 > limit {
-        let message = format!("`{name}` is too large: the limit is {}", format_bytes(limit));
+        let message = format!("`{name}` is too large\nhint: the limit is {}", format_bytes(limit));
         return Err(ReadError::TooLarge(CommandError::new(Exit::Invalid, message)));
     }
     Ok(bytes)

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sunaba_runtime::task::{
-    AttemptHost, AttemptReport, AttemptResult, BoxFuture, Cause, DirGrant, EnvGrant, Fuel, FuelMode, Grants, LogEntry,
-    OCTETS, Outcome, Payload, Progress, Receipt, Stop, format_bytes, format_count, format_duration, parse_bytes,
-    parse_duration,
+    AttemptHost, AttemptReport, AttemptResult, BoxFuture, Cause, DirGrant, EnvGrant, Fuel, FuelMode, Grants, JSON,
+    LogEntry, OCTETS, Outcome, Payload, Progress, Receipt, Stop, format_bytes, format_count, format_duration,
+    parse_bytes, parse_duration,
 };
 use sunaba_runtime::{Attempt, Report};
 use tokio::sync::{Notify, mpsc};
 
-use super::{ReadError, load, read, read_all, small_sandbox};
+use super::{ReadError, load, read, read_all, read_component, small_sandbox};
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
 
@@ -30,9 +30,9 @@ pub(crate) struct Args {
     component: PathBuf,
     /// The name of one of its handlers
     handler: String,
-    /// The input: JSON, `@FILE`, or `-` for standard input
-    #[arg(long, default_value = "null", hide_default_value = true, allow_hyphen_values = true)]
-    input: Input,
+    /// The input: JSON, `@FILE`, or `-` for standard input [default: nothing, which is `null` in JSON]
+    #[arg(long, allow_hyphen_values = true)]
+    input: Option<Input>,
     /// How long the attempt may take, such as `5s` [default: the handler's, else 300s]
     #[arg(long, value_parser = parse_duration)]
     timeout: Option<Duration>,
@@ -90,7 +90,8 @@ impl Input {
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
     let sandbox = small_sandbox()?;
     let mode = args.fuel.map_or(FuelMode::Exact, Fuel::mode);
-    let component = load(&sandbox, &args.component, mode).await?;
+    let bytes = read_component(&args.component)?;
+    let component = load(&sandbox, &args.component, bytes.clone(), mode).await?;
     let mut attempt = Attempt::of(&component, &args.handler)?;
     let limits = attempt.limits_mut();
     limits.fuel = args.fuel.unwrap_or(limits.fuel);
@@ -99,29 +100,34 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
     limits.check().map_err(|error| CommandError::new(Exit::Usage, error))?;
     if limits.fuel.mode() != mode {
         // Only now is it known that the handler asks for the other mode.
-        load(&sandbox, &args.component, limits.fuel.mode()).await?;
+        load(&sandbox, &args.component, bytes, limits.fuel.mode()).await?;
     }
-    for grant in &args.dir {
+    let grants = Grants { env: args.env, dirs: args.dir };
+    grants.check().map_err(|error| CommandError::new(Exit::Usage, error))?;
+    for grant in &grants.dirs {
         std::fs::read_dir(&grant.host).map_err(|error| cannot_grant(grant, &error))?;
     }
-    let bytes = args.input.read()?;
-    let media_type = if attempt.takes_json() { sunaba_runtime::task::JSON } else { OCTETS };
-    let attempt = attempt.grants(Grants { env: args.env, dirs: args.dir }).input(Payload::new(media_type, bytes))?;
+    let (media_type, nothing) = if attempt.takes_json() { (JSON, "null") } else { (OCTETS, "") };
+    let bytes = args.input.map_or_else(|| Ok(nothing.into()), Input::read)?;
+    let attempt = attempt.grants(grants).input(Payload::new(media_type, bytes))?;
 
     let talks = global.output == Format::Text && !global.quiet;
     let (events, mut said) = mpsc::channel(EVENTS);
     let watcher = Arc::new(Watcher { events: talks.then_some(events), interrupted: Notify::new() });
     let running = attempt.run(&sandbox, Arc::clone(&watcher) as Arc<dyn AttemptHost>);
-    tokio::pin!(running);
-    let (report, interrupted) = loop {
+    // One for the whole loop, and first in it: a guest that never stops talking must not drown it.
+    let interrupt = tokio::signal::ctrl_c();
+    tokio::pin!(running, interrupt);
+    let mut interrupted = false;
+    let report = loop {
         tokio::select! {
             biased;
-            Some(event) = said.recv() => event.print(),
-            report = &mut running => break (report?, false),
-            _ = tokio::signal::ctrl_c() => {
+            _ = &mut interrupt, if !interrupted => {
+                interrupted = true;
                 watcher.interrupted.notify_one();
-                break (running.await?, true);
             }
+            report = &mut running => break report?,
+            Some(event) = said.recv() => event.print(),
         }
     };
     while let Ok(event) = said.try_recv() {
@@ -217,9 +223,9 @@ fn show_text(global: &Global, report: AttemptReport) -> Result<(), CommandError>
                 print::headline(true, "succeeded", &format!("in {}", format_duration(receipt.wall)));
                 show_receipt(&receipt);
             }
-            print::bytes(&output.bytes)?;
+            print::data(&output.bytes)?;
             // JSON is a line; other bytes are left as they are.
-            return if output.is_json() { print::bytes(b"\n") } else { Ok(()) };
+            return if output.is_json() { print::data(b"\n") } else { Ok(()) };
         }
         AttemptResult::Returned(Outcome::Decompose(_) | Outcome::Snooze(_)) => {
             unreachable!("the sandbox stops these until they are supported")
