@@ -385,3 +385,20 @@ fn function_of_the_host_that_nobody_has_is_refused_at_load() {
     assert!(matches!(error, LoadError::Signature(_)), "{error}");
     assert!(error.to_string().contains("submit"), "{error}");
 }
+
+#[test]
+fn handle_limit_obeyed_and_violated() {
+    block_on(async {
+        let sandbox = sandbox(1);
+        let component = load(&sandbox, "flood-stdout").await;
+        let attempt = Attempt::of(&component, "flood-stdout").expect("it is there");
+        let mut attempt = attempt.input(Payload::json("3")).expect("it matches");
+        // Its standard output, one to wait for it, and one while it is lent to a call.
+        attempt.limits_mut().resources = 3;
+        assert_eq!(output(&run(&sandbox, attempt.clone()).await), "3");
+        attempt.limits_mut().resources = 2;
+        let stopped = stop(run(&sandbox, attempt).await);
+        assert_eq!(stopped.cause, Cause::HostCall(None), "{}", stopped.message);
+        assert!(!stopped.backtrace.is_empty());
+    });
+}
