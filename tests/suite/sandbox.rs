@@ -8,9 +8,11 @@ use std::time::Duration;
 use sunaba_runtime::Attempt;
 use sunaba_runtime::sandbox::{LoadError, Sandbox};
 use sunaba_runtime::task::{
-    AttemptHost, AttemptReport, AttemptResult, BoxFuture, Cause, Fuel, FuelMode, Outcome, Payload, Progress,
+    AttemptHost, AttemptReport, AttemptResult, BoxFuture, Cause, ExecuteError, Fuel, FuelMode, Outcome, Payload,
+    Progress, Stop,
 };
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 use crate::support::{block_on, guest, load, root, run, stop};
 
@@ -25,10 +27,14 @@ fn output(report: &AttemptReport) -> String {
     }
 }
 
-async fn hello(sandbox: &Sandbox) -> AttemptReport {
+async fn hello_attempt(sandbox: &Sandbox) -> Attempt {
     let component = load(sandbox, "hello").await;
     let attempt = Attempt::of(&component, "hello").expect("it is there");
-    run(sandbox, attempt.input(Payload::json(r#"{"name":"Ada"}"#)).expect("it matches")).await
+    attempt.input(Payload::json(r#"{"name":"Ada"}"#)).expect("it matches")
+}
+
+async fn hello(sandbox: &Sandbox) -> AttemptReport {
+    run(sandbox, hello_attempt(sandbox).await).await
 }
 
 #[test]
@@ -95,24 +101,42 @@ impl AttemptHost for Watch {
     }
 }
 
+/// A guest that computes for ever beside whatever a test does.
+struct Spinning {
+    watch: Arc<Watch>,
+    attempt: JoinHandle<Result<AttemptReport, ExecuteError>>,
+}
+
+impl Spinning {
+    async fn on(sandbox: &Arc<Sandbox>) -> Self {
+        let spin = load(sandbox, "spin").await;
+        let watch = Arc::new(Watch::default());
+        let attempt = tokio::spawn({
+            let (sandbox, watch) = (Arc::clone(sandbox), Arc::clone(&watch));
+            async move { Attempt::of(&spin, "spin").expect("it is there").run(&sandbox, watch).await }
+        });
+        tokio::task::yield_now().await;
+        Self { watch, attempt }
+    }
+
+    /// Stops it, if it has really been computing all the time.
+    async fn stop(self) -> Stop {
+        assert!(!self.attempt.is_finished(), "it should have been computing all the time");
+        self.watch.stop.notify_one();
+        stop(self.attempt.await.expect("no panic").expect("the host can do its part"))
+    }
+}
+
 #[test]
 fn computing_guest_does_not_hold_up_its_neighbour() {
     block_on(async {
         // One thread for both: the neighbour only runs because the other yields.
         let sandbox = Arc::new(sandbox(2));
-        let spin = load(&sandbox, "spin").await;
-        let watch = Arc::new(Watch::default());
-        let spinning = tokio::spawn({
-            let (sandbox, watch) = (Arc::clone(&sandbox), Arc::clone(&watch));
-            async move { Attempt::of(&spin, "spin").expect("it is there").run(&sandbox, watch).await }
-        });
-        tokio::task::yield_now().await;
+        let spinning = Spinning::on(&sandbox).await;
         for _ in 0..3 {
             assert_eq!(output(&hello(&sandbox).await), r#"{"greeting":"Hello, Ada!"}"#);
         }
-        assert!(!spinning.is_finished(), "it should have been computing all the time");
-        watch.stop.notify_one();
-        let stopped = stop(spinning.await.expect("no panic").expect("the host can do its part"));
+        let stopped = spinning.stop().await;
         assert_eq!(stopped.cause, Cause::LeaseLost);
         assert_eq!(stopped.backtrace[0].function, "spin::spin");
     });
@@ -152,18 +176,10 @@ fn attempt_that_nobody_waits_for_gives_its_slot_back() {
 fn component_can_be_loaded_while_every_slot_is_taken() {
     block_on(async {
         let sandbox = Arc::new(sandbox(1));
-        let spin = load(&sandbox, "spin").await;
-        let watch = Arc::new(Watch::default());
-        let spinning = tokio::spawn({
-            let (sandbox, watch) = (Arc::clone(&sandbox), Arc::clone(&watch));
-            async move { Attempt::of(&spin, "spin").expect("it is there").run(&sandbox, watch).await }
-        });
-        tokio::task::yield_now().await;
+        let spinning = Spinning::on(&sandbox).await;
         let loaded = tokio::time::timeout(Duration::from_secs(60), load(&sandbox, "hello")).await;
         assert_eq!(loaded.expect("it does not wait for a slot").handlers[0].name, "hello");
-        assert!(!spinning.is_finished(), "it should have been computing all the time");
-        watch.stop.notify_one();
-        stop(spinning.await.expect("no panic").expect("the host can do its part"));
+        spinning.stop().await;
     });
 }
 
@@ -223,9 +239,7 @@ fn handler_sees_what_is_left_and_whether_it_is_cancelled() {
 fn output_limit_obeyed_and_violated() {
     block_on(async {
         let sandbox = sandbox(1);
-        let component = load(&sandbox, "hello").await;
-        let attempt = Attempt::of(&component, "hello").expect("it is there");
-        let mut attempt = attempt.input(Payload::json(r#"{"name":"Ada"}"#)).expect("it matches");
+        let mut attempt = hello_attempt(&sandbox).await;
         let size = r#"{"greeting":"Hello, Ada!"}"#.len() as u64;
         attempt.limits_mut().output_bytes = size;
         assert_eq!(run(&sandbox, attempt.clone()).await.receipt.output_bytes, size);
