@@ -24,6 +24,7 @@ mod error;
 mod http;
 mod inspect;
 mod interrupt;
+mod library;
 mod meter;
 mod sandbox;
 mod shard;

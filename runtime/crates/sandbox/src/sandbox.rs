@@ -1,8 +1,7 @@
 //! The sandbox as others see it: components are loaded once, attempts name them by digest.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
 use sunaba_task::{AttemptHost, AttemptReport, AttemptRequest, BoxFuture, Digest, ExecuteError, Executor, FuelMode};
@@ -13,6 +12,7 @@ use crate::component::{self, Artifact, ComponentInfo};
 use crate::engine::PageReset;
 use crate::error::LoadError;
 use crate::inspect;
+use crate::library::Library;
 use crate::shard::{self, Engines, Work};
 use crate::ticker::Ticker;
 
@@ -20,36 +20,6 @@ use crate::ticker::Ticker;
 const DEFAULT_SLOTS: u32 = 32;
 /// Slots of all shards together: each reserves up to 128 GiB of address space, of the 128 TiB that a process has.
 const MAX_SLOTS: u32 = 512;
-
-/// The components that are loaded: their code for each fuel mode, and what they say of themselves.
-#[derive(Default)]
-pub(crate) struct Library {
-    artifacts: RwLock<HashMap<(Digest, FuelMode), Arc<Artifact>>>,
-    components: RwLock<HashMap<Digest, Arc<ComponentInfo>>>,
-}
-
-impl Library {
-    pub(crate) fn artifact(&self, component: Digest, mode: FuelMode) -> Option<Arc<Artifact>> {
-        self.artifacts.read().unwrap_or_else(PoisonError::into_inner).get(&(component, mode)).cloned()
-    }
-
-    fn add_artifact(&self, component: Digest, mode: FuelMode, artifact: Artifact) {
-        let mut artifacts = self.artifacts.write().unwrap_or_else(PoisonError::into_inner);
-        artifacts.insert((component, mode), Arc::new(artifact));
-    }
-
-    fn remove_artifact(&self, component: Digest, mode: FuelMode) {
-        self.artifacts.write().unwrap_or_else(PoisonError::into_inner).remove(&(component, mode));
-    }
-
-    fn component(&self, digest: Digest) -> Option<Arc<ComponentInfo>> {
-        self.components.read().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned()
-    }
-
-    fn add_component(&self, info: Arc<ComponentInfo>) {
-        self.components.write().unwrap_or_else(PoisonError::into_inner).insert(info.digest, info);
-    }
-}
 
 /// How many attempts run at a time, and on how many threads.
 #[derive(Debug, Clone)]

@@ -17,7 +17,7 @@ use crate::bindings::handlers;
 use crate::component::{self, Artifact};
 use crate::engine;
 use crate::error::LoadError;
-use crate::sandbox::Library;
+use crate::library::Library;
 use crate::state::State;
 use crate::ticker::TickerHandle;
 
