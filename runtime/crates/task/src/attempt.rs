@@ -1,6 +1,7 @@
 //! One attempt: what an executor is asked to run, and what it reports.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -17,6 +18,40 @@ impl TaskId {
     #[expect(clippy::new_without_default, reason = "two new ids are never equal, so none is a default")]
     pub fn new() -> Self {
         Self(Uuid::now_v7())
+    }
+
+    /// The id that this UUID is.
+    pub fn from_uuid(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+
+    /// The id with these bytes.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+
+    /// Its 16 bytes. Ids of later tasks of a store have larger ones.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+
+    /// A number made of the id, for whatever should be random between tasks and the same for one.
+    pub fn seed(&self) -> u64 {
+        let (high, low) = self.0.as_u64_pair();
+        high ^ low
+    }
+}
+
+/// A text that is no task id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a task id\nhint: an id is a UUID, such as `task submit` and `task list` show")]
+pub struct TaskIdError(String);
+
+impl FromStr for TaskId {
+    type Err = TaskIdError;
+
+    fn from_str(text: &str) -> Result<Self, TaskIdError> {
+        Uuid::try_parse(text).map(Self).map_err(|_| TaskIdError(text.chars().take(64).collect()))
     }
 }
 

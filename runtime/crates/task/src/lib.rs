@@ -1,34 +1,53 @@
-//! The vocabulary of sunaba: what a task is, how an attempt ends, what it may use and what it did use.
+//! The vocabulary of sunaba: what a task is, how it moves from state to state, how an attempt ends, what it may use and
+//! what it did use.
 //!
 //! Plain data and pure functions. No I/O, no clock, no async runtime, no engine and no store live here, so that every
 //! other crate can speak these words without taking on a dependency.
 
 mod attempt;
 mod cause;
+mod decide;
 mod digest;
 mod executor;
 mod grants;
 mod handler;
+mod lease;
 mod limits;
 mod logs;
+mod name;
 mod outcome;
 mod payload;
 mod receipt;
 mod retry;
 mod settings;
+mod task;
+#[cfg(test)]
+mod testing;
+mod time;
+mod transition;
 mod units;
 
-pub use attempt::{AttemptContext, AttemptReport, AttemptRequest, AttemptResult, TaskId};
+pub use attempt::{AttemptContext, AttemptReport, AttemptRequest, AttemptResult, TaskId, TaskIdError};
 pub use cause::{Cause, Frame, Stop};
+pub use decide::{Decision, MAX_DELAY, Observation, Verdict, decide};
 pub use digest::Digest;
 pub use executor::{AttemptHost, BoxFuture, ExecuteError, Executor, Progress, Unattended};
 pub use grants::{DirAccess, DirGrant, EnvGrant, GrantError, Grants};
 pub use handler::{HandlerInfo, MAX_NAME_BYTES, is_name};
+pub use lease::{Lease, LeaseToken, SessionId};
 pub use limits::{Fuel, FuelMode, LimitError, Limits, MAX_MEMORY_BYTES, MAX_TIMEOUT};
 pub use logs::{LogEntry, LogLevel, LogSource};
+pub use name::{HandlerName, HandlerNameError};
 pub use outcome::{Child, Dependency, Disposition, Failure, Outcome, Plan, Snooze};
 pub use payload::{JSON, OCTETS, Payload};
 pub use receipt::Receipt;
 pub use retry::{Backoff, BackoffError, Growth};
 pub use settings::{HandlerSettings, SettingError};
+pub use task::{
+    AttemptDetail, AttemptRecord, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_HOSTS_LOST, DEFAULT_QUEUE, Ending,
+    MAX_IDEMPOTENCY_KEY_BYTES, MAX_KEPT_ATTEMPTS, NewTask, PayloadInfo, Start, State, StateName, StateNameError, Task,
+    TaskSpec,
+};
+pub use time::{Clock, Timestamp};
+pub use transition::{ChangeSet, Event, IllegalTransition, Settled, transition};
 pub use units::{UnitError, format_bytes, format_count, format_duration, parse_bytes, parse_duration};

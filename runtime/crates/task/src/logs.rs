@@ -69,6 +69,5 @@ pub struct LogEntry {
     /// The line, without its end. Bytes that are not UTF-8 are replaced.
     pub message: String,
     /// What `host.log` was given besides.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<(String, String)>,
 }

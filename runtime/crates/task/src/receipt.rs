@@ -36,3 +36,24 @@ pub struct Receipt {
     /// Calls of the `host` interface.
     pub host_calls: u64,
 }
+
+impl Receipt {
+    /// The receipt of an attempt of which nothing was measured.
+    pub fn unmeasured(component: Digest) -> Self {
+        Self {
+            component,
+            fuel: None,
+            fuel_exact: false,
+            wall: Duration::ZERO,
+            overhead: Duration::ZERO,
+            peak_memory_bytes: 0,
+            input_bytes: 0,
+            output_bytes: 0,
+            log_bytes: 0,
+            stdout_bytes: 0,
+            stderr_bytes: 0,
+            dropped_bytes: 0,
+            host_calls: 0,
+        }
+    }
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::MAX_DELAY;
 use crate::units::parse_duration;
 
 /// How the delay grows from one retry to the next.
@@ -40,6 +41,33 @@ pub struct Backoff {
     pub first: Duration,
     /// No delay is longer than this.
     pub max: Option<Duration>,
+}
+
+/// A retry is up to so much earlier or later than the backoff says, so that tasks that failed together do not come back
+/// together. Source: River and Oban spread by the same tenth.
+const JITTER: f64 = 0.1;
+/// No delay is longer, unless the backoff says so.
+const DEFAULT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Backoff {
+    /// The delay after so many failures, from 1. The same seed and number give the same delay.
+    pub fn delay(&self, failures: u32, seed: u64) -> Duration {
+        let jitter = fastrand::Rng::with_seed(seed ^ u64::from(failures)).f64().mul_add(2.0 * JITTER, 1.0 - JITTER);
+        self.plain_delay(failures).mul_f64(jitter).min(self.cap())
+    }
+
+    fn plain_delay(&self, failures: u32) -> Duration {
+        let factor = match self.growth {
+            Growth::Fixed => 1,
+            Growth::Linear => failures.max(1),
+            Growth::Exponential => 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX),
+        };
+        self.first.saturating_mul(factor).min(self.cap())
+    }
+
+    fn cap(&self) -> Duration {
+        self.max.unwrap_or(DEFAULT_MAX.max(self.first)).min(MAX_DELAY)
+    }
 }
 
 impl Default for Backoff {
@@ -120,6 +148,42 @@ mod tests {
         for text in ["fixed(5s)", "linear(1m 30s)", "exponential(250ms, max = 10m)"] {
             assert_eq!(text.parse::<Backoff>().map(|backoff| backoff.to_string()), Ok(text.to_owned()));
         }
+    }
+
+    /// The delay after each of the first failures, without jitter.
+    fn seconds(backoff: &str) -> Vec<u64> {
+        let backoff: Backoff = backoff.parse().expect("a backoff");
+        (1..=6).map(|failures| backoff.plain_delay(failures).as_secs()).collect()
+    }
+
+    #[test]
+    fn delays_grow_as_written_and_stop_at_the_cap() {
+        assert_eq!(seconds("fixed(500s)"), [500, 500, 500, 500, 500, 500]);
+        assert_eq!(seconds("linear(500s)"), [500, 1000, 1500, 2000, 2500, 3000]);
+        assert_eq!(seconds("exponential(500s)"), [500, 1000, 2000, 4000, 8000, 16000]);
+        assert_eq!(seconds("exponential(500s, max = 3000s)"), [500, 1000, 2000, 3000, 3000, 3000]);
+    }
+
+    #[test]
+    fn delay_is_the_same_for_the_same_seed_and_never_over_the_cap() {
+        let backoff: Backoff = "exponential(1s, max = 1m)".parse().expect("a backoff");
+        for failures in [1, 7, 100, u32::MAX] {
+            for seed in 0..100 {
+                let delay = backoff.delay(failures, seed);
+                assert_eq!(delay, backoff.delay(failures, seed));
+                assert!(delay <= Duration::from_secs(60), "{delay:?}");
+            }
+        }
+        let spread: std::collections::BTreeSet<_> = (0..100).map(|seed| backoff.delay(3, seed)).collect();
+        assert!(spread.len() > 90);
+        let plain = backoff.plain_delay(3).as_secs_f64();
+        assert!(spread.iter().all(|delay| (plain * 0.9..=plain * 1.1).contains(&delay.as_secs_f64())));
+    }
+
+    #[test]
+    fn longest_delay_bounds_what_is_written() {
+        let backoff: Backoff = "fixed(1000days)".parse().expect("a backoff");
+        assert!(backoff.delay(1, 0) <= MAX_DELAY);
     }
 
     #[test]

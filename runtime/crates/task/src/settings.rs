@@ -13,31 +13,22 @@ const KEYS: [&str; 8] = ["max-attempts", "backoff", "retry-on", "timeout", "fuel
 
 /// A handler's options. What is none is left to the host's defaults.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct HandlerSettings {
     /// Failures until a task is dead, from 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u32>,
     /// The delays between attempts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backoff: Option<Backoff>,
     /// The error kinds that are retried. None: every kind that is not fatal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_on: Option<Vec<String>>,
     /// How long an attempt may take.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
     /// How fuel is counted and limited.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fuel: Option<Fuel>,
     /// How much memory an attempt may use.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
     /// The queue of its tasks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
     /// Higher first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,
 }
 

@@ -1,0 +1,68 @@
+//! What the tests of this crate share.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::{
+    AttemptReport, AttemptResult, Backoff, Cause, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_HOSTS_LOST, DEFAULT_QUEUE, Digest,
+    Disposition, Failure, Grants, Lease, Limits, NewTask, Observation, Payload, Receipt, SessionId, Start, State,
+    StateName, Stop, Task, TaskId, TaskSpec, Timestamp,
+};
+
+pub(crate) const NOW: Timestamp = Timestamp::from_const(1_000_000);
+
+/// A queued task with every default.
+pub(crate) fn task() -> Task {
+    let spec = TaskSpec {
+        handler: "words/word-count".parse().expect("a name"),
+        component: Digest::of(b"component"),
+        queue: DEFAULT_QUEUE.into(),
+        priority: 0,
+        max_attempts: DEFAULT_MAX_ATTEMPTS,
+        max_hosts_lost: DEFAULT_MAX_HOSTS_LOST,
+        backoff: Backoff::default(),
+        retry_on: None,
+        limits: Limits::default(),
+        grants: Grants::default(),
+        idempotency_key: None,
+        attributes: Vec::new(),
+    };
+    let new = NewTask { spec, start: Start::Now, input: Payload::json("{}"), fingerprint: None };
+    Task::submitted(TaskId::from_uuid(Uuid::nil()), 1, &new, NOW)
+}
+
+/// A task in this state.
+pub(crate) fn task_in(state: StateName) -> Task {
+    let until = NOW.after(Duration::from_secs(1));
+    let state = match state {
+        StateName::Scheduled => State::Scheduled { until },
+        StateName::Queued => State::Queued,
+        StateName::Running => State::Running(lease()),
+        StateName::RetryScheduled => State::RetryScheduled { until },
+        StateName::Succeeded => State::Succeeded,
+        StateName::Dead => State::Dead,
+        StateName::Cancelled => State::Cancelled,
+    };
+    let attempts_started = u32::from(state.name() == StateName::Running);
+    Task { state, attempts_started, ..task() }
+}
+
+pub(crate) fn lease() -> Lease {
+    let session = SessionId::from_uuid(Uuid::nil());
+    Lease { sequence: 1, nonce: 1, session, worker: "w".into(), started_at: NOW }
+}
+
+pub(crate) fn reported(result: AttemptResult) -> Observation {
+    let receipt = Receipt::unmeasured(Digest::of(b"component"));
+    Observation::Reported(Box::new(AttemptReport { result, receipt, logs: Vec::new() }))
+}
+
+pub(crate) fn failed(kind: &str, disposition: Disposition) -> Observation {
+    let failure = Failure { kind: kind.into(), message: "m".into(), detail: None, disposition };
+    reported(AttemptResult::Failed(failure))
+}
+
+pub(crate) fn stopped(cause: Cause) -> Observation {
+    reported(AttemptResult::Stopped(Stop { cause, message: "m".into(), backtrace: Vec::new() }))
+}

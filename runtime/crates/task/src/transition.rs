@@ -1,0 +1,299 @@
+//! The life of a task: the one function that moves a state.
+
+use crate::{
+    AttemptRecord, Decision, Ending, Lease, MAX_KEPT_ATTEMPTS, PayloadInfo, Receipt, State, StateName, Task, Timestamp,
+    Verdict,
+};
+
+/// Something that happens to a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The time for which it waited has come.
+    Due,
+    /// A worker has it.
+    Leased(Lease),
+    /// Its attempt ended, and this is done about it.
+    Settled(Box<Settled>),
+    /// Its lease ran out.
+    HostLost,
+    /// Its worker stopped in good order and gives it back.
+    HandedBack,
+    /// Somebody wants it cancelled.
+    CancelRequested,
+}
+
+/// How an attempt ended, and what is done about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// How it ended.
+    pub ending: Ending,
+    /// What is done about it.
+    pub decision: Decision,
+    /// What it used.
+    pub receipt: Option<Receipt>,
+    /// The task's output, when it succeeded.
+    pub output: Option<PayloadInfo>,
+}
+
+impl Event {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Due => "due",
+            Self::Leased(_) => "leased",
+            Self::Settled(_) => "settled",
+            Self::HostLost => "host-lost",
+            Self::HandedBack => "handed-back",
+            Self::CancelRequested => "cancel-requested",
+        }
+    }
+}
+
+/// What an event changes. A store applies all of it or nothing, and only if the record has not moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeSet {
+    /// The revision that the record must still have.
+    pub expected_revision: u64,
+    /// The record from then on.
+    pub task: Task,
+}
+
+/// An event that cannot happen in this state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a task that is {state} cannot be {event}")]
+pub struct IllegalTransition {
+    /// Where the task stands.
+    pub state: StateName,
+    /// What should have happened.
+    pub event: &'static str,
+}
+
+/// What `event` makes of `task`. Nobody else assigns a state.
+///
+/// # Errors
+/// The event cannot happen in this state. Nothing changes.
+pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet, IllegalTransition> {
+    let illegal = IllegalTransition { state: task.state.name(), event: event.name() };
+    let mut next = task.clone();
+    match (&task.state, event) {
+        (State::Scheduled { .. } | State::RetryScheduled { .. }, Event::Due) => next.state = State::Queued,
+        (State::Queued, Event::Leased(lease)) => {
+            next.attempts_started = next.attempts_started.saturating_add(1);
+            next.state = State::Running(lease);
+        }
+        (State::Running(lease), Event::Settled(settled)) => {
+            let Settled { ending, decision, receipt, output } = *settled;
+            next.failures_charged = next.failures_charged.saturating_add(u32::from(decision.charged));
+            next.state = match decision.verdict {
+                Verdict::Succeed => {
+                    next.output = output;
+                    State::Succeeded
+                }
+                Verdict::Retry(delay) => State::RetryScheduled { until: now.after(delay) },
+                Verdict::Snooze(delay) => State::Scheduled { until: now.after(delay) },
+                Verdict::Requeue => State::Queued,
+                Verdict::GiveUp => State::Dead,
+                Verdict::Cancel => State::Cancelled,
+            };
+            record(&mut next, lease, now, ending, decision, receipt);
+        }
+        (State::Running(lease), Event::HostLost) => {
+            next.hosts_lost = next.hosts_lost.saturating_add(1);
+            let (lost, limit) = (next.hosts_lost, next.spec.max_hosts_lost);
+            let decision = match () {
+                () if task.cancel_requested_at.is_some() => cancelled(),
+                () if lost >= limit => back(Verdict::GiveUp, format!("lost its host {lost} times, of at most {limit}")),
+                () => back(Verdict::Requeue, format!("lost its host, {lost} of at most {limit}")),
+            };
+            next.state = after_loss(decision.verdict);
+            record(&mut next, lease, now, Ending::HostLost, decision, None);
+        }
+        (State::Running(lease), Event::HandedBack) => {
+            let decision = match task.cancel_requested_at {
+                Some(_) => cancelled(),
+                None => back(Verdict::Requeue, "its host was stopped in good order".into()),
+            };
+            next.state = after_loss(decision.verdict);
+            record(&mut next, lease, now, Ending::HandedBack, decision, None);
+        }
+        (State::Running(_), Event::CancelRequested) => {
+            // Again is no change of when it was asked first.
+            next.cancel_requested_at = task.cancel_requested_at.or(Some(now));
+        }
+        (State::Scheduled { .. } | State::Queued | State::RetryScheduled { .. }, Event::CancelRequested) => {
+            next.cancel_requested_at = Some(now);
+            next.state = State::Cancelled;
+        }
+        _ => return Err(illegal),
+    }
+    next.revision += 1;
+    if next.state.is_terminal() {
+        next.ended_at = Some(now);
+    }
+    Ok(ChangeSet { expected_revision: task.revision, task: next })
+}
+
+fn back(verdict: Verdict, reason: String) -> Decision {
+    Decision { verdict, charged: false, reason }
+}
+
+fn cancelled() -> Decision {
+    back(Verdict::Cancel, "the task was cancelled meanwhile".into())
+}
+
+fn after_loss(verdict: Verdict) -> State {
+    match verdict {
+        Verdict::GiveUp => State::Dead,
+        Verdict::Cancel => State::Cancelled,
+        _ => State::Queued,
+    }
+}
+
+fn record(
+    task: &mut Task,
+    lease: &Lease,
+    now: Timestamp,
+    ending: Ending,
+    decision: Decision,
+    receipt: Option<Receipt>,
+) {
+    if task.attempts.len() >= MAX_KEPT_ATTEMPTS {
+        task.attempts.remove(0);
+    }
+    task.attempts.push(AttemptRecord {
+        number: task.attempts_started,
+        worker: lease.worker.clone(),
+        started_at: lease.started_at,
+        ended_at: now,
+        ending,
+        decision,
+        receipt,
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+    use std::time::Duration;
+
+    const NOW: Timestamp = testing::NOW;
+
+    fn settled(verdict: Verdict, charged: bool) -> Event {
+        let decision = Decision { verdict, charged, reason: "r".into() };
+        Event::Settled(Box::new(Settled { ending: Ending::Completed, decision, receipt: None, output: None }))
+    }
+
+    fn events() -> Vec<Event> {
+        let verdicts = [
+            (Verdict::Succeed, false),
+            (Verdict::Retry(Duration::from_secs(1)), true),
+            (Verdict::Snooze(Duration::from_secs(1)), false),
+            (Verdict::Requeue, false),
+            (Verdict::GiveUp, true),
+            (Verdict::Cancel, false),
+        ];
+        let settled = verdicts.map(|(verdict, charged)| settled(verdict, charged));
+        let others =
+            [Event::Due, Event::Leased(testing::lease()), Event::HostLost, Event::HandedBack, Event::CancelRequested];
+        settled.into_iter().chain(others).collect()
+    }
+
+    /// A letter for what becomes of each state at each event, in the order of `events`: the state's initial, `-` where
+    /// it cannot happen.
+    fn letter(state: StateName) -> char {
+        match state {
+            StateName::Scheduled => 's',
+            StateName::Queued => 'q',
+            StateName::Running => 'r',
+            StateName::RetryScheduled => 't',
+            StateName::Succeeded => 'S',
+            StateName::Dead => 'D',
+            StateName::Cancelled => 'C',
+        }
+    }
+
+    #[test]
+    fn every_state_at_every_event() {
+        // Settled as succeed, retry, snooze, requeue, give-up, cancel; due, leased, host-lost, handed-back, cancel-requested.
+        let table = [
+            (StateName::Scheduled, "------q---C"),
+            (StateName::Queued, "-------r--C"),
+            (StateName::Running, "StsqDC--qqr"),
+            (StateName::RetryScheduled, "------q---C"),
+            (StateName::Succeeded, "-----------"),
+            (StateName::Dead, "-----------"),
+            (StateName::Cancelled, "-----------"),
+        ];
+        assert_eq!(table.map(|(state, _)| state), StateName::ALL);
+        for (state, expected) in table {
+            let task = testing::task_in(state);
+            let shown: String = events()
+                .into_iter()
+                .map(|event| transition(&task, event, NOW).map_or('-', |change| letter(change.task.state.name())))
+                .collect();
+            assert_eq!(shown, expected, "{state}");
+        }
+    }
+
+    #[test]
+    fn every_change_moves_the_revision_and_ends_at_most_once() {
+        for state in StateName::ALL {
+            let task = testing::task_in(state);
+            for event in events() {
+                let Ok(change) = transition(&task, event, NOW) else { continue };
+                assert_eq!(change.expected_revision, task.revision);
+                assert_eq!(change.task.revision, task.revision + 1);
+                assert_eq!(change.task.ended_at.is_some(), change.task.state.is_terminal());
+            }
+        }
+    }
+
+    #[test]
+    fn three_counters_are_kept_apart() {
+        let counts = |event| {
+            let task = transition(&testing::task_in(StateName::Running), event, NOW).expect("it runs").task;
+            (task.attempts_started, task.failures_charged, task.hosts_lost)
+        };
+        assert_eq!(counts(settled(Verdict::Retry(Duration::ZERO), true)), (1, 1, 0));
+        assert_eq!(counts(settled(Verdict::Snooze(Duration::ZERO), false)), (1, 0, 0));
+        assert_eq!(counts(Event::HostLost), (1, 0, 1));
+        assert_eq!(counts(Event::HandedBack), (1, 0, 0));
+        let leased = transition(&testing::task(), Event::Leased(testing::lease()), NOW).expect("it is queued").task;
+        assert_eq!((leased.attempts_started, leased.failures_charged, leased.hosts_lost), (1, 0, 0));
+    }
+
+    #[test]
+    fn task_that_loses_its_hosts_is_dead_as_poison() {
+        let mut task = testing::task();
+        for lost in 1..=3 {
+            task = transition(&task, Event::Leased(testing::lease()), NOW).expect("it is queued").task;
+            task = transition(&task, Event::HostLost, NOW).expect("it runs").task;
+            assert_eq!(task.hosts_lost, lost);
+        }
+        assert_eq!(task.state, State::Dead);
+        let last = task.attempts.last().expect("three");
+        assert_eq!((last.number, &last.ending), (3, &Ending::HostLost));
+        assert_eq!(last.decision.reason, "lost its host 3 times, of at most 3");
+    }
+
+    #[test]
+    fn cancel_of_a_running_task_wins_when_its_host_is_lost() {
+        let running = testing::task_in(StateName::Running);
+        let asked = transition(&running, Event::CancelRequested, NOW).expect("it runs").task;
+        assert_eq!((asked.state.name(), asked.cancel_requested_at), (StateName::Running, Some(NOW)));
+        for event in [Event::HostLost, Event::HandedBack] {
+            let ended = transition(&asked, event, NOW).expect("it runs").task;
+            assert_eq!(ended.state, State::Cancelled);
+        }
+    }
+
+    #[test]
+    fn oldest_attempts_are_dropped_first() {
+        let mut task = testing::task();
+        for _ in 0..MAX_KEPT_ATTEMPTS + 5 {
+            task = transition(&task, Event::Leased(testing::lease()), NOW).expect("it is queued").task;
+            task = transition(&task, Event::HandedBack, NOW).expect("it runs").task;
+        }
+        assert_eq!((task.attempts.len(), task.attempts[0].number), (MAX_KEPT_ATTEMPTS, 6));
+    }
+}
