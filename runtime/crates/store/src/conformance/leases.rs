@@ -1,0 +1,173 @@
+//! Who may run a task, for how long, and what becomes of it when its host is gone.
+
+use sunaba_task::LeaseToken;
+
+use super::*;
+use crate::StoreError;
+
+/// An attempt that nobody ever hears of again has still begun.
+pub async fn attempt_counts_from_the_lease_on(subject: &mut impl Subject) {
+    let store = subject.store();
+    let submitted = submit(&*store, new_task()).await;
+    let session = open(&*store).await;
+    let leased = lease_one(&*store, session).await;
+    assert_eq!((leased.task.attempts_started, leased.task.failures_charged), (1, 0));
+    assert!(is_running(&leased.task) && leased.task.revision > submitted.revision);
+    assert_eq!(task(&*store, &submitted).await, leased.task);
+}
+
+/// Whoever has lost a lease cannot write.
+pub async fn stale_token_changes_nothing(subject: &mut impl Subject) {
+    let store = subject.store();
+    submit(&*store, new_task()).await;
+    let session = open(&*store).await;
+    let leased = lease_one(&*store, session).await;
+    for token in [
+        LeaseToken { nonce: leased.token.nonce ^ 1, ..leased.token },
+        LeaseToken { sequence: leased.token.sequence + 1, ..leased.token },
+    ] {
+        let wrong = Settlement { token, ..settlement(&leased, Verdict::Succeed) };
+        assert_eq!(settle(&*store, wrong).await, Err(SettleError::LeaseLost));
+    }
+    assert_eq!(task(&*store, &leased.task).await, leased.task);
+    let done = settle(&*store, settlement(&leased, Verdict::Succeed)).await.expect("it has the lease");
+    assert_eq!(settle(&*store, settlement(&leased, Verdict::GiveUp)).await, Err(SettleError::LeaseLost));
+    assert_eq!(task(&*store, &leased.task).await, done);
+}
+
+/// A lease ends with its time; the task runs again, and the first worker is out.
+pub async fn lease_that_runs_out_is_given_to_another_once(subject: &mut impl Subject) {
+    let store = subject.store();
+    submit(&*store, new_task()).await;
+    let lost = open(&*store).await;
+    let first = lease_one(&*store, lost).await;
+    subject.advance(LEASE - SECOND);
+    let session = open(&*store).await;
+    assert!(lease(&*store, session, 1).await.is_empty());
+    subject.advance(SECOND);
+    let second = lease_one(&*store, session).await;
+    assert_eq!((second.task.id, second.task.attempts_started), (first.task.id, 2));
+    assert_eq!((second.task.hosts_lost, second.task.failures_charged), (1, 0));
+    assert_eq!(second.task.attempts[0].ending, Ending::HostLost);
+    assert_eq!(settle(&*store, settlement(&first, Verdict::Succeed)).await, Err(SettleError::LeaseLost));
+    assert!(lease(&*store, session, 1).await.is_empty());
+    assert!(settle(&*store, settlement(&second, Verdict::Succeed)).await.is_ok());
+}
+
+/// One renewal keeps all of a session's leases.
+pub async fn renewed_lease_does_not_run_out(subject: &mut impl Subject) {
+    let store = subject.store();
+    store.submit(vec![new_task(); 2]).await.expect("the store works");
+    let session = open(&*store).await;
+    let leased = lease(&*store, session, 2).await;
+    for _ in 0..5 {
+        subject.advance(LEASE - SECOND);
+        assert_eq!(store.renew(session, Duration::ZERO).await.expect("in time"), []);
+    }
+    for leased in &leased {
+        assert!(settle(&*store, settlement(leased, Verdict::Succeed)).await.is_ok());
+    }
+}
+
+/// A session that is over stays over.
+pub async fn session_that_ran_out_cannot_be_used(subject: &mut impl Subject) {
+    let store = subject.store();
+    let session = open(&*store).await;
+    subject.advance(LEASE);
+    assert!(matches!(store.renew(session, Duration::ZERO).await, Err(StoreError::SessionLost)));
+    let request = LeaseRequest { session, queues: Queues::All, slots: 1, wait: Duration::ZERO };
+    assert!(matches!(store.lease(request).await, Err(StoreError::SessionLost)));
+    store.close_session(session).await.expect("nothing to close is no error");
+}
+
+/// A host that stops in good order costs its tasks nothing, not even their place.
+pub async fn closed_session_hands_back_and_charges_nothing(subject: &mut impl Subject) {
+    let store = subject.store();
+    let submitted = submit(&*store, new_task()).await;
+    submit(&*store, new_task()).await;
+    let session = open(&*store).await;
+    let leased = lease_one(&*store, session).await;
+    assert_eq!(leased.task.id, submitted.id);
+    store.close_session(session).await.expect("the store works");
+    let back = task(&*store, &submitted).await;
+    assert_eq!((&back.state, back.attempts_started), (&State::Queued, 1));
+    assert_eq!((back.failures_charged, back.hosts_lost), (0, 0));
+    assert_eq!(back.attempts[0].ending, Ending::HandedBack);
+    assert_eq!(settle(&*store, settlement(&leased, Verdict::Succeed)).await, Err(SettleError::LeaseLost));
+    let session = open(&*store).await;
+    assert_eq!(lease_one(&*store, session).await.task.id, submitted.id);
+}
+
+/// A task that takes its hosts down does not do so for ever.
+pub async fn task_that_loses_its_hosts_is_dead(subject: &mut impl Subject) {
+    let store = subject.store();
+    let submitted = submit(&*store, new_task()).await;
+    for _ in 0..DEFAULT_MAX_HOSTS_LOST {
+        let session = open(&*store).await;
+        lease_one(&*store, session).await;
+        subject.advance(LEASE);
+    }
+    let dead = task(&*store, &submitted).await;
+    assert_eq!((&dead.state, dead.hosts_lost, dead.failures_charged), (&State::Dead, DEFAULT_MAX_HOSTS_LOST, 0));
+    let session = open(&*store).await;
+    assert!(lease(&*store, session, 1).await.is_empty());
+}
+
+/// A store that only one host can use knows at its start that nobody runs its tasks any more.
+pub async fn restart_takes_leases_back_at_once(subject: &mut impl Subject) {
+    let store = subject.store();
+    store.submit(vec![new_task(); 3]).await.expect("the store works");
+    let session = open(&*store).await;
+    let leased = lease(&*store, session, 3).await;
+    settle(&*store, settlement(&leased[1], Verdict::Succeed)).await.expect("it has the lease");
+    drop(store);
+    subject.restart();
+    let store = subject.store();
+    let session = open(&*store).await;
+    let again = lease(&*store, session, 3).await;
+    let ids = |leased: &[&Leased]| leased.iter().map(|leased| leased.task.id).collect::<Vec<_>>();
+    assert_eq!(ids(&again.iter().collect::<Vec<_>>()), ids(&[&leased[0], &leased[2]]));
+    assert!(again.iter().all(|leased| leased.task.attempts_started == 2 && leased.task.hosts_lost == 1));
+    assert_eq!(settle(&*store, settlement(&leased[0], Verdict::Succeed)).await, Err(SettleError::LeaseLost));
+}
+
+/// A worker that went away while it waited has not taken anything with it.
+pub async fn lease_that_nobody_took_is_given_back(subject: &mut impl Subject) {
+    let store = subject.store();
+    let session = open(&*store).await;
+    let request = LeaseRequest { session, queues: Queues::All, slots: 1, wait: LEASE };
+    let waiting = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.lease(request).await }
+    });
+    settle_down(&*store).await;
+    waiting.abort();
+    assert!(waiting.await.is_err());
+    let submitted = submit(&*store, new_task()).await;
+    let leased = lease_one(&*store, session).await;
+    assert_eq!(leased.task.id, submitted.id);
+}
+
+/// Whatever two workers do at the same time, each task is one's.
+pub async fn two_workers_never_have_the_same_task(subject: &mut impl Subject) {
+    let store = subject.store();
+    store.submit(vec![new_task(); 100]).await.expect("the store works");
+    let worker = |store: Arc<dyn Store>| async move {
+        let session = open(&*store).await;
+        let mut mine = Vec::new();
+        loop {
+            let leased = lease(&*store, session, 3).await;
+            if leased.is_empty() {
+                return mine;
+            }
+            mine.extend(leased.into_iter().map(|leased| leased.task.id));
+        }
+    };
+    let (first, second) = (tokio::spawn(worker(subject.store())), tokio::spawn(worker(subject.store())));
+    let mut all = first.await.expect("it ends");
+    all.extend(second.await.expect("it ends"));
+    assert_eq!(all.len(), 100);
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 100);
+}

@@ -1,0 +1,201 @@
+//! What every store must do, as tests that any implementation can run: `conformance_tests!(subject())`.
+//!
+//! A case begins with an empty store, sees it only through [`Store`], and lets time pass by the store's own clock.
+
+mod bodies;
+mod idempotency;
+mod leases;
+mod order;
+mod queries;
+mod retries;
+mod waits;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sunaba_task::{
+    AttemptDetail, Backoff, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_HOSTS_LOST, DEFAULT_QUEUE, Decision, Digest, Ending,
+    Grants, Limits, NewTask, Payload, SessionId, Start, State, Task, TaskSpec, Verdict,
+};
+
+use crate::{LeaseRequest, Leased, Queues, SettleError, Settlement, Store};
+
+pub use bodies::*;
+pub use idempotency::*;
+pub use leases::*;
+pub use order::*;
+pub use queries::*;
+pub use retries::*;
+pub use waits::*;
+
+/// A store under test.
+pub trait Subject {
+    /// A handle to it. Two handles may be on two hosts.
+    fn store(&self) -> Arc<dyn Store>;
+
+    /// Lets time pass by the store's clock.
+    fn advance(&self, by: Duration);
+
+    /// Ends every process that uses it, as `kill -9` does, and starts again on what is durable.
+    fn restart(&mut self);
+}
+
+/// Makes a test of each case, each with a subject of its own.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($subject:expr) => {
+        $crate::conformance_tests!(@ $subject;
+            // order
+            higher_priorities_come_first_and_then_the_oldest
+            worker_gets_only_what_is_in_its_queues
+            no_more_are_leased_than_there_are_slots
+            delayed_task_is_not_leased_early
+            task_for_an_instant_that_has_passed_is_due_at_once
+            ten_thousand_tasks_in_one_call_keep_their_order
+            // leases
+            attempt_counts_from_the_lease_on
+            stale_token_changes_nothing
+            lease_that_runs_out_is_given_to_another_once
+            renewed_lease_does_not_run_out
+            session_that_ran_out_cannot_be_used
+            closed_session_hands_back_and_charges_nothing
+            task_that_loses_its_hosts_is_dead
+            restart_takes_leases_back_at_once
+            lease_that_nobody_took_is_given_back
+            two_workers_never_have_the_same_task
+            // retries
+            success_is_terminal_and_has_its_output
+            failed_task_comes_back_after_its_delay
+            task_is_dead_after_its_last_failure
+            snoozed_task_comes_back_and_is_charged_nothing
+            cancelled_task_that_waits_is_never_leased
+            cancel_of_a_running_task_is_told_and_wins
+            cancel_of_a_running_task_outlives_its_host
+            cancel_of_what_has_ended_or_never_was_changes_nothing
+            // idempotency
+            same_key_and_body_give_the_same_task
+            same_key_and_another_body_conflict
+            key_is_remembered_after_a_restart
+            // waits
+            waiting_worker_is_woken_by_a_submit
+            waiting_worker_is_woken_when_a_task_becomes_due
+            worker_waits_no_longer_than_it_wants
+            waiting_caller_is_told_of_the_end
+            caller_waits_no_longer_than_it_wants
+            // bodies
+            large_bodies_come_back_whole
+            everything_that_was_acknowledged_is_there_after_a_restart
+            what_an_attempt_said_is_kept
+            unknown_task_is_none_and_never_empty
+            // queries
+            newest_tasks_are_listed_first_page_by_page
+            filters_leave_out_what_does_not_match
+            package_has_the_component_that_was_deployed_last
+        );
+    };
+    (@ $subject:expr; $($case:ident)*) => {
+        $(
+            #[test]
+            fn $case() {
+                $crate::conformance::run(async {
+                    let mut subject = $subject;
+                    $crate::conformance::$case(&mut subject).await;
+                });
+            }
+        )*
+    };
+}
+
+/// Runs a case.
+///
+/// # Panics
+/// The store does not do what it must.
+pub fn run(case: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    runtime.block_on(async {
+        // A bound on real time, for a store that never answers.
+        tokio::time::timeout(Duration::from_secs(120), case).await.expect("the store answers");
+    });
+}
+
+/// How long the leases of these tests live.
+const LEASE: Duration = Duration::from_secs(30);
+const SECOND: Duration = Duration::from_secs(1);
+
+fn new_task() -> NewTask {
+    let spec = TaskSpec {
+        handler: "words/word-count".parse().expect("a name"),
+        component: Digest::of(b"component"),
+        queue: DEFAULT_QUEUE.into(),
+        priority: 0,
+        max_attempts: DEFAULT_MAX_ATTEMPTS,
+        max_hosts_lost: DEFAULT_MAX_HOSTS_LOST,
+        backoff: Backoff::default(),
+        retry_on: None,
+        limits: Limits::default(),
+        grants: Grants::default(),
+        idempotency_key: None,
+        attributes: Vec::new(),
+    };
+    NewTask { spec, start: Start::Now, input: Payload::json("{}"), fingerprint: None }
+}
+
+fn with(change: impl FnOnce(&mut NewTask)) -> NewTask {
+    let mut new = new_task();
+    change(&mut new);
+    new
+}
+
+async fn submit(store: &dyn Store, new: NewTask) -> Task {
+    let mut submitted = store.submit(vec![new]).await.expect("the store works");
+    submitted.remove(0).expect("it is taken on").into_task()
+}
+
+async fn open(store: &dyn Store) -> SessionId {
+    store.open_session("worker".into(), LEASE).await.expect("the store works")
+}
+
+async fn lease(store: &dyn Store, session: SessionId, slots: usize) -> Vec<Leased> {
+    let request = LeaseRequest { session, queues: Queues::All, slots, wait: Duration::ZERO };
+    store.lease(request).await.expect("the session lives")
+}
+
+async fn lease_one(store: &dyn Store, session: SessionId) -> Leased {
+    lease(store, session, 1).await.pop().expect("there is one")
+}
+
+fn settlement(leased: &Leased, verdict: Verdict) -> Settlement {
+    let failed = Ending::Failed { kind: "error".into(), message: "m".into() };
+    let ending = if verdict == Verdict::Succeed { Ending::Completed } else { failed };
+    Settlement {
+        token: leased.token,
+        revision: leased.task.revision,
+        ending,
+        decision: Decision {
+            verdict,
+            charged: matches!(verdict, Verdict::Retry(_) | Verdict::GiveUp),
+            reason: "r".into(),
+        },
+        receipt: None,
+        output: (verdict == Verdict::Succeed).then(|| Payload::json("1")),
+        detail: AttemptDetail::default(),
+    }
+}
+
+async fn settle(store: &dyn Store, settlement: Settlement) -> Result<Task, SettleError> {
+    store.settle(vec![settlement]).await.expect("the store works").remove(0)
+}
+
+async fn task(store: &dyn Store, task: &Task) -> Task {
+    store.task(task.id).await.expect("the store works").expect("it is there")
+}
+
+/// Lets what was spawned reach the store.
+async fn settle_down(store: &dyn Store) {
+    tokio::task::yield_now().await;
+    store.packages().await.expect("the store works");
+}
+
+fn is_running(task: &Task) -> bool {
+    matches!(task.state, State::Running(_))
+}

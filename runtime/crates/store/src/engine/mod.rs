@@ -1,0 +1,106 @@
+//! The ordered key-value engine under the planner: get, scan, apply a batch atomically, make it durable.
+
+mod files;
+mod memory;
+mod sled;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+
+pub use memory::MemoryEngine;
+pub use sled::SledEngine;
+
+/// Changes to be applied together: a value, or none to delete.
+pub type Writes = BTreeMap<Vec<u8>, Option<Bytes>>;
+/// A key and its value.
+pub type Pair = (Bytes, Bytes);
+
+/// An engine. One thread uses it.
+pub trait Engine: Send + 'static {
+    /// A value.
+    ///
+    /// # Errors
+    /// The engine failed.
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError>;
+
+    /// The keys from `from` up to but without `to`, in order, or in reverse order.
+    fn scan<'a>(
+        &'a self,
+        from: &[u8],
+        to: &[u8],
+        reverse: bool,
+    ) -> Box<dyn Iterator<Item = Result<Pair, EngineError>> + 'a>;
+
+    /// Applies all of the changes or none.
+    ///
+    /// # Errors
+    /// The engine failed. Whether they were applied is not known.
+    fn apply(&mut self, writes: &Writes) -> Result<(), EngineError>;
+
+    /// Returns when everything that was applied is on stable storage.
+    ///
+    /// # Errors
+    /// The engine failed. Whether it is there is not known.
+    fn barrier(&mut self) -> Result<(), EngineError>;
+}
+
+/// The engine failed, and cannot be relied on any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{action}: {problem}")]
+pub struct EngineError {
+    action: &'static str,
+    problem: String,
+}
+
+impl EngineError {
+    /// What was tried, and what the system said.
+    pub fn new(action: &'static str, problem: impl ToString) -> Self {
+        Self { action, problem: problem.to_string() }
+    }
+}
+
+/// Why a store cannot be opened. It is left as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process has it.
+    #[error(
+        "the data directory `{}` is in use by another host{holder}\nhint: stop that one, or name another directory with \
+         `--data`", directory.display()
+    )]
+    InUse {
+        /// The directory.
+        directory: PathBuf,
+        /// What is known of the other, with a space in front.
+        holder: String,
+    },
+    /// The system did not let us.
+    #[error("cannot open the data directory `{}`: {problem}\nhint: name a directory that you can write to", directory.display())]
+    Directory {
+        /// The directory.
+        directory: PathBuf,
+        /// What the system said.
+        problem: String,
+    },
+    /// A newer sunaba has written it.
+    #[error(
+        "the store has format {found}, and this host knows {known}\nhint: use the sunaba that wrote it, or a newer one"
+    )]
+    Newer {
+        /// The format that was found.
+        found: u64,
+        /// The newest that is known.
+        known: u64,
+    },
+    /// What is there cannot be read.
+    #[error("the store cannot be read: {0}\nhint: keep a copy of the data directory before you try anything")]
+    Unreadable(String),
+}
+
+impl From<crate::StoreError> for OpenError {
+    fn from(error: crate::StoreError) -> Self {
+        Self::Unreadable(error.to_string())
+    }
+}

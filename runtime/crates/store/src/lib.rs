@@ -1,0 +1,28 @@
+//! The durable queue: records, leases, results and packages behind one trait.
+//!
+//! [`Store`] is what everybody else sees: batched, atomic, high-level operations. [`EmbeddedStore`] is the one that lives
+//! in the host's process: a single commit thread gathers the requests of all callers, plans them over a small ordered
+//! key-value engine, makes them durable once, and only then answers. What it answers is on stable storage.
+//!
+//! No executor, no engine of WebAssembly and no HTTP live here. A state moves by [`sunaba_task::transition`] alone.
+
+mod clock;
+mod codec;
+mod commit;
+pub mod conformance;
+mod embedded;
+mod engine;
+mod error;
+mod keys;
+mod planner;
+mod store;
+mod txn;
+
+pub use clock::{ManualClock, SystemClock};
+pub use embedded::EmbeddedStore;
+pub use engine::{Engine, EngineError, MemoryEngine, OpenError, Pair, SledEngine, Writes};
+pub use error::StoreError;
+pub use store::{
+    LeaseRequest, Leased, MAX_PAGE, NewPackage, Package, Queues, SettleError, Settlement, Store, StoreFuture,
+    SubmitError, Submitted, TaskPage, TaskQuery,
+};

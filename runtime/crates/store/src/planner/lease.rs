@@ -1,0 +1,170 @@
+//! Hands tasks out, and takes them back when a session ends.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
+use std::time::Duration;
+
+use sunaba_task::{Event, Lease, LeaseToken, SessionId, TaskId, transition};
+
+use super::{Batch, Entry, Planner, Running, Session, Turn, body};
+use crate::codec;
+use crate::keys;
+use crate::{Leased, Queues, StoreError};
+
+impl Planner {
+    pub(crate) fn open_session(&mut self, turn: &Turn<'_>, worker: String, lease_time: Duration) -> SessionId {
+        let id = SessionId::from_uuid(uuid::Builder::from_random_bytes(self.random.u128(..).to_be_bytes()).into_uuid());
+        let expires = turn.elapsed.saturating_add(lease_time);
+        let session = Session { worker, lease_time, expires, tasks: BTreeSet::new(), cancelled: Vec::new() };
+        self.sessions.insert(id, session);
+        id
+    }
+
+    /// Extends a session; gives what its worker has to know by now.
+    pub(crate) fn renew(&mut self, turn: &Turn<'_>, id: SessionId) -> Result<Vec<TaskId>, StoreError> {
+        let session = self.sessions.get_mut(&id).ok_or(StoreError::SessionLost)?;
+        session.expires = turn.elapsed.saturating_add(session.lease_time);
+        Ok(std::mem::take(&mut session.cancelled))
+    }
+
+    pub(crate) fn close_session(&mut self, turn: &mut Turn<'_>, id: SessionId) -> Result<(), StoreError> {
+        self.end_session(turn, id, &Event::HandedBack)
+    }
+
+    pub(super) fn end_session(&mut self, turn: &mut Turn<'_>, id: SessionId, event: &Event) -> Result<(), StoreError> {
+        let Some(session) = self.sessions.remove(&id) else { return Ok(()) };
+        if *event == Event::HostLost {
+            tracing::warn!(worker = session.worker, tasks = session.tasks.len(), "a worker's session has run out");
+        }
+        for task in session.tasks {
+            if let Some(running) = self.stop_running(turn, task) {
+                self.change(turn, running.stored, event.clone())?;
+            }
+        }
+        self.refuse_parked(turn, id);
+        Ok(())
+    }
+
+    /// Takes back leases that nobody took.
+    pub(crate) fn take_back(&mut self, turn: &mut Turn<'_>, tokens: &[LeaseToken]) -> Result<(), StoreError> {
+        for token in tokens {
+            if self.has_lease(token)
+                && let Some(running) = self.stop_running(turn, token.task)
+            {
+                self.change(turn, running.stored, Event::HandedBack)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn has_lease(&self, token: &LeaseToken) -> bool {
+        let running = self.running.get(&token.task);
+        running.and_then(|running| running.stored.task.lease()).is_some_and(|lease| token.fits(lease))
+    }
+
+    /// Leases what is there, at most so many. A session that is not there is the caller's concern.
+    pub(super) fn lease_now(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: SessionId,
+        queues: &Queues,
+        slots: usize,
+    ) -> Result<Vec<Leased>, StoreError> {
+        let chosen = self.choose(turn, queues, slots)?;
+        let Some(worker) = self.sessions.get(&id).map(|session| session.worker.clone()) else {
+            return Err(StoreError::SessionLost);
+        };
+        if chosen.is_empty() {
+            return Ok(Vec::new());
+        }
+        let batch = self.sequence(turn);
+        let (mut entries, mut leased) = (Vec::with_capacity(chosen.len()), Vec::with_capacity(chosen.len()));
+        for task in chosen {
+            let Some(mut stored) = self.stored_by(turn, task.as_bytes())? else { continue };
+            let input = body(turn, &keys::input(task), stored.input.as_ref(), &stored.task.input.media_type);
+            let input = match input {
+                Ok(input) => input,
+                Err(error @ StoreError::Damaged { .. }) => {
+                    tracing::error!(%error, %task, "a task is left out");
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let lease = Lease {
+                sequence: self.sequence(turn),
+                nonce: self.random.u64(..),
+                session: id,
+                worker: worker.clone(),
+                started_at: turn.now,
+            };
+            let change = match transition(&stored.task, Event::Leased(lease.clone()), turn.now) {
+                Ok(change) => change,
+                Err(error) => {
+                    tracing::error!(%error, %task, "a task in a queue cannot be leased");
+                    continue;
+                }
+            };
+            let token = LeaseToken::of(task, &lease);
+            entries.push(Entry { task, revision: change.expected_revision, lease });
+            stored.task = change.task;
+            leased.push(Leased { token, task: stored.task.clone(), input });
+            self.running.insert(task, Running { stored, batch });
+            if let Some(session) = self.sessions.get_mut(&id) {
+                session.tasks.insert(task);
+            }
+        }
+        if !entries.is_empty() {
+            self.batches.insert(batch, entries.len());
+            turn.txn.put(keys::leases(batch), codec::write(&Batch { entries }));
+        }
+        Ok(leased)
+    }
+
+    /// Takes the first tasks out of these queues.
+    fn choose(&mut self, turn: &mut Turn<'_>, queues: &Queues, slots: usize) -> Result<Vec<TaskId>, StoreError> {
+        let mut heads = BinaryHeap::new();
+        let served: Vec<_> =
+            self.heads().filter(|(queue, _)| queues.contain(queue)).map(|(q, p)| (q.to_owned(), p)).collect();
+        for (queue, place) in served {
+            if let Some((place, id)) = self.advance(turn, &queue, place)? {
+                heads.push(Reverse((place, queue, id)));
+            }
+        }
+        let mut chosen = Vec::new();
+        while chosen.len() < slots
+            && let Some(Reverse((place, queue, id))) = heads.pop()
+        {
+            turn.txn.delete(keys::queued(&queue, place));
+            chosen.push(id);
+            if let Some((place, id)) = self.advance(turn, &queue, place)? {
+                heads.push(Reverse((place, queue, id)));
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// Moves a queue's head to its first task from this place on; an empty queue has none.
+    fn advance(
+        &mut self,
+        turn: &Turn<'_>,
+        queue: &str,
+        place: keys::Place,
+    ) -> Result<Option<(keys::Place, TaskId)>, StoreError> {
+        let first = turn.txn.first(&keys::queued(queue, place), &keys::queue_end(queue))?;
+        let found = first.and_then(|(key, id)| {
+            let (_, place) = keys::queue_and_place(&key)?;
+            Some((place, TaskId::from_bytes(<[u8; 16]>::try_from(id.as_ref()).ok()?)))
+        });
+        match found {
+            Some((place, _)) => {
+                if let Some(head) = self.heads.get_mut(queue) {
+                    *head = place;
+                }
+            }
+            None => {
+                self.heads.remove(queue);
+            }
+        }
+        Ok(found)
+    }
+}

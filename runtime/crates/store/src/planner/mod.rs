@@ -1,0 +1,280 @@
+//! Plans what requests change: over the engine as it stands, with what only has to live as long as the process in memory.
+//!
+//! Durable are records, indexes and leases. Of the sessions only memory knows: this process alone holds the engine, so
+//! whatever was leased before it was opened has lost its host.
+//!
+//! A lease is durable as an entry beside the record (`l`), not in it: many are leased in one write, and a settled task
+//! costs one write of its record. An entry stands for the event that made it, so that the running record is what
+//! [`transition`] makes of the two; when the record has moved on, the entry is void.
+
+mod lease;
+mod open;
+mod packages;
+mod parking;
+mod query;
+mod settle;
+mod submit;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use sunaba_task::{
+    ChangeSet, Clock, Event, Lease, LeaseToken, Payload, SessionId, State, Task, TaskId, Timestamp, transition,
+};
+
+use crate::codec;
+use crate::keys::{self, Place};
+use crate::txn::Txn;
+use crate::{Engine, OpenError, StoreError};
+
+use parking::Parking;
+pub(crate) use parking::{Reply, answer};
+
+/// Longer bodies have a key of their own, so that a record can be listed and changed without them.
+const MAX_INLINE_BYTES: usize = 4 << 10;
+/// Tasks that become due in one turn; more come in the next.
+const MAX_DUE: usize = 1_000;
+/// The wall clock may jump, so the planner looks at it at least this often while something waits for an instant.
+const MAX_SLEEP: Duration = Duration::from_secs(60);
+/// How many sequences are taken at a time: one durable write for so many.
+const SEQUENCES: u64 = 10_000;
+
+/// Sends an answer, once the turn is durable; gives back the leases that nobody took.
+pub(crate) type Answer = Box<dyn FnOnce() -> Vec<LeaseToken> + Send>;
+
+/// One turn of the commit thread.
+pub(crate) struct Turn<'a> {
+    pub(crate) txn: Txn<'a>,
+    pub(crate) now: Timestamp,
+    pub(crate) elapsed: Duration,
+    pub(crate) answers: Vec<Answer>,
+}
+
+impl<'a> Turn<'a> {
+    pub(crate) fn new(engine: &'a dyn Engine, clock: &dyn Clock) -> Self {
+        Self { txn: Txn::new(engine), now: clock.now(), elapsed: clock.elapsed(), answers: Vec::new() }
+    }
+}
+
+/// A record and the small bodies that are stored with it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Stored {
+    task: Task,
+    input: Option<Bytes>,
+    output: Option<Bytes>,
+}
+
+/// A task that runs.
+struct Running {
+    stored: Stored,
+    /// The leases that were made together with its own.
+    batch: u64,
+}
+
+struct Session {
+    worker: String,
+    lease_time: Duration,
+    /// By the clock's `elapsed`.
+    expires: Duration,
+    tasks: BTreeSet<TaskId>,
+    /// To be told to the worker.
+    cancelled: Vec<TaskId>,
+}
+
+pub(crate) struct Planner {
+    random: fastrand::Rng,
+    next_sequence: u64,
+    /// Sequences below are taken.
+    reserved_sequences: u64,
+    /// No task of the queue stands before this place. Queues that are not here are empty.
+    heads: BTreeMap<String, Place>,
+    /// Nothing is due before.
+    next_due: Option<Timestamp>,
+    sessions: HashMap<SessionId, Session>,
+    running: HashMap<TaskId, Running>,
+    /// How many leases that were made together are not closed.
+    batches: HashMap<u64, usize>,
+    parking: Parking,
+}
+
+impl Planner {
+    /// Reads what is there, and takes back the leases of the process before. Gives the writes for that.
+    pub(crate) fn open(turn: &mut Turn<'_>) -> Result<Self, OpenError> {
+        let mut planner = Self {
+            random: fastrand::Rng::new(),
+            next_sequence: 0,
+            reserved_sequences: 0,
+            heads: BTreeMap::new(),
+            next_due: None,
+            sessions: HashMap::new(),
+            running: HashMap::new(),
+            batches: HashMap::new(),
+            parking: Parking::default(),
+        };
+        planner.read(turn)?;
+        Ok(planner)
+    }
+
+    /// What happened by itself until now: tasks became due, sessions ran out. Comes first in a turn, so that nobody can
+    /// use a lease whose time is up.
+    pub(crate) fn pass_time(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        self.promote_due(turn)?;
+        let lost: Vec<_> =
+            self.sessions.iter().filter(|(_, session)| session.expires <= turn.elapsed).map(|(id, _)| *id).collect();
+        for session in lost {
+            self.end_session(turn, session, &Event::HostLost)?;
+        }
+        Ok(())
+    }
+
+    /// How long nothing happens by itself.
+    pub(crate) fn until_next(&self, now: Timestamp, elapsed: Duration) -> Duration {
+        let expiry = self.sessions.values().map(|session| session.expires).min();
+        let by_elapsed = [expiry, self.parking.first_deadline()].into_iter().flatten().min();
+        let by_now = self.next_due.map(|due| due.since(now).min(MAX_SLEEP));
+        let waits = [by_elapsed.map(|at| at.saturating_sub(elapsed)), by_now];
+        waits.into_iter().flatten().min().unwrap_or(MAX_SLEEP)
+    }
+
+    fn promote_due(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        if self.next_due.is_none_or(|due| due > turn.now) {
+            return Ok(());
+        }
+        let (first, _) = keys::all(b'd');
+        let end = keys::due(turn.now, u64::MAX);
+        let due: Vec<_> = turn.txn.scan(&first, &end, false).take(MAX_DUE).collect::<Result<_, _>>()?;
+        for (key, id) in due {
+            turn.txn.delete(key.to_vec());
+            match self.stored_by(turn, &id)? {
+                Some(stored) if stored.task.due_at().is_some() => {
+                    self.change(turn, stored, Event::Due)?;
+                }
+                _ => tracing::error!(?key, "a key of a waiting task stands for none"),
+            }
+        }
+        let (first, end) = keys::all(b'd');
+        self.next_due = turn.txn.first(&first, &end)?.and_then(|(key, _)| keys::due_at(&key));
+        Ok(())
+    }
+
+    /// A record, running or not. One that is damaged counts as none here, and is told.
+    fn stored_by(&self, turn: &Turn<'_>, id: &[u8]) -> Result<Option<Stored>, StoreError> {
+        let Ok(id) = <[u8; 16]>::try_from(id) else { return Ok(None) };
+        match self.stored(turn, TaskId::from_bytes(id)) {
+            Err(error @ StoreError::Damaged { .. }) => {
+                tracing::error!(%error, "a task is left out");
+                Ok(None)
+            }
+            other => other,
+        }
+    }
+
+    /// A record, running or not.
+    fn stored(&self, turn: &Turn<'_>, id: TaskId) -> Result<Option<Stored>, StoreError> {
+        if let Some(running) = self.running.get(&id) {
+            return Ok(Some(running.stored.clone()));
+        }
+        let key = keys::task(id);
+        turn.txn.get(&key)?.map(|stored| codec::read(&key, &stored)).transpose()
+    }
+
+    /// Applies an event to a record that does not run, or has just ceased to: the record and its place in the indexes.
+    fn change(&mut self, turn: &mut Turn<'_>, stored: Stored, event: Event) -> Result<Stored, StoreError> {
+        let Stored { task, input, output } = stored;
+        let before = task.state.clone();
+        let ChangeSet { task, .. } = transition(&task, event, turn.now)
+            .map_err(|error| codec::damaged(&keys::task(task.id), error.to_string()))?;
+        match before {
+            State::Scheduled { until } | State::RetryScheduled { until } => {
+                turn.txn.delete(keys::due(until, task.sequence));
+            }
+            State::Queued => turn.txn.delete(keys::queued(&task.spec.queue, place(&task))),
+            _ => {}
+        }
+        let stored = Stored { task, input, output };
+        self.put(turn, &stored);
+        Ok(stored)
+    }
+
+    /// Writes a record and its place in the indexes.
+    fn put(&mut self, turn: &mut Turn<'_>, stored: &Stored) {
+        let task = &stored.task;
+        turn.txn.put(keys::task(task.id), codec::write(stored));
+        let id = Bytes::copy_from_slice(task.id.as_bytes());
+        match &task.state {
+            State::Scheduled { until } | State::RetryScheduled { until } => {
+                turn.txn.put(keys::due(*until, task.sequence), id);
+                self.next_due = Some(self.next_due.map_or(*until, |due| due.min(*until)));
+            }
+            State::Queued => {
+                let place = place(task);
+                turn.txn.put(keys::queued(&task.spec.queue, place), id);
+                match self.heads.get_mut(&task.spec.queue) {
+                    Some(head) => *head = (*head).min(place),
+                    None => {
+                        self.heads.insert(task.spec.queue.clone(), place);
+                    }
+                }
+            }
+            State::Running(_) => {}
+            State::Succeeded | State::Dead | State::Cancelled => self.answer_waiters(turn, task),
+        }
+    }
+
+    /// The next number of the store's count.
+    fn sequence(&mut self, turn: &mut Turn<'_>) -> u64 {
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        if sequence >= self.reserved_sequences {
+            self.reserved_sequences = sequence + SEQUENCES;
+            turn.txn.put(keys::SEQUENCE.to_vec(), codec::write(&self.reserved_sequences));
+        }
+        sequence
+    }
+}
+
+fn place(task: &Task) -> Place {
+    Place::new(task.spec.priority, task.sequence)
+}
+
+/// What is left of a body for its record; a long one gets a key of its own.
+fn inline_or_put(turn: &mut Turn<'_>, key: Vec<u8>, body: &Bytes) -> Option<Bytes> {
+    if body.len() <= MAX_INLINE_BYTES {
+        return Some(body.clone());
+    }
+    turn.txn.put(key, codec::write_bytes(body));
+    None
+}
+
+/// A body, from its record or from its own key.
+fn body(turn: &Turn<'_>, key: &[u8], inline: Option<&Bytes>, media_type: &str) -> Result<Payload, StoreError> {
+    let bytes = match inline {
+        Some(bytes) => bytes.clone(),
+        None => {
+            let stored = turn.txn.get(key)?.ok_or_else(|| codec::damaged(key, "it is not there".into()))?;
+            codec::read_bytes(key, &stored)?
+        }
+    };
+    Ok(Payload::new(media_type, bytes))
+}
+
+/// The leases that were made together.
+#[derive(Debug, Serialize, Deserialize)]
+struct Batch {
+    entries: Vec<Entry>,
+}
+
+/// One of them.
+#[derive(Debug, Serialize, Deserialize)]
+struct Entry {
+    task: TaskId,
+    /// What the record had before.
+    revision: u64,
+    lease: Lease,
+}
+
+/// Shared with the commit thread's callers: the clock by which durations count.
+pub(crate) type SharedClock = Arc<dyn Clock>;

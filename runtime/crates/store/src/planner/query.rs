@@ -1,0 +1,61 @@
+//! Shows what is there.
+
+use sunaba_task::{AttemptDetail, Payload, Task, TaskId};
+
+use super::{Planner, Stored, Turn, body};
+use crate::codec;
+use crate::keys;
+use crate::{MAX_PAGE, StoreError, TaskPage, TaskQuery};
+
+/// Records that one query looks at. The commit thread does it, and has others to serve.
+const MAX_LOOKS: usize = 5_000;
+
+impl Planner {
+    pub(crate) fn task(&self, turn: &Turn<'_>, id: TaskId) -> Result<Option<Task>, StoreError> {
+        Ok(self.stored(turn, id)?.map(|stored| stored.task))
+    }
+
+    pub(crate) fn input(&self, turn: &Turn<'_>, id: TaskId) -> Result<Option<Payload>, StoreError> {
+        let Some(Stored { task, input, .. }) = self.stored(turn, id)? else { return Ok(None) };
+        body(turn, &keys::input(id), input.as_ref(), &task.input.media_type).map(Some)
+    }
+
+    pub(crate) fn output(&self, turn: &Turn<'_>, id: TaskId) -> Result<Option<Payload>, StoreError> {
+        let Some(Stored { task, output, .. }) = self.stored(turn, id)? else { return Ok(None) };
+        let Some(info) = task.output else { return Ok(None) };
+        body(turn, &keys::output(id), output.as_ref(), &info.media_type).map(Some)
+    }
+
+    pub(crate) fn attempt_detail(
+        &self,
+        turn: &Turn<'_>,
+        id: TaskId,
+        number: u32,
+    ) -> Result<Option<AttemptDetail>, StoreError> {
+        let key = keys::attempt(id, number);
+        turn.txn.get(&key)?.map(|stored| codec::read(&key, &stored)).transpose()
+    }
+
+    pub(crate) fn tasks(&self, turn: &Turn<'_>, query: &TaskQuery) -> Result<TaskPage, StoreError> {
+        let (first, end) = keys::all(b't');
+        let end = query.before.map_or_else(|| end.to_vec(), keys::task);
+        let limit = query.limit.clamp(1, MAX_PAGE);
+        let mut page = TaskPage::default();
+        for (looks, pair) in turn.txn.scan(&first, &end, true).enumerate() {
+            let (key, _) = pair?;
+            let id = key.get(1..).and_then(|id| <[u8; 16]>::try_from(id).ok()).map(TaskId::from_bytes);
+            let Some(id) = id else { continue };
+            // By its id, because what runs is not as its key has it.
+            if let Some(stored) = self.stored_by(turn, id.as_bytes())?
+                && query.matches(&stored.task)
+            {
+                page.tasks.push(stored.task);
+            }
+            if page.tasks.len() == limit || looks + 1 == MAX_LOOKS {
+                page.next = Some(id);
+                break;
+            }
+        }
+        Ok(page)
+    }
+}

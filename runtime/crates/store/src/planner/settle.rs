@@ -1,0 +1,78 @@
+//! Closes leases, and cancels.
+
+use sunaba_task::{Event, PayloadInfo, Settled, Task, TaskId, Verdict, transition};
+
+use super::{Planner, Turn, inline_or_put};
+use crate::codec;
+use crate::keys;
+use crate::{SettleError, Settlement, StoreError};
+
+impl Planner {
+    pub(crate) fn settle(
+        &mut self,
+        turn: &mut Turn<'_>,
+        settlements: Vec<Settlement>,
+    ) -> Result<Vec<Result<Task, SettleError>>, StoreError> {
+        settlements.into_iter().map(|settlement| self.settle_one(turn, settlement)).collect()
+    }
+
+    fn settle_one(
+        &mut self,
+        turn: &mut Turn<'_>,
+        settlement: Settlement,
+    ) -> Result<Result<Task, SettleError>, StoreError> {
+        let Settlement { token, revision, ending, decision, receipt, output, detail } = settlement;
+        let id = token.task;
+        if !self.has_lease(&token) {
+            return Ok(Err(SettleError::LeaseLost));
+        }
+        let Some(running) = self.running.get(&id) else { return Ok(Err(SettleError::LeaseLost)) };
+        let task = &running.stored.task;
+        if task.revision != revision {
+            return Ok(Err(SettleError::Stale(Box::new(task.clone()))));
+        }
+        let number = task.attempts_started;
+        let Some(running) = self.stop_running(turn, id) else { return Ok(Err(SettleError::LeaseLost)) };
+        let mut stored = running.stored;
+        // Only a task that succeeds has an output.
+        let output = output.filter(|_| decision.verdict == Verdict::Succeed);
+        if let Some(output) = &output {
+            stored.output = inline_or_put(turn, keys::output(id), &output.bytes);
+        }
+        if !detail.is_empty() {
+            turn.txn.put(keys::attempt(id, number), codec::write(&detail));
+        }
+        let output = output.as_ref().map(PayloadInfo::of);
+        let settled = Settled { ending, decision, receipt, output };
+        let stored = self.change(turn, stored, Event::Settled(Box::new(settled)))?;
+        Ok(Ok(stored.task))
+    }
+
+    pub(crate) fn cancel(&mut self, turn: &mut Turn<'_>, ids: &[TaskId]) -> Result<Vec<Option<Task>>, StoreError> {
+        ids.iter().map(|id| self.cancel_one(turn, *id)).collect()
+    }
+
+    fn cancel_one(&mut self, turn: &mut Turn<'_>, id: TaskId) -> Result<Option<Task>, StoreError> {
+        if let Some(running) = self.running.get_mut(&id) {
+            if running.stored.task.cancel_requested_at.is_some() {
+                return Ok(Some(running.stored.task.clone()));
+            }
+            running.stored.task = transition(&running.stored.task, Event::CancelRequested, turn.now)
+                .map_err(|error| codec::damaged(&keys::task(id), error.to_string()))?
+                .task;
+            // A crash before the attempt ends must not forget that it was cancelled.
+            turn.txn.put(keys::task(id), codec::write(&running.stored));
+            let task = running.stored.task.clone();
+            if let Some(session) = task.lease().and_then(|lease| self.sessions.get_mut(&lease.session)) {
+                session.cancelled.push(id);
+            }
+            return Ok(Some(task));
+        }
+        match self.stored(turn, id)? {
+            Some(stored) if !stored.task.state.is_terminal() => {
+                Ok(Some(self.change(turn, stored, Event::CancelRequested)?.task))
+            }
+            other => Ok(other.map(|stored| stored.task)),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What one turn of the commit thread reads and writes: the engine as it is, with the turn's own writes over it.
+
+use bytes::Bytes;
+
+use crate::StoreError;
+use crate::engine::{Engine, Pair, Writes};
+
+/// Reads see the writes of the same turn.
+pub(crate) struct Txn<'a> {
+    engine: &'a dyn Engine,
+    writes: Writes,
+}
+
+impl<'a> Txn<'a> {
+    pub(crate) fn new(engine: &'a dyn Engine) -> Self {
+        Self { engine, writes: Writes::new() }
+    }
+
+    pub(crate) fn into_writes(self) -> Writes {
+        self.writes
+    }
+
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        match self.writes.get(key) {
+            Some(written) => Ok(written.clone()),
+            None => Ok(self.engine.get(key)?),
+        }
+    }
+
+    pub(crate) fn put(&mut self, key: Vec<u8>, value: Bytes) {
+        self.writes.insert(key, Some(value));
+    }
+
+    pub(crate) fn delete(&mut self, key: Vec<u8>) {
+        self.writes.insert(key, None);
+    }
+
+    /// The keys from `from` up to but without `to`, in order or in reverse.
+    pub(crate) fn scan<'t>(
+        &'t self,
+        from: &[u8],
+        to: &[u8],
+        reverse: bool,
+    ) -> impl Iterator<Item = Result<Pair, StoreError>> + 't {
+        let range = if from < to { self.writes.range(from.to_vec()..to.to_vec()) } else { Default::default() };
+        let own = |(key, value): (&'t Vec<u8>, &'t Option<Bytes>)| (key.as_slice(), value.as_ref());
+        let written: Box<dyn Iterator<Item = (&'t [u8], Option<&'t Bytes>)>> =
+            if reverse { Box::new(range.rev().map(own)) } else { Box::new(range.map(own)) };
+        let mut written = written.peekable();
+        let mut stored = self.engine.scan(from, to, reverse).peekable();
+        // A merge of two sorted sequences, in which what was written hides what is stored.
+        std::iter::from_fn(move || {
+            loop {
+                let (key, value) = match (stored.peek(), written.peek()) {
+                    (Some(Err(_)), _) | (Some(Ok(_)), None) => return stored.next().map(|pair| Ok(pair?)),
+                    (Some(Ok((key, _))), Some((own, _)))
+                        if *own != key.as_ref() && (*own > key.as_ref()) != reverse =>
+                    {
+                        return stored.next().map(|pair| Ok(pair?));
+                    }
+                    (_, None) => return None,
+                    (hidden, Some((own, _))) => {
+                        if matches!(hidden, Some(Ok((key, _))) if key.as_ref() == *own) {
+                            stored.next();
+                        }
+                        written.next()?
+                    }
+                };
+                if let Some(value) = value {
+                    return Some(Ok((Bytes::copy_from_slice(key), value.clone())));
+                }
+            }
+        })
+    }
+
+    /// The first of a range.
+    pub(crate) fn first(&self, from: &[u8], to: &[u8]) -> Result<Option<Pair>, StoreError> {
+        self.scan(from, to, false).next().transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::MemoryEngine;
+
+    fn keys(txn: &Txn<'_>, from: &str, to: &str, reverse: bool) -> String {
+        let pairs = txn.scan(from.as_bytes(), to.as_bytes(), reverse);
+        pairs.map(|pair| String::from_utf8_lossy(&pair.expect("memory does not fail").0).into_owned()).collect()
+    }
+
+    #[test]
+    fn scan_merges_what_is_stored_with_what_is_written() {
+        let mut engine = MemoryEngine::default();
+        let stored = "bdfh".chars().map(|key| (key.to_string().into_bytes(), Some(Bytes::from("old"))));
+        engine.apply(&stored.collect()).expect("memory does not fail");
+        let mut txn = Txn::new(&engine);
+        for key in ["a", "d", "e", "z"] {
+            txn.put(key.into(), Bytes::from("new"));
+        }
+        txn.delete("f".into());
+        txn.delete("y".into());
+        assert_eq!(keys(&txn, "a", "z", false), "abdeh");
+        assert_eq!(keys(&txn, "a", "z", true), "hedba");
+        assert_eq!(keys(&txn, "c", "e", false), "d");
+        assert_eq!(keys(&txn, "e", "c", false), "");
+        assert_eq!(txn.get(b"d").expect("memory does not fail"), Some(Bytes::from("new")));
+        assert_eq!(txn.get(b"f").expect("memory does not fail"), None);
+        assert_eq!(txn.first(b"f", b"z").expect("memory does not fail").map(|(key, _)| key), Some(Bytes::from("h")));
+    }
+}
