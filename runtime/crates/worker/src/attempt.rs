@@ -1,0 +1,130 @@
+//! One attempt, from its lease to its settlement.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use sunaba_store::{Leased, SettleError, Settlement, Store, StoreError};
+use sunaba_task::{
+    AttemptContext, AttemptDetail, AttemptHost, AttemptReport, AttemptRequest, AttemptResult, ExecuteError, Executor,
+    LeaseToken, Observation, Outcome, Payload, Task, decide,
+};
+
+/// A record moves when it is cancelled; it cannot move often.
+const MAX_DECISIONS: usize = 8;
+/// A store that is busy is asked again, for a while shorter than any lease.
+const SETTLE_TRIES: u32 = 5;
+const SETTLE_PAUSE: Duration = Duration::from_millis(50);
+
+/// Has a leased task executed; gives what was seen of it.
+pub(crate) async fn execute(executor: &dyn Executor, leased: &Leased, host: Arc<dyn AttemptHost>) -> Observation {
+    let mut running = pin!(executor.execute(request(leased), host));
+    // A panic of host code is this attempt's failure, and nobody else's.
+    let done = std::future::poll_fn(|context| {
+        match std::panic::catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context))) {
+            Ok(poll) => poll,
+            Err(_) => Poll::Ready(Err(ExecuteError::Internal("host code panicked during the attempt".into()))),
+        }
+    });
+    match done.await {
+        Ok(report) => Observation::Reported(Box::new(report)),
+        Err(error) => Observation::HostFailed { message: error.to_string(), retryable: error.is_retryable() },
+    }
+}
+
+fn request(leased: &Leased) -> AttemptRequest {
+    let Leased { task, input, .. } = leased;
+    let spec = &task.spec;
+    let started_at = task.lease().map_or(task.submitted_at, |lease| lease.started_at);
+    AttemptRequest {
+        component: spec.component,
+        handler: spec.handler.handler.clone(),
+        context: AttemptContext {
+            task_id: task.id,
+            job_id: None,
+            queue: spec.queue.clone(),
+            attempt: task.attempts_started,
+            failures: task.failures_charged,
+            max_attempts: spec.max_attempts,
+            submitted_at_ms: task.submitted_at.unix_ms(),
+            started_at_ms: started_at.unix_ms(),
+            deadline_ms: Some(started_at.after(spec.limits.timeout).unix_ms()),
+            idempotency_key: spec.idempotency_key.clone(),
+            attributes: spec.attributes.clone(),
+        },
+        input: input.clone(),
+        limits: spec.limits.clone(),
+        grants: spec.grants.clone(),
+    }
+}
+
+/// Decides what follows, and settles; again while the record moves.
+pub(crate) async fn settle(store: &dyn Store, token: LeaseToken, mut task: Task, seen: Observation) {
+    for _ in 0..MAX_DECISIONS {
+        match settle_once(store, settlement(token, &task, &seen)).await {
+            Ok(Ok(task)) => {
+                let (id, state, attempt) = (task.id, task.state.name(), task.attempts_started);
+                tracing::info!(task = %id, handler = %task.spec.handler, attempt, %state, "settled");
+                return;
+            }
+            Ok(Err(SettleError::Stale(moved))) => task = *moved,
+            Ok(Err(error)) => {
+                tracing::warn!(task = %task.id, %error, "an attempt's end was not recorded");
+                return;
+            }
+            Err(error) => {
+                tracing::error!(task = %task.id, %error, "an attempt's end could not be recorded");
+                return;
+            }
+        }
+    }
+    tracing::error!(task = %task.id, "an attempt's end was not recorded: its record would not keep still");
+}
+
+async fn settle_once(store: &dyn Store, settlement: Settlement) -> Result<Result<Task, SettleError>, StoreError> {
+    let mut tries = 1;
+    loop {
+        match store.settle(vec![settlement.clone()]).await {
+            Ok(mut settled) => return settled.pop().ok_or(StoreError::Closed),
+            Err(error) if error.is_retryable() && tries < SETTLE_TRIES => {
+                tokio::time::sleep(SETTLE_PAUSE * 2_u32.pow(tries)).await;
+                tries += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn settlement(token: LeaseToken, task: &Task, seen: &Observation) -> Settlement {
+    let (receipt, output, detail) = match seen {
+        Observation::HostFailed { .. } => (None, None, AttemptDetail::default()),
+        Observation::Reported(report) => (Some(report.receipt.clone()), output(report).cloned(), detail(report)),
+    };
+    Settlement {
+        token,
+        revision: task.revision,
+        ending: seen.ending(),
+        decision: decide(task, seen),
+        receipt,
+        output,
+        detail,
+    }
+}
+
+fn output(report: &AttemptReport) -> Option<&Payload> {
+    match &report.result {
+        AttemptResult::Returned(Outcome::Complete(output)) => Some(output),
+        _ => None,
+    }
+}
+
+fn detail(report: &AttemptReport) -> AttemptDetail {
+    let (failure_detail, backtrace) = match &report.result {
+        AttemptResult::Failed(failure) => (failure.detail.clone(), Vec::new()),
+        AttemptResult::Stopped(stop) => (None, stop.backtrace.clone()),
+        AttemptResult::Returned(_) => (None, Vec::new()),
+    };
+    AttemptDetail { failure_detail, backtrace, logs: report.logs.clone() }
+}

@@ -1,0 +1,48 @@
+//! Keeps a worker's session alive, and passes on what the store has to say.
+
+use std::time::Duration;
+
+use sunaba_store::{Store, StoreError};
+use sunaba_task::{SessionId, TaskId};
+use tokio::time::Instant;
+
+/// A session is renewed so many times in its life: the store may miss all but one.
+const RENEWALS: u32 = 3;
+/// A store that fails is asked again after this long.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Why a session is over.
+#[derive(Debug)]
+pub(crate) enum Over {
+    /// It could not be renewed in time; another may succeed.
+    Lost,
+    /// The store is gone.
+    Store(StoreError),
+}
+
+/// Renews until that is no longer possible; tells of each task that somebody wants cancelled.
+pub(crate) async fn keep(
+    store: &dyn Store,
+    session: SessionId,
+    lease_time: Duration,
+    cancelled: impl Fn(TaskId),
+) -> Over {
+    // Counted from before the store could have renewed it, so that we give up before the store does.
+    let mut renewed = Instant::now();
+    loop {
+        let asked = Instant::now();
+        let renewal = store.renew(session, lease_time / RENEWALS);
+        match tokio::time::timeout_at(renewed + lease_time, renewal).await {
+            Ok(Ok(tasks)) => {
+                renewed = asked;
+                tasks.into_iter().for_each(&cancelled);
+            }
+            Err(_) | Ok(Err(StoreError::SessionLost)) => return Over::Lost,
+            Ok(Err(error)) if error.is_retryable() => {
+                tracing::warn!(%error, "the session could not be renewed");
+                tokio::time::sleep(PAUSE).await;
+            }
+            Ok(Err(error)) => return Over::Store(error),
+        }
+    }
+}

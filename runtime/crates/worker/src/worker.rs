@@ -1,0 +1,313 @@
+//! The worker itself: its slots, its session, and how it stops.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sunaba_store::{LeaseRequest, Leased, Queues, Store, StoreError};
+use sunaba_task::{AttemptHost, Cause, Executor, SessionId, TaskId};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::attempt;
+use crate::session::{self, Over};
+use crate::watch::Watch;
+
+/// How long one request for work waits; the next follows at once.
+const LEASE_WAIT: Duration = Duration::from_secs(60);
+/// How long attempts have to end once they were told to. A sandbox needs two ticks.
+const STOP_TIME: Duration = Duration::from_secs(2);
+/// Attempts that have ended and are being settled, for each slot: their slots are free for others already.
+const SETTLING_PER_SLOT: usize = 8;
+
+/// What a worker is like.
+#[derive(Debug, Clone)]
+pub struct WorkerConfig {
+    /// Its name in the records.
+    pub name: String,
+    /// Attempts at a time, from 1.
+    pub slots: usize,
+    /// Where it takes tasks from.
+    pub queues: Queues,
+    /// How long its leases live without a renewal: how long its tasks wait when it is lost.
+    pub lease_time: Duration,
+    /// How long a cancelled attempt has to end by itself.
+    pub cancel_grace: Duration,
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self {
+            name: "worker".into(),
+            slots: 1,
+            queues: Queues::All,
+            lease_time: Duration::from_secs(30),
+            cancel_grace: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Why a worker has ended by itself.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the worker has lost its store: {0}")]
+pub struct WorkerError(StoreError);
+
+/// How it is to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stop {
+    No,
+    /// Let what runs end by itself.
+    Graceful,
+    /// Stop what runs.
+    Forced,
+}
+
+/// A running worker. Dropped without a stop, it takes its attempts with it, and its leases run out.
+pub struct Worker {
+    shared: Arc<Shared>,
+    stop: watch::Sender<Stop>,
+    ended: watch::Receiver<Option<Result<(), WorkerError>>>,
+    running: tokio::task::JoinHandle<()>,
+}
+
+impl Worker {
+    /// Starts a worker on the current tokio runtime.
+    pub fn start(store: Arc<dyn Store>, executor: Arc<dyn Executor>, config: WorkerConfig) -> Self {
+        let slots = config.slots.max(1);
+        let shared = Arc::new(Shared {
+            store,
+            executor,
+            slots: Arc::new(Semaphore::new(slots)),
+            settling: Semaphore::new(slots * SETTLING_PER_SLOT),
+            config: WorkerConfig { slots, ..config },
+            attempts: Mutex::default(),
+        });
+        let (stop, stopping) = watch::channel(Stop::No);
+        let (end, ended) = watch::channel(None);
+        let running = tokio::spawn({
+            let shared = Arc::clone(&shared);
+            async move {
+                let done = shared.run(stopping).await;
+                end.send_replace(Some(done));
+            }
+        });
+        Self { shared, stop, ended, running }
+    }
+
+    /// Attempts that run now.
+    pub fn running(&self) -> usize {
+        self.shared.attempts().watches.len()
+    }
+
+    /// Takes no more tasks, lets what runs end within the grace period, and hands the rest back uncharged. Calling it
+    /// again changes nothing.
+    ///
+    /// # Errors
+    /// The worker had lost its store.
+    pub async fn stop(&self, grace: Duration) -> Result<(), WorkerError> {
+        self.raise(Stop::Graceful);
+        if let Ok(done) = tokio::time::timeout(grace, self.ended()).await {
+            return done;
+        }
+        tracing::warn!(running = self.running(), "the grace period is over; attempts are stopped and handed back");
+        self.force();
+        self.ended().await
+    }
+
+    /// Stops what runs, and hands it back uncharged; a stop that is under way ends soon.
+    pub fn force(&self) {
+        self.raise(Stop::Forced);
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    /// It has lost its store.
+    pub async fn ended(&self) -> Result<(), WorkerError> {
+        let mut ended = self.ended.clone();
+        match ended.wait_for(Option::is_some).await.map(|done| done.clone()) {
+            Ok(Some(done)) => done,
+            // It was dropped in the middle.
+            _ => Ok(()),
+        }
+    }
+
+    fn raise(&self, to: Stop) {
+        self.stop.send_if_modified(|stop| {
+            let higher = *stop < to;
+            *stop = to.max(*stop);
+            higher
+        });
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.running.abort();
+    }
+}
+
+struct Shared {
+    store: Arc<dyn Store>,
+    executor: Arc<dyn Executor>,
+    config: WorkerConfig,
+    /// Held from the lease until the attempt has ended.
+    slots: Arc<Semaphore>,
+    /// Held while an attempt is settled.
+    settling: Semaphore,
+    attempts: Mutex<Attempts>,
+}
+
+/// The attempts of the session.
+#[derive(Default)]
+struct Attempts {
+    watches: HashMap<TaskId, Arc<Watch>>,
+    /// Cancelled before we knew that we have them: the store's two answers were under way together.
+    cancelled_early: HashSet<TaskId>,
+}
+
+impl Shared {
+    fn attempts(&self) -> MutexGuard<'_, Attempts> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Session after session, until it is stopped or the store is gone.
+    async fn run(self: Arc<Self>, mut stop: watch::Receiver<Stop>) -> Result<(), WorkerError> {
+        while *stop.borrow_and_update() == Stop::No {
+            let opened = self.store.open_session(self.config.name.clone(), self.config.lease_time).await;
+            let session = opened.map_err(WorkerError)?;
+            *self.attempts() = Attempts::default();
+            let mut attempts = JoinSet::new();
+            // Who loses: a request for work, whose leases the store takes back; or the renewal, which is begun anew.
+            let over = tokio::select! {
+                over = self.keep(session) => Some(over),
+                over = self.lease(session, &mut attempts) => Some(over),
+                _ = stop.wait_for(|stop| *stop != Stop::No) => None,
+            };
+            match over {
+                None => {
+                    // Leases live on while attempts come to their end.
+                    tokio::select! {
+                        _ = self.keep(session) => {}
+                        () = self.drain(&mut attempts, &mut stop) => {}
+                    }
+                }
+                Some(Over::Lost) => {
+                    tracing::warn!(
+                        running = self.attempts().watches.len(),
+                        "the session was lost; its attempts are stopped"
+                    );
+                    self.stop_all(&Cause::LeaseLost, &mut attempts).await;
+                    continue;
+                }
+                Some(Over::Store(error)) => {
+                    self.stop_all(&Cause::LeaseLost, &mut attempts).await;
+                    return Err(WorkerError(error));
+                }
+            }
+            self.store.close_session(session).await.map_err(WorkerError)?;
+        }
+        Ok(())
+    }
+
+    async fn keep(self: &Arc<Self>, session: SessionId) -> Over {
+        session::keep(&*self.store, session, self.config.lease_time, |task| self.cancel(task)).await
+    }
+
+    /// Tells an attempt that it is cancelled, and stops it when it has not ended after the grace period.
+    fn cancel(&self, task: TaskId) {
+        let mut attempts = self.attempts();
+        let Some(watch) = attempts.watches.get(&task).cloned() else {
+            attempts.cancelled_early.insert(task);
+            return;
+        };
+        drop(attempts);
+        watch.cancel();
+        let grace = self.config.cancel_grace;
+        tokio::spawn(async move {
+            tokio::time::sleep(grace).await;
+            watch.stop(Cause::Cancelled);
+        });
+    }
+
+    /// Leases and starts attempts, for ever.
+    async fn lease(self: &Arc<Self>, session: SessionId, attempts: &mut JoinSet<()>) -> Over {
+        loop {
+            let Ok(first) = self.slots.acquire().await else { return Over::Lost };
+            let free = 1 + self.slots.available_permits();
+            drop(first);
+            let queues = self.config.queues.clone();
+            let request = LeaseRequest { session, queues, slots: free, wait: LEASE_WAIT };
+            match self.store.lease(request).await {
+                Ok(leased) => leased.into_iter().for_each(|leased| self.start(leased, attempts)),
+                Err(StoreError::SessionLost) => return Over::Lost,
+                Err(error) if error.is_retryable() => {
+                    tracing::warn!(%error, "no tasks could be leased");
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                Err(error) => return Over::Store(error),
+            }
+            // What has ended is forgotten.
+            while attempts.try_join_next().is_some() {}
+        }
+    }
+
+    fn start(self: &Arc<Self>, leased: Leased, attempts: &mut JoinSet<()>) {
+        let shared = Arc::clone(self);
+        // Only this loop takes slots, and it asked for no more than were free.
+        let slot = Arc::clone(&self.slots).try_acquire_owned();
+        let (id, watch) = (leased.task.id, Arc::new(Watch::new(leased.task.id)));
+        let is_cancelled = {
+            let mut known = self.attempts();
+            known.watches.insert(id, Arc::clone(&watch));
+            known.cancelled_early.remove(&id)
+        };
+        if is_cancelled {
+            self.cancel(id);
+        }
+        attempts.spawn(async move {
+            let _known = Known { shared: &shared, task: id };
+            let seen = attempt::execute(&*shared.executor, &leased, watch as Arc<dyn AttemptHost>).await;
+            // Taken before the slot is given back: that bounds how many wait to be settled.
+            let _settling = shared.settling.acquire().await;
+            // The next task is leased in the same commit in which this one is settled.
+            drop(slot);
+            attempt::settle(&*shared.store, leased.token, leased.task, seen).await;
+        });
+    }
+
+    /// Waits until every attempt has ended; once forced, not much longer.
+    async fn drain(&self, attempts: &mut JoinSet<()>, stop: &mut watch::Receiver<Stop>) {
+        let forced = tokio::select! {
+            () = join_all(attempts) => false,
+            _ = stop.wait_for(|stop| *stop == Stop::Forced) => true,
+        };
+        if forced {
+            self.stop_all(&Cause::Cancelled, attempts).await;
+        }
+    }
+
+    async fn stop_all(&self, cause: &Cause, attempts: &mut JoinSet<()>) {
+        self.attempts().watches.values().for_each(|watch| watch.stop(cause.clone()));
+        if tokio::time::timeout(STOP_TIME, join_all(attempts)).await.is_err() {
+            tracing::warn!(attempts = attempts.len(), "attempts did not end when they were told to, and are dropped");
+            attempts.shutdown().await;
+        }
+    }
+}
+
+async fn join_all(attempts: &mut JoinSet<()>) {
+    while attempts.join_next().await.is_some() {}
+}
+
+/// An attempt is known until it is settled, or dropped.
+struct Known<'a> {
+    shared: &'a Shared,
+    task: TaskId,
+}
+
+impl Drop for Known<'_> {
+    fn drop(&mut self) {
+        self.shared.attempts().watches.remove(&self.task);
+    }
+}

@@ -1,0 +1,312 @@
+//! The worker on a real store in memory, with functions in place of a sandbox.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sunaba_store::{EmbeddedStore, ManualClock, MemoryEngine, Store};
+use sunaba_task::{
+    AttemptHost, AttemptReport, AttemptRequest, AttemptResult, Backoff, BoxFuture, Cause, Clock as _,
+    DEFAULT_MAX_HOSTS_LOST, Digest, Disposition, Ending, ExecuteError, Executor, Failure, Grants, Limits, NewTask,
+    Outcome, Payload, Receipt, Start, State, StateName, Stop, Task, TaskId, TaskSpec, Timestamp,
+};
+use sunaba_worker::{Worker, WorkerConfig};
+use tokio::sync::Semaphore;
+
+/// Long enough for anything, and no reason to wait for it.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// Does what the handler's name says.
+struct Guests {
+    /// Whoever runs `gated` waits for one of these.
+    gate: Semaphore,
+    running: AtomicUsize,
+    most: AtomicUsize,
+    seen: Mutex<BTreeSet<TaskId>>,
+}
+
+impl Guests {
+    fn new() -> Arc<Self> {
+        let gate = Semaphore::new(0);
+        Arc::new(Self { gate, running: AtomicUsize::new(0), most: AtomicUsize::new(0), seen: Mutex::default() })
+    }
+
+    async fn run(&self, request: &AttemptRequest, host: &dyn AttemptHost) -> AttemptResult {
+        let stopped =
+            |cause: Cause| AttemptResult::Stopped(Stop { cause, message: "stopped".into(), backtrace: Vec::new() });
+        match request.handler.as_str() {
+            "echo" => {}
+            "fail" => {
+                let (kind, message) = ("error".into(), "it fails".into());
+                let disposition = Disposition::ByPolicy;
+                return AttemptResult::Failed(Failure { kind, message, detail: None, disposition });
+            }
+            "panic" => panic!("host code panics"),
+            "gated" => {
+                self.seen.lock().expect("no test panicked").insert(request.context.task_id);
+                tokio::select! {
+                    permit = self.gate.acquire() => permit.expect("it is open").forget(),
+                    cause = host.stopped() => return stopped(cause),
+                }
+            }
+            "polite" => {
+                while !host.is_cancelled() {
+                    tokio::task::yield_now().await;
+                }
+            }
+            "deaf" => std::future::pending().await,
+            other => panic!("no such guest: {other}"),
+        }
+        AttemptResult::Returned(Outcome::Complete(request.input.clone()))
+    }
+}
+
+impl Executor for Guests {
+    fn execute(
+        &self,
+        request: AttemptRequest,
+        host: Arc<dyn AttemptHost>,
+    ) -> BoxFuture<'_, Result<AttemptReport, ExecuteError>> {
+        Box::pin(async move {
+            let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(running, Ordering::SeqCst);
+            let result = self.run(&request, &*host).await;
+            self.running.fetch_sub(1, Ordering::SeqCst);
+            Ok(AttemptReport { result, receipt: Receipt::unmeasured(request.component), logs: Vec::new() })
+        })
+    }
+}
+
+struct House {
+    clock: ManualClock,
+    store: Arc<EmbeddedStore>,
+    guests: Arc<Guests>,
+}
+
+impl House {
+    fn new() -> Self {
+        let clock = ManualClock::at(Timestamp::from_unix_ms(1_767_225_600_000));
+        let store = EmbeddedStore::open(MemoryEngine::default(), Arc::new(clock.clone())).expect("memory opens");
+        Self { clock, store: Arc::new(store), guests: Guests::new() }
+    }
+
+    fn worker(&self, slots: usize) -> Worker {
+        let cancel_grace = Duration::from_millis(10);
+        let config = WorkerConfig { name: "w".into(), slots, cancel_grace, ..WorkerConfig::default() };
+        Worker::start(Arc::clone(&self.store) as _, Arc::clone(&self.guests) as _, config)
+    }
+
+    async fn submit(&self, handler: &str) -> Task {
+        let spec = TaskSpec {
+            handler: format!("guests/{handler}").parse().expect("a name"),
+            component: Digest::of(b"guests"),
+            queue: "default".into(),
+            priority: 0,
+            max_attempts: 3,
+            max_hosts_lost: DEFAULT_MAX_HOSTS_LOST,
+            backoff: Backoff::default(),
+            retry_on: None,
+            limits: Limits::default(),
+            grants: Grants::default(),
+            idempotency_key: None,
+            attributes: Vec::new(),
+        };
+        let new = NewTask { spec, start: Start::Now, input: Payload::json("7"), fingerprint: None };
+        let submitted = self.store.submit(vec![new]).await.expect("the store works").remove(0);
+        submitted.expect("it is taken on").into_task()
+    }
+
+    async fn end(&self, task: &Task) -> Task {
+        self.store.wait(task.id, WAIT).await.expect("the store works").expect("it is there")
+    }
+
+    async fn now(&self, task: &Task) -> Task {
+        self.store.task(task.id).await.expect("the store works").expect("it is there")
+    }
+
+    /// Waits until a task is in this state.
+    async fn until(&self, task: &Task, state: StateName) -> Task {
+        loop {
+            let now = self.now(task).await;
+            if now.state.name() == state {
+                return now;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits until so many gated guests run.
+    async fn until_running(&self, count: usize) {
+        while self.guests.seen.lock().expect("no test panicked").len() < count {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+fn test(case: impl AsyncFnOnce(House)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    runtime.block_on(async { tokio::time::timeout(WAIT, case(House::new())).await.expect("it ends") });
+}
+
+#[test]
+fn task_succeeds_with_its_output() {
+    test(async |house| {
+        let _worker = house.worker(1);
+        let task = house.submit("echo").await;
+        let done = house.end(&task).await;
+        assert_eq!((&done.state, done.attempts_started), (&State::Succeeded, 1));
+        assert_eq!(done.attempts[0].worker, "w");
+        assert_eq!(house.store.output(task.id).await.expect("the store works"), Some(Payload::json("7")));
+    });
+}
+
+#[test]
+fn failing_task_is_retried_after_its_backoff_and_dies() {
+    test(async |house| {
+        let _worker = house.worker(1);
+        let task = house.submit("fail").await;
+        for failures in 1..3 {
+            let waiting = house.until(&task, StateName::RetryScheduled).await;
+            assert_eq!(waiting.failures_charged, failures);
+            let due = waiting.due_at().expect("it waits");
+            let seconds = due.since(waiting.attempts.last().expect("it failed").ended_at).as_secs_f64();
+            let planned = f64::from(5 << (failures - 1));
+            assert!((planned * 0.9..=planned * 1.1).contains(&seconds), "{seconds}");
+            house.clock.advance(due.since(house.clock.now()));
+            // The next attempt is there before anybody looks for the state again.
+            while house.now(&task).await.attempts_started == failures {
+                tokio::task::yield_now().await;
+            }
+        }
+        let dead = house.end(&task).await;
+        assert_eq!((&dead.state, dead.failures_charged), (&State::Dead, 3));
+        assert_eq!(dead.attempts[2].decision.reason, "failure 3 of at most 3");
+    });
+}
+
+#[test]
+fn no_more_run_than_there_are_slots() {
+    test(async |house| {
+        let mut tasks = Vec::new();
+        for _ in 0..10 {
+            tasks.push(house.submit("gated").await);
+        }
+        let worker = house.worker(3);
+        house.until_running(3).await;
+        assert_eq!(worker.running(), 3);
+        house.guests.gate.add_permits(10);
+        for task in &tasks {
+            assert_eq!(house.end(task).await.state, State::Succeeded);
+        }
+        assert_eq!(house.guests.most.load(Ordering::SeqCst), 3);
+    });
+}
+
+#[test]
+fn panic_of_host_code_is_one_attempts_failure() {
+    test(async |house| {
+        let _worker = house.worker(1);
+        let (panics, echo) = (house.submit("panic").await, house.submit("echo").await);
+        assert_eq!(house.end(&echo).await.state, State::Succeeded);
+        let failed = house.until(&panics, StateName::RetryScheduled).await;
+        assert!(matches!(failed.attempts[0].ending, Ending::HostFailed { .. }), "{failed:?}");
+    });
+}
+
+#[test]
+fn cancelled_guest_may_end_by_itself_and_is_cancelled_all_the_same() {
+    test(async |house| {
+        let _worker = house.worker(1);
+        let task = house.submit("polite").await;
+        house.until(&task, StateName::Running).await;
+        house.store.cancel(vec![task.id]).await.expect("the store works");
+        let ended = house.end(&task).await;
+        assert_eq!((&ended.state, &ended.attempts[0].ending), (&State::Cancelled, &Ending::Completed));
+        assert_eq!(house.store.output(task.id).await.expect("the store works"), None);
+    });
+}
+
+#[test]
+fn cancelled_guest_that_does_not_listen_is_stopped() {
+    test(async |house| {
+        let _worker = house.worker(1);
+        let task = house.submit("gated").await;
+        house.until_running(1).await;
+        house.store.cancel(vec![task.id]).await.expect("the store works");
+        let ended = house.end(&task).await;
+        assert_eq!(ended.state, State::Cancelled);
+        let ending = &ended.attempts[0].ending;
+        assert!(matches!(ending, Ending::Stopped { cause: Cause::Cancelled, .. }), "{ending:?}");
+    });
+}
+
+#[test]
+fn graceful_stop_lets_attempts_end_and_takes_no_more() {
+    test(async |house| {
+        let worker = house.worker(1);
+        let (first, second) = (house.submit("gated").await, house.submit("gated").await);
+        house.until_running(1).await;
+        let stopping = worker.stop(WAIT);
+        let release = async {
+            // Twice is once.
+            tokio::time::timeout(Duration::from_millis(1), worker.stop(WAIT)).await.expect_err("it still runs");
+            house.guests.gate.add_permits(2);
+        };
+        let (stopped, ()) = tokio::join!(stopping, release);
+        stopped.expect("the store is there");
+        assert_eq!(house.now(&first).await.state, State::Succeeded);
+        let second = house.now(&second).await;
+        assert_eq!((&second.state, second.attempts_started), (&State::Queued, 0));
+    });
+}
+
+#[test]
+fn what_does_not_end_in_the_grace_period_is_handed_back_uncharged() {
+    for (handler, forced) in [("gated", false), ("deaf", false), ("gated", true)] {
+        test(async |house| {
+            let worker = house.worker(1);
+            let task = house.submit(handler).await;
+            house.until(&task, StateName::Running).await;
+            if forced {
+                worker.force();
+            }
+            worker.stop(if forced { WAIT } else { Duration::from_millis(1) }).await.expect("the store is there");
+            let back = house.now(&task).await;
+            assert_eq!((&back.state, back.attempts_started), (&State::Queued, 1), "{handler}");
+            assert_eq!((back.failures_charged, back.hosts_lost), (0, 0), "{handler}");
+        });
+    }
+}
+
+#[test]
+fn attempts_of_a_lost_session_are_stopped_and_the_worker_goes_on() {
+    test(async |house| {
+        let _worker = house.worker(1);
+        let task = house.submit("gated").await;
+        house.until_running(1).await;
+        house.clock.advance(WorkerConfig::default().lease_time);
+        while house.now(&task).await.attempts_started < 2 {
+            tokio::task::yield_now().await;
+        }
+        house.guests.gate.add_permits(1);
+        let ended = house.end(&task).await;
+        assert_eq!((&ended.state, ended.attempts_started, ended.hosts_lost), (&State::Succeeded, 2, 1));
+        assert_eq!(ended.attempts[0].ending, Ending::HostLost);
+    });
+}
+
+#[test]
+fn two_workers_share_the_work_and_run_nothing_twice() {
+    test(async |house| {
+        let _workers = [house.worker(2), house.worker(2)];
+        let mut tasks = Vec::new();
+        for _ in 0..50 {
+            tasks.push(house.submit("echo").await);
+        }
+        for task in &tasks {
+            let ended = house.end(task).await;
+            assert_eq!((&ended.state, ended.attempts_started), (&State::Succeeded, 1));
+        }
+    });
+}
