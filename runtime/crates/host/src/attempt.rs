@@ -3,17 +3,13 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde_json::Value;
 use sunaba_sandbox::{ComponentInfo, Sandbox};
 use sunaba_task::{
-    AttemptContext, AttemptHost, AttemptReport, AttemptRequest, Digest, ExecuteError, Executor, Grants, HandlerInfo,
-    Limits, OCTETS, Payload, TaskId,
+    AttemptContext, AttemptHost, AttemptReport, AttemptRequest, DEFAULT_QUEUE, Digest, ExecuteError, Executor, Grants,
+    HandlerInfo, Limits, Payload, TaskId,
 };
 
-use crate::schema::{Schema, SchemaError};
-
-/// The queue that an attempt outside any queue names.
-const QUEUE: &str = "default";
+use crate::input::{self, InputError};
 
 /// A component has no handler of this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,33 +17,6 @@ const QUEUE: &str = "default";
 pub struct UnknownHandler {
     name: String,
     known: Vec<String>,
-}
-
-/// An input that a handler does not take.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum InputError {
-    /// Not JSON, where the handler takes JSON.
-    #[error("the input is not JSON: {0}\nhint: write JSON in single quotes, such as '{{\"n\":1}}', or `@FILE`, or `-`")]
-    Json(String),
-    /// JSON of another shape.
-    #[error(
-        "the input does not match the schema of `{handler}`: {violation}\nhint: `sunaba component inspect` shows the schema"
-    )]
-    Schema {
-        /// Whose schema.
-        handler: String,
-        /// What does not match.
-        violation: String,
-    },
-    /// The handler's own schema cannot be used.
-    #[error("the handler `{handler}` cannot check its input: {problem}")]
-    HandlerSchema {
-        /// Whose schema.
-        handler: String,
-        /// What is wrong with it. Not a `source`: it is printed as part of this error.
-        problem: SchemaError,
-    },
 }
 
 /// An attempt to be run once.
@@ -73,7 +42,7 @@ impl Attempt {
         Ok(Self {
             component: component.digest,
             limits: handler.settings.apply(Limits::default()),
-            input: if handler.input_schema.is_some() { Payload::json("null") } else { Payload::new(OCTETS, "") },
+            input: input::nothing(handler),
             grants: Grants::default(),
             handler: handler.clone(),
         })
@@ -96,16 +65,8 @@ impl Attempt {
     /// # Errors
     /// The handler takes JSON and this is none, or of another shape.
     pub fn input(mut self, input: Payload) -> Result<Self, InputError> {
-        if let Some(schema) = &self.handler.input_schema {
-            let handler = || self.handler.name.clone();
-            let value: Value =
-                serde_json::from_slice(&input.bytes).map_err(|error| InputError::Json(error.to_string()))?;
-            let schema =
-                Schema::compile(schema).map_err(|problem| InputError::HandlerSchema { handler: handler(), problem })?;
-            if let Some(violation) = schema.violation(&value) {
-                return Err(InputError::Schema { handler: handler(), violation });
-            }
-        }
+        let schema = input::schema_of(&self.handler)?;
+        input::check(&self.handler.name, schema.as_ref(), &input)?;
         self.input = input;
         Ok(self)
     }
@@ -125,7 +86,7 @@ impl Attempt {
         let context = AttemptContext {
             task_id: TaskId::new(),
             job_id: None,
-            queue: self.handler.settings.queue.clone().unwrap_or_else(|| QUEUE.into()),
+            queue: self.handler.settings.queue.clone().unwrap_or_else(|| DEFAULT_QUEUE.into()),
             attempt: 1,
             failures: 0,
             max_attempts: 1,

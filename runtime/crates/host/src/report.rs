@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 use sunaba_task::{
@@ -12,7 +12,7 @@ use sunaba_task::{
 };
 
 /// Whether the task would have succeeded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// The handler completed.
@@ -22,7 +22,7 @@ pub enum Status {
 }
 
 /// An attempt's report.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// Whether the task would have succeeded.
     pub status: Status,
@@ -37,7 +37,7 @@ pub struct Report {
 }
 
 /// Why an attempt failed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FailureReport {
     /// `handler` when the handler returned the failure, else the host's cause: `timeout`, `trap unreachable` ...
     pub cause: String,
@@ -48,7 +48,7 @@ pub struct FailureReport {
     /// What the handler added for programs.
     pub detail: Option<Box<RawValue>>,
     /// `by-policy`, `retry-after` or `fatal`; null when the host stopped it.
-    pub disposition: Option<&'static str>,
+    pub disposition: Option<String>,
     /// The delay that the handler asked for.
     pub retry_after_ms: Option<u64>,
     /// Where the guest was, innermost first.
@@ -56,7 +56,7 @@ pub struct FailureReport {
 }
 
 /// What an attempt used.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReceiptReport {
     /// The component's digest.
     pub component: String,
@@ -89,7 +89,9 @@ pub struct ReceiptReport {
 impl From<AttemptReport> for Report {
     fn from(report: AttemptReport) -> Self {
         let (status, output, failure) = match report.result {
-            AttemptResult::Returned(Outcome::Complete(output)) => (Status::Succeeded, Some(payload(&output)), None),
+            AttemptResult::Returned(Outcome::Complete(output)) => {
+                (Status::Succeeded, Some(payload_json(&output)), None)
+            }
             // The sandbox stops these with a cause of their own until they are supported.
             AttemptResult::Returned(Outcome::Decompose(_) | Outcome::Snooze(_)) => (Status::Succeeded, None, None),
             AttemptResult::Failed(failure) => (Status::Failed, None, Some(failure.into())),
@@ -110,8 +112,8 @@ impl From<Failure> for FailureReport {
             cause: "handler".into(),
             kind: failure.kind,
             message: failure.message,
-            detail: failure.detail.as_ref().map(payload),
-            disposition: Some(disposition),
+            detail: failure.detail.as_ref().map(payload_json),
+            disposition: Some(disposition.into()),
             retry_after_ms,
             backtrace: Vec::new(),
         }
@@ -157,7 +159,8 @@ fn millis(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }
 
-fn payload(payload: &Payload) -> Box<RawValue> {
+/// A body as JSON: as it is when it is JSON, else `{"media_type": ..., "base64": ...}`.
+pub fn payload_json(payload: &Payload) -> Box<RawValue> {
     let json = payload.is_json().then(|| serde_json::from_slice(&payload.bytes).ok()).flatten();
     json.unwrap_or_else(|| {
         let bytes = json!({ "media_type": payload.media_type, "base64": STANDARD.encode(&payload.bytes) });
@@ -173,11 +176,11 @@ mod tests {
     #[test]
     fn json_is_shown_as_it_is_and_bytes_as_base64() {
         let exact = r#"{"b":123456789012345678901234567890,"a":1}"#;
-        assert_eq!(payload(&Payload::json(exact)).get(), exact);
+        assert_eq!(payload_json(&Payload::json(exact)).get(), exact);
         let bytes = Payload::new("image/png", &b"\x89PNG"[..]);
-        assert_eq!(payload(&bytes).get(), r#"{"base64":"iVBORw==","media_type":"image/png"}"#);
+        assert_eq!(payload_json(&bytes).get(), r#"{"base64":"iVBORw==","media_type":"image/png"}"#);
         let lie = Payload::json("{");
-        assert_eq!(payload(&lie).get(), r#"{"base64":"ew==","media_type":"application/json"}"#);
+        assert_eq!(payload_json(&lie).get(), r#"{"base64":"ew==","media_type":"application/json"}"#);
     }
 
     #[test]

@@ -96,6 +96,11 @@ impl Sandbox {
         SandboxBuilder { shards: 1, slots: DEFAULT_SLOTS }
     }
 
+    /// Whether a component is loaded in this fuel mode.
+    pub fn is_loaded(&self, component: Digest, mode: FuelMode) -> bool {
+        self.library.component(component).is_some() && self.library.artifact(component, mode).is_some()
+    }
+
     /// Checks a component, compiles it for this fuel mode, asks it for its handlers, and keeps it.
     ///
     /// Loading a component again costs nothing; compiling takes from a tenth of a second to many seconds.

@@ -1,0 +1,28 @@
+//! A host in one process: packages of handlers, admission of tasks, a store, a worker, and what runs the attempts.
+//!
+//! [`Runtime`] puts them together. It does what every way in needs, whether that is HTTP or a Rust program that embeds the
+//! queue: it checks what is submitted and deployed, and fills in every default. Nothing here parses a command line or
+//! speaks HTTP.
+
+mod admission;
+mod allowed;
+mod attempt;
+mod executors;
+mod guests;
+mod input;
+mod native;
+mod packages;
+mod report;
+mod runtime;
+mod schema;
+
+pub use admission::{Ceilings, MAX_INPUT_BYTES, RefusedTask, TaskRequest};
+pub use allowed::{AllowedDir, AllowedDirError};
+pub use attempt::{Attempt, UnknownHandler};
+pub use input::InputError;
+pub use native::{Native, NativeHandler};
+pub use packages::{DeployError, package_name_of};
+pub use report::{FailureReport, ReceiptReport, Report, Status, payload_json};
+pub use runtime::{Runtime, RuntimeBuilder, StartError, SubmitRefusal};
+pub use schema::{Schema, SchemaError};
+pub use sunaba_sandbox::MAX_COMPONENT_BYTES;

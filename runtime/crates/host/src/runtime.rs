@@ -1,0 +1,323 @@
+//! The host: what is built, started, used and stopped.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sunaba_sandbox::Sandbox;
+use sunaba_store::{EmbeddedStore, NewPackage, OpenError, Package, Store, StoreError, SubmitError, Submitted};
+use sunaba_task::{BoxFuture, Executor, Failure, FuelMode, HandlerName, Outcome, Payload, Task, TaskId, Timestamp};
+use sunaba_worker::{Worker, WorkerConfig, WorkerError};
+
+use crate::admission::{self, Ceilings, RefusedTask, TaskRequest};
+use crate::allowed::AllowedDir;
+use crate::executors::Executors;
+use crate::guests::Guests;
+use crate::native::{Native, NativePackage};
+use crate::packages::{self, DeployError, Packages};
+
+/// Why a host does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Read(#[from] StoreError),
+    /// The sandbox cannot be started.
+    #[error("cannot start the sandbox: {0}")]
+    Sandbox(String),
+    /// A native handler's name.
+    #[error(
+        "`{0}` cannot name a native handler\nhint: a package and a handler have up to 64 lower-case letters, digits and `-`"
+    )]
+    NativeName(String),
+}
+
+/// What a host is to be like.
+#[derive(Default)]
+pub struct RuntimeBuilder {
+    store: Option<Arc<dyn Store>>,
+    native: BTreeMap<String, NativePackage>,
+    executor: Option<Arc<dyn Executor>>,
+    bad_name: Option<String>,
+    worker: WorkerConfig,
+    slots: Option<usize>,
+    ceilings: Ceilings,
+    allowed: Vec<AllowedDir>,
+}
+
+impl RuntimeBuilder {
+    /// The store. Default: one in memory, gone with the process.
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// The embedded store in this directory, which is made if it is not there.
+    ///
+    /// # Errors
+    /// [`StartError::Store`]: another process has it, or it cannot be opened.
+    pub fn data(self, directory: impl AsRef<Path>) -> Result<Self, StartError> {
+        Ok(self.store(Arc::new(EmbeddedStore::sled(directory.as_ref())?)))
+    }
+
+    /// Attempts at a time. Default: one for each core.
+    #[must_use]
+    pub fn concurrency(mut self, slots: usize) -> Self {
+        self.slots = Some(slots);
+        self
+    }
+
+    /// Everything else about the worker.
+    #[must_use]
+    pub fn worker(mut self, change: impl FnOnce(&mut WorkerConfig)) -> Self {
+        change(&mut self.worker);
+        self
+    }
+
+    /// What no task may pass.
+    #[must_use]
+    pub fn ceilings(mut self, ceilings: Ceilings) -> Self {
+        self.ceilings = ceilings;
+        self
+    }
+
+    /// Directories out of which submitters may grant. Default: none.
+    #[must_use]
+    pub fn allow_dirs(mut self, allowed: impl IntoIterator<Item = AllowedDir>) -> Self {
+        self.allowed.extend(allowed);
+        self
+    }
+
+    /// A handler of this very program, beside those in components.
+    #[must_use]
+    pub fn native<F, R>(mut self, name: &str, handler: F) -> Self
+    where
+        F: Fn(Native) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Outcome, Failure>> + Send + 'static,
+    {
+        match name.parse::<HandlerName>() {
+            Ok(name) => {
+                let boxed = move |native| -> BoxFuture<'static, _> { Box::pin(handler(native)) };
+                self.native.entry(name.package).or_default().add(&name.handler, Arc::new(boxed));
+            }
+            Err(_) => self.bad_name = Some(name.to_owned()),
+        }
+        self
+    }
+
+    /// Something else than the sandbox to run components.
+    #[must_use]
+    pub fn executor(mut self, executor: Arc<dyn Executor>) -> Self {
+        self.executor = Some(executor);
+        self
+    }
+
+    /// Starts the host on the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(self) -> Result<Runtime, StartError> {
+        if let Some(name) = self.bad_name {
+            return Err(StartError::NativeName(name));
+        }
+        let store = match self.store {
+            Some(store) => store,
+            None => Arc::new(EmbeddedStore::memory()?),
+        };
+        let slots = self.slots.unwrap_or_else(cores).max(1);
+        let shards = cores().min(slots);
+        let per_shard = u32::try_from(slots.div_ceil(shards)).unwrap_or(u32::MAX);
+        let sandbox = Sandbox::builder().shards(shards).slots(per_shard).start();
+        let sandbox = sandbox.map_err(|error| StartError::Sandbox(error.to_string()))?;
+        let guests = Arc::new(Guests::new(sandbox, Arc::clone(&store)));
+
+        let packages = Packages::default();
+        let deployed: Vec<_> = store.packages().await?.into_iter().map(|package| packages.put(package)).collect();
+        let mut own: HashMap<_, Arc<dyn Executor>> = HashMap::new();
+        for (name, native) in self.native {
+            let component = NativePackage::digest(&name);
+            let handlers = native.describe();
+            let deployed_at = Timestamp::from_unix_ms(0);
+            packages.put(Package { name, component, size_bytes: 0, handlers, deployed_at });
+            own.insert(component, Arc::new(native));
+        }
+        let natives = own.keys().copied().collect();
+        let others = self.executor.unwrap_or_else(|| Arc::clone(&guests) as _);
+        let executors = Arc::new(Executors { own, others });
+        let config = WorkerConfig { slots, ..self.worker };
+        let worker = Worker::start(Arc::clone(&store), executors, config);
+        prepare(Arc::clone(&guests), deployed);
+        Ok(Runtime { store, guests, packages, natives, worker, ceilings: self.ceilings, allowed: self.allowed, slots })
+    }
+}
+
+/// Compiles what is deployed ahead of the first task that needs it.
+fn prepare(guests: Arc<Guests>, deployed: Vec<Arc<Package>>) {
+    tokio::spawn(async move {
+        for package in deployed {
+            for mode in modes(&package) {
+                if let Err(error) = guests.load(package.component, mode).await {
+                    tracing::error!(package = package.name, %error, "a deployed component cannot be loaded");
+                }
+            }
+        }
+    });
+}
+
+/// The fuel modes that a package's handlers ask for.
+fn modes(package: &Package) -> Vec<FuelMode> {
+    let asked = |mode| {
+        let of = |handler: &sunaba_task::HandlerInfo| handler.settings.fuel.map_or(FuelMode::Exact, |fuel| fuel.mode());
+        package.handlers.iter().any(|handler| of(handler) == mode)
+    };
+    [FuelMode::Exact, FuelMode::Off].into_iter().filter(|mode| asked(*mode)).collect()
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// A running host. Dropped without a stop, it is as if the process had been killed: leases run out.
+pub struct Runtime {
+    store: Arc<dyn Store>,
+    guests: Arc<Guests>,
+    packages: Packages,
+    natives: Vec<sunaba_task::Digest>,
+    worker: Worker,
+    ceilings: Ceilings,
+    allowed: Vec<AllowedDir>,
+    slots: usize,
+}
+
+impl Runtime {
+    /// A host with a store in memory, a slot for each core, and nothing allowed.
+    pub fn builder() -> RuntimeBuilder {
+        RuntimeBuilder::default()
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Attempts at a time.
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// Attempts that run now.
+    pub fn running(&self) -> usize {
+        self.worker.running()
+    }
+
+    /// Every package, by name.
+    pub fn packages(&self) -> Vec<Arc<Package>> {
+        self.packages.all()
+    }
+
+    /// The package that has this handler.
+    ///
+    /// # Errors
+    /// There is no such package, or it has no such handler.
+    pub fn package(&self, name: &HandlerName) -> Result<Arc<Package>, RefusedTask> {
+        self.packages.package(name)
+    }
+
+    /// Checks a component, compiles it, and makes it the package's own from now on. Tasks that were submitted before stay
+    /// with the component that they were submitted for.
+    ///
+    /// # Errors
+    /// [`DeployError`]. Nothing of it stays behind.
+    pub async fn deploy(&self, name: &str, component: Bytes) -> Result<Arc<Package>, DeployError> {
+        packages::check(name, &[])?;
+        if self.natives.contains(&NativePackage::digest(name)) {
+            return Err(DeployError::Native(name.to_owned()));
+        }
+        let info = self.guests.sandbox().load(component.clone(), FuelMode::Exact).await?;
+        packages::check(name, &info.handlers)?;
+        let new = NewPackage { name: name.to_owned(), component: info.digest, handlers: info.handlers.clone() };
+        let package = self.store.deploy(new, component.clone()).await?;
+        if modes(&package).contains(&FuelMode::Off) {
+            self.guests.sandbox().load(component, FuelMode::Off).await?;
+        }
+        tracing::info!(package = name, component = %info.digest, "deployed");
+        Ok(self.packages.put(package))
+    }
+
+    /// Takes a task on. When this returns, the task is on stable storage.
+    ///
+    /// # Errors
+    /// [`SubmitRefusal`]: it cannot be, or is not allowed; or the store could not take it on.
+    pub async fn submit(&self, request: TaskRequest) -> Result<Submitted, SubmitRefusal> {
+        let new = self.admit(request)?;
+        let submitted = self.store.submit(vec![new]).await?.pop().ok_or(StoreError::Closed)?;
+        Ok(submitted?)
+    }
+
+    fn admit(&self, request: TaskRequest) -> Result<sunaba_task::NewTask, RefusedTask> {
+        let package = self.packages.package(&request.handler)?;
+        let name = &request.handler.handler;
+        let handler = package.handler(name).expect("the package was found by this handler");
+        let schema = self.packages.schema(package.component, handler)?;
+        admission::admit(request, &package, handler, schema.as_deref(), &self.ceilings, &self.allowed)
+    }
+
+    /// Waits for the end of a task, at most so long; gives its record as it is then, none when there is no such task.
+    ///
+    /// # Errors
+    /// The store has failed.
+    pub async fn wait(&self, id: TaskId, wait: Duration) -> Result<Option<Task>, StoreError> {
+        self.store.wait(id, wait).await
+    }
+
+    /// The output of a task that has succeeded.
+    ///
+    /// # Errors
+    /// The store has failed.
+    pub async fn output(&self, id: TaskId) -> Result<Option<Payload>, StoreError> {
+        self.store.output(id).await
+    }
+
+    /// Takes no more tasks, lets what runs end within the grace period, and hands the rest back uncharged.
+    ///
+    /// # Errors
+    /// The worker had lost its store.
+    pub async fn stop(&self, grace: Duration) -> Result<(), WorkerError> {
+        self.worker.stop(grace).await
+    }
+
+    /// Cuts the grace period of a stop short.
+    pub fn force_stop(&self) {
+        self.worker.force();
+    }
+
+    /// Waits until the worker has ended, by a stop or because it has lost its store.
+    ///
+    /// # Errors
+    /// It has lost its store.
+    pub async fn ended(&self) -> Result<(), WorkerError> {
+        self.worker.ended().await
+    }
+}
+
+/// Why a task was not taken on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubmitRefusal {
+    /// It cannot be, or is not allowed.
+    #[error(transparent)]
+    Refused(#[from] RefusedTask),
+    /// Its idempotency key stands for another.
+    #[error(transparent)]
+    Key(#[from] SubmitError),
+    /// The store could not.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
