@@ -1,0 +1,96 @@
+//! Errors as they go over the wire: problem+json, after RFC 9457.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use sunaba_host::{DeployError, RefusedTask, SubmitRefusal};
+use sunaba_store::{StoreError, SubmitError};
+
+/// An error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// The status of the response.
+    pub status: u16,
+    /// What the status is called.
+    pub title: String,
+    /// What was tried and what is wrong with it; one line.
+    pub detail: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    /// `message` may have a `hint:` line, as all of ours have.
+    pub(crate) fn new(status: StatusCode, message: impl ToString) -> Self {
+        let message = message.to_string();
+        let (detail, hint) = match message.split_once("\nhint: ") {
+            Some((detail, hint)) => (detail.to_owned(), Some(hint.to_owned())),
+            None => (message, None),
+        };
+        let title = status.canonical_reason().unwrap_or("Error").to_owned();
+        Self { status: status.as_u16(), title, detail, hint }
+    }
+
+    pub(crate) fn not_found(message: impl ToString) -> Self {
+        Self::new(StatusCode::NOT_FOUND, message)
+    }
+
+    pub(crate) fn invalid(message: impl ToString) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, message)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, axum::Json(self)).into_response();
+        let problem = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, problem);
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let status = match &error {
+            StoreError::Busy { .. } | StoreError::Failed(_) | StoreError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, error)
+    }
+}
+
+impl From<RefusedTask> for Problem {
+    fn from(error: RefusedTask) -> Self {
+        let status = match &error {
+            RefusedTask::UnknownPackage { .. } | RefusedTask::UnknownHandler { .. } => StatusCode::NOT_FOUND,
+            RefusedTask::Directory(_) => StatusCode::FORBIDDEN,
+            RefusedTask::Input(sunaba_host::InputError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Self::new(status, error)
+    }
+}
+
+impl From<SubmitRefusal> for Problem {
+    fn from(error: SubmitRefusal) -> Self {
+        match error {
+            SubmitRefusal::Refused(error) => error.into(),
+            SubmitRefusal::Store(error) => error.into(),
+            SubmitRefusal::Key(error @ SubmitError::Conflict { .. }) => Self::new(StatusCode::CONFLICT, error),
+            error => Self::new(StatusCode::INTERNAL_SERVER_ERROR, error),
+        }
+    }
+}
+
+impl From<DeployError> for Problem {
+    fn from(error: DeployError) -> Self {
+        match error {
+            DeployError::Store(error) => error.into(),
+            DeployError::Native(_) => Self::new(StatusCode::CONFLICT, error),
+            DeployError::Load(error) if error.is_retryable() => Self::new(StatusCode::SERVICE_UNAVAILABLE, error),
+            error => Self::invalid(error),
+        }
+    }
+}
