@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use sunaba_runtime::sandbox::LoadError;
 use sunaba_runtime::task::ExecuteError;
-use sunaba_runtime::{InputError, UnknownHandler};
+use sunaba_runtime::{ClientError, InputError, UnknownHandler};
 
 /// What the exit code says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +18,14 @@ pub(crate) enum Exit {
     Error = 1,
     /// The command line is wrong.
     Usage = 2,
-    /// A file or a handler is not there.
+    /// A file, a handler or a task is not there.
     NotFound = 3,
+    /// It is in the way of something else.
+    Conflict = 4,
+    /// It is not allowed.
+    NotAllowed = 5,
+    /// No host answers, or it cannot at the moment.
+    Unavailable = 6,
     /// The task failed.
     TaskFailed = 7,
     /// An input or a component is not acceptable.
@@ -85,6 +91,25 @@ impl From<ExecuteError> for CommandError {
         let exit = match &error {
             ExecuteError::UnknownHandler { .. } => Exit::NotFound,
             ExecuteError::Limit(_) | ExecuteError::Grants(_) | ExecuteError::Grant { .. } => Exit::Invalid,
+            _ => Exit::Error,
+        };
+        Self::new(exit, error)
+    }
+}
+
+impl From<ClientError> for CommandError {
+    fn from(error: ClientError) -> Self {
+        let exit = match &error {
+            ClientError::Address(_) => Exit::Usage,
+            ClientError::Unreachable { .. } => Exit::Unavailable,
+            ClientError::Refused(problem) => match problem.status {
+                401 | 403 => Exit::NotAllowed,
+                404 => Exit::NotFound,
+                409 => Exit::Conflict,
+                429 | 503 => Exit::Unavailable,
+                400..=499 => Exit::Invalid,
+                _ => Exit::Error,
+            },
             _ => Exit::Error,
         };
         Self::new(exit, error)

@@ -1,25 +1,36 @@
 //! sunaba as a library: what the `sunaba` binary does, for Rust programs that embed it.
 //!
+//! A host with a durable queue, and a handler of the program's own beside those in components:
+//!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use sunaba_runtime::{Attempt, sandbox::Sandbox, task::{FuelMode, Payload, Unattended}};
+//! use std::time::Duration;
+//! use sunaba_runtime::{Runtime, TaskRequest, task::{Outcome, Payload}};
 //!
-//! let sandbox = Sandbox::builder().start()?;
-//! let component = sandbox.load(std::fs::read("hello.wasm")?, FuelMode::Exact).await?;
-//! let report = Attempt::of(&component, "hello")?
-//!     .input(Payload::json(r#"{"name":"Ada"}"#))?
-//!     .run(&sandbox, std::sync::Arc::new(Unattended))
+//! let runtime = Runtime::builder()
+//!     .data("sunaba-data")?
+//!     .native("mail/send", |native| async move { Ok(Outcome::Complete(native.input)) })
+//!     .start()
 //!     .await?;
-//! println!("{:?} for {:?} fuel", report.result, report.receipt.fuel);
+//! runtime.deploy("words", std::fs::read("words.wasm")?.into()).await?;
+//! let request = TaskRequest::new("words/word-count".parse()?).input(Payload::json(r#"{"text":"to be"}"#));
+//! let task = runtime.submit(request).await?.into_task();
+//! let ended = runtime.wait(task.id, Duration::from_secs(60)).await?;
+//! println!("{:?}: {:?}", ended.map(|task| task.state), runtime.output(task.id).await?);
+//! runtime.stop(Duration::from_secs(30)).await?;
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! One attempt without a queue is [`Attempt`]; a host somewhere else is spoken to by [`Client`].
 
-mod attempt;
-mod report;
-mod schema;
+mod client;
 
-pub use attempt::{Attempt, InputError, UnknownHandler};
-pub use report::{FailureReport, ReceiptReport, Report, Status};
-pub use schema::{Schema, SchemaError};
-pub use {sunaba_sandbox as sandbox, sunaba_task as task};
+pub use client::{Client, ClientError};
+pub use sunaba_host::{
+    AllowedDir, AllowedDirError, Attempt, Ceilings, DeployError, FailureReport, InputError, MAX_INPUT_BYTES, Native,
+    NativeHandler, ReceiptReport, RefusedTask, Report, Runtime, RuntimeBuilder, Schema, SchemaError, StartError,
+    Status, SubmitRefusal, TaskRequest, UnknownHandler, package_name_of,
+};
+pub use sunaba_server as server;
+pub use {sunaba_sandbox as sandbox, sunaba_store as store, sunaba_task as task, sunaba_worker as worker};

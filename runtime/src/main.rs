@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
-use crate::exit::Exit;
+use crate::exit::{CommandError, Exit};
 
 /// Durable tasks, each in its own WebAssembly sandbox.
 #[derive(Debug, Parser)]
@@ -30,7 +30,7 @@ pub(crate) struct Global {
     /// Print results and errors only
     #[arg(short, long, global = true)]
     quiet: bool,
-    /// Print what the host does; twice for more
+    /// Print what the host does; twice and thrice for more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
 }
@@ -53,10 +53,15 @@ enum Command {
     /// Look at components
     #[command(subcommand)]
     Component(commands::component::Command),
+    /// Run a host: a durable queue, its HTTP API, and a worker
+    Serve(commands::serve::Args),
+    /// Deploy components to a host, and show what it has
+    Handler(commands::handler::Args),
+    /// Submit tasks to a host, and show what became of them
+    Task(commands::task::Args),
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -67,10 +72,8 @@ async fn main() -> ExitCode {
         }
     };
     start_log(&cli.global);
-    let done = match cli.command {
-        Command::Run(args) => commands::run::run(&cli.global, args).await,
-        Command::Component(command) => commands::component::run(&cli.global, command).await,
-    };
+    let is_host = matches!(cli.command, Command::Serve(_));
+    let done = runtime(is_host).and_then(|runtime| runtime.block_on(run(&cli.global, cli.command)));
     match done {
         Ok(exit) => exit.into(),
         Err(error) => {
@@ -80,10 +83,34 @@ async fn main() -> ExitCode {
     }
 }
 
+async fn run(global: &Global, command: Command) -> Result<Exit, CommandError> {
+    match command {
+        Command::Run(args) => commands::run::run(global, args).await,
+        Command::Component(command) => commands::component::run(global, command).await,
+        Command::Serve(args) => commands::serve::run(global, args).await,
+        Command::Handler(args) => commands::handler::run(global, args).await,
+        Command::Task(args) => commands::task::run(global, args).await,
+    }
+}
+
+/// A host serves many at a time; every other command does one thing.
+fn runtime(is_host: bool) -> Result<tokio::runtime::Runtime, CommandError> {
+    let mut builder = if is_host {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
+    let failed = |error| CommandError::new(Exit::Error, format!("cannot start: {error}"));
+    builder.enable_all().build().map_err(failed)
+}
+
 fn start_log(global: &Global) {
     let level = match global.verbose {
-        0 => return,
-        1 => "sunaba=debug,sunaba_sandbox=debug",
+        0 => "warn",
+        1 => {
+            "sunaba=info,sunaba_host=info,sunaba_server=info,sunaba_store=info,sunaba_worker=info,sunaba_sandbox=info,warn"
+        }
+        2 => "debug,sled=info,h2=info,hyper=info,wasmtime=info,cranelift=info",
         _ => "trace",
     };
     tracing_subscriber::fmt()

@@ -7,6 +7,7 @@ use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal, Write};
 
 use clap::builder::styling::{AnsiColor, Style};
+use comfy_table::Table;
 use serde::Serialize;
 
 use crate::Format;
@@ -73,6 +74,15 @@ pub(crate) fn data(bytes: &[u8]) -> Result<(), CommandError> {
         }
         _ => Ok(()),
     }
+}
+
+/// A table, on standard output. Its cells are inert.
+///
+/// # Errors
+/// Standard output is full.
+pub(crate) fn table(table: &Table) -> Result<(), CommandError> {
+    let lines: Vec<_> = table.lines().map(|line| format!("{}\n", line.trim())).collect();
+    data(lines.concat().as_bytes())
 }
 
 /// One JSON object on standard output.

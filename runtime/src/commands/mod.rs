@@ -1,7 +1,13 @@
 //! The verbs of the command line, a file each. They parse arguments, call the library and print; nothing else.
 
 pub(crate) mod component;
+pub(crate) mod handler;
+mod input;
+mod remote;
 pub(crate) mod run;
+pub(crate) mod serve;
+mod show;
+pub(crate) mod task;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,28 +1,24 @@
 //! `sunaba run`: one attempt of a handler, without a queue.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sunaba_runtime::task::{
-    AttemptHost, AttemptReport, AttemptResult, BoxFuture, Cause, DirGrant, EnvGrant, Fuel, FuelMode, Grants, JSON,
-    LogEntry, OCTETS, Outcome, Payload, Progress, Receipt, Stop, format_bytes, format_count, format_duration,
-    parse_bytes, parse_duration,
+    AttemptHost, AttemptReport, BoxFuture, Cause, DirGrant, EnvGrant, Fuel, FuelMode, Grants, JSON, LogEntry, OCTETS,
+    Payload, Progress, parse_bytes, parse_duration,
 };
 use sunaba_runtime::{Attempt, Report};
 use tokio::sync::{Notify, mpsc};
 
-use super::{ReadError, load, read, read_all, read_component, small_sandbox};
+use super::input::Input;
+use super::show::{self, Shown};
+use super::{load, read_component, small_sandbox};
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
 
-/// A larger input is refused.
-const MAX_INPUT_BYTES: u64 = 16 << 20;
 /// Lines and progress reports that wait to be printed; the guest's log limit keeps lines below it.
 const EVENTS: usize = 4096;
-/// Frames of a backtrace that are printed for people.
-const SHOWN_FRAMES: usize = 12;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -48,43 +44,6 @@ pub(crate) struct Args {
     /// A directory for the guest, read-only unless `:rw`
     #[arg(long, value_name = "HOST::GUEST[:rw]")]
     dir: Vec<DirGrant>,
-}
-
-/// Where the input comes from.
-#[derive(Debug, Clone)]
-enum Input {
-    Text(String),
-    File(PathBuf),
-    Stdin,
-}
-
-impl FromStr for Input {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match (text, text.strip_prefix('@')) {
-            ("-", _) => Self::Stdin,
-            (_, Some(path)) => Self::File(path.into()),
-            (text, None) => Self::Text(text.into()),
-        })
-    }
-}
-
-impl Input {
-    fn read(self) -> Result<Vec<u8>, CommandError> {
-        match self {
-            Self::Text(text) => Ok(text.into_bytes()),
-            Self::File(path) => read(&path, MAX_INPUT_BYTES),
-            Self::Stdin => {
-                read_all(std::io::stdin().lock(), MAX_INPUT_BYTES, "standard input").map_err(|error| match error {
-                    ReadError::Io(error) => {
-                        CommandError::new(Exit::Error, format!("cannot read standard input: {error}"))
-                    }
-                    ReadError::TooLarge(error) => error,
-                })
-            }
-        }
-    }
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
@@ -159,16 +118,7 @@ enum Event {
 impl Event {
     fn print(&self) {
         match self {
-            Self::Log(entry) => {
-                let fields = entry.fields.iter().map(|(key, value)| format!(" {key}={value}")).collect::<String>();
-                print::note(format_args!(
-                    "{:>6}ms {:<6} {:<5} {}{fields}",
-                    entry.at_ms,
-                    entry.source.to_string(),
-                    entry.level,
-                    entry.message
-                ));
-            }
+            Self::Log(entry) => show::log(entry),
             Self::Progress(progress) => {
                 let percent =
                     progress.fraction.map(|fraction| format!("{:>3.0}% ", fraction * 100.0)).unwrap_or_default();
@@ -201,82 +151,12 @@ impl AttemptHost for Watcher {
 }
 
 fn show(global: &Global, report: AttemptReport, interrupted: bool) -> Result<Exit, CommandError> {
-    let exit = match &report.result {
-        _ if interrupted => Exit::Interrupted,
-        AttemptResult::Returned(_) => Exit::Ok,
-        AttemptResult::Stopped(Stop { cause: Cause::Timeout, .. }) => Exit::Timeout,
-        AttemptResult::Failed(_) | AttemptResult::Stopped(_) => Exit::TaskFailed,
-    };
+    let shown = Shown::from(&report);
+    let exit = if interrupted { Exit::Interrupted } else { shown.exit() };
     if global.output == Format::Text {
-        show_text(global, report)?;
+        shown.print(global)?;
     } else {
         print::json(global.output, &Report::from(report))?;
     }
     Ok(exit)
-}
-
-fn show_text(global: &Global, report: AttemptReport) -> Result<(), CommandError> {
-    let AttemptReport { result, receipt, .. } = report;
-    match result {
-        AttemptResult::Returned(Outcome::Complete(output)) => {
-            if !global.quiet {
-                print::headline(true, "succeeded", &format!("in {}", format_duration(receipt.wall)));
-                show_receipt(&receipt);
-            }
-            print::data(&output.bytes)?;
-            // JSON is a line; other bytes are left as they are.
-            return if output.is_json() { print::data(b"\n") } else { Ok(()) };
-        }
-        AttemptResult::Returned(Outcome::Decompose(_) | Outcome::Snooze(_)) => {
-            unreachable!("the sandbox stops these until they are supported")
-        }
-        AttemptResult::Failed(failure) => {
-            print::headline(false, "failed", &format!("{}: {}", failure.kind, failure.message));
-            if let Some(detail) = failure.detail.filter(Payload::is_json) {
-                print::note(format_args!("  detail       {}", String::from_utf8_lossy(&detail.bytes)));
-            }
-        }
-        AttemptResult::Stopped(stop) => {
-            print::headline(false, "stopped", &format!("{}: {}", stop.cause, stop.message));
-            show_backtrace(&stop);
-        }
-    }
-    if !global.quiet {
-        show_receipt(&receipt);
-    }
-    Ok(())
-}
-
-fn show_backtrace(stop: &Stop) {
-    for (index, frame) in stop.backtrace.iter().take(SHOWN_FRAMES).enumerate() {
-        print::note(format_args!("  {index:>4}: {frame}"));
-    }
-    let hidden = stop.backtrace.len().saturating_sub(SHOWN_FRAMES);
-    if hidden > 0 {
-        print::note(format_args!("        and {hidden} more (all with `-o json`)"));
-    }
-}
-
-fn show_receipt(receipt: &Receipt) {
-    let fuel = match (receipt.fuel, receipt.fuel_exact) {
-        (Some(fuel), true) => format_count(fuel),
-        (Some(fuel), false) => format!("at least {} (within a million)", format_count(fuel)),
-        (None, _) => "off".into(),
-    };
-    let said = receipt.log_bytes + receipt.stdout_bytes + receipt.stderr_bytes;
-    let rows = [
-        ("fuel", fuel),
-        (
-            "wall time",
-            format!("{} ({} of it sandbox)", format_duration(receipt.wall), format_duration(receipt.overhead)),
-        ),
-        ("peak memory", format_bytes(receipt.peak_memory_bytes)),
-        ("input", format_bytes(receipt.input_bytes)),
-        ("output", format_bytes(receipt.output_bytes)),
-        ("logs", format!("{} kept, {} dropped", format_bytes(said), format_bytes(receipt.dropped_bytes))),
-        ("component", receipt.component.to_string()),
-    ];
-    for (name, value) in rows {
-        print::note(format_args!("  {name:<12} {value}"));
-    }
 }

@@ -1,0 +1,246 @@
+//! Speaks to a host over its HTTP API.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::{Method, RequestBuilder, Url};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use sunaba_server::Problem;
+use sunaba_server::api::{
+    HandlerView, HostView, LogsView, PackageView, PackagesView, ResultView, Submit, TaskView, TasksView,
+};
+use sunaba_task::{HandlerName, TaskId};
+
+/// How long a host may take to accept a connection. It is on this machine.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// How long a host may take to answer, beside what it was asked to wait.
+const ANSWER_TIME: Duration = Duration::from_secs(60);
+/// Compiling a large component takes long.
+const DEPLOY_TIME: Duration = Duration::from_secs(600);
+/// A host waits this long for one request.
+const WAIT_TIME: Duration = Duration::from_secs(30);
+
+/// Why a host did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// Not an address of a host.
+    #[error("`{0}` is not the address of a host\nhint: write it as `http://127.0.0.1:7878`")]
+    Address(String),
+    /// Nobody answers there.
+    #[error(
+        "no host answers at {address}: {problem}\nhint: start one with `sunaba serve`, or name another with `--address` or \
+         SUNABA_ADDRESS"
+    )]
+    Unreachable {
+        /// Where.
+        address: String,
+        /// What the system said.
+        problem: String,
+    },
+    /// The host answered that it does not.
+    #[error("{}{}", .0.detail, .0.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default())]
+    Refused(Problem),
+    /// Something answered that is not a host of this version.
+    #[error("{address} did not answer as a host does: {problem}\nhint: is something else listening there?")]
+    Protocol {
+        /// Where.
+        address: String,
+        /// What is wrong with the answer.
+        problem: String,
+    },
+}
+
+/// A host somewhere else.
+#[derive(Debug, Clone)]
+pub struct Client {
+    address: Url,
+    http: reqwest::Client,
+}
+
+impl Client {
+    /// The host at this address, such as `http://127.0.0.1:7878`. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`ClientError::Address`].
+    pub fn new(address: &str) -> Result<Self, ClientError> {
+        let wrong = || ClientError::Address(address.to_owned());
+        let url = Url::parse(address).map_err(|_| wrong())?;
+        if url.scheme() != "http" || url.host().is_none() || url.path() != "/" {
+            return Err(wrong());
+        }
+        // A host is spoken to directly: it listens on this machine only.
+        let http = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_TIME).build().map_err(|_| wrong())?;
+        Ok(Self { address: url, http })
+    }
+
+    /// The host itself.
+    ///
+    /// # Errors
+    /// [`ClientError`], as for every other call.
+    pub async fn host(&self) -> Result<HostView, ClientError> {
+        self.send(self.request(Method::GET, "/v1/host")).await
+    }
+
+    /// Deploys a component.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn deploy(&self, package: &str, component: Bytes) -> Result<PackageView, ClientError> {
+        let request = self.request_at(Method::PUT, &["v1", "packages", package]);
+        self.send(request.header("content-type", "application/wasm").timeout(DEPLOY_TIME).body(component)).await
+    }
+
+    /// Every package.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn packages(&self) -> Result<PackagesView, ClientError> {
+        self.send(self.request(Method::GET, "/v1/packages")).await
+    }
+
+    /// A handler.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn handler(&self, name: &HandlerName) -> Result<HandlerView, ClientError> {
+        self.send(self.request_at(Method::GET, &["v1", "handlers", &name.package, &name.handler])).await
+    }
+
+    /// Submits a task. When this returns, the task is on the host's stable storage.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn submit(&self, submit: &Submit) -> Result<TaskView, ClientError> {
+        self.send(self.request(Method::POST, "/v1/tasks").json(submit)).await
+    }
+
+    /// A task.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn task(&self, id: TaskId) -> Result<TaskView, ClientError> {
+        self.send(self.request(Method::GET, &format!("/v1/tasks/{id}"))).await
+    }
+
+    /// A task, once it has ended. Waits as long as that takes; dropping the future stops the wait.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn wait(&self, id: TaskId) -> Result<TaskView, ClientError> {
+        loop {
+            let path = format!("/v1/tasks/{id}?wait_ms={}", WAIT_TIME.as_millis());
+            let task: TaskView = self.send(self.request(Method::GET, &path)).await?;
+            if task.state.is_terminal() {
+                return Ok(task);
+            }
+        }
+    }
+
+    /// What came of a task.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn result(&self, id: TaskId) -> Result<ResultView, ClientError> {
+        self.send(self.request(Method::GET, &format!("/v1/tasks/{id}/result"))).await
+    }
+
+    /// What the attempts of a task said.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn logs(&self, id: TaskId) -> Result<LogsView, ClientError> {
+        self.send(self.request(Method::GET, &format!("/v1/tasks/{id}/logs"))).await
+    }
+
+    /// A page of tasks. The filters are `state`, `queue`, `handler`, `before` and `limit`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn tasks(&self, filters: &[(&str, String)]) -> Result<TasksView, ClientError> {
+        let mut request = self.request(Method::GET, "/v1/tasks").build().map_err(|error| self.protocol(error))?;
+        if !filters.is_empty() {
+            request.url_mut().query_pairs_mut().extend_pairs(filters);
+        }
+        self.send(RequestBuilder::from_parts(self.http.clone(), request)).await
+    }
+
+    /// Cancels a task.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn cancel(&self, id: TaskId) -> Result<TaskView, ClientError> {
+        self.send(self.request(Method::POST, &format!("/v1/tasks/{id}/cancel")).json(&json!({}))).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let url = self.address.join(path).expect("our own paths are valid");
+        self.http.request(method, url).timeout(ANSWER_TIME)
+    }
+
+    /// The same by the parts of the path, whatever they hold.
+    fn request_at(&self, method: Method, parts: &[&str]) -> RequestBuilder {
+        let mut url = self.address.clone();
+        url.path_segments_mut().expect("an http address has a path").clear().extend(parts);
+        self.http.request(method, url).timeout(ANSWER_TIME)
+    }
+
+    async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        let response = request
+            .send()
+            .await
+            .map_err(|error| ClientError::Unreachable { address: self.shown(), problem: innermost(&error) })?;
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(|error| self.protocol(error))?;
+        if status.is_success() {
+            return serde_json::from_slice(&bytes).map_err(|error| self.protocol(error));
+        }
+        match serde_json::from_slice::<Problem>(&bytes) {
+            Ok(problem) => Err(ClientError::Refused(problem)),
+            Err(_) => Err(self.protocol(status)),
+        }
+    }
+
+    fn protocol(&self, problem: impl Display) -> ClientError {
+        ClientError::Protocol { address: self.shown(), problem: problem.to_string() }
+    }
+
+    fn shown(&self) -> String {
+        self.address.as_str().trim_end_matches('/').to_owned()
+    }
+}
+
+/// What lies at the bottom of an error: the rest only says that a request failed.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_http_addresses_are_taken() {
+        assert!(Client::new("http://127.0.0.1:7878").is_ok());
+        assert!(Client::new("http://localhost:7878/").is_ok());
+        for address in ["", "127.0.0.1:7878", "localhost", "ftp://x", "https://x", "http://x/v1"] {
+            assert!(matches!(Client::new(address), Err(ClientError::Address(_))), "{address}");
+        }
+    }
+
+    #[test]
+    fn names_cannot_leave_their_place_in_a_path() {
+        let client = Client::new("http://127.0.0.1:7878").expect("an address");
+        let path =
+            |name| client.request_at(Method::GET, &["v1", "packages", name]).build().expect("built").url().to_string();
+        assert_eq!(path("words"), "http://127.0.0.1:7878/v1/packages/words");
+        assert_eq!(path("../tasks?x#y"), "http://127.0.0.1:7878/v1/packages/..%2Ftasks%3Fx%23y");
+        assert_eq!(path(".."), "http://127.0.0.1:7878/v1/packages");
+    }
+}

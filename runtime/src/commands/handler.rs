@@ -1,0 +1,118 @@
+//! `sunaba handler`: deploys components to a host, and shows what it has.
+
+use std::path::PathBuf;
+
+use comfy_table::Table;
+use serde_json::Value;
+use sunaba_runtime::package_name_of;
+use sunaba_runtime::server::api::{HandlerView, PackageView};
+use sunaba_runtime::task::{HandlerName, format_bytes};
+
+use super::read_component;
+use super::remote::Remote;
+use crate::exit::{CommandError, Exit};
+use crate::{Format, Global, print};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    remote: Remote,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Make a component the package's own; tasks that were submitted before stay with theirs
+    Deploy {
+        /// The component, a `.wasm` file
+        component: PathBuf,
+        /// The package [default: the file's name]
+        #[arg(long, value_name = "PACKAGE")]
+        name: Option<String>,
+    },
+    /// List every handler
+    List,
+    /// Show a handler: what it does, its schemas, its settings
+    Describe {
+        /// As PACKAGE/HANDLER
+        handler: HandlerName,
+    },
+}
+
+pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
+    let client = args.remote.client()?;
+    match args.command {
+        Command::Deploy { component, name } => {
+            let name = name.unwrap_or_else(|| package_name_of(&component));
+            let package = client.deploy(&name, read_component(&component)?).await?;
+            match global.output {
+                Format::Text => deployed(global, &package)?,
+                format => print::json(format, &package)?,
+            }
+        }
+        Command::List => {
+            let packages = client.packages().await?.packages;
+            if global.output == Format::Text {
+                list(&packages)?;
+            } else {
+                for handler in packages.iter().flat_map(|package| &package.handlers) {
+                    print::json(Format::Jsonl, handler)?;
+                }
+            }
+        }
+        Command::Describe { handler } => {
+            let handler = client.handler(&handler).await?;
+            match global.output {
+                Format::Text => print::data(description(&handler).as_bytes())?,
+                format => print::json(format, &handler)?,
+            }
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+fn deployed(global: &Global, package: &PackageView) -> Result<(), CommandError> {
+    if !global.quiet {
+        let size = format_bytes(package.size_bytes);
+        print::headline(true, "deployed", &format!("{} ({size}, {})", package.name, package.component));
+    }
+    let names: Vec<_> = package.handlers.iter().map(|handler| format!("{}\n", print::inert(&handler.name))).collect();
+    print::data(names.concat().as_bytes())
+}
+
+fn list(packages: &[PackageView]) -> Result<(), CommandError> {
+    let handlers: Vec<_> = packages.iter().flat_map(|package| &package.handlers).collect();
+    if handlers.is_empty() {
+        print::note("no handler is deployed; `sunaba handler deploy COMPONENT.wasm` does that");
+        return Ok(());
+    }
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING).set_header(["HANDLER", "WHAT IT DOES"]);
+    for handler in handlers {
+        let doc = handler.doc.lines().next().unwrap_or_default();
+        table.add_row([print::inert(&handler.name), print::inert(doc)]);
+    }
+    print::table(&table)
+}
+
+fn description(handler: &HandlerView) -> String {
+    let mut lines = vec![handler.name.clone()];
+    lines.extend(handler.doc.lines().map(|line| format!("  {line}")));
+    let settings: Vec<_> = handler.settings.iter().map(|(key, value)| format!("{key} {value}")).collect();
+    let settings = if settings.is_empty() { "all by default".to_owned() } else { settings.join(", ") };
+    lines.push(format!("  settings  {settings}"));
+    for (title, schema) in [("input", &handler.input_schema), ("output", &handler.output_schema)] {
+        let shown = schema.as_ref().map_or_else(
+            || "any bytes".to_owned(),
+            |schema| {
+                serde_json::from_str::<Value>(schema.get())
+                    .map_or_else(|_| schema.get().to_owned(), |v| format!("{v:#}"))
+            },
+        );
+        for (index, line) in shown.lines().enumerate() {
+            lines.push(format!("  {:<9} {line}", if index == 0 { title } else { "" }));
+        }
+    }
+    lines.iter().map(|line| format!("{}\n", print::inert(line))).collect()
+}

@@ -1,0 +1,152 @@
+//! `sunaba serve`: a host with its queue on disk, its API, and a worker.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use sunaba_runtime::server::Server;
+use sunaba_runtime::store::OpenError;
+use sunaba_runtime::task::{format_duration, parse_duration};
+use sunaba_runtime::{AllowedDir, Runtime, StartError};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+
+use super::remote::DEFAULT_LISTEN;
+use crate::exit::{CommandError, Exit};
+use crate::{Format, Global, print};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The directory of the queue; made if it is not there
+    #[arg(long, env = "SUNABA_DATA", default_value = "sunaba-data")]
+    data: PathBuf,
+    /// Where the API listens; port 0 takes any that is free
+    #[arg(long, env = "SUNABA_LISTEN", default_value = DEFAULT_LISTEN)]
+    listen: SocketAddr,
+    /// Attempts at a time [default: one for each core]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=512))]
+    concurrency: Option<u16>,
+    /// A directory out of which submitters may grant, read-only with `:ro`; none by default
+    #[arg(long, value_name = "ROOT[:ro]")]
+    allow_dir: Vec<AllowedDir>,
+    /// How long attempts have to end at a stop; what does not is handed back
+    #[arg(long, value_parser = parse_duration, default_value = "30s")]
+    grace: Duration,
+    /// How long the tasks of a host that was lost wait for another attempt
+    #[arg(long, value_parser = parse_duration, default_value = "30s", hide = true)]
+    lease_time: Duration,
+}
+
+pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
+    // The port first: a host that cannot listen has not touched its data.
+    let server = Server::bind(args.listen).await.map_err(|error| CommandError::new(Exit::Unavailable, error))?;
+    let failed = |error: StartError| match error {
+        StartError::Store(OpenError::InUse { .. }) => CommandError::new(Exit::Unavailable, error),
+        _ => CommandError::new(Exit::Error, error),
+    };
+    let mut builder = Runtime::builder().data(&args.data).map_err(failed)?.allow_dirs(args.allow_dir.clone());
+    builder = builder.worker(|worker| {
+        worker.name = format!("host-{}", std::process::id());
+        worker.lease_time = args.lease_time;
+    });
+    if let Some(slots) = args.concurrency {
+        builder = builder.concurrency(usize::from(slots));
+    }
+    let runtime = Arc::new(builder.start().await.map_err(failed)?);
+    // Before anybody is told that the host is ready: a signal from then on is a request to stop.
+    let mut signals = Signals::new()?;
+    announce(global, &args, &server, &runtime)?;
+
+    let stop_serving = Arc::new(Notify::new());
+    let serving = tokio::spawn({
+        let (runtime, stop) = (Arc::clone(&runtime), Arc::clone(&stop_serving));
+        async move { server.serve(runtime, async move { stop.notified().await }).await }
+    });
+    tokio::select! {
+        lost = runtime.ended() => {
+            // The worker ends by itself only if its store has failed.
+            let message = lost.err().map_or_else(|| "the worker has ended".to_owned(), |error| error.to_string());
+            return Err(CommandError::new(Exit::Error, message));
+        }
+        () = signals.next() => {}
+    }
+    match runtime.running() {
+        0 => say(global, "stopping"),
+        running => say(
+            global,
+            format_args!(
+                "stopping: {running} running, with up to {} to end; a second signal hands them back at once",
+                format_duration(args.grace)
+            ),
+        ),
+    }
+    let stopped = tokio::select! {
+        stopped = runtime.stop(args.grace) => stopped,
+        () = async { signals.next().await; runtime.force_stop(); std::future::pending().await } => Ok(()),
+    };
+    stop_serving.notify_one();
+    // Whoever still waits is answered; the server bounds how long that takes.
+    let _ = serving.await;
+    stopped.map_err(|error| CommandError::new(Exit::Error, error))?;
+    say(global, "stopped; nothing is lost");
+    Ok(Exit::Ok)
+}
+
+/// Tells where the host is, to people or to a program.
+fn announce(global: &Global, args: &Args, server: &Server, runtime: &Runtime) -> Result<(), CommandError> {
+    let address = format!("http://{}", server.address());
+    let data = std::path::absolute(&args.data).unwrap_or_else(|_| args.data.clone());
+    let packages = runtime.packages().len();
+    if global.output != Format::Text {
+        let ready = json!({
+            "address": address, "data": data, "concurrency": runtime.slots(), "packages": packages,
+            "pid": std::process::id(),
+        });
+        return print::json(Format::Jsonl, &ready);
+    }
+    if !global.quiet {
+        print::headline(true, "ready", &format!("sunaba {}", env!("CARGO_PKG_VERSION")));
+        for (name, value) in [
+            ("address", address),
+            ("data", data.display().to_string()),
+            ("concurrency", runtime.slots().to_string()),
+            ("packages", packages.to_string()),
+        ] {
+            print::note(format_args!("  {name:<12} {value}"));
+        }
+    }
+    Ok(())
+}
+
+fn say(global: &Global, line: impl std::fmt::Display) {
+    if !global.quiet {
+        print::note(line);
+    }
+}
+
+/// The signals that ask for a stop.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, CommandError> {
+        let failed =
+            |error: std::io::Error| CommandError::new(Exit::Error, format!("cannot watch for signals: {error}"));
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+        })
+    }
+
+    async fn next(&mut self) {
+        // Who loses is asked again at the next call.
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
