@@ -1,5 +1,6 @@
 //! `cargo xtask`: sets up what is missing on a fresh machine, builds, tests and shows.
 
+mod component;
 mod guests;
 mod say;
 mod toolchain;
@@ -16,6 +17,8 @@ usage: cargo xtask COMMAND
   guests           build every guest into target/guests, and what that needs
   test [FILTER]    run all tests, or those whose name contains FILTER
   demo             audit every dependency in the local cargo registry, each in its own sandbox
+  check-cargo-component
+                   build a handler by cargo component too, and run it (installing that takes some ten minutes)
 ";
 
 fn main() -> ExitCode {
@@ -26,6 +29,7 @@ fn main() -> ExitCode {
         ["test"] => test(None),
         ["test", filter] => test(Some(filter)),
         ["demo"] => demo(),
+        ["check-cargo-component"] => component::check(),
         [] | ["help" | "--help" | "-h"] => {
             say::plain(USAGE);
             Ok(())
