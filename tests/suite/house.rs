@@ -11,10 +11,17 @@ use spdx::Expression;
 use crate::support::{root, text};
 
 /// What each of our packages may depend on, of ours. A new edge is a change of the architecture.
-const EDGES: [(&str, &[&str]); 7] = [
+const EDGES: [(&str, &[&str]); 11] = [
     ("sunaba-task", &[]),
+    ("sunaba-store", &["sunaba-task"]),
     ("sunaba-sandbox", &["sunaba-task"]),
-    ("sunaba-runtime", &["sunaba-sandbox", "sunaba-task"]),
+    ("sunaba-worker", &["sunaba-store", "sunaba-task"]),
+    ("sunaba-host", &["sunaba-sandbox", "sunaba-store", "sunaba-task", "sunaba-worker"]),
+    ("sunaba-server", &["sunaba-host", "sunaba-store", "sunaba-task"]),
+    (
+        "sunaba-runtime",
+        &["sunaba-host", "sunaba-sandbox", "sunaba-server", "sunaba-store", "sunaba-task", "sunaba-worker"],
+    ),
     ("sunaba-sdk-macros", &[]),
     ("sunaba-sdk", &["sunaba-sdk-macros"]),
     ("sunaba-tests", &["sunaba-runtime"]),
@@ -22,7 +29,11 @@ const EDGES: [(&str, &[&str]); 7] = [
 ];
 
 /// Dependencies that shape a crate have one owner.
-const OWNERS: [(&str, &str); 5] = [
+const OWNERS: [(&str, &str); 9] = [
+    ("sled", "sunaba-store"),
+    ("axum", "sunaba-server"),
+    ("hyper", "sunaba-server"),
+    ("jsonschema", "sunaba-host"),
     ("wasmtime", "sunaba-sandbox"),
     ("wasmtime-wasi", "sunaba-sandbox"),
     ("wasmparser", "sunaba-sandbox"),

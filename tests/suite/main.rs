@@ -3,6 +3,8 @@
 mod bad_input;
 mod command_line;
 mod contract;
+mod examples;
+mod host;
 mod hostile;
 mod house;
 mod readme;

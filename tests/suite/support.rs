@@ -1,8 +1,10 @@
 //! What the tests share: where things are, and how the binary and the sandbox are called.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use serde_json::Value;
 use sunaba_runtime::Attempt;
@@ -79,5 +81,116 @@ pub(crate) fn stop(report: AttemptReport) -> Stop {
     match report.result {
         AttemptResult::Stopped(stop) => stop,
         other => panic!("it should have been stopped: {other:?}"),
+    }
+}
+
+/// A host of a test's own: on a free port, with a data directory that goes with it.
+pub(crate) struct Host {
+    pub(crate) address: String,
+    pub(crate) data: tempfile::TempDir,
+    arguments: Vec<String>,
+    process: Option<Child>,
+    said: Arc<Mutex<String>>,
+    listener: Option<JoinHandle<()>>,
+}
+
+impl Host {
+    /// Starts `sunaba serve` with these arguments, and waits until it is ready.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let data = tempfile::tempdir().expect("a folder");
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let (address, said) = (String::new(), Arc::default());
+        let mut host = Self { address, data, arguments, process: None, said, listener: None };
+        host.restart();
+        host
+    }
+
+    /// Starts it again, on the same data and another port.
+    pub(crate) fn restart(&mut self) {
+        let mut command = Command::new(binaries().join("sunaba"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "-o", "json", "--data"]).arg(self.data.path().join("data"));
+        command.args(&self.arguments).env("NO_COLOR", "1").current_dir(root());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().expect("the binary starts");
+        let said = Arc::new(Mutex::new(String::new()));
+        let errors = BufReader::new(process.stderr.take().expect("piped"));
+        self.said = Arc::clone(&said);
+        self.listener = Some(std::thread::spawn(move || {
+            for line in errors.lines().map_while(Result::ok) {
+                let mut said = said.lock().expect("nobody panicked");
+                said.push_str(&line);
+                said.push('\n');
+            }
+        }));
+        let mut ready = String::new();
+        BufReader::new(process.stdout.take().expect("piped")).read_line(&mut ready).expect("text");
+        self.process = Some(process);
+        let ready: Value = serde_json::from_str(&ready).unwrap_or_else(|error| {
+            panic!("{error}: the host said `{ready}` and {}", self.said.lock().expect("whole"))
+        });
+        self.address = ready["address"].as_str().expect("an address").to_owned();
+    }
+
+    /// The binary, talking to this host.
+    pub(crate) fn sunaba<'a>(&'a self, arguments: impl IntoIterator<Item = &'a str>) -> Output {
+        sunaba(arguments.into_iter().chain(["--address", &self.address]))
+    }
+
+    /// Deploys a guest under its own name.
+    pub(crate) fn deploy(&self, name: &str) {
+        let output = self.sunaba(["handler", "deploy", &guest(name).display().to_string()]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    }
+
+    /// Waits until a task is in this state.
+    pub(crate) fn until(&self, id: &str, state: &str) {
+        loop {
+            let output = self.sunaba(["task", "get", id, "-o", "json"]);
+            let task: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+            if task["state"] == state {
+                return;
+            }
+            assert!(!["succeeded", "dead", "cancelled"].contains(&task["state"].as_str().expect("text")), "{task:#}");
+        }
+    }
+
+    /// Waits until the host has said this.
+    pub(crate) fn until_said(&self, what: &str) {
+        while !self.said.lock().expect("nobody panicked").contains(what) {
+            std::thread::yield_now();
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.process.as_ref().expect("it runs").id().to_string();
+        let killed = Command::new("kill").args([&format!("-{signal}"), &id]).status();
+        assert!(killed.expect("kill is there").success());
+    }
+
+    /// Sends a signal, and waits for the end; the exit code and what was said on standard error.
+    pub(crate) fn stop(&mut self, signal: &str) -> (Option<i32>, String) {
+        self.signal(signal);
+        self.end()
+    }
+
+    /// Ends it as a power cut would, for the process.
+    pub(crate) fn kill(&mut self) {
+        self.process.as_mut().expect("it runs").kill().expect("it can be killed");
+        self.end();
+    }
+
+    fn end(&mut self) -> (Option<i32>, String) {
+        let status = self.process.take().expect("it runs").wait().expect("it ends");
+        self.listener.take().expect("it listens").join().expect("nobody panicked");
+        (status.code(), self.said.lock().expect("nobody panicked").clone())
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
     }
 }
