@@ -1,29 +1,36 @@
-//! The demo: audits every dependency of this project that is in the local cargo registry, each in a fresh sandbox that
-//! can read that crate's directory and nothing else; then stops a guest that computes for ever.
+//! The demo: a real host with its queue on disk audits every dependency of this project that is in the local cargo
+//! registry, each in a sandbox of its own that can read that crate's directory and nothing else. It renders a README,
+//! makes a thumbnail of a picture found in those sources, and stops a guest that computes for ever.
 //!
-//! Every figure is counted here from the attempts' reports. Any audit that does not succeed fails the demo.
+//! Every figure is read back from the host's store. A task that did not end as intended, or that the store does not know,
+//! fails the demo.
 
+mod host;
 mod registry;
 mod show;
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
-use sunaba_runtime::Attempt;
-use sunaba_runtime::sandbox::{ComponentInfo, Sandbox};
-use sunaba_runtime::task::{
-    AttemptReport, AttemptResult, Cause, DirAccess, DirGrant, FuelMode, Grants, Outcome, Payload, Stop, Unattended,
-};
+use serde_json::json;
+use serde_json::value::to_raw_value;
+use sunaba_runtime::server::api::{ResultView, Submit};
+use sunaba_runtime::task::{StateName, TaskId};
+use sunaba_runtime::{Client, FailureReport, ReceiptReport};
 use tokio::task::JoinSet;
 
-use crate::registry::Package;
+use crate::host::Host;
 
 /// How long the guest that computes for ever may.
 const SPIN_TIMEOUT: Duration = Duration::from_secs(1);
+/// Submits that are under way at a time: the host makes them durable together.
+const SUBMITS_AT_A_TIME: usize = 16;
 
 /// What `crate-audit` returns, as far as the tables need it.
 #[derive(Debug, Deserialize)]
@@ -47,101 +54,203 @@ struct Lines {
 /// One audited crate.
 struct Audited {
     audit: Audit,
-    report: AttemptReport,
+    receipt: ReceiptReport,
+}
+
+/// What a task is there for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Purpose {
+    /// Audits this crate.
+    Audit(String),
+    Readme,
+    Thumbnail,
+    Spin,
+}
+
+/// What came of all tasks.
+#[derive(Default)]
+struct Outcome {
+    audited: Vec<Audited>,
+    page: Option<Page>,
+    thumbnail_bytes: usize,
+    stopped: Option<FailureReport>,
+    /// What did not end as intended, and why.
+    failed: Vec<(String, String)>,
+}
+
+/// What `render-markdown` returns, as far as it is shown.
+#[derive(Debug, Deserialize)]
+struct Page {
+    title: Option<String>,
+    outline: Vec<serde_json::Value>,
+    words: u64,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    let cores = std::thread::available_parallelism()?.get();
     let packages = registry::packages().context("cannot find this project's dependencies")?;
-    let sandbox = Arc::new(Sandbox::builder().shards(cores).start().context("cannot start the sandbox")?);
-    let crate_audit = load(&sandbox, "crate-audit").await?;
-    let spin = load(&sandbox, "spin").await?;
+    let picture = registry::picture(&packages)?;
+    let data = guests().with_file_name("demo-data");
+    let host = Host::start(&data, &registry::sources()?)?;
+    show::started(&host.address, &data, host.concurrency);
+    for guest in ["crate-audit", "render-markdown", "thumbnail", "spin"] {
+        deploy(&host.client, guest).await?;
+    }
 
-    let (begun, count) = (now(), packages.len());
-    let (audited, failed) = audit_all(&sandbox, &crate_audit, packages, cores).await?;
+    let mut submits: Vec<_> = packages.iter().map(|package| (Purpose::Audit(package.id()), audit(package))).collect();
+    submits.push((Purpose::Readme, readme()?));
+    submits.push((Purpose::Thumbnail, thumbnail(&picture)?));
+    submits.push((Purpose::Spin, spin()));
+    let count = submits.len();
+    let begun = now();
+    let tasks = submit_all(&host.client, submits).await?;
+    let outcome = follow(&host.client, &tasks).await?;
     let took = begun.elapsed();
-    let stop = stop_spinning(&sandbox, &spin).await?;
+    let lost = count_lost(&host.client, &tasks).await?;
+    host.stop()?;
 
-    show::tables(&audited);
-    show::stopped(&stop);
-    show::totals(&audited, took, cores);
-    for (package, why) in &failed {
-        show::failure(package, why);
+    show::tables(&outcome.audited);
+    if let Some(page) = &outcome.page {
+        show::page(page.title.as_deref(), page.outline.len(), page.words);
     }
-    if !failed.is_empty() || audited.len() != count {
-        bail!("{} of {count} audits did not succeed", count - audited.len());
+    show::thumbnail(&picture, outcome.thumbnail_bytes);
+    if let Some(stopped) = &outcome.stopped {
+        show::stopped(stopped);
     }
-    show::last_line(audited.len());
+    show::totals(&outcome.audited, count, took);
+    for (task, why) in &outcome.failed {
+        show::failure(task, why);
+    }
+    let succeeded = count - outcome.failed.len() - usize::from(outcome.stopped.is_some());
+    show::last_line(succeeded, usize::from(outcome.stopped.is_some()), lost);
+    ensure!(lost == 0, "{lost} of {count} tasks are not terminal in the store");
+    ensure!(outcome.failed.is_empty(), "{} of {count} tasks did not end as intended", outcome.failed.len());
     Ok(())
 }
 
-/// Loads a guest that `cargo xtask guests` has built.
-async fn load(sandbox: &Sandbox, guest: &str) -> Result<Arc<ComponentInfo>> {
-    let folder = std::env::var_os("SUNABA_GUESTS").map_or_else(|| PathBuf::from("target/guests"), PathBuf::from);
-    let path = folder.join(guest).with_extension("wasm");
+/// The folder of built guests.
+fn guests() -> PathBuf {
+    std::env::var_os("SUNABA_GUESTS").map_or_else(|| PathBuf::from("target/guests"), PathBuf::from)
+}
+
+/// Deploys a guest that `cargo xtask guests` has built.
+async fn deploy(client: &Client, guest: &str) -> Result<()> {
+    let path = guests().join(guest).with_extension("wasm");
     let bytes = std::fs::read(&path)
         .with_context(|| format!("cannot read `{}`; `cargo xtask guests` builds it", path.display()))?;
-    sandbox.load(bytes, FuelMode::Exact).await.with_context(|| format!("cannot load `{}`", path.display()))
+    client.deploy(guest, bytes.into()).await.with_context(|| format!("cannot deploy `{}`", path.display()))?;
+    Ok(())
 }
 
-type Failed = Vec<(String, String)>;
+fn audit(package: &registry::Package) -> Submit {
+    Submit {
+        handler: "crate-audit/crate-audit".into(),
+        input: to_raw_value(&json!({"path": "/crate"})).ok(),
+        dirs: vec![format!("{}::/crate", package.directory.display())],
+        ..Submit::default()
+    }
+}
 
-/// Audits all packages, so many at a time: one for each shard, so that the figures of an audit hold no waiting for a
-/// neighbour's turn.
-async fn audit_all(
-    sandbox: &Arc<Sandbox>,
-    component: &Arc<ComponentInfo>,
-    packages: Vec<Package>,
-    at_a_time: usize,
-) -> Result<(Vec<Audited>, Failed)> {
-    let bar = progress_bar(packages.len() as u64);
-    let mut waiting = packages.into_iter();
-    let mut running = JoinSet::new();
-    let (mut audited, mut failed) = (Vec::new(), Vec::new());
+fn readme() -> Result<Submit> {
+    let markdown =
+        std::fs::read_to_string("README.md").context("cannot read README.md; run this in the project's root")?;
+    let input = to_raw_value(&json!({"markdown": markdown})).ok();
+    Ok(Submit { handler: "render-markdown/render-markdown".into(), input, ..Submit::default() })
+}
+
+fn thumbnail(picture: &Path) -> Result<Submit> {
+    let bytes = std::fs::read(picture).with_context(|| format!("cannot read `{}`", picture.display()))?;
+    let input_base64 = Some(STANDARD.encode(bytes));
+    Ok(Submit { handler: "thumbnail/thumbnail".into(), input_base64, ..Submit::default() })
+}
+
+fn spin() -> Submit {
+    let timeout_ms = u64::try_from(SPIN_TIMEOUT.as_millis()).ok();
+    Submit { handler: "spin/spin".into(), timeout_ms, max_attempts: Some(1), ..Submit::default() }
+}
+
+/// Submits all, some at a time. When this returns, every one of them is on the host's disk.
+async fn submit_all(client: &Client, submits: Vec<(Purpose, Submit)>) -> Result<Vec<(Purpose, TaskId)>> {
+    let (mut waiting, mut running) = (submits.into_iter(), JoinSet::new());
+    let mut tasks = Vec::new();
     loop {
-        while running.len() < at_a_time
-            && let Some(package) = waiting.next()
+        while running.len() < SUBMITS_AT_A_TIME
+            && let Some((purpose, submit)) = waiting.next()
         {
-            let (sandbox, component) = (Arc::clone(sandbox), Arc::clone(component));
-            running.spawn(async move { (package.id(), audit(&sandbox, &component, &package).await) });
+            let client = client.clone();
+            running.spawn(async move { (purpose, client.submit(&submit).await) });
         }
-        let Some(done) = running.join_next().await else { break };
-        let (package, done) = done?;
-        match done {
-            Ok(done) => audited.push(done),
-            Err(why) => failed.push((package.clone(), format!("{why:#}"))),
+        let Some(done) = running.join_next().await else { return Ok(tasks) };
+        let (purpose, task) = done?;
+        tasks.push((purpose, task?.id.parse()?));
+    }
+}
+
+/// Waits for the end of every task, and reads its result.
+async fn follow(client: &Client, tasks: &[(Purpose, TaskId)]) -> Result<Outcome> {
+    let bar = progress_bar(tasks.len() as u64);
+    let mut outcome = Outcome::default();
+    for (purpose, id) in tasks {
+        client.wait(*id).await?;
+        let result = client.result(*id).await?;
+        let name = match purpose {
+            Purpose::Audit(package) => package.clone(),
+            other => format!("{other:?}").to_lowercase(),
+        };
+        if let Err(why) = take(&mut outcome, purpose, result) {
+            outcome.failed.push((name.clone(), format!("{why:#}")));
         }
-        show::progress(&bar, &package);
+        show::progress(&bar, &name);
     }
     bar.finish_and_clear();
-    Ok((audited, failed))
+    Ok(outcome)
 }
 
-async fn audit(sandbox: &Sandbox, component: &ComponentInfo, package: &Package) -> Result<Audited> {
-    let directory = DirGrant { host: package.directory.clone(), guest: "/crate".into(), access: DirAccess::ReadOnly };
-    let attempt = Attempt::of(component, "crate-audit")?
-        .grants(Grants { dirs: vec![directory], ..Grants::default() })
-        .input(Payload::json(r#"{"path":"/crate"}"#))?;
-    let report = attempt.run(sandbox, Arc::new(Unattended)).await?;
-    match &report.result {
-        AttemptResult::Returned(Outcome::Complete(output)) => {
-            let audit = serde_json::from_slice(&output.bytes).context("the audit's output cannot be read")?;
-            Ok(Audited { audit, report })
-        }
-        AttemptResult::Failed(failure) => bail!("{}: {}", failure.kind, failure.message),
-        AttemptResult::Stopped(stop) => bail!("{}: {}", stop.cause, stop.message),
-        AttemptResult::Returned(other) => bail!("an outcome that nobody asked for: {other:?}"),
+/// Keeps what came of a task, if it is what was intended.
+fn take(outcome: &mut Outcome, purpose: &Purpose, result: ResultView) -> Result<()> {
+    if *purpose == Purpose::Spin {
+        let failure = result.failure.context("it should not have succeeded")?;
+        ensure!(result.state == StateName::Dead, "it should be dead, and is {}", result.state);
+        ensure!(failure.cause == "timeout" && !failure.backtrace.is_empty(), "it should have timed out: {failure:?}");
+        outcome.stopped = Some(failure);
+        return Ok(());
     }
+    let Some(output) = result.output else {
+        let failure = result.failure.context("the host does not say why")?;
+        bail!("{}: {}", failure.kind, failure.message);
+    };
+    match purpose {
+        Purpose::Audit(_) => {
+            let audit = serde_json::from_str(output.get()).context("the audit's output cannot be read")?;
+            outcome.audited.push(Audited { audit, receipt: result.receipt.context("there is no receipt")? });
+        }
+        Purpose::Readme => outcome.page = Some(serde_json::from_str(output.get()).context("the page cannot be read")?),
+        Purpose::Thumbnail => {
+            let encoded: serde_json::Value = serde_json::from_str(output.get())?;
+            let bytes = STANDARD.decode(encoded["base64"].as_str().context("there are no bytes")?)?;
+            ensure!(bytes.starts_with(b"\x89PNG"), "the thumbnail is no PNG");
+            outcome.thumbnail_bytes = bytes.len();
+        }
+        Purpose::Spin => unreachable!("it was handled above"),
+    }
+    Ok(())
 }
 
-/// Runs the guest that never returns, and insists on how it ends.
-async fn stop_spinning(sandbox: &Sandbox, spin: &ComponentInfo) -> Result<Stop> {
-    let mut attempt = Attempt::of(spin, "spin")?;
-    attempt.limits_mut().timeout = SPIN_TIMEOUT;
-    match attempt.run(sandbox, Arc::new(Unattended)).await?.result {
-        AttemptResult::Stopped(stop) if stop.cause == Cause::Timeout && !stop.backtrace.is_empty() => Ok(stop),
-        other => bail!("the guest that computes for ever should have timed out with a backtrace: {other:?}"),
+/// What was submitted, minus the terminal records that the store has of it.
+async fn count_lost(client: &Client, tasks: &[(Purpose, TaskId)]) -> Result<usize> {
+    let mut submitted: BTreeSet<_> = tasks.iter().map(|(_, id)| id.to_string()).collect();
+    let mut before = None;
+    loop {
+        let mut filters = vec![("limit", "1000".to_owned())];
+        filters.extend(before.map(|before| ("before", before)));
+        let page = client.tasks(&filters).await?;
+        for task in page.tasks.iter().filter(|task| task.state.is_terminal()) {
+            submitted.remove(&task.id);
+        }
+        before = page.next;
+        if before.is_none() {
+            return Ok(submitted.len());
+        }
     }
 }
 

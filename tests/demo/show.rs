@@ -8,7 +8,10 @@ use std::time::Duration;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use indicatif::ProgressBar;
-use sunaba_runtime::task::{Stop, format_bytes, format_count, format_duration};
+use std::path::Path;
+
+use sunaba_runtime::FailureReport;
+use sunaba_runtime::task::{format_bytes, format_count, format_duration};
 
 use crate::Audited;
 
@@ -16,12 +19,12 @@ use crate::Audited;
 const ROWS: usize = 10;
 
 /// One more is done. Without a terminal, a line for each tenth.
-pub(crate) fn progress(bar: &ProgressBar, package: &str) {
-    bar.set_message(package.to_owned());
+pub(crate) fn progress(bar: &ProgressBar, task: &str) {
+    bar.set_message(task.to_owned());
     bar.inc(1);
     let (position, length) = (bar.position(), bar.length().unwrap_or(0));
     if bar.is_hidden() && (position * 10 / length.max(1)) != ((position - 1) * 10 / length.max(1)) {
-        println!("{position:>4}/{length} audited");
+        println!("{position:>4}/{length} tasks");
     }
 }
 
@@ -32,7 +35,7 @@ pub(crate) fn tables(audited: &[Audited]) {
     print(
         &["crate", "files", "code", "comments", "blank", "fuel", "time"],
         largest.iter().take(ROWS).map(|one| {
-            let (audit, receipt) = (&one.audit, &one.report.receipt);
+            let (audit, receipt) = (&one.audit, &one.receipt);
             vec![
                 name(one),
                 format_count(audit.files),
@@ -40,7 +43,7 @@ pub(crate) fn tables(audited: &[Audited]) {
                 format_count(audit.lines.comments),
                 format_count(audit.lines.blank),
                 format_count(receipt.fuel.unwrap_or(0)),
-                format_duration(receipt.wall),
+                duration(receipt.wall_ms),
             ]
         }),
     );
@@ -91,49 +94,61 @@ fn print(header: &[&str], rows: impl Iterator<Item = Vec<String>>) {
     println!("{table}");
 }
 
-pub(crate) fn stopped(stop: &Stop) {
-    println!("\nThe guest that computes for ever\n  cause      {}: {}", stop.cause, stop.message);
-    for (index, frame) in stop.backtrace.iter().enumerate() {
+pub(crate) fn started(address: &str, data: &Path, concurrency: usize) {
+    println!("A host is at {address}: its queue in {}, {concurrency} tasks at a time", data.display());
+}
+
+pub(crate) fn page(title: Option<&str>, headings: usize, words: u64) {
+    let title = title.unwrap_or("without a title");
+    println!("\nREADME.md, rendered in a sandbox: `{title}`, {headings} headings, {} words", format_count(words));
+}
+
+pub(crate) fn thumbnail(picture: &Path, bytes: usize) {
+    let name = picture.iter().rev().take(3).collect::<Vec<_>>();
+    let name = name.iter().rev().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
+    println!("The thumbnail of {name}: {}", format_bytes(bytes as u64));
+}
+
+pub(crate) fn stopped(failure: &FailureReport) {
+    println!("\nThe guest that computes for ever\n  cause      {}: {}", failure.cause, failure.message);
+    for (index, frame) in failure.backtrace.iter().enumerate() {
         println!("  {:<10} {index}: {frame}", if index == 0 { "backtrace" } else { "" });
     }
 }
 
-pub(crate) fn totals(audited: &[Audited], took: Duration, shards: usize) {
+pub(crate) fn totals(audited: &[Audited], tasks: usize, took: Duration) {
     let sum = |count: fn(&Audited) -> u64| audited.iter().map(count).sum::<u64>();
-    let mean = |time: fn(&Audited) -> Duration| {
-        audited.iter().map(time).sum::<Duration>() / u32::try_from(audited.len().max(1)).unwrap_or(u32::MAX)
-    };
-    let peak = audited.iter().map(|one| one.report.receipt.peak_memory_bytes).max().unwrap_or(0);
-    let per_second = audited.len() as f64 / took.as_secs_f64();
+    let mean = |ms: fn(&Audited) -> f64| duration(audited.iter().map(ms).sum::<f64>() / audited.len().max(1) as f64);
+    let peak = audited.iter().map(|one| one.receipt.peak_memory_bytes).max().unwrap_or(0);
+    let per_second = tasks as f64 / took.as_secs_f64();
     println!("\nIn all");
     let rows = [
+        ("tasks", format!("{tasks} in {}, from the first submit to the last result", format_duration(took))),
         (
-            "audits",
-            format!("{} in {} ({per_second:.0} a second on {shards} threads)", audited.len(), format_duration(took)),
+            "speed",
+            format!("{per_second:.0} tasks a second, each in a sandbox of its own, each durable before and after"),
         ),
         ("files", format_count(sum(|one| one.audit.files))),
         ("code", format!("{} lines", format_count(sum(|one| one.audit.lines.code)))),
         ("unsafe", format!("{} uses", format_count(sum(|one| one.audit.lines.unsafe_uses)))),
-        ("fuel", format_count(sum(|one| one.report.receipt.fuel.unwrap_or(0)))),
+        ("fuel", format_count(sum(|one| one.receipt.fuel.unwrap_or(0)))),
         ("memory", format!("{} at most in one sandbox", format_bytes(peak))),
-        ("one audit", format!("{} on average", format_duration(mean(|one| one.report.receipt.wall)))),
-        (
-            "sandbox",
-            format!(
-                "{} of that on average, to make it and take it down",
-                format_duration(mean(|one| one.report.receipt.overhead))
-            ),
-        ),
+        ("one audit", format!("{} on average", mean(|one| one.receipt.wall_ms))),
+        ("sandbox", format!("{} of that on average, to make it and take it down", mean(|one| one.receipt.overhead_ms))),
     ];
     for (key, value) in rows {
         println!("  {key:<10} {value}");
     }
 }
 
-pub(crate) fn failure(package: &str, why: &str) {
-    println!("  FAILED     {package}: {why}");
+fn duration(ms: f64) -> String {
+    format_duration(Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default())
 }
 
-pub(crate) fn last_line(succeeded: usize) {
-    println!("\ndemo: {succeeded} succeeded, 1 timed out as intended");
+pub(crate) fn failure(task: &str, why: &str) {
+    println!("  FAILED     {task}: {why}");
+}
+
+pub(crate) fn last_line(succeeded: usize, timed_out: usize, lost: usize) {
+    println!("\ndemo: {succeeded} succeeded, {timed_out} timed out as intended, {lost} lost");
 }

@@ -16,7 +16,7 @@ usage: cargo xtask COMMAND
 
   guests           build every guest into target/guests, and what that needs
   test [FILTER]    run all tests, or those whose name contains FILTER
-  demo             audit every dependency in the local cargo registry, each in its own sandbox
+  demo             run a host, and on it some hundred tasks, each in its own sandbox
   check-cargo-component
                    build a handler by cargo component too, and run it (installing that takes some ten minutes)
 ";
