@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{guest, sunaba, text};
+use crate::support::{Host, guest, sunaba, text};
 
 /// What `sunaba` answers: its exit code and standard error. Nothing may be on standard output.
 fn refused(arguments: &[&str]) -> (i32, String) {
@@ -183,5 +183,185 @@ fn command_line_that_cannot_be() {
         let (code, shown) = refused(arguments);
         assert_eq!(code, 2, "{arguments:?}: {shown}");
         assert!(shown.contains("Usage: sunaba"), "{arguments:?}: {shown}");
+    }
+}
+
+/// What a command of a host's user is answered.
+fn refused_by(host: &Host, arguments: &[&str]) -> (i32, String) {
+    let output = host.sunaba(arguments.iter().copied());
+    assert_eq!(text(&output.stdout), "", "{arguments:?}");
+    (output.status.code().expect("it was not killed"), text(&output.stderr))
+}
+
+/// Every refusal below leaves the queue as it was.
+fn has_no_task(host: &Host) {
+    let listed = host.sunaba(["task", "list", "-o", "json"]);
+    assert_eq!((listed.status.code(), text(&listed.stdout)), (Some(0), String::new()));
+}
+
+#[test]
+fn no_host_to_talk_to() {
+    for command in [&["task", "list"][..], &["handler", "list"], &["task", "submit", "hello/hello"]] {
+        let arguments = [command, &["--address", "http://127.0.0.1:1"]].concat();
+        let (code, shown) = refused(&arguments);
+        assert_eq!(code, 6, "{shown}");
+        assert!(shown.starts_with("error: no host answers at http://127.0.0.1:1: Connection refused"), "{shown}");
+        assert!(shown.contains("\nhint: start one with `sunaba serve`"), "{shown}");
+    }
+    let (code, shown) = refused(&["task", "list", "--address", "localhost"]);
+    assert_eq!(code, 2, "{shown}");
+    assert!(shown.starts_with("error: `localhost` is not the address of a host\nhint: "), "{shown}");
+}
+
+#[test]
+fn data_directory_that_another_host_has() {
+    let host = Host::start(&[]);
+    let data = host.data.path().join("data").display().to_string();
+    let (code, shown) = refused(&["serve", "--listen", "127.0.0.1:0", "--data", &data]);
+    assert_eq!(code, 6, "{shown}");
+    assert!(
+        shown.starts_with(&format!("error: the data directory `{data}` is in use by another host (process ")),
+        "{shown}"
+    );
+    assert!(shown.contains("\nhint: stop that one, or name another directory with `--data`\n"), "{shown}");
+    has_no_task(&host);
+}
+
+#[test]
+fn data_directory_that_cannot_be() {
+    let (code, shown) = refused(&["serve", "--listen", "127.0.0.1:0", "--data", "Cargo.toml"]);
+    assert_eq!(code, 1, "{shown}");
+    assert!(shown.starts_with("error: cannot open the data directory `Cargo.toml`: "), "{shown}");
+    assert!(shown.contains("\nhint: "), "{shown}");
+}
+
+#[test]
+fn port_that_is_in_use_leaves_nothing_behind() {
+    let host = Host::start(&[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let address = host.address.strip_prefix("http://").expect("an address");
+    let (code, shown) = refused(&["serve", "--listen", address, "--data", &data.display().to_string()]);
+    assert_eq!(code, 6, "{shown}");
+    assert!(shown.starts_with(&format!("error: cannot listen on {address}: the port is in use\nhint: ")), "{shown}");
+    assert!(!data.exists());
+    let (code, shown) = refused(&["serve", "--listen", "0.0.0.0:0", "--data", &data.display().to_string()]);
+    assert_eq!(code, 6, "{shown}");
+    assert!(shown.contains("it is not a loopback address\nhint: "), "{shown}");
+    assert!(!data.exists());
+}
+
+#[test]
+fn task_for_a_handler_that_is_not_deployed() {
+    let host = Host::start(&[]);
+    let (code, shown) = refused_by(&host, &["task", "submit", "nobody/hello"]);
+    let hint = "hint: deploy it with `sunaba handler deploy COMPONENT.wasm`\n";
+    assert_eq!((code, shown), (3, format!("error: no package `nobody` is deployed\n{hint}")));
+    host.deploy("hello");
+    let (code, shown) = refused_by(&host, &["task", "submit", "nobody/hello"]);
+    let expected = "error: no package `nobody` is deployed\nhint: deployed are `hello`\n";
+    assert_eq!((code, shown.as_str()), (3, expected));
+    let (code, shown) = refused_by(&host, &["task", "submit", "hello/goodbye"]);
+    let expected = "error: the package `hello` has no handler `goodbye`\nhint: it has `hello`\n";
+    assert_eq!((code, shown.as_str()), (3, expected));
+    for name in ["hello", "Hello/hello", "hello/../x", "hello/hello/hello"] {
+        let (code, shown) = refused_by(&host, &["task", "submit", name]);
+        assert_eq!(code, 2, "{shown}");
+        assert!(shown.contains("does not name a handler\nhint: write PACKAGE/HANDLER"), "{shown}");
+    }
+    has_no_task(&host);
+}
+
+#[test]
+fn task_whose_input_is_refused() {
+    let host = Host::start(&[]);
+    host.deploy("hello");
+    let folder = tempfile::tempdir().expect("a folder");
+    let large = folder.path().join("large.json");
+    std::fs::write(&large, format!("\"{}\"", "x".repeat(1 << 20))).expect("written");
+    let large = format!("@{}", large.display());
+    for (input, message) in [
+        ("{name: Ada}", "the input is not JSON: "),
+        ("{}", "the input does not match the schema of `hello`: \"name\" is a required property\n"),
+        (large.as_str(), "the input has 1.0 MiB; the limit is 1.0 MiB\n"),
+    ] {
+        let (code, shown) = refused_by(&host, &["task", "submit", "hello/hello", "--input", input]);
+        assert_eq!(code, 8, "{shown}");
+        assert!(shown.starts_with(&format!("error: {message}")) && shown.contains("\nhint: "), "{shown}");
+    }
+    has_no_task(&host);
+}
+
+#[test]
+fn directory_that_the_host_does_not_allow() {
+    let allowed = crate::support::root().join("guest-examples");
+    let host = Host::start(&["--allow-dir", &format!("{}:ro", allowed.display())]);
+    host.deploy("hello");
+    let submit = |grant: &str| {
+        refused_by(&host, &["task", "submit", "hello/hello", "--input", r#"{"name":"Ada"}"#, "--dir", grant])
+    };
+    for outside in ["/etc", "guest-examples/..", "/nowhere", "sdk"] {
+        let (code, shown) = submit(&format!("{outside}::/data"));
+        assert_eq!(code, 5, "{shown}");
+        assert!(shown.contains("is not one that this host allows to grant\nhint: "), "{shown}");
+        assert!(shown.contains(&format!("it allows `{}`", allowed.display())), "{shown}");
+    }
+    let (code, shown) = submit("guest-examples/hello::/data:rw");
+    assert_eq!(code, 5, "{shown}");
+    assert!(shown.contains("may be granted for reading only\nhint: "), "{shown}");
+    has_no_task(&host);
+}
+
+#[test]
+fn limits_over_the_ceiling_and_options_that_cannot_be() {
+    let host = Host::start(&[]);
+    host.deploy("hello");
+    for (flag, value, code, message) in [
+        ("--timeout", "11m", 8, "the timeout `11m` is over this host's ceiling of 10m\n"),
+        ("--memory", "2GiB", 8, "the memory limit `2.0 GiB` is over this host's ceiling of 1.0 GiB\n"),
+        ("--queue", "A b", 8, "the queue cannot be `A b`: "),
+        ("--delay", "1000days", 8, "the delay cannot be `"),
+        ("--idempotency-key", "", 8, "the idempotency key cannot be ``: it has 1 to 256 bytes"),
+        ("--max-attempts", "0", 2, "invalid value '0' for '--max-attempts"),
+        ("--priority", "2147483648", 2, "invalid value '2147483648' for '--priority"),
+        ("--delay", "-5s", 2, "`-5s` is not a duration"),
+    ] {
+        let option = format!("{flag}={value}");
+        let (got, shown) =
+            refused_by(&host, &["task", "submit", "hello/hello", "--input", r#"{"name":"Ada"}"#, &option]);
+        assert_eq!(got, code, "{option}: {shown}");
+        assert!(shown.starts_with("error: ") && shown.contains(message), "{option}: {shown}");
+    }
+    has_no_task(&host);
+}
+
+#[test]
+fn component_that_cannot_be_deployed_leaves_no_trace() {
+    let host = Host::start(&[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = file_with(folder.path(), b"hello there, I am text");
+    let (code, shown) = refused_by(&host, &["handler", "deploy", &file]);
+    assert_eq!(code, 8, "{shown}");
+    assert!(shown.starts_with("error: it is not a WebAssembly file\nhint: "), "{shown}");
+    let good = guest("hello").display().to_string();
+    for name in ["..", "a/b", "A", ""] {
+        let (code, shown) = refused_by(&host, &["handler", "deploy", &good, "--name", name]);
+        assert_eq!(code, 8, "{name}: {shown}");
+        assert!(shown.contains("cannot name a package\nhint: "), "{name}: {shown}");
+    }
+    assert_eq!(text(&host.sunaba(["handler", "list"]).stdout), "");
+}
+
+#[test]
+fn task_that_is_not_there() {
+    let host = Host::start(&[]);
+    for command in [["task", "get"], ["task", "result"], ["task", "logs"], ["task", "cancel"]] {
+        let unknown = [command[0], command[1], "01a1feb5-f1e9-7000-8000-00335c7532b0"];
+        let (code, shown) = refused_by(&host, &unknown);
+        assert_eq!(code, 3, "{shown}");
+        assert!(shown.starts_with("error: there is no task 01a1feb5-f1e9-7000-8000-00335c7532b0\nhint: "), "{shown}");
+        let (code, shown) = refused_by(&host, &[command[0], command[1], "mine"]);
+        assert_eq!(code, 2, "{shown}");
+        assert!(shown.contains("`mine` is not a task id\nhint: "), "{shown}");
     }
 }

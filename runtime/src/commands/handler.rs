@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use comfy_table::Table;
 use serde_json::Value;
-use sunaba_runtime::package_name_of;
 use sunaba_runtime::server::api::{HandlerView, PackageView};
-use sunaba_runtime::task::{HandlerName, format_bytes};
+use sunaba_runtime::task::{HandlerName, format_bytes, is_name};
+use sunaba_runtime::{DeployError, package_name_of};
 
 use super::read_component;
 use super::remote::Remote;
@@ -45,6 +45,9 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
     match args.command {
         Command::Deploy { component, name } => {
             let name = name.unwrap_or_else(|| package_name_of(&component));
+            if !is_name(&name) {
+                return Err(CommandError::new(Exit::Invalid, DeployError::Name(name)));
+            }
             let package = client.deploy(&name, read_component(&component)?).await?;
             match global.output {
                 Format::Text => deployed(global, &package)?,

@@ -1,0 +1,231 @@
+//! What an answer promises: that it comes after the barrier, that many share one, and that a failure is told to everybody.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+use sunaba_store::{
+    EmbeddedStore, Engine, EngineError, MemoryEngine, OpenError, Pair, SledEngine, Store, StoreError, SystemClock,
+    Writes,
+};
+use sunaba_task::{
+    Backoff, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_HOSTS_LOST, DEFAULT_QUEUE, Digest, Grants, Limits, NewTask, Payload,
+    Start, TaskSpec,
+};
+
+/// What the next barrier shall do.
+enum Order {
+    Pass,
+    Fail,
+}
+
+/// An engine whose barriers wait for an order each, once it is armed.
+struct Slow {
+    inner: MemoryEngine,
+    orders: Arc<Mutex<Option<Receiver<Order>>>>,
+    barriers: Arc<AtomicUsize>,
+}
+
+impl Engine for Slow {
+    fn get(&self, key: &[u8]) -> Result<Option<bytes::Bytes>, EngineError> {
+        self.inner.get(key)
+    }
+
+    fn scan<'a>(
+        &'a self,
+        from: &[u8],
+        to: &[u8],
+        reverse: bool,
+    ) -> Box<dyn Iterator<Item = Result<Pair, EngineError>> + 'a> {
+        self.inner.scan(from, to, reverse)
+    }
+
+    fn apply(&mut self, writes: &Writes) -> Result<(), EngineError> {
+        self.inner.apply(writes)
+    }
+
+    fn barrier(&mut self) -> Result<(), EngineError> {
+        self.barriers.fetch_add(1, Ordering::SeqCst);
+        match self.orders.lock().expect("no test panicked").as_ref().map(|orders| orders.recv().expect("an order")) {
+            Some(Order::Fail) => Err(EngineError::new("cannot sync", "the disk is gone")),
+            Some(Order::Pass) | None => Ok(()),
+        }
+    }
+}
+
+struct House {
+    store: EmbeddedStore,
+    orders: Sender<Order>,
+    barriers: Arc<AtomicUsize>,
+}
+
+/// A store whose barriers wait from now on.
+fn house() -> House {
+    let (armed, barriers) = (Arc::new(Mutex::new(None)), Arc::new(AtomicUsize::new(0)));
+    let engine = Slow { inner: MemoryEngine::default(), orders: Arc::clone(&armed), barriers: Arc::clone(&barriers) };
+    let store = EmbeddedStore::open(engine, Arc::new(SystemClock::new())).expect("memory opens");
+    let (orders, receiver) = channel();
+    *armed.lock().expect("no test panicked") = Some(receiver);
+    barriers.store(0, Ordering::SeqCst);
+    House { store, orders, barriers }
+}
+
+fn new_task() -> NewTask {
+    let spec = TaskSpec {
+        handler: "words/word-count".parse().expect("a name"),
+        component: Digest::of(b"component"),
+        queue: DEFAULT_QUEUE.into(),
+        priority: 0,
+        max_attempts: DEFAULT_MAX_ATTEMPTS,
+        max_hosts_lost: DEFAULT_MAX_HOSTS_LOST,
+        backoff: Backoff::default(),
+        retry_on: None,
+        limits: Limits::default(),
+        grants: Grants::default(),
+        idempotency_key: None,
+        attributes: Vec::new(),
+    };
+    NewTask { spec, start: Start::Now, input: Payload::json("{}"), fingerprint: None }
+}
+
+fn test(case: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime").block_on(case);
+}
+
+/// Waits until the commit thread is in its barrier.
+async fn until_barriers(house: &House, count: usize) {
+    while house.barriers.load(Ordering::SeqCst) < count {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn answer_comes_after_the_barrier() {
+    test(async {
+        let house = house();
+        let store = house.store.clone();
+        let submit = tokio::spawn(async move { store.submit(vec![new_task()]).await });
+        until_barriers(&house, 1).await;
+        assert!(!submit.is_finished(), "nothing is durable yet");
+        house.orders.send(Order::Pass).expect("the engine listens");
+        assert!(submit.await.expect("it ends").is_ok());
+    });
+}
+
+#[test]
+fn many_callers_share_one_barrier_and_a_read_needs_none() {
+    test(async {
+        let house = house();
+        let submit = |store: EmbeddedStore| async move { store.submit(vec![new_task()]).await };
+        let first = tokio::spawn(submit(house.store.clone()));
+        until_barriers(&house, 1).await;
+        // They come while the first is made durable, and are gathered meanwhile.
+        let others: Vec<_> = (0..50).map(|_| tokio::spawn(submit(house.store.clone()))).collect();
+        tokio::task::yield_now().await;
+        house.orders.send(Order::Pass).expect("the engine listens");
+        house.orders.send(Order::Pass).expect("the engine listens");
+        let task = first.await.expect("it ends").expect("it is durable").remove(0).expect("taken on").into_task();
+        for other in others {
+            assert!(other.await.expect("it ends").is_ok());
+        }
+        assert_eq!(house.barriers.load(Ordering::SeqCst), 2);
+        assert!(house.store.task(task.id).await.expect("the store works").is_some());
+        assert_eq!(house.barriers.load(Ordering::SeqCst), 2);
+    });
+}
+
+#[test]
+fn failed_barrier_acknowledges_nothing_and_stops_the_store() {
+    test(async {
+        let house = house();
+        house.orders.send(Order::Fail).expect("the engine listens");
+        let failed = house.store.submit(vec![new_task()]).await;
+        assert!(matches!(failed, Err(StoreError::Failed(_))), "{failed:?}");
+        for _ in 0..3 {
+            let later = house.store.submit(vec![new_task()]).await;
+            assert!(matches!(later, Err(StoreError::Failed(_))), "{later:?}");
+            assert!(matches!(house.store.packages().await, Err(StoreError::Failed(_))));
+        }
+        assert_eq!(house.barriers.load(Ordering::SeqCst), 1);
+    });
+}
+
+/// A folder that goes with the test.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        Self(std::env::temp_dir().join(format!("sunaba-durability-{:016x}", fastrand::u64(..))))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn directory_has_one_host_at_a_time() {
+    let folder = Folder::new();
+    let first = SledEngine::open(&folder.0).expect("it is free");
+    let second = SledEngine::open(&folder.0).map(|_| ()).expect_err("it is held");
+    assert!(matches!(second, OpenError::InUse { .. }), "{second}");
+    assert!(second.to_string().contains(&format!("(process {})\nhint: ", std::process::id())), "{second}");
+    drop(first);
+    assert!(SledEngine::open(&folder.0).is_ok());
+}
+
+#[test]
+fn empty_snapshot_of_a_full_disk_does_not_keep_the_store_from_opening() {
+    let folder = Folder::new();
+    drop(SledEngine::open(&folder.0).expect("it is free"));
+    let left = folder.0.join("sled/snap.0000000000000000.generating");
+    std::fs::write(&left, "").expect("written");
+    assert!(SledEngine::open(&folder.0).is_ok());
+    assert!(!left.exists());
+}
+
+#[test]
+fn damaged_record_is_told_and_the_others_are_served() {
+    test(async {
+        let engine = MemoryEngine::default();
+        let open = || EmbeddedStore::open(engine.clone(), Arc::new(SystemClock::new())).expect("memory opens");
+        let submitted = open().submit(vec![new_task(), new_task()]).await.expect("the store works");
+        let ids: Vec<_> = submitted.into_iter().map(|task| task.expect("taken on").into_task().id).collect();
+        let key = [b"t", ids[0].as_bytes().as_slice()].concat();
+        let mut record = engine.get(&key).expect("memory works").expect("it is there").to_vec();
+        *record.last_mut().expect("not empty") ^= 1;
+        engine.clone().apply(&Writes::from([(key, Some(record.into()))])).expect("memory works");
+
+        let store = open();
+        let damaged = store.task(ids[0]).await;
+        assert!(matches!(damaged, Err(StoreError::Damaged { .. })), "{damaged:?}");
+        let session = store.open_session("w".into(), std::time::Duration::from_secs(9)).await.expect("it works");
+        let request = sunaba_store::LeaseRequest {
+            session,
+            queues: sunaba_store::Queues::All,
+            slots: 9,
+            wait: std::time::Duration::ZERO,
+        };
+        let leased = store.lease(request).await.expect("it works");
+        assert_eq!(leased.iter().map(|leased| leased.task.id).collect::<Vec<_>>(), [ids[1]]);
+    });
+}
+
+#[test]
+fn store_of_a_newer_format_is_refused_and_left_alone() {
+    let engine = MemoryEngine::default();
+    let open = || EmbeddedStore::open(engine.clone(), Arc::new(SystemClock::new()));
+    drop(open().expect("memory opens"));
+    let format = engine.get(b"f").expect("memory works").expect("it is there");
+    // The same head, a larger number, and the checksum of that.
+    let mut newer = format.to_vec();
+    newer[5] = 99;
+    let checksum = crc32fast::hash(&newer[5..]).to_be_bytes();
+    newer[1..5].copy_from_slice(&checksum);
+    engine.clone().apply(&Writes::from([(b"f".to_vec(), Some(newer.clone().into()))])).expect("memory works");
+    let refused = open().map(|_| ()).expect_err("it is newer");
+    assert!(matches!(refused, OpenError::Newer { found: 99, known: 1 }), "{refused}");
+    assert_eq!(engine.get(b"f").expect("memory works").expect("it is there"), newer);
+}
