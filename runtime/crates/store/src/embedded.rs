@@ -54,14 +54,14 @@ impl EmbeddedStore {
     /// # Errors
     /// [`OpenError`]: what the engine has cannot be read, or the system gives no thread.
     pub fn open(mut engine: impl Engine, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let planner = commit::open(&mut engine, &clock)?;
+        let (planner, returned) = commit::open(&mut engine, &clock)?;
         let (requests, receiver) = mpsc::channel(MAX_WAITING);
         let failure = Arc::new(OnceLock::new());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
             .map_err(|error| OpenError::Unreadable(error.to_string()))?;
-        let serve = commit::serve(planner, Box::new(engine), clock, receiver, Arc::clone(&failure));
+        let serve = commit::serve(planner, Box::new(engine), clock, receiver, returned, Arc::clone(&failure));
         let thread = thread::Builder::new()
             .name("sunaba-commit".into())
             .spawn(move || runtime.block_on(serve))
@@ -124,7 +124,10 @@ impl Store for EmbeddedStore {
     }
 
     fn lease(&self, request: LeaseRequest) -> StoreFuture<'_, Vec<Leased>> {
-        Box::pin(self.park(|planner, turn, reply| planner.park_lease(turn, request, reply)))
+        Box::pin(async {
+            let granted = self.park(|planner, turn, reply| planner.park_lease(turn, request, reply)).await?;
+            Ok(granted.take())
+        })
     }
 
     fn renew(&self, session: SessionId, wait: Duration) -> StoreFuture<'_, Vec<TaskId>> {

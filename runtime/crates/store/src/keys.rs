@@ -10,7 +10,7 @@
 //! | `q` queue 0 priority sequence | the id of a queued task; the highest priority first |
 //! | `d` instant sequence | the id of a task that waits for an instant |
 //! | `l` sequence | the tasks that were leased together |
-//! | `k` idempotency key | the task that has it, and the digest of its body |
+//! | `k` digest | the task that has this idempotency key, and the digest of its body |
 //! | `p` package | a package |
 //! | `c` digest | a component |
 
@@ -52,7 +52,7 @@ pub(crate) fn leases(sequence: u64) -> Vec<u8> {
 }
 
 pub(crate) fn idempotency(key: &str) -> Vec<u8> {
-    of(b'k', &[key.as_bytes()])
+    of(b'k', &[Digest::of(key.as_bytes()).as_bytes()])
 }
 
 pub(crate) fn package(name: &str) -> Vec<u8> {

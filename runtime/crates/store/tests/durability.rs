@@ -3,14 +3,15 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use sunaba_store::{
-    EmbeddedStore, Engine, EngineError, MemoryEngine, OpenError, Pair, SledEngine, Store, StoreError, SystemClock,
-    Writes,
+    EmbeddedStore, Engine, EngineError, LeaseRequest, Leased, ManualClock, MemoryEngine, OpenError, Pair, Queues,
+    Settlement, SledEngine, Store, StoreError, SystemClock, Writes,
 };
 use sunaba_task::{
-    Backoff, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_HOSTS_LOST, DEFAULT_QUEUE, Digest, Grants, Limits, NewTask, Payload,
-    Start, TaskSpec,
+    AttemptDetail, Backoff, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_HOSTS_LOST, DEFAULT_QUEUE, Decision, Digest, Ending,
+    Grants, Limits, MAX_KEPT_ATTEMPTS, NewTask, Payload, SessionId, Start, State, TaskSpec, Timestamp, Verdict,
 };
 
 /// What the next barrier shall do.
@@ -201,14 +202,8 @@ fn damaged_record_is_told_and_the_others_are_served() {
         let store = open();
         let damaged = store.task(ids[0]).await;
         assert!(matches!(damaged, Err(StoreError::Damaged { .. })), "{damaged:?}");
-        let session = store.open_session("w".into(), std::time::Duration::from_secs(9)).await.expect("it works");
-        let request = sunaba_store::LeaseRequest {
-            session,
-            queues: sunaba_store::Queues::All,
-            slots: 9,
-            wait: std::time::Duration::ZERO,
-        };
-        let leased = store.lease(request).await.expect("it works");
+        let session = store.open_session("w".into(), Duration::from_secs(9)).await.expect("it works");
+        let leased = lease(&store, session).await;
         assert_eq!(leased.iter().map(|leased| leased.task.id).collect::<Vec<_>>(), [ids[1]]);
     });
 }
@@ -228,4 +223,155 @@ fn store_of_a_newer_format_is_refused_and_left_alone() {
     let refused = open().map(|_| ()).expect_err("it is newer");
     assert!(matches!(refused, OpenError::Newer { found: 99, known: 1 }), "{refused}");
     assert_eq!(engine.get(b"f").expect("memory works").expect("it is there"), newer);
+}
+
+async fn lease(store: &dyn Store, session: SessionId) -> Vec<Leased> {
+    let request = LeaseRequest { session, queues: Queues::All, slots: 9, wait: Duration::ZERO };
+    store.lease(request).await.expect("the session lives")
+}
+
+fn settlement(leased: &Leased, verdict: Verdict, output: Option<Payload>) -> Settlement {
+    Settlement {
+        token: leased.token,
+        revision: leased.task.revision,
+        ending: Ending::Snoozed { reason: "m".repeat(2_000) },
+        decision: Decision { verdict, charged: false, reason: "r".into() },
+        receipt: None,
+        output,
+        detail: AttemptDetail { failure_detail: Some(Payload::json("{}")), ..AttemptDetail::default() },
+    }
+}
+
+/// A power cut can take what sled keeps outside its log, and then the store cannot be opened any more.
+#[test]
+fn nothing_is_ever_too_large_for_the_log() {
+    let folder = Folder::new();
+    test(async {
+        let mut random = fastrand::Rng::with_seed(7);
+        let store = EmbeddedStore::sled(&folder.0).expect("it is free");
+        let session = store.open_session("w".repeat(60), Duration::from_secs(900)).await.expect("it works");
+        for _ in 0..60 {
+            let new = |random: &mut fastrand::Rng| {
+                let size = [10, 300, 700, 800, 2_500, 4_000, 20_000, 60_000, 70_000][random.usize(..9)];
+                let mut new = new_task();
+                new.input = Payload::new("a/b", vec![random.u8(..); random.usize(..size)]);
+                new.spec.queue = format!("{}{}", "q".repeat(60), random.u8(..30));
+                new.spec.idempotency_key = Some(format!("{}{:032x}", "k".repeat(200), random.u128(..)));
+                new
+            };
+            let many = (0..50).map(|_| new(&mut random)).collect();
+            store.submit(many).await.expect("the store works");
+            let leased = lease(&store, session).await;
+            let settled = leased.iter().map(|leased| {
+                let output = Payload::new("a/b", vec![1; random.usize(..8_000)]);
+                settlement(leased, Verdict::Succeed, Some(output))
+            });
+            store.settle(settled.collect()).await.expect("the store works");
+        }
+    });
+    assert_eq!(std::fs::read_dir(folder.0.join("sled/blobs")).expect("it is there").count(), 0);
+}
+
+#[test]
+fn task_whose_input_is_gone_is_dead_and_says_why() {
+    let folder = Folder::new();
+    test(async {
+        let store = EmbeddedStore::sled(&folder.0).expect("it is free");
+        let mut large = new_task();
+        large.input = Payload::new("a/b", vec![7; 100_000]);
+        let submitted = store.submit(vec![large, new_task()]).await.expect("the store works");
+        let ids: Vec<_> = submitted.into_iter().map(|task| task.expect("taken on").into_task().id).collect();
+        drop(store);
+        for file in std::fs::read_dir(folder.0.join("files")).expect("it is there") {
+            std::fs::remove_file(file.expect("readable").path()).expect("removed");
+        }
+        let store = EmbeddedStore::sled(&folder.0).expect("it is free");
+        let session = store.open_session("w".into(), Duration::from_secs(900)).await.expect("it works");
+        let leased = lease(&store, session).await;
+        assert_eq!(leased.iter().map(|leased| leased.task.id).collect::<Vec<_>>(), [ids[1]]);
+        let dead = store.task(ids[0]).await.expect("the store works").expect("it is there");
+        let ending = &dead.attempts[0].ending;
+        assert_eq!(dead.state, State::Dead);
+        assert!(matches!(ending, Ending::HostFailed { message } if message.starts_with("its input is damaged: ")));
+    });
+}
+
+#[test]
+fn lease_that_was_answered_and_not_received_is_given_back() {
+    test(async {
+        let House { store, orders, .. } = house();
+        orders.send(Order::Pass).expect("the engine listens");
+        let id = store.submit(vec![new_task()]).await.expect("it works").remove(0).expect("taken on").into_task().id;
+        let session = store.open_session("w".into(), Duration::from_secs(900)).await.expect("it works");
+        let asking = tokio::spawn({
+            let store = store.clone();
+            async move { lease(&store, session).await }
+        });
+        tokio::task::yield_now().await;
+        // The answer comes while this thread looks on, and so is not received.
+        let elsewhere = store.clone();
+        let answered = move || {
+            orders.send(Order::Pass).expect("the engine listens");
+            // One for what is given back, one for the lease after that.
+            orders.send(Order::Pass).expect("the engine listens");
+            orders.send(Order::Pass).expect("the engine listens");
+            test(async {
+                while elsewhere.task(id).await.expect("it works").expect("it is there").lease().is_none() {}
+            });
+            orders
+        };
+        let _orders = std::thread::spawn(answered).join().expect("it runs");
+        asking.abort();
+        assert!(asking.await.is_err());
+        let again = loop {
+            let leased = lease(&store, session).await;
+            if !leased.is_empty() {
+                break leased;
+            }
+        };
+        assert_eq!((again[0].task.id, again[0].task.failures_charged, again[0].task.hosts_lost), (id, 0, 0));
+    });
+}
+
+#[test]
+fn callers_that_have_gone_keep_nobody_from_waiting() {
+    test(async {
+        let store = EmbeddedStore::memory().expect("memory opens");
+        let id = store.submit(vec![new_task()]).await.expect("it works").remove(0).expect("taken on").into_task().id;
+        let hour = Duration::from_secs(3600);
+        for _ in 0..110 {
+            let gone: Vec<_> = (0..100)
+                .map(|_| {
+                    let store = store.clone();
+                    tokio::spawn(async move { store.wait(id, hour).await })
+                })
+                .collect();
+            tokio::task::yield_now().await;
+            store.packages().await.expect("the store works");
+            gone.iter().for_each(|gone| gone.abort());
+            tokio::task::yield_now().await;
+        }
+        let waiting = store.wait(id, Duration::from_millis(1)).await;
+        assert!(waiting.is_ok(), "{waiting:?}");
+        let session = store.open_session("w".into(), hour).await.expect("it works");
+        assert_eq!(lease(&store, session).await.len(), 1);
+    });
+}
+
+#[test]
+fn what_the_record_forgets_is_forgotten() {
+    test(async {
+        let engine = MemoryEngine::default();
+        let clock = ManualClock::at(Timestamp::from_unix_ms(1_767_225_600_000));
+        let store = EmbeddedStore::open(engine.clone(), Arc::new(clock.clone())).expect("memory opens");
+        store.submit(vec![new_task()]).await.expect("it works");
+        let session = store.open_session("w".into(), Duration::from_secs(900)).await.expect("it works");
+        for _ in 0..MAX_KEPT_ATTEMPTS + 20 {
+            let leased = lease(&store, session).await.remove(0);
+            let snooze = settlement(&leased, Verdict::Snooze(Duration::from_millis(1)), None);
+            store.settle(vec![snooze]).await.expect("it works").remove(0).expect("it has the lease");
+            clock.advance(Duration::from_millis(1));
+        }
+        assert_eq!(engine.scan(b"a", b"b", false).count(), MAX_KEPT_ATTEMPTS);
+    });
 }

@@ -3,9 +3,8 @@
 //! A file is named by its key and a number, so that a new value never overwrites the old one: the tree says which of
 //! them is the value. A file is durable before the tree refers to it, and goes after the tree has ceased to.
 
-use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -14,8 +13,7 @@ use bytes::Bytes;
 #[derive(Debug)]
 pub(super) struct Files {
     folder: PathBuf,
-    /// The number of each key's file.
-    numbers: HashMap<Vec<u8>, u64>,
+    /// No file has this number.
     next: u64,
     /// Files that nothing refers to after the next barrier.
     forgotten: Vec<PathBuf>,
@@ -24,50 +22,53 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Opens the folder, and removes the files that `is_value` does not know: a crash came between them and the tree.
-    pub(super) fn open(folder: &Path, is_value: impl Fn(&[u8], &[u8]) -> bool) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
-        let mut files =
-            Self { folder: folder.to_owned(), numbers: HashMap::new(), next: 1, forgotten: Vec::new(), unsynced: true };
-        for entry in fs::read_dir(folder)? {
+    /// Opens the folder `files` in this directory. What `is_value` does not know goes to the folder `lost` beside it: a crash
+    /// came between it and the tree, or the tree has lost something, and then it may be all that is left.
+    pub(super) fn open(directory: &Path, is_value: impl Fn(&[u8], u64) -> io::Result<bool>) -> io::Result<Self> {
+        let (folder, lost) = (directory.join("files"), directory.join("lost"));
+        fs::create_dir_all(&folder)?;
+        let mut next = 1;
+        for entry in fs::read_dir(&folder)? {
             let entry = entry?;
-            match parse(&entry.file_name().to_string_lossy()) {
-                Some((key, number)) if is_value(&key, &number.to_be_bytes()) => {
-                    files.next = files.next.max(number + 1);
-                    files.numbers.insert(key, number);
-                }
-                _ => fs::remove_file(entry.path())?,
+            let named = parse(&entry.file_name().to_string_lossy());
+            next = next.max(named.as_ref().map_or(0, |(_, number)| *number) + 1);
+            let known = named.map(|(key, number)| is_value(&key, number)).transpose()?;
+            if known != Some(true) {
+                tracing::warn!(file = %entry.path().display(), "no task knows of a value's file; it is kept in `lost`");
+                fs::create_dir_all(&lost)?;
+                fs::rename(entry.path(), lost.join(entry.file_name()))?;
             }
         }
+        let mut files = Self { folder, next, forgotten: Vec::new(), unsynced: true };
         files.sync()?;
         Ok(files)
     }
 
-    /// Writes a value; gives what the tree shall have instead of it. Durable after `sync`.
-    pub(super) fn write(&mut self, key: &[u8], value: &[u8]) -> io::Result<[u8; 8]> {
+    /// Writes a value; gives its file's number. Durable after `sync`.
+    pub(super) fn write(&mut self, key: &[u8], value: &[u8]) -> io::Result<u64> {
         let number = self.next;
         self.next += 1;
         let path = self.path(key, number);
-        let mut file = File::create_new(&path)?;
-        file.write_all(value)?;
-        file.sync_all()?;
-        self.forget(key);
-        self.numbers.insert(key.to_vec(), number);
-        self.unsynced = true;
-        Ok(number.to_be_bytes())
-    }
-
-    /// The value for which the tree has this.
-    pub(super) fn read(&self, key: &[u8], file: &[u8]) -> io::Result<Bytes> {
-        let number = file.try_into().map_err(|_| io::Error::new(ErrorKind::InvalidData, "no number of a file"))?;
-        fs::read(self.path(key, u64::from_be_bytes(number))).map(Bytes::from)
-    }
-
-    /// The key's file, if it has one, can go after the next barrier.
-    pub(super) fn forget(&mut self, key: &[u8]) {
-        if let Some(number) = self.numbers.remove(key) {
-            self.forgotten.push(self.path(key, number));
+        let written = File::create_new(&path).and_then(|mut file| {
+            file.write_all(value)?;
+            file.sync_all()
+        });
+        if written.is_err() {
+            // It takes room that may be all that is missing.
+            let _ = fs::remove_file(&path);
         }
+        self.unsynced = true;
+        written.map(|()| number)
+    }
+
+    /// The value in the file of this number.
+    pub(super) fn read(&self, key: &[u8], number: u64) -> io::Result<Bytes> {
+        fs::read(self.path(key, number)).map(Bytes::from)
+    }
+
+    /// The file of this number can go after the next barrier.
+    pub(super) fn forget(&mut self, key: &[u8], number: u64) {
+        self.forgotten.push(self.path(key, number));
     }
 
     /// Makes the names of new files durable.
@@ -109,17 +110,19 @@ mod tests {
     fn value_reads_back_and_an_old_one_goes_only_after_the_barrier() {
         let folder = std::env::temp_dir().join(format!("sunaba-files-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
-        let mut files = Files::open(&folder, |_, _| true).expect("a folder");
+        let mut files = Files::open(&folder, |_, _| Ok(true)).expect("a folder");
         let old = files.write(b"k", b"old").expect("written");
         let new = files.write(b"k", b"new").expect("written");
-        assert_eq!(files.read(b"k", &old).expect("not gone yet"), "old");
+        files.forget(b"k", old);
+        assert_eq!(files.read(b"k", old).expect("not gone yet"), "old");
         files.remove_forgotten();
-        assert!(files.read(b"k", &old).is_err());
-        assert_eq!(files.read(b"k", &new).expect("there"), "new");
+        assert!(files.read(b"k", old).is_err());
+        assert_eq!(files.read(b"k", new).expect("there"), "new");
 
-        fs::write(folder.join("not a value"), "x").expect("written");
-        let mut files = Files::open(&folder, |key, file| key == b"k" && file == new).expect("a folder");
-        assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 1);
+        fs::write(folder.join("files/not a value"), "x").expect("written");
+        let mut files = Files::open(&folder, |key, number| Ok(key == b"k" && number == new)).expect("a folder");
+        assert_eq!(fs::read_dir(folder.join("files")).expect("a folder").count(), 1);
+        assert_eq!(fs::read(folder.join("lost/not a value")).expect("it is kept"), b"x");
         assert_ne!(files.write(b"k", b"newest").expect("written"), new);
         fs::remove_dir_all(&folder).expect("removed");
     }

@@ -5,7 +5,7 @@ mod memory;
 mod sled;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
@@ -77,7 +77,10 @@ pub enum OpenError {
         holder: String,
     },
     /// The system did not let us.
-    #[error("cannot open the data directory `{}`: {problem}\nhint: name a directory that you can write to", directory.display())]
+    #[error(
+        "cannot open the data directory `{}`: {problem}\nhint: name a directory that you can write to, on a disk with room",
+        directory.display()
+    )]
     Directory {
         /// The directory.
         directory: PathBuf,
@@ -97,6 +100,14 @@ pub enum OpenError {
     /// What is there cannot be read.
     #[error("the store cannot be read: {0}\nhint: keep a copy of the data directory before you try anything")]
     Unreadable(String),
+}
+
+impl OpenError {
+    /// What the system said of a directory.
+    pub(crate) fn directory(directory: &Path, problem: &std::io::Error) -> Self {
+        let (directory, problem) = (directory.to_owned(), problem.to_string());
+        Self::Directory { directory, problem }
+    }
 }
 
 impl From<crate::StoreError> for OpenError {

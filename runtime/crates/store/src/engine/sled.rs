@@ -2,13 +2,18 @@
 //!
 //! - Its `flush` is no barrier: on Linux it calls `sync_file_range`, after which a power cut can take everything. So every
 //!   barrier here is `flush` and then `fdatasync` of sled's file by us.
+//! - What is too large for its log it puts into `blobs/`, which nobody syncs: after a power cut it cannot even be opened. So
+//!   nothing may become that large. A page of up to 16 values is one message of its log, and the largest message has a
+//!   quarter of a segment: values have at most [`MAX_VALUE_BYTES`]. Longer ones are cut into pieces under keys of their
+//!   own, and the longest are files.
 //! - A full disk leaves empty `snap.*.generating` files behind, over which the next open fails. They are removed first.
-//! - Values over 64 KiB go to files of their own.
+//! - It panics over what it cannot read.
 //! - One thread uses it, and never `flush_async`, which can deadlock.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -20,12 +25,18 @@ use super::{Engine, EngineError, OpenError, Pair, Writes};
 const SEGMENT_BYTES: usize = 128 << 10;
 /// sled's cache.
 const CACHE_BYTES: u64 = 64 << 20;
-/// Longer values go to files.
-const MAX_VALUE_BYTES: usize = 64 << 10;
+/// Sixteen of these, ten more that a page may have gathered since, and their keys are below a quarter of a segment.
+const MAX_VALUE_BYTES: usize = 768;
+/// Longer values are files.
+const MAX_CUT_BYTES: usize = 64 << 10;
 
-/// The first byte of every value: whether it stands here or in a file.
+/// The first byte of every key: whether it has a value or a piece of one.
+const VALUE: u8 = 0;
+const PIECE: u8 = 1;
+/// The first byte of every value: whether it stands here, in so many pieces, or in the file of this number.
 const HERE: u8 = 0;
-const IN_FILE: u8 = 1;
+const IN_PIECES: u8 = 1;
+const IN_FILE: u8 = 2;
 
 /// A data directory, held by this process alone until it is dropped.
 #[derive(Debug)]
@@ -38,66 +49,115 @@ pub struct SledEngine {
     _lock: Lock,
 }
 
+/// Where a value is, as its key has it.
+enum Stored<'a> {
+    Here(&'a [u8]),
+    Pieces(u16),
+    File(u64),
+}
+
+impl<'a> Stored<'a> {
+    fn read(bytes: &'a [u8]) -> Option<Self> {
+        let (tag, rest) = bytes.split_first()?;
+        match *tag {
+            HERE => Some(Self::Here(rest)),
+            IN_PIECES => Some(Self::Pieces(u16::from_be_bytes(rest.try_into().ok()?))),
+            IN_FILE => Some(Self::File(u64::from_be_bytes(rest.try_into().ok()?))),
+            _ => None,
+        }
+    }
+}
+
+fn tagged(tag: u8, value: &[u8]) -> Vec<u8> {
+    let mut tagged = Vec::with_capacity(value.len() + 1);
+    tagged.push(tag);
+    tagged.extend_from_slice(value);
+    tagged
+}
+
+fn piece_key(key: &[u8], index: u16) -> Vec<u8> {
+    let mut piece = tagged(PIECE, key);
+    piece.extend_from_slice(&index.to_be_bytes());
+    piece
+}
+
 impl SledEngine {
     /// Opens a data directory, or makes it.
     ///
     /// # Errors
     /// [`OpenError`]: another process has it, the system did not let us, or it cannot be read.
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
-        let failed = |problem: &dyn ToString| OpenError::Directory {
-            directory: directory.to_owned(),
-            problem: problem.to_string(),
-        };
+        let failed = |problem: std::io::Error| OpenError::directory(directory, &problem);
         // Inputs and results are nobody else's business.
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| failed(&error))?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
         let lock = Lock::take(directory)?;
         let database = directory.join("sled");
-        remove_empty_snapshots(&database).map_err(|error| failed(&error))?;
-        let tree = sled::Config::new()
-            .path(&database)
-            .segment_size(SEGMENT_BYTES)
-            .cache_capacity(CACHE_BYTES)
-            .flush_every_ms(None)
-            .open()
-            .map_err(|error| OpenError::Unreadable(error.to_string()))?;
-        let log = File::open(database.join("db")).map_err(|error| failed(&error))?;
-        let files = Files::open(&directory.join("files"), |key, file| is_value_of(&tree, key, file))
-            .map_err(|error| failed(&error))?;
-        let engine = Self { tree, log, files, _lock: lock };
-        engine.sync_all(directory, &database).map_err(|error| failed(&error))?;
-        Ok(engine)
-    }
-
-    /// Makes durable what opening may have made: sled syncs none of it.
-    fn sync_all(&self, directory: &Path, database: &Path) -> std::io::Result<()> {
-        self.log.sync_all()?;
-        File::open(database.join("conf"))?.sync_all()?;
-        for folder in [&database.join("blobs"), database, directory] {
-            File::open(folder)?.sync_all()?;
+        remove_empty_snapshots(&database).map_err(failed)?;
+        let tree = open_tree(&database).map_err(|error| match error {
+            sled::Error::Io(problem) => failed(problem),
+            other => OpenError::Unreadable(other.to_string()),
+        })?;
+        let log = File::open(database.join("db")).map_err(failed)?;
+        // sled syncs none of what opening has made or mended. Until that is done, no file may go.
+        log.sync_all().map_err(failed)?;
+        let above = directory.canonicalize().map_err(failed)?;
+        let folders = [database.join("conf"), database.clone(), directory.to_owned()];
+        for path in folders.iter().map(PathBuf::as_path).chain(above.parent()) {
+            File::open(path).and_then(|file| file.sync_all()).map_err(failed)?;
         }
-        Ok(())
+        let files = Files::open(directory, |key, number| {
+            let stored = tree.get(tagged(VALUE, key)).map_err(std::io::Error::other)?;
+            Ok(matches!(stored.as_deref().and_then(Stored::read), Some(Stored::File(found)) if found == number))
+        });
+        Ok(Self { files: files.map_err(failed)?, tree, log, _lock: lock })
     }
 
     fn value(&self, key: &[u8], stored: &[u8]) -> Result<Bytes, EngineError> {
-        match stored.split_first() {
-            Some((&HERE, value)) => Ok(Bytes::copy_from_slice(value)),
-            Some((&IN_FILE, file)) => {
-                self.files.read(key, file).map_err(|error| EngineError::new("cannot read a value's file", error))
+        let failed = |error: &dyn ToString| EngineError::new("cannot read a value", error.to_string());
+        match Stored::read(stored) {
+            Some(Stored::Here(value)) => Ok(Bytes::copy_from_slice(value)),
+            Some(Stored::Pieces(count)) => {
+                let mut value = Vec::with_capacity(usize::from(count) * MAX_VALUE_BYTES);
+                for index in 0..count {
+                    let piece = self.tree.get(piece_key(key, index)).map_err(|error| failed(&error))?;
+                    // A piece that is missing makes the checksum wrong.
+                    value.extend_from_slice(&piece.unwrap_or_default());
+                }
+                Ok(value.into())
             }
-            _ => Err(EngineError::new("cannot read a value", "it begins with an unknown byte")),
+            Some(Stored::File(number)) => match self.files.read(key, number) {
+                // Of this one value; an empty one is whole to nobody.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Bytes::new()),
+                read => read.map_err(|error| failed(&error)),
+            },
+            None => Ok(Bytes::new()),
         }
+    }
+
+    /// Has what a key's old value takes besides the key itself removed.
+    fn forget(&mut self, key: &[u8], batch: &mut sled::Batch) -> Result<(), EngineError> {
+        let old = self.tree.get(tagged(VALUE, key)).map_err(|error| EngineError::new("cannot read a value", error))?;
+        match old.as_deref().and_then(Stored::read) {
+            Some(Stored::Pieces(count)) => (0..count).for_each(|index| batch.remove(piece_key(key, index))),
+            Some(Stored::File(number)) => self.files.forget(key, number),
+            Some(Stored::Here(_)) | None => {}
+        }
+        Ok(())
     }
 }
 
-/// Whether the tree's value of this key is in this file.
-fn is_value_of(tree: &sled::Db, key: &[u8], file: &[u8]) -> bool {
-    let stored = tree.get(key).ok().flatten();
-    stored.is_some_and(|stored| stored.split_first() == Some((&IN_FILE, file)))
+/// Opens sled's database, which panics over what it cannot read.
+fn open_tree(database: &Path) -> sled::Result<sled::Db> {
+    let config =
+        sled::Config::new().path(database).segment_size(SEGMENT_BYTES).cache_capacity(CACHE_BYTES).flush_every_ms(None);
+    std::panic::catch_unwind(AssertUnwindSafe(|| config.open()))
+        .unwrap_or_else(|_| Err(sled::Error::Unsupported("sled panicked over what it found".into())))
 }
 
 impl Engine for SledEngine {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
-        let stored = self.tree.get(key).map_err(|error| EngineError::new("cannot read a value", error))?;
+        let stored =
+            self.tree.get(tagged(VALUE, key)).map_err(|error| EngineError::new("cannot read a value", error))?;
         stored.map(|stored| self.value(key, &stored)).transpose()
     }
 
@@ -107,11 +167,12 @@ impl Engine for SledEngine {
         to: &[u8],
         reverse: bool,
     ) -> Box<dyn Iterator<Item = Result<Pair, EngineError>> + 'a> {
-        let range = self.tree.range(from.to_vec()..to.to_vec());
+        let range = self.tree.range(tagged(VALUE, from)..tagged(VALUE, to));
         let read = |pair: sled::Result<(sled::IVec, sled::IVec)>| {
             let (key, stored) = pair.map_err(|error| EngineError::new("cannot scan", error))?;
+            let key = Bytes::copy_from_slice(&key[1..]);
             let value = self.value(&key, &stored)?;
-            Ok((Bytes::copy_from_slice(&key), value))
+            Ok((key, value))
         };
         if reverse { Box::new(range.rev().map(read)) } else { Box::new(range.map(read)) }
     }
@@ -119,24 +180,29 @@ impl Engine for SledEngine {
     fn apply(&mut self, writes: &Writes) -> Result<(), EngineError> {
         let mut batch = sled::Batch::default();
         for (key, value) in writes {
-            match value {
-                Some(value) if value.len() > MAX_VALUE_BYTES => {
-                    // Durable before anything refers to it. What nothing refers to goes at the next open.
-                    let file = self
-                        .files
-                        .write(key, value)
-                        .map_err(|error| EngineError::new("cannot write a value's file", error))?;
-                    batch.insert(key.as_slice(), tagged(IN_FILE, &file));
+            self.forget(key, &mut batch)?;
+            let stored = match value {
+                None => {
+                    batch.remove(tagged(VALUE, key));
+                    continue;
+                }
+                Some(value) if value.len() <= MAX_VALUE_BYTES => tagged(HERE, value),
+                Some(value) if value.len() <= MAX_CUT_BYTES => {
+                    let mut count = 0_u16;
+                    for piece in value.chunks(MAX_VALUE_BYTES) {
+                        batch.insert(piece_key(key, count), piece);
+                        count += 1;
+                    }
+                    tagged(IN_PIECES, &count.to_be_bytes())
                 }
                 Some(value) => {
-                    self.files.forget(key);
-                    batch.insert(key.as_slice(), tagged(HERE, value));
+                    // Durable before anything refers to it.
+                    let number = self.files.write(key, value);
+                    let number = number.map_err(|error| EngineError::new("cannot write a value's file", error))?;
+                    tagged(IN_FILE, &number.to_be_bytes())
                 }
-                None => {
-                    self.files.forget(key);
-                    batch.remove(key.as_slice());
-                }
-            }
+            };
+            batch.insert(tagged(VALUE, key), stored);
         }
         self.files.sync().map_err(|error| EngineError::new("cannot write a value's file", error))?;
         self.tree.apply_batch(batch).map_err(|error| EngineError::new("cannot write", error))
@@ -149,13 +215,6 @@ impl Engine for SledEngine {
         self.files.remove_forgotten();
         Ok(())
     }
-}
-
-fn tagged(tag: u8, value: &[u8]) -> Vec<u8> {
-    let mut tagged = Vec::with_capacity(value.len() + 1);
-    tagged.push(tag);
-    tagged.extend_from_slice(value);
-    tagged
 }
 
 fn remove_empty_snapshots(database: &Path) -> std::io::Result<()> {
@@ -179,13 +238,10 @@ struct Lock {
 
 impl Lock {
     fn take(directory: &Path) -> Result<Self, OpenError> {
-        let path: PathBuf = directory.join("lock");
-        let failed = |error: std::io::Error| OpenError::Directory {
-            directory: directory.to_owned(),
-            problem: error.to_string(),
-        };
+        let failed = |error: std::io::Error| OpenError::directory(directory, &error);
+        let mut options = File::options();
         let mut file =
-            File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+            options.read(true).write(true).create(true).truncate(false).open(directory.join("lock")).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -4,9 +4,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 use std::time::Duration;
 
-use sunaba_task::{Event, Lease, LeaseToken, SessionId, TaskId, transition};
+use sunaba_task::{Decision, Ending, Event, Lease, LeaseToken, SessionId, Settled, TaskId, Verdict, transition};
 
-use super::{Batch, Entry, Planner, Running, Session, Turn, body};
+use super::{Batch, Entry, Planner, Running, Session, Stored, Turn, body};
 use crate::codec;
 use crate::keys;
 use crate::{Leased, Queues, StoreError};
@@ -20,11 +20,17 @@ impl Planner {
         id
     }
 
-    /// Extends a session; gives what its worker has to know by now.
-    pub(crate) fn renew(&mut self, turn: &Turn<'_>, id: SessionId) -> Result<Vec<TaskId>, StoreError> {
+    pub(super) fn renew(&mut self, turn: &Turn<'_>, id: SessionId) -> Result<(), StoreError> {
         let session = self.sessions.get_mut(&id).ok_or(StoreError::SessionLost)?;
         session.expires = turn.elapsed.saturating_add(session.lease_time);
-        Ok(std::mem::take(&mut session.cancelled))
+        Ok(())
+    }
+
+    /// The store did not listen for so long, and could not be told by anybody that he lives.
+    pub(crate) fn forgive(&mut self, stall: Duration) {
+        for session in self.sessions.values_mut() {
+            session.expires = session.expires.saturating_add(stall);
+        }
     }
 
     pub(crate) fn close_session(&mut self, turn: &mut Turn<'_>, id: SessionId) -> Result<(), StoreError> {
@@ -45,14 +51,12 @@ impl Planner {
         Ok(())
     }
 
-    /// Takes back leases that nobody took.
-    pub(crate) fn take_back(&mut self, turn: &mut Turn<'_>, tokens: &[LeaseToken]) -> Result<(), StoreError> {
-        for token in tokens {
-            if self.has_lease(token)
-                && let Some(running) = self.stop_running(turn, token.task)
-            {
-                self.change(turn, running.stored, Event::HandedBack)?;
-            }
+    /// Takes back a lease that nobody took.
+    pub(crate) fn take_back(&mut self, turn: &mut Turn<'_>, token: &LeaseToken) -> Result<(), StoreError> {
+        if self.has_lease(token)
+            && let Some(running) = self.stop_running(turn, token.task)
+        {
+            self.change(turn, running.stored, Event::HandedBack)?;
         }
         Ok(())
     }
@@ -62,7 +66,23 @@ impl Planner {
         running.and_then(|running| running.stored.task.lease()).is_some_and(|lease| token.fits(lease))
     }
 
-    /// Leases what is there, at most so many. A session that is not there is the caller's concern.
+    /// Takes a task out of the running ones; gives what it was.
+    pub(super) fn stop_running(&mut self, turn: &mut Turn<'_>, id: TaskId) -> Option<Running> {
+        let running = self.running.remove(&id)?;
+        if let Some(session) = running.stored.task.lease().and_then(|lease| self.sessions.get_mut(&lease.session)) {
+            session.tasks.remove(&id);
+        }
+        if let Some(open) = self.batches.get_mut(&running.batch) {
+            *open -= 1;
+            if *open == 0 {
+                self.batches.remove(&running.batch);
+                turn.txn.delete(keys::leases(running.batch));
+            }
+        }
+        Some(running)
+    }
+
+    /// Leases what is there, at most so many, to a session that is there.
     pub(super) fn lease_now(
         &mut self,
         turn: &mut Turn<'_>,
@@ -70,10 +90,8 @@ impl Planner {
         queues: &Queues,
         slots: usize,
     ) -> Result<Vec<Leased>, StoreError> {
+        let Some(worker) = self.sessions.get(&id).map(|session| session.worker.clone()) else { return Ok(Vec::new()) };
         let chosen = self.choose(turn, queues, slots)?;
-        let Some(worker) = self.sessions.get(&id).map(|session| session.worker.clone()) else {
-            return Err(StoreError::SessionLost);
-        };
         if chosen.is_empty() {
             return Ok(Vec::new());
         }
@@ -81,15 +99,6 @@ impl Planner {
         let (mut entries, mut leased) = (Vec::with_capacity(chosen.len()), Vec::with_capacity(chosen.len()));
         for task in chosen {
             let Some(mut stored) = self.stored_by(turn, task.as_bytes())? else { continue };
-            let input = body(turn, &keys::input(task), stored.input.as_ref(), &stored.task.input.media_type);
-            let input = match input {
-                Ok(input) => input,
-                Err(error @ StoreError::Damaged { .. }) => {
-                    tracing::error!(%error, %task, "a task is left out");
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
             let lease = Lease {
                 sequence: self.sequence(turn),
                 nonce: self.random.u64(..),
@@ -104,9 +113,18 @@ impl Planner {
                     continue;
                 }
             };
+            stored.task = change.task;
+            let input = body(turn, &keys::input(task), stored.input.as_ref(), &stored.task.input.media_type);
+            let input = match input {
+                Ok(input) => input,
+                Err(StoreError::Damaged { problem, .. }) => {
+                    self.bury(turn, stored, problem)?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let token = LeaseToken::of(task, &lease);
             entries.push(Entry { task, revision: change.expected_revision, lease });
-            stored.task = change.task;
             leased.push(Leased { token, task: stored.task.clone(), input });
             self.running.insert(task, Running { stored, batch });
             if let Some(session) = self.sessions.get_mut(&id) {
@@ -120,11 +138,25 @@ impl Planner {
         Ok(leased)
     }
 
+    /// Ends a task that nobody can run, in an attempt of its own that says why.
+    fn bury(&mut self, turn: &mut Turn<'_>, stored: Stored, problem: String) -> Result<(), StoreError> {
+        let message = format!("its input is damaged: {problem}");
+        tracing::error!(task = %stored.task.id, message, "a task is dead");
+        let decision = Decision { verdict: Verdict::GiveUp, charged: false, reason: "no host can run it".into() };
+        let settled = Settled { ending: Ending::HostFailed { message }, decision, receipt: None, output: None };
+        self.change(turn, stored, Event::Settled(Box::new(settled)))?;
+        Ok(())
+    }
+
     /// Takes the first tasks out of these queues.
     fn choose(&mut self, turn: &mut Turn<'_>, queues: &Queues, slots: usize) -> Result<Vec<TaskId>, StoreError> {
+        let served: Vec<_> = self
+            .heads
+            .iter()
+            .filter(|(queue, _)| queues.contain(queue))
+            .map(|(queue, place)| (queue.clone(), *place))
+            .collect();
         let mut heads = BinaryHeap::new();
-        let served: Vec<_> =
-            self.heads().filter(|(queue, _)| queues.contain(queue)).map(|(q, p)| (q.to_owned(), p)).collect();
         for (queue, place) in served {
             if let Some((place, id)) = self.advance(turn, &queue, place)? {
                 heads.push(Reverse((place, queue, id)));

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use sunaba_task::{
     ChangeSet, Clock, Event, Lease, LeaseToken, Payload, SessionId, State, Task, TaskId, Timestamp, transition,
 };
+use tokio::sync::mpsc;
 
 use crate::codec;
 use crate::keys::{self, Place};
@@ -34,7 +35,7 @@ use parking::Parking;
 pub(crate) use parking::{Reply, answer};
 
 /// Longer bodies have a key of their own, so that a record can be listed and changed without them.
-const MAX_INLINE_BYTES: usize = 4 << 10;
+const MAX_INLINE_BYTES: usize = 256;
 /// Tasks that become due in one turn; more come in the next.
 const MAX_DUE: usize = 1_000;
 /// The wall clock may jump, so the planner looks at it at least this often while something waits for an instant.
@@ -42,8 +43,8 @@ const MAX_SLEEP: Duration = Duration::from_secs(60);
 /// How many sequences are taken at a time: one durable write for so many.
 const SEQUENCES: u64 = 10_000;
 
-/// Sends an answer, once the turn is durable; gives back the leases that nobody took.
-pub(crate) type Answer = Box<dyn FnOnce() -> Vec<LeaseToken> + Send>;
+/// Sends an answer, once the turn is durable.
+pub(crate) type Answer = Box<dyn FnOnce() + Send>;
 
 /// One turn of the commit thread.
 pub(crate) struct Turn<'a> {
@@ -98,11 +99,13 @@ pub(crate) struct Planner {
     /// How many leases that were made together are not closed.
     batches: HashMap<u64, usize>,
     parking: Parking,
+    /// Where leases go that nobody takes.
+    unwanted: mpsc::UnboundedSender<LeaseToken>,
 }
 
 impl Planner {
-    /// Reads what is there, and takes back the leases of the process before. Gives the writes for that.
-    pub(crate) fn open(turn: &mut Turn<'_>) -> Result<Self, OpenError> {
+    /// Reads what is there, and takes back the leases of the process before.
+    pub(crate) fn open(turn: &mut Turn<'_>, unwanted: mpsc::UnboundedSender<LeaseToken>) -> Result<Self, OpenError> {
         let mut planner = Self {
             random: fastrand::Rng::new(),
             next_sequence: 0,
@@ -113,6 +116,7 @@ impl Planner {
             running: HashMap::new(),
             batches: HashMap::new(),
             parking: Parking::default(),
+            unwanted,
         };
         planner.read(turn)?;
         Ok(planner)

@@ -2,9 +2,9 @@
 
 use sunaba_task::{Event, State, transition};
 
-use super::{Batch, Planner, Running, Turn};
+use super::{Batch, Planner, Turn};
 use crate::codec;
-use crate::keys::{self, Place};
+use crate::keys;
 use crate::{OpenError, StoreError};
 
 /// The format of the keys.
@@ -112,26 +112,5 @@ impl Planner {
             queued += 1;
         }
         Ok(queued)
-    }
-
-    /// Takes a task out of the running ones; gives what it was.
-    pub(super) fn stop_running(&mut self, turn: &mut Turn<'_>, id: sunaba_task::TaskId) -> Option<Running> {
-        let running = self.running.remove(&id)?;
-        if let Some(session) = running.stored.task.lease().and_then(|lease| self.sessions.get_mut(&lease.session)) {
-            session.tasks.remove(&id);
-        }
-        if let Some(open) = self.batches.get_mut(&running.batch) {
-            *open -= 1;
-            if *open == 0 {
-                self.batches.remove(&running.batch);
-                turn.txn.delete(keys::leases(running.batch));
-            }
-        }
-        Some(running)
-    }
-
-    /// Every queue that may have something, with the place before which it has nothing.
-    pub(super) fn heads(&self) -> impl Iterator<Item = (&str, Place)> {
-        self.heads.iter().map(|(queue, place)| (queue.as_str(), *place))
     }
 }

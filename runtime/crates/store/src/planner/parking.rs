@@ -4,206 +4,197 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use sunaba_task::{SessionId, Task, TaskId};
-use tokio::sync::oneshot;
+use sunaba_task::{LeaseToken, SessionId, Task, TaskId};
+use tokio::sync::{mpsc, oneshot};
 
 use super::{Answer, Planner, Turn};
 use crate::{LeaseRequest, Leased, StoreError};
 
-/// Callers that may wait at a time.
-const MAX_PARKED: usize = 10_000;
+/// Callers that may wait for the end of a task at a time. Workers may always wait.
+const MAX_WAITERS: usize = 10_000;
 
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
-enum Spot {
-    Lease(LeaseRequest, Reply<Vec<Leased>>),
-    Renew(SessionId, Reply<Vec<TaskId>>),
-    Wait(TaskId, Reply<Option<Task>>),
+/// Leases on their way to a worker. If it does not take them, they are given back.
+pub(crate) struct Granted {
+    leased: Vec<Leased>,
+    unwanted: mpsc::UnboundedSender<LeaseToken>,
 }
 
-/// Who waits, in the order in which they came.
+impl Granted {
+    /// The worker has them.
+    pub(crate) fn take(mut self) -> Vec<Leased> {
+        std::mem::take(&mut self.leased)
+    }
+}
+
+impl Drop for Granted {
+    fn drop(&mut self) {
+        for leased in &self.leased {
+            // Without a commit thread there is nobody to give it back to.
+            let _ = self.unwanted.send(leased.token);
+        }
+    }
+}
+
+/// A worker that waits for work.
+struct Worker {
+    deadline: Duration,
+    request: LeaseRequest,
+    reply: Reply<Granted>,
+}
+
+/// A caller that waits for the end of a task.
+struct Waiter {
+    deadline: Duration,
+    task: TaskId,
+    reply: Reply<Option<Task>>,
+}
+
+/// Who waits for what.
 #[derive(Default)]
 pub(super) struct Parking {
-    next: u64,
-    spots: BTreeMap<u64, (Duration, Spot)>,
+    /// In the order in which they came; of each session at most one.
+    workers: Vec<Worker>,
+    /// Renewals, by their sessions.
+    renewals: HashMap<SessionId, (Duration, Reply<Vec<TaskId>>)>,
+    next_waiter: u64,
+    waiters: BTreeMap<u64, Waiter>,
+    by_task: HashMap<TaskId, BTreeSet<u64>>,
     deadlines: BTreeSet<(Duration, u64)>,
-    /// The ones that wait for work.
-    leases: BTreeSet<u64>,
-    by_task: HashMap<TaskId, Vec<u64>>,
-    by_session: HashMap<SessionId, u64>,
 }
 
 impl Parking {
     pub(super) fn first_deadline(&self) -> Option<Duration> {
-        self.deadlines.first().map(|(deadline, _)| *deadline)
+        let workers = self.workers.iter().map(|worker| worker.deadline);
+        let renewals = self.renewals.values().map(|(deadline, _)| *deadline);
+        let waiter = self.deadlines.first().map(|(deadline, _)| *deadline);
+        workers.chain(renewals).chain(waiter).min()
     }
 
-    fn is_full(&self) -> bool {
-        self.spots.len() >= MAX_PARKED
+    fn add_waiter(&mut self, waiter: Waiter) {
+        let number = self.next_waiter;
+        self.next_waiter += 1;
+        self.by_task.entry(waiter.task).or_default().insert(number);
+        self.deadlines.insert((waiter.deadline, number));
+        self.waiters.insert(number, waiter);
     }
 
-    fn park(&mut self, deadline: Duration, spot: Spot) {
-        let number = self.next;
-        self.next += 1;
-        match &spot {
-            Spot::Lease(..) => {
-                self.leases.insert(number);
-            }
-            Spot::Renew(session, _) => {
-                self.by_session.insert(*session, number);
-            }
-            Spot::Wait(task, _) => self.by_task.entry(*task).or_default().push(number),
-        }
-        self.deadlines.insert((deadline, number));
-        self.spots.insert(number, (deadline, spot));
-    }
-
-    fn leave(&mut self, number: u64) -> Option<Spot> {
-        let (deadline, spot) = self.spots.remove(&number)?;
-        self.deadlines.remove(&(deadline, number));
-        match &spot {
-            Spot::Lease(..) => {
-                self.leases.remove(&number);
-            }
-            Spot::Renew(session, _) => {
-                self.by_session.remove(session);
-            }
-            Spot::Wait(task, _) => {
-                if let Some(numbers) = self.by_task.get_mut(task) {
-                    numbers.retain(|other| *other != number);
-                    if numbers.is_empty() {
-                        self.by_task.remove(task);
-                    }
-                }
+    fn remove_waiter(&mut self, number: u64) -> Option<Waiter> {
+        let waiter = self.waiters.remove(&number)?;
+        self.deadlines.remove(&(waiter.deadline, number));
+        if let Some(numbers) = self.by_task.get_mut(&waiter.task) {
+            numbers.remove(&number);
+            if numbers.is_empty() {
+                self.by_task.remove(&waiter.task);
             }
         }
-        Some(spot)
+        Some(waiter)
+    }
+
+    /// Forgets the waiters that have gone away.
+    fn sweep(&mut self) {
+        let gone = self.waiters.iter().filter(|(_, waiter)| waiter.reply.is_closed());
+        for number in gone.map(|(number, _)| *number).collect::<Vec<_>>() {
+            self.remove_waiter(number);
+        }
     }
 }
 
-/// An answer that takes nothing back.
+/// Sends an answer; whoever asked may have gone.
 pub(crate) fn answer<T: Send + 'static>(reply: Reply<T>, value: Result<T, StoreError>) -> Answer {
-    Box::new(move || {
-        // Whoever asked may have gone.
-        let _ = reply.send(value);
-        Vec::new()
-    })
-}
-
-/// Leases that nobody takes are given back.
-fn answer_lease(reply: Reply<Vec<Leased>>, leased: Vec<Leased>) -> Answer {
-    Box::new(move || match reply.send(Ok(leased)) {
-        Err(Ok(leased)) => leased.iter().map(|leased| leased.token).collect(),
-        _ => Vec::new(),
-    })
+    Box::new(move || drop(reply.send(value)))
 }
 
 impl Planner {
-    pub(crate) fn park_lease(&mut self, turn: &mut Turn<'_>, request: LeaseRequest, reply: Reply<Vec<Leased>>) {
-        let refusal = match () {
-            () if !self.sessions.contains_key(&request.session) => Some(StoreError::SessionLost),
-            () => self.busy(),
-        };
-        match refusal {
-            Some(error) => turn.answers.push(answer(reply, Err(error))),
-            // Served with all others at the end of the turn.
-            None => self.parking.park(turn.elapsed.saturating_add(request.wait), Spot::Lease(request, reply)),
+    pub(crate) fn park_lease(&mut self, turn: &mut Turn<'_>, request: LeaseRequest, reply: Reply<Granted>) {
+        if !self.sessions.contains_key(&request.session) {
+            turn.answers.push(answer(reply, Err(StoreError::SessionLost)));
+            return;
         }
+        let deadline = turn.elapsed.saturating_add(request.wait);
+        // Served with all others at the end of the turn.
+        self.parking.workers.push(Worker { deadline, request, reply });
     }
 
     pub(crate) fn park_renew(&mut self, turn: &mut Turn<'_>, id: SessionId, wait: Duration, reply: Reply<Vec<TaskId>>) {
-        let news = self.renew(turn, id).and_then(|news| self.busy().map_or(Ok(news), Err));
-        match news {
-            Ok(news) if news.is_empty() => {
-                self.parking.park(turn.elapsed.saturating_add(wait), Spot::Renew(id, reply));
+        match self.renew(turn, id) {
+            Ok(()) => {
+                let parked = (turn.elapsed.saturating_add(wait), reply);
+                // A session has one worker: if it asks again, it does not wait for the first answer any more.
+                self.parking.renewals.insert(id, parked);
             }
-            news => turn.answers.push(answer(reply, news)),
+            Err(error) => turn.answers.push(answer(reply, Err(error))),
         }
     }
 
     pub(crate) fn park_wait(&mut self, turn: &mut Turn<'_>, id: TaskId, wait: Duration, reply: Reply<Option<Task>>) {
-        match self.task(turn, id) {
-            Ok(Some(task)) if !task.state.is_terminal() => match self.busy() {
-                Some(error) => turn.answers.push(answer(reply, Err(error))),
-                None => self.parking.park(turn.elapsed.saturating_add(wait), Spot::Wait(id, reply)),
-            },
-            ended => turn.answers.push(answer(reply, ended)),
+        let task = match self.task(turn, id) {
+            Ok(Some(task)) if !task.state.is_terminal() => task,
+            ended => return turn.answers.push(answer(reply, ended)),
+        };
+        if self.parking.waiters.len() >= MAX_WAITERS {
+            self.parking.sweep();
         }
-    }
-
-    fn busy(&self) -> Option<StoreError> {
-        self.parking.is_full().then_some(StoreError::Busy { waiting: MAX_PARKED })
+        if self.parking.waiters.len() >= MAX_WAITERS {
+            return turn.answers.push(answer(reply, Err(StoreError::Busy { waiting: MAX_WAITERS })));
+        }
+        let deadline = turn.elapsed.saturating_add(wait);
+        self.parking.add_waiter(Waiter { deadline, task: task.id, reply });
     }
 
     pub(super) fn answer_waiters(&mut self, turn: &mut Turn<'_>, task: &Task) {
         for number in self.parking.by_task.get(&task.id).cloned().unwrap_or_default() {
-            if let Some(Spot::Wait(_, reply)) = self.parking.leave(number) {
-                turn.answers.push(answer(reply, Ok(Some(task.clone()))));
+            if let Some(waiter) = self.parking.remove_waiter(number) {
+                turn.answers.push(answer(waiter.reply, Ok(Some(task.clone()))));
             }
         }
     }
 
     /// The session has ended, so nobody of it waits any more.
     pub(super) fn refuse_parked(&mut self, turn: &mut Turn<'_>, session: SessionId) {
-        let of_session = |spot: &Spot| match spot {
-            Spot::Lease(request, _) => request.session == session,
-            Spot::Renew(id, _) => *id == session,
-            Spot::Wait(..) => false,
-        };
-        let numbers: Vec<_> =
-            self.parking.spots.iter().filter(|(_, (_, spot))| of_session(spot)).map(|(number, _)| *number).collect();
-        for number in numbers {
-            match self.parking.leave(number) {
-                Some(Spot::Lease(_, reply)) => turn.answers.push(answer(reply, Err(StoreError::SessionLost))),
-                Some(Spot::Renew(_, reply)) => turn.answers.push(answer(reply, Err(StoreError::SessionLost))),
-                _ => {}
-            }
+        for worker in self.parking.workers.extract_if(.., |worker| worker.request.session == session) {
+            turn.answers.push(answer(worker.reply, Err(StoreError::SessionLost)));
+        }
+        if let Some((_, reply)) = self.parking.renewals.remove(&session) {
+            turn.answers.push(answer(reply, Err(StoreError::SessionLost)));
         }
     }
 
     /// Whoever waits for work gets it, whoever waits for news gets them, and whose time is up gets what there is. Comes
     /// last in a turn.
     pub(crate) fn serve_parked(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
-        for number in self.parking.leases.iter().copied().collect::<Vec<_>>() {
-            if self.heads.is_empty() {
-                break;
-            }
-            let Some((_, Spot::Lease(request, reply))) = self.parking.spots.get(&number) else { continue };
-            if reply.is_closed() {
-                self.parking.leave(number);
+        for worker in std::mem::take(&mut self.parking.workers) {
+            if worker.reply.is_closed() {
                 continue;
             }
-            let LeaseRequest { session, queues, slots, .. } = request.clone();
-            let leased = self.lease_now(turn, session, &queues, slots)?;
-            if leased.is_empty() {
-                continue;
-            }
-            if let Some(Spot::Lease(_, reply)) = self.parking.leave(number) {
-                turn.answers.push(answer_lease(reply, leased));
+            let LeaseRequest { session, queues, slots, .. } = &worker.request;
+            let leased = self.lease_now(turn, *session, queues, *slots)?;
+            if leased.is_empty() && worker.deadline > turn.elapsed {
+                self.parking.workers.push(worker);
+            } else {
+                let granted = Granted { leased, unwanted: self.unwanted.clone() };
+                turn.answers.push(answer(worker.reply, Ok(granted)));
             }
         }
-        let told: Vec<_> = self.parking.by_session.iter().map(|(session, number)| (*session, *number)).collect();
-        for (id, number) in told {
-            let Some(session) = self.sessions.get_mut(&id).filter(|session| !session.cancelled.is_empty()) else {
-                continue;
-            };
-            let news = std::mem::take(&mut session.cancelled);
-            if let Some(Spot::Renew(_, reply)) = self.parking.leave(number) {
-                turn.answers.push(answer(reply, Ok(news)));
+        let sessions = &mut self.sessions;
+        let has_news = |id: &SessionId| sessions.get(id).is_some_and(|session| !session.cancelled.is_empty());
+        let told = self
+            .parking
+            .renewals
+            .extract_if(|id, (deadline, reply)| reply.is_closed() || has_news(id) || *deadline <= turn.elapsed);
+        for (id, (_, reply)) in told.collect::<Vec<_>>() {
+            // News for nobody wait for the next renewal.
+            if let Some(session) = sessions.get_mut(&id).filter(|_| !reply.is_closed()) {
+                turn.answers.push(answer(reply, Ok(std::mem::take(&mut session.cancelled))));
             }
         }
         while let Some((deadline, number)) = self.parking.deadlines.first().copied()
             && deadline <= turn.elapsed
         {
-            match self.parking.leave(number) {
-                Some(Spot::Lease(_, reply)) => turn.answers.push(answer(reply, Ok(Vec::new()))),
-                Some(Spot::Renew(_, reply)) => turn.answers.push(answer(reply, Ok(Vec::new()))),
-                Some(Spot::Wait(id, reply)) => {
-                    let task = self.task(turn, id);
-                    turn.answers.push(answer(reply, task));
-                }
-                None => break,
-            }
+            let Some(waiter) = self.parking.remove_waiter(number) else { break };
+            let task = self.task(turn, waiter.task);
+            turn.answers.push(answer(waiter.reply, task));
         }
         Ok(())
     }

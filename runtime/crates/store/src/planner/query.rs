@@ -1,5 +1,6 @@
 //! Shows what is there.
 
+use bytes::Bytes;
 use sunaba_task::{AttemptDetail, Payload, Task, TaskId};
 
 use super::{Planner, Stored, Turn, body};
@@ -7,8 +8,9 @@ use crate::codec;
 use crate::keys;
 use crate::{MAX_PAGE, StoreError, TaskPage, TaskQuery};
 
-/// Records that one query looks at. The commit thread does it, and has others to serve.
-const MAX_LOOKS: usize = 5_000;
+/// Records that one query looks at, and their bytes that it gives. The commit thread does it, and has others to serve.
+const MAX_LOOKS: usize = 500;
+const MAX_BYTES: usize = 4 << 20;
 
 impl Planner {
     pub(crate) fn task(&self, turn: &Turn<'_>, id: TaskId) -> Result<Option<Task>, StoreError> {
@@ -41,21 +43,33 @@ impl Planner {
         let end = query.before.map_or_else(|| end.to_vec(), keys::task);
         let limit = query.limit.clamp(1, MAX_PAGE);
         let mut page = TaskPage::default();
+        let mut bytes = 0;
         for (looks, pair) in turn.txn.scan(&first, &end, true).enumerate() {
-            let (key, _) = pair?;
+            let (key, value) = pair?;
             let id = key.get(1..).and_then(|id| <[u8; 16]>::try_from(id).ok()).map(TaskId::from_bytes);
             let Some(id) = id else { continue };
-            // By its id, because what runs is not as its key has it.
-            if let Some(stored) = self.stored_by(turn, id.as_bytes())?
-                && query.matches(&stored.task)
+            if let Some(task) = self.shown(id, &key, &value)
+                && query.matches(&task)
             {
-                page.tasks.push(stored.task);
+                bytes += value.len();
+                page.tasks.push(task);
             }
-            if page.tasks.len() == limit || looks + 1 == MAX_LOOKS {
+            if page.tasks.len() == limit || looks + 1 == MAX_LOOKS || bytes >= MAX_BYTES {
                 page.next = Some(id);
                 break;
             }
         }
         Ok(page)
+    }
+
+    /// A record of a list: what runs is not as its key has it, and what is damaged is left out.
+    fn shown(&self, id: TaskId, key: &[u8], value: &Bytes) -> Option<Task> {
+        if let Some(running) = self.running.get(&id) {
+            return Some(running.stored.task.clone());
+        }
+        codec::read::<Stored>(key, value)
+            .map(|stored| stored.task)
+            .inspect_err(|error| tracing::error!(%error, "a task is left out of a list"))
+            .ok()
     }
 }

@@ -1,6 +1,6 @@
 //! Closes leases, and cancels.
 
-use sunaba_task::{Event, PayloadInfo, Settled, Task, TaskId, Verdict, transition};
+use sunaba_task::{Event, MAX_KEPT_ATTEMPTS, PayloadInfo, Settled, Task, TaskId, Verdict, transition};
 
 use super::{Planner, Turn, inline_or_put};
 use crate::codec;
@@ -42,6 +42,11 @@ impl Planner {
         if !detail.is_empty() {
             turn.txn.put(keys::attempt(id, number), codec::write(&detail));
         }
+        // What the record forgets is forgotten.
+        let kept = u32::try_from(MAX_KEPT_ATTEMPTS).unwrap_or(u32::MAX);
+        if let Some(dropped) = number.checked_sub(kept).filter(|dropped| *dropped > 0) {
+            turn.txn.delete(keys::attempt(id, dropped));
+        }
         let output = output.as_ref().map(PayloadInfo::of);
         let settled = Settled { ending, decision, receipt, output };
         let stored = self.change(turn, stored, Event::Settled(Box::new(settled)))?;
@@ -49,6 +54,8 @@ impl Planner {
     }
 
     pub(crate) fn cancel(&mut self, turn: &mut Turn<'_>, ids: &[TaskId]) -> Result<Vec<Option<Task>>, StoreError> {
+        // All are read before one is changed: a record that is damaged keeps the others as they are.
+        ids.iter().try_for_each(|id| self.stored(turn, *id).map(drop))?;
         ids.iter().map(|id| self.cancel_one(turn, *id)).collect()
     }
 

@@ -66,10 +66,13 @@ impl Planner {
 
     /// A UUID of version 7 in which the store's count follows the time: ids sort as tasks came, within a millisecond too.
     fn task_id(&mut self, turn: &Turn<'_>, sequence: u64) -> TaskId {
-        // 44 bits of the count, then 30 of chance; six bits of these bytes are the version's.
-        let bits = (u128::from(sequence) << 36) | u128::from(self.random.u64(..1 << 36));
-        let bytes: [u8; 16] = bits.to_be_bytes();
-        let tail: [u8; 10] = bytes[6..].try_into().expect("ten of sixteen");
+        // Four and two bits of these bytes are the version's: the count stands around them, 12 bits and 30, and 32 of chance
+        // follow.
+        let count = (sequence >> 30) & 0xfff;
+        let [high, low] = u16::try_from(count).expect("12 bits").to_be_bytes();
+        let rest = (sequence & 0x3fff_ffff) << 32 | u64::from(self.random.u32(..));
+        let mut tail = [high, low, 0, 0, 0, 0, 0, 0, 0, 0];
+        tail[2..].copy_from_slice(&rest.to_be_bytes());
         TaskId::from_uuid(uuid::Builder::from_unix_timestamp_millis(turn.now.unix_ms(), &tail).into_uuid())
     }
 }
