@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AttemptReport, AttemptResult, Cause, Disposition, Ending, Failure, Outcome, Task};
 
-/// The kind under which retry policies see that the host could not do its part.
-const HOST_KIND: &str = "host";
+/// No snooze is shorter: a task that comes back at once would keep its queue from everything else.
+const MIN_SNOOZE: Duration = Duration::from_millis(100);
 /// No retry and no snooze waits longer.
 pub const MAX_DELAY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -51,6 +51,8 @@ pub enum Observation {
         /// Whether it may go better another time.
         retryable: bool,
     },
+    /// The executor was stopping.
+    HostStopping,
 }
 
 impl Observation {
@@ -58,6 +60,7 @@ impl Observation {
     pub fn ending(&self) -> Ending {
         let report = match self {
             Self::HostFailed { message, .. } => return Ending::HostFailed { message: message.clone() },
+            Self::HostStopping => return Ending::HandedBack,
             Self::Reported(report) => report,
         };
         match &report.result {
@@ -87,18 +90,19 @@ pub fn decide(task: &Task, seen: &Observation) -> Decision {
     }
     let report = match seen {
         Observation::Reported(report) => report,
-        Observation::HostFailed { retryable: true, .. } => {
-            return by_policy(task, HOST_KIND, None);
-        }
+        // The handler has not failed, so that what it wants retried does not matter.
+        Observation::HostFailed { retryable: true, .. } => return retry_if_left(task, None),
+        Observation::HostStopping => return uncharged(Verdict::Requeue, "the host was stopping".into()),
         Observation::HostFailed { retryable: false, .. } => {
             return charged(Verdict::GiveUp, "no host can run it".into());
         }
     };
     match &report.result {
         AttemptResult::Returned(Outcome::Complete(_)) => uncharged(Verdict::Succeed, "the handler completed".into()),
-        AttemptResult::Returned(Outcome::Snooze(snooze)) => {
-            uncharged(Verdict::Snooze(snooze.delay.min(MAX_DELAY)), "the handler asked to be run later".into())
-        }
+        AttemptResult::Returned(Outcome::Snooze(snooze)) => uncharged(
+            Verdict::Snooze(snooze.delay.clamp(MIN_SNOOZE, MAX_DELAY)),
+            "the handler asked to be run later".into(),
+        ),
         AttemptResult::Returned(Outcome::Decompose(_)) => {
             charged(Verdict::GiveUp, "`decompose` is not supported yet".into())
         }
@@ -119,11 +123,16 @@ pub fn decide(task: &Task, seen: &Observation) -> Decision {
 /// A failure of this kind: retried if it may be and if a failure is left. `asked` is the handler's own wish for a delay,
 /// with which it said that it is to be retried.
 fn by_policy(task: &Task, kind: &str, asked: Option<Duration>) -> Decision {
-    let (spec, failures) = (&task.spec, task.failures_charged.saturating_add(1));
-    let wanted = asked.is_some() || spec.retry_on.as_ref().is_none_or(|kinds| kinds.iter().any(|known| known == kind));
+    let kinds = task.spec.retry_on.as_ref();
+    let wanted = asked.is_some() || kinds.is_none_or(|kinds| kinds.iter().any(|known| known == kind));
     if !wanted {
         return charged(Verdict::GiveUp, format!("`{kind}` is not among the kinds that are retried"));
     }
+    retry_if_left(task, asked)
+}
+
+fn retry_if_left(task: &Task, asked: Option<Duration>) -> Decision {
+    let (spec, failures) = (&task.spec, task.failures_charged.saturating_add(1));
     if failures >= spec.max_attempts {
         return charged(Verdict::GiveUp, format!("failure {failures} of at most {}", spec.max_attempts));
     }
@@ -149,7 +158,7 @@ fn uncharged(verdict: Verdict, reason: String) -> Decision {
 mod tests {
     use super::*;
     use crate::testing::{self, failed, reported, stopped};
-    use crate::{Payload, Snooze, Timestamp};
+    use crate::{Payload, Snooze, TaskSpec, Timestamp};
 
     fn verdict(task: &Task, seen: &Observation) -> (Verdict, bool) {
         let decision = decide(task, seen);
@@ -223,6 +232,9 @@ mod tests {
         let seen = |retryable| Observation::HostFailed { message: "m".into(), retryable };
         assert!(is_retry(verdict(&task, &seen(true))));
         assert_eq!(verdict(&task, &seen(false)), (Verdict::GiveUp, true));
+        assert_eq!(verdict(&task, &Observation::HostStopping), (Verdict::Requeue, false));
+        let picky = Task { spec: TaskSpec { retry_on: Some(vec!["network".into()]), ..task.spec.clone() }, ..task };
+        assert!(is_retry(verdict(&picky, &seen(true))));
     }
 
     #[test]

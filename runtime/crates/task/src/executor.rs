@@ -95,6 +95,9 @@ pub enum ExecuteError {
         /// What the system said.
         reason: String,
     },
+    /// A grant that the operator does not allow, or no longer.
+    #[error("{0}")]
+    NotAllowed(String),
     /// The executor is shutting down.
     #[error("the executor is shutting down")]
     Closed,
@@ -110,7 +113,7 @@ impl ExecuteError {
             Self::NotLoaded { .. } | Self::Closed | Self::Internal(_) => true,
             // What a grant names may come back: a directory that is mounted later, a descriptor that is free again.
             Self::Grant { .. } => true,
-            Self::UnknownHandler { .. } | Self::Limit(_) | Self::Grants(_) => false,
+            Self::UnknownHandler { .. } | Self::Limit(_) | Self::Grants(_) | Self::NotAllowed(_) => false,
         }
     }
 }

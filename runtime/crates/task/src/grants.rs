@@ -1,10 +1,17 @@
 //! The capabilities that an attempt gets. Without a grant a guest has no environment, no files and no network.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+/// Directories of one attempt.
+const MAX_DIRS: usize = 64;
+/// Environment variables of one attempt, and their bytes together.
+const MAX_ENV: usize = 256;
+const MAX_ENV_BYTES: usize = 64 << 10;
 
 /// What a guest may do in a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,19 +56,28 @@ impl Grants {
     /// Whether the grants can all be given.
     ///
     /// # Errors
-    /// [`GrantError::Twice`]: two directories have one guest path, or two variables one key.
+    /// [`GrantError::Twice`]: two directories have one guest path, or two variables one key. [`GrantError::TooMany`] and
+    /// [`GrantError::Nul`]: more, or other, than a system takes.
     pub fn check(&self) -> Result<(), GrantError> {
-        let guests: Vec<&str> = self.dirs.iter().map(|grant| grant.guest.trim_end_matches('/')).collect();
-        let keys: Vec<&str> = self.env.iter().map(|grant| grant.key.as_str()).collect();
-        match twice(&guests).or_else(|| twice(&keys)) {
+        let texts = self.env.iter().flat_map(|grant| [&grant.key, &grant.value]);
+        let bytes = texts.clone().map(|text| text.len()).sum::<usize>();
+        if self.env.len() > MAX_ENV || self.dirs.len() > MAX_DIRS || bytes > MAX_ENV_BYTES {
+            return Err(GrantError::TooMany);
+        }
+        if let Some(text) = texts.chain(self.dirs.iter().map(|grant| &grant.guest)).find(|text| text.contains('\0')) {
+            return Err(GrantError::Nul(text.replace('\0', "\\0")));
+        }
+        let guests = self.dirs.iter().map(|grant| grant.guest.trim_end_matches('/'));
+        match twice(guests).or_else(|| twice(self.env.iter().map(|grant| grant.key.as_str()))) {
             Some(what) => Err(GrantError::Twice(what.to_owned())),
             None => Ok(()),
         }
     }
 }
 
-fn twice<'a>(texts: &[&'a str]) -> Option<&'a str> {
-    texts.iter().enumerate().find(|(index, text)| texts[..*index].contains(text)).map(|(_, text)| *text)
+fn twice<'a>(mut texts: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let mut seen = HashSet::new();
+    texts.find(|text| !seen.insert(*text))
 }
 
 /// A text that is no grant.
@@ -79,6 +95,14 @@ pub enum GrantError {
     /// One would hide the other.
     #[error("`{0}` is granted twice\nhint: give each directory and each variable a name of its own")]
     Twice(String),
+    /// More than any handler needs.
+    #[error(
+        "these are too many grants\nhint: at most {MAX_DIRS} directories, and {MAX_ENV} variables of {} KiB together", MAX_ENV_BYTES >> 10
+    )]
+    TooMany,
+    /// No system has that in a path or a variable.
+    #[error("`{0}` has a zero byte\nhint: leave it out")]
+    Nul(String),
     /// Not an environment variable.
     #[error("`{0}` is not an environment variable\nhint: write KEY=VALUE")]
     Env(String),
@@ -162,6 +186,18 @@ mod tests {
         assert_eq!(dirs(["/a", "/a/"]).check(), Err(GrantError::Twice("/a".into())));
         let env = Grants { env: ["K=1", "K=2"].map(|text| text.parse().expect("a grant")).into(), ..Grants::default() };
         assert_eq!(env.check(), Err(GrantError::Twice("K".into())));
+    }
+
+    #[test]
+    fn grants_are_bounded() {
+        let env = |count: usize, value: &str| Grants {
+            env: (0..count).map(|n| EnvGrant { key: format!("K{n}"), value: value.into() }).collect(),
+            ..Grants::default()
+        };
+        assert_eq!(env(MAX_ENV, "v").check(), Ok(()));
+        assert_eq!(env(MAX_ENV + 1, "v").check(), Err(GrantError::TooMany));
+        assert_eq!(env(2, &"v".repeat(MAX_ENV_BYTES / 2)).check(), Err(GrantError::TooMany));
+        assert_eq!(env(1, "a\0b").check(), Err(GrantError::Nul("a\\0b".into())));
     }
 
     #[test]

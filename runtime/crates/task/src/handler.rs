@@ -7,10 +7,11 @@ use crate::HandlerSettings;
 /// The longest name of a handler, a queue or an error kind, in bytes.
 pub const MAX_NAME_BYTES: usize = 64;
 
-/// Whether a text can name a handler, a queue or an error kind: lower-case letters, digits and `-`.
+/// Whether a text can name a handler, a queue or an error kind: lower-case letters, digits and `-`, which does not come
+/// first.
 pub fn is_name(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    !text.is_empty() && text.len() <= MAX_NAME_BYTES && text.chars().all(allowed)
+    !text.is_empty() && !text.starts_with('-') && text.len() <= MAX_NAME_BYTES && text.chars().all(allowed)
 }
 
 /// One handler of a component.

@@ -28,6 +28,14 @@ impl Payload {
         Self::new(JSON, bytes)
     }
 
+    /// Whether a text can be a media type: `type/subtype`, without parameters, at most 128 bytes of visible ASCII.
+    pub fn is_media_type(text: &str) -> bool {
+        let is_token = |part: &str| {
+            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+        };
+        text.len() <= 128 && text.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
+    }
+
     /// Whether the media type says JSON.
     pub fn is_json(&self) -> bool {
         self.media_type == JSON

@@ -12,15 +12,13 @@ use sunaba_task::{
     LeaseToken, Observation, Outcome, Payload, Task, decide,
 };
 
-/// A record moves when it is cancelled; it cannot move often.
-const MAX_DECISIONS: usize = 8;
-/// A store that is busy is asked again, for a while shorter than any lease.
-const SETTLE_TRIES: u32 = 5;
-const SETTLE_PAUSE: Duration = Duration::from_millis(50);
+/// A store that is busy is asked again after this long, and then after longer, as long as the session lives.
+const PAUSE: Duration = Duration::from_millis(50);
+const MAX_PAUSE: Duration = Duration::from_secs(2);
 
 /// Has a leased task executed; gives what was seen of it.
 pub(crate) async fn execute(executor: &dyn Executor, leased: &Leased, host: Arc<dyn AttemptHost>) -> Observation {
-    let mut running = pin!(executor.execute(request(leased), host));
+    let mut running = pin!(async { executor.execute(request(leased), host).await });
     // A panic of host code is this attempt's failure, and nobody else's.
     let done = std::future::poll_fn(|context| {
         match std::panic::catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context))) {
@@ -30,6 +28,7 @@ pub(crate) async fn execute(executor: &dyn Executor, leased: &Leased, host: Arc<
     });
     match done.await {
         Ok(report) => Observation::Reported(Box::new(report)),
+        Err(ExecuteError::Closed) => Observation::HostStopping,
         Err(error) => Observation::HostFailed { message: error.to_string(), retryable: error.is_retryable() },
     }
 }
@@ -60,9 +59,11 @@ fn request(leased: &Leased) -> AttemptRequest {
     }
 }
 
-/// Decides what follows, and settles; again while the record moves.
+/// Decides what follows, and settles; again while the record moves or the store is busy. Whoever runs this ends it when the
+/// session is over: until then the lease is ours, and nobody else will end it.
 pub(crate) async fn settle(store: &dyn Store, token: LeaseToken, mut task: Task, seen: Observation) {
-    for _ in 0..MAX_DECISIONS {
+    let mut pause = PAUSE;
+    loop {
         match settle_once(store, settlement(token, &task, &seen)).await {
             Ok(Ok(task)) => {
                 let (id, state, attempt) = (task.id, task.state.name(), task.attempts_started);
@@ -74,32 +75,26 @@ pub(crate) async fn settle(store: &dyn Store, token: LeaseToken, mut task: Task,
                 tracing::warn!(task = %task.id, %error, "an attempt's end was not recorded");
                 return;
             }
+            Err(error) if error.is_retryable() => {
+                tracing::warn!(task = %task.id, %error, "an attempt's end is not recorded yet");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(MAX_PAUSE);
+            }
             Err(error) => {
                 tracing::error!(task = %task.id, %error, "an attempt's end could not be recorded");
                 return;
             }
         }
     }
-    tracing::error!(task = %task.id, "an attempt's end was not recorded: its record would not keep still");
 }
 
 async fn settle_once(store: &dyn Store, settlement: Settlement) -> Result<Result<Task, SettleError>, StoreError> {
-    let mut tries = 1;
-    loop {
-        match store.settle(vec![settlement.clone()]).await {
-            Ok(mut settled) => return settled.pop().ok_or(StoreError::Closed),
-            Err(error) if error.is_retryable() && tries < SETTLE_TRIES => {
-                tokio::time::sleep(SETTLE_PAUSE * 2_u32.pow(tries)).await;
-                tries += 1;
-            }
-            Err(error) => return Err(error),
-        }
-    }
+    store.settle(vec![settlement]).await?.pop().ok_or(StoreError::Closed)
 }
 
 fn settlement(token: LeaseToken, task: &Task, seen: &Observation) -> Settlement {
     let (receipt, output, detail) = match seen {
-        Observation::HostFailed { .. } => (None, None, AttemptDetail::default()),
+        Observation::HostFailed { .. } | Observation::HostStopping => (None, None, AttemptDetail::default()),
         Observation::Reported(report) => (Some(report.receipt.clone()), output(report).cloned(), detail(report)),
     };
     Settlement {

@@ -1,6 +1,7 @@
 //! The worker itself: its slots, its session, and how it stops.
 
 use std::collections::{HashMap, HashSet};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ use crate::attempt;
 use crate::session::{self, Over};
 use crate::watch::Watch;
 
+/// Shorter leases would be lost to any pause, longer ones leave tasks waiting.
+const MIN_LEASE_TIME: Duration = Duration::from_secs(1);
+const MAX_LEASE_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long one request for work waits; the next follows at once.
 const LEASE_WAIT: Duration = Duration::from_secs(60);
 /// How long attempts have to end once they were told to. A sandbox needs two ticks.
@@ -29,7 +33,7 @@ pub struct WorkerConfig {
     pub slots: usize,
     /// Where it takes tasks from.
     pub queues: Queues,
-    /// How long its leases live without a renewal: how long its tasks wait when it is lost.
+    /// How long its leases live without a renewal: how long its tasks wait when it is lost. From 1 s to a day.
     pub lease_time: Duration,
     /// How long a cancelled attempt has to end by itself.
     pub cancel_grace: Duration,
@@ -74,12 +78,13 @@ impl Worker {
     /// Starts a worker on the current tokio runtime.
     pub fn start(store: Arc<dyn Store>, executor: Arc<dyn Executor>, config: WorkerConfig) -> Self {
         let slots = config.slots.max(1);
+        let lease_time = config.lease_time.clamp(MIN_LEASE_TIME, MAX_LEASE_TIME);
         let shared = Arc::new(Shared {
             store,
             executor,
             slots: Arc::new(Semaphore::new(slots)),
             settling: Semaphore::new(slots * SETTLING_PER_SLOT),
-            config: WorkerConfig { slots, ..config },
+            config: WorkerConfig { slots, lease_time, ..config },
             attempts: Mutex::default(),
         });
         let (stop, stopping) = watch::channel(Stop::No);
@@ -127,8 +132,8 @@ impl Worker {
         let mut ended = self.ended.clone();
         match ended.wait_for(Option::is_some).await.map(|done| done.clone()) {
             Ok(Some(done)) => done,
-            // It was dropped in the middle.
-            _ => Ok(()),
+            // It ended without a word: it panicked.
+            _ => Err(WorkerError(StoreError::Closed)),
         }
     }
 
@@ -178,20 +183,22 @@ impl Shared {
             let session = opened.map_err(WorkerError)?;
             *self.attempts() = Attempts::default();
             let mut attempts = JoinSet::new();
-            // Who loses: a request for work, whose leases the store takes back; or the renewal, which is begun anew.
-            let over = tokio::select! {
-                over = self.keep(session) => Some(over),
+            let mut kept = pin!(self.keep(session));
+            // Who loses: a request for work, whose leases the store takes back. The renewal goes on.
+            let mut over = tokio::select! {
+                over = &mut kept => Some(over),
                 over = self.lease(session, &mut attempts) => Some(over),
                 _ = stop.wait_for(|stop| *stop != Stop::No) => None,
             };
+            if over.is_none() {
+                // Leases live on while attempts come to their end.
+                over = tokio::select! {
+                    over = &mut kept => Some(over),
+                    () = self.drain(&mut attempts, &mut stop) => None,
+                };
+            }
             match over {
-                None => {
-                    // Leases live on while attempts come to their end.
-                    tokio::select! {
-                        _ = self.keep(session) => {}
-                        () = self.drain(&mut attempts, &mut stop) => {}
-                    }
-                }
+                None => {}
                 Some(Over::Lost) => {
                     tracing::warn!(
                         running = self.attempts().watches.len(),
@@ -239,7 +246,11 @@ impl Shared {
             let queues = self.config.queues.clone();
             let request = LeaseRequest { session, queues, slots: free, wait: LEASE_WAIT };
             match self.store.lease(request).await {
-                Ok(leased) => leased.into_iter().for_each(|leased| self.start(leased, attempts)),
+                Ok(leased) => {
+                    leased.into_iter().for_each(|leased| self.start(leased, attempts));
+                    // What is not known by now has ended meanwhile.
+                    self.attempts().cancelled_early.clear();
+                }
                 Err(StoreError::SessionLost) => return Over::Lost,
                 Err(error) if error.is_retryable() => {
                     tracing::warn!(%error, "no tasks could be leased");
@@ -247,8 +258,12 @@ impl Shared {
                 }
                 Err(error) => return Over::Store(error),
             }
-            // What has ended is forgotten.
-            while attempts.try_join_next().is_some() {}
+            while let Some(ended) = attempts.try_join_next() {
+                // Host code that panics is caught where it runs; this is ours, and its lease is held until the session ends.
+                if let Err(error) = ended {
+                    tracing::error!(%error, "an attempt was not settled");
+                }
+            }
         }
     }
 
@@ -266,7 +281,7 @@ impl Shared {
             self.cancel(id);
         }
         attempts.spawn(async move {
-            let _known = Known { shared: &shared, task: id };
+            let _known = Known { shared: &shared, task: id, watch: Arc::clone(&watch) };
             let seen = attempt::execute(&*shared.executor, &leased, watch as Arc<dyn AttemptHost>).await;
             // Taken before the slot is given back: that bounds how many wait to be settled.
             let _settling = shared.settling.acquire().await;
@@ -304,10 +319,15 @@ async fn join_all(attempts: &mut JoinSet<()>) {
 struct Known<'a> {
     shared: &'a Shared,
     task: TaskId,
+    watch: Arc<Watch>,
 }
 
 impl Drop for Known<'_> {
     fn drop(&mut self) {
-        self.shared.attempts().watches.remove(&self.task);
+        let mut attempts = self.shared.attempts();
+        // Its next attempt may be here already.
+        if attempts.watches.get(&self.task).is_some_and(|known| Arc::ptr_eq(known, &self.watch)) {
+            attempts.watches.remove(&self.task);
+        }
     }
 }

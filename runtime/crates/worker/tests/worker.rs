@@ -68,6 +68,7 @@ impl Executor for Guests {
         request: AttemptRequest,
         host: Arc<dyn AttemptHost>,
     ) -> BoxFuture<'_, Result<AttemptReport, ExecuteError>> {
+        assert_ne!(request.handler, "panic-early", "host code panics before it has begun");
         Box::pin(async move {
             let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
             self.most.fetch_max(running, Ordering::SeqCst);
@@ -207,10 +208,12 @@ fn no_more_run_than_there_are_slots() {
 fn panic_of_host_code_is_one_attempts_failure() {
     test(async |house| {
         let _worker = house.worker(1);
-        let (panics, echo) = (house.submit("panic").await, house.submit("echo").await);
-        assert_eq!(house.end(&echo).await.state, State::Succeeded);
-        let failed = house.until(&panics, StateName::RetryScheduled).await;
-        assert!(matches!(failed.attempts[0].ending, Ending::HostFailed { .. }), "{failed:?}");
+        for handler in ["panic", "panic-early"] {
+            let (panics, echo) = (house.submit(handler).await, house.submit("echo").await);
+            assert_eq!(house.end(&echo).await.state, State::Succeeded);
+            let failed = house.until(&panics, StateName::RetryScheduled).await;
+            assert!(matches!(failed.attempts[0].ending, Ending::HostFailed { .. }), "{failed:?}");
+        }
     });
 }
 
