@@ -19,6 +19,8 @@ const CONNECT_TIME: Duration = Duration::from_secs(5);
 const ANSWER_TIME: Duration = Duration::from_secs(60);
 /// Compiling a large component takes long.
 const DEPLOY_TIME: Duration = Duration::from_secs(600);
+/// Tasks that are asked for at a time.
+const PAGE: usize = 500;
 /// A host waits this long for one request.
 const WAIT_TIME: Duration = Duration::from_secs(30);
 
@@ -39,6 +41,15 @@ pub enum ClientError {
         address: String,
         /// What the system said.
         problem: String,
+    },
+    /// It has not answered in time.
+    #[error(
+        "{address} has not answered in time, and may have done what it was asked\nhint: `sunaba task list` shows that; a \
+         submit with `--idempotency-key` can be repeated"
+    )]
+    Late {
+        /// Where.
+        address: String,
     },
     /// The host answered that it does not.
     #[error("{}{}", .0.detail, .0.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default())]
@@ -155,16 +166,30 @@ impl Client {
         self.send(self.request(Method::GET, &format!("/v1/tasks/{id}/logs"))).await
     }
 
-    /// A page of tasks. The filters are `state`, `queue`, `handler`, `before` and `limit`.
+    /// Tasks, the newest first: all of them, or as many as `limit` says. The filters are `state`, `queue`, `handler` and
+    /// `before`.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn tasks(&self, filters: &[(&str, String)]) -> Result<TasksView, ClientError> {
-        let mut request = self.request(Method::GET, "/v1/tasks").build().map_err(|error| self.protocol(error))?;
-        if !filters.is_empty() {
-            request.url_mut().query_pairs_mut().extend_pairs(filters);
+    pub async fn tasks(&self, filters: &[(&str, String)], limit: usize) -> Result<TasksView, ClientError> {
+        let mut all = TasksView { tasks: Vec::new(), next: None };
+        loop {
+            let mut request = self.request(Method::GET, "/v1/tasks").build().map_err(|error| self.protocol(error))?;
+            let page = (limit - all.tasks.len()).min(PAGE).to_string();
+            let others = filters.iter().filter(|(name, _)| all.next.is_none() || *name != "before");
+            request
+                .url_mut()
+                .query_pairs_mut()
+                .extend_pairs(others)
+                .append_pair("limit", &page)
+                .extend_pairs(all.next.iter().map(|next| ("before", next)));
+            let page: TasksView = self.send(RequestBuilder::from_parts(self.http.clone(), request)).await?;
+            all.tasks.extend(page.tasks);
+            all.next = page.next;
+            if all.next.is_none() || all.tasks.len() >= limit {
+                return Ok(all);
+            }
         }
-        self.send(RequestBuilder::from_parts(self.http.clone(), request)).await
     }
 
     /// Cancels a task.
@@ -188,10 +213,14 @@ impl Client {
     }
 
     async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
-        let response = request
-            .send()
-            .await
-            .map_err(|error| ClientError::Unreachable { address: self.shown(), problem: innermost(&error) })?;
+        let response = request.send().await.map_err(|error| {
+            let address = self.shown();
+            if error.is_timeout() && !error.is_connect() {
+                ClientError::Late { address }
+            } else {
+                ClientError::Unreachable { address, problem: innermost(&error) }
+            }
+        })?;
         let status = response.status();
         let bytes = response.bytes().await.map_err(|error| self.protocol(error))?;
         if status.is_success() {

@@ -55,6 +55,11 @@ impl CommandError {
         Self { exit, message: message.to_string() }
     }
 
+    /// The same, of something that has a name.
+    pub(crate) fn about(self, what: impl fmt::Display) -> Self {
+        Self { message: format!("{what}: {}", self.message), ..self }
+    }
+
     /// A file that could not be read.
     pub(crate) fn file(path: &Path, error: &io::Error) -> Self {
         let (exit, hint) = match error.kind() {
@@ -91,6 +96,7 @@ impl From<ExecuteError> for CommandError {
         let exit = match &error {
             ExecuteError::UnknownHandler { .. } => Exit::NotFound,
             ExecuteError::Limit(_) | ExecuteError::Grants(_) | ExecuteError::Grant { .. } => Exit::Invalid,
+            ExecuteError::NotAllowed(_) => Exit::NotAllowed,
             _ => Exit::Error,
         };
         Self::new(exit, error)
@@ -101,7 +107,7 @@ impl From<ClientError> for CommandError {
     fn from(error: ClientError) -> Self {
         let exit = match &error {
             ClientError::Address(_) => Exit::Usage,
-            ClientError::Unreachable { .. } => Exit::Unavailable,
+            ClientError::Unreachable { .. } | ClientError::Late { .. } => Exit::Unavailable,
             ClientError::Refused(problem) => match problem.status {
                 401 | 403 => Exit::NotAllowed,
                 404 => Exit::NotFound,

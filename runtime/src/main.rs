@@ -8,6 +8,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use sunaba_runtime::Client;
 
 use crate::exit::{CommandError, Exit};
 
@@ -27,12 +28,25 @@ pub(crate) struct Global {
     /// How results are printed
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Text)]
     output: Format,
+    /// The host to talk to
+    #[arg(long, env = "SUNABA_ADDRESS", default_value = "http://127.0.0.1:7878", global = true)]
+    address: String,
     /// Print results and errors only
     #[arg(short, long, global = true)]
     quiet: bool,
     /// Print what the host does; twice and thrice for more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
+}
+
+impl Global {
+    /// A client of the host. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// The address is none.
+    pub(crate) fn client(&self) -> Result<Client, CommandError> {
+        Ok(Client::new(&self.address)?)
+    }
 }
 
 /// How results are printed.

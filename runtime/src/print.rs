@@ -49,7 +49,8 @@ pub(crate) fn error(error: &CommandError) {
 /// The headline of a report on standard error: `good` in green, else in red.
 pub(crate) fn headline(good: bool, word: &str, rest: &str) {
     let style = style(if good { AnsiColor::Green } else { AnsiColor::Red });
-    to_stderr(format_args!("{style}{word}{style:#} {}", inert(rest)));
+    let gap = if rest.is_empty() { "" } else { " " };
+    to_stderr(format_args!("{style}{word}{style:#}{gap}{}", inert(rest)));
 }
 
 /// A line for people, on standard error.

@@ -9,14 +9,11 @@ use sunaba_runtime::task::{HandlerName, format_bytes, is_name};
 use sunaba_runtime::{DeployError, package_name_of};
 
 use super::read_component;
-use super::remote::Remote;
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    remote: Remote,
     #[command(subcommand)]
     command: Command,
 }
@@ -41,7 +38,7 @@ enum Command {
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
-    let client = args.remote.client()?;
+    let client = global.client()?;
     match args.command {
         Command::Deploy { component, name } => {
             let name = name.unwrap_or_else(|| package_name_of(&component));

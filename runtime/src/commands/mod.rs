@@ -3,7 +3,6 @@
 pub(crate) mod component;
 pub(crate) mod handler;
 mod input;
-mod remote;
 pub(crate) mod run;
 pub(crate) mod serve;
 mod show;
@@ -60,7 +59,7 @@ fn read_all(source: impl std::io::Read, limit: u64, name: &str) -> Result<Vec<u8
     let mut bytes = Vec::new();
     source.take(limit + 1).read_to_end(&mut bytes).map_err(ReadError::Io)?;
     if bytes.len() as u64 > limit {
-        let message = format!("`{name}` is too large\nhint: the limit is {}", format_bytes(limit));
+        let message = format!("`{name}` has more than {}\nhint: that is the limit", format_bytes(limit));
         return Err(ReadError::TooLarge(CommandError::new(Exit::Invalid, message)));
     }
     Ok(bytes)

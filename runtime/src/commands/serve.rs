@@ -5,17 +5,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
-use sunaba_runtime::server::Server;
+use sunaba_runtime::server::{BindError, Server};
 use sunaba_runtime::store::OpenError;
 use sunaba_runtime::task::{format_duration, parse_duration};
 use sunaba_runtime::{AllowedDir, Runtime, StartError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
-use super::remote::DEFAULT_LISTEN;
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
+
+/// Where a host listens, and where its clients look for it, unless told otherwise.
+const DEFAULT_LISTEN: &str = "127.0.0.1:7878";
+/// One of so many descriptors may be a connection: the others are for the queue, for what guests open, and for whoever
+/// connects next.
+const CONNECTIONS_SHARE: usize = 4;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -23,7 +30,7 @@ pub(crate) struct Args {
     #[arg(long, env = "SUNABA_DATA", default_value = "sunaba-data")]
     data: PathBuf,
     /// Where the API listens; port 0 takes any that is free
-    #[arg(long, env = "SUNABA_LISTEN", default_value = DEFAULT_LISTEN)]
+    #[arg(long, env = "SUNABA_LISTEN", default_value = DEFAULT_LISTEN, value_parser = listen_address)]
     listen: SocketAddr,
     /// Attempts at a time [default: one for each core]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=512))]
@@ -41,7 +48,13 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
     // The port first: a host that cannot listen has not touched its data.
-    let server = Server::bind(args.listen).await.map_err(|error| CommandError::new(Exit::Unavailable, error))?;
+    let server = Server::bind(args.listen).await.map_err(|error| match error {
+        BindError::NotLoopback { .. } => CommandError::new(Exit::Usage, error),
+        _ => CommandError::new(Exit::Unavailable, error),
+    })?;
+    // What the host writes is for nobody else to read, in a directory that was there before either.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    let server = server.connections(raise_descriptors() / CONNECTIONS_SHARE);
     let failed = |error: StartError| match error {
         StartError::Store(OpenError::InUse { .. }) => CommandError::new(Exit::Unavailable, error),
         _ => CommandError::new(Exit::Error, error),
@@ -92,6 +105,24 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
     stopped.map_err(|error| CommandError::new(Exit::Error, error))?;
     say(global, "stopped; nothing is lost");
     Ok(Exit::Ok)
+}
+
+/// Reads an address to listen on; `localhost` is one, too.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    numeric.as_deref().unwrap_or(text).parse().map_err(|_| {
+        format!(
+            "`{text}` is not an address to listen on\nhint: write an IP address and a port, such as `{DEFAULT_LISTEN}`"
+        )
+    })
+}
+
+/// Takes all the descriptors that the system gives; how many that is.
+fn raise_descriptors() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    let current = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
+    current.and_then(|current| usize::try_from(current).ok()).unwrap_or(usize::MAX)
 }
 
 /// Tells where the host is, to people or to a program.

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use comfy_table::Table;
 use serde_json::value::RawValue;
-use sunaba_runtime::server::api::{AttemptView, Submit, TaskView};
+use sunaba_runtime::server::api::{AttemptView, Submit, TaskView, TasksView};
 use sunaba_runtime::task::{
     DirGrant, EnvGrant, Fuel, HandlerName, StateName, TaskId, format_bytes, format_duration, parse_bytes,
     parse_duration,
@@ -14,15 +14,12 @@ use sunaba_runtime::task::{
 use sunaba_runtime::{Client, InputError, MAX_INPUT_BYTES};
 
 use super::input::Input;
-use super::remote::Remote;
 use super::show::{self, Shown};
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    remote: Remote,
     #[command(subcommand)]
     command: Command,
 }
@@ -120,7 +117,7 @@ struct SubmitArgs {
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
-    let client = args.remote.client()?;
+    let client = global.client()?;
     match args.command {
         Command::Submit(args) => submit(global, &client, *args).await,
         Command::Get { id } => {
@@ -149,7 +146,8 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
             }
             filters.extend(queue.map(|queue| ("queue", queue)));
             filters.extend(handler.map(|handler| ("handler", handler)));
-            list(global, &client, &filters, before, limit as usize).await
+            filters.extend(before.map(|before| ("before", before.to_string())));
+            list(global, &client, &filters, limit as usize).await
         }
         Command::Cancel { id } => {
             let task = client.cancel(id).await?;
@@ -195,7 +193,8 @@ async fn submit(global: &Global, client: &Client, args: SubmitArgs) -> Result<Ex
         if global.output == Format::Text && !global.quiet {
             print::note(format_args!("task {id}"));
         }
-        return result_of_waiting(global, client, id).await;
+        // The task is there, whatever becomes of us: its id must not be lost.
+        return result_of_waiting(global, client, id).await.map_err(|error| error.about(format_args!("task {id}")));
     }
     match global.output {
         Format::Text => print::data(format!("{id}\n").as_bytes())?,
@@ -277,21 +276,9 @@ async fn list(
     global: &Global,
     client: &Client,
     filters: &[(&str, String)],
-    before: Option<TaskId>,
     limit: usize,
 ) -> Result<Exit, CommandError> {
-    let (mut tasks, mut before) = (Vec::new(), before.map(|id| id.to_string()));
-    while tasks.len() < limit {
-        let mut query = filters.to_vec();
-        query.push(("limit", (limit - tasks.len()).min(1_000).to_string()));
-        query.extend(before.take().map(|before| ("before", before)));
-        let page = client.tasks(&query).await?;
-        tasks.extend(page.tasks);
-        before = page.next;
-        if before.is_none() {
-            break;
-        }
-    }
+    let TasksView { tasks, next } = client.tasks(filters, limit).await?;
     if global.output != Format::Text {
         for task in &tasks {
             print::json(Format::Jsonl, task)?;
@@ -317,7 +304,7 @@ async fn list(
         table.add_row([&task.id, &state, &task.handler, &task.queue, &attempts, &task.submitted_at]);
     }
     print::table(&table)?;
-    if let Some(before) = before {
+    if let Some(before) = next {
         print::note(format_args!("there are more: `--before {before}`, or a higher `--limit`"));
     }
     Ok(Exit::Ok)

@@ -11,7 +11,7 @@ use sunaba_task::{
     TaskSpec, format_bytes, format_duration, is_name,
 };
 
-use crate::allowed::{self, AllowedDir, AllowedDirError};
+use crate::allowed::{Allowance, AllowedDirError};
 use crate::input::{self, InputError};
 use crate::schema::Schema;
 
@@ -132,7 +132,7 @@ pub enum RefusedTask {
     #[error(transparent)]
     Directory(#[from] AllowedDirError),
     /// Something else that cannot be.
-    #[error("the {what} cannot be `{value}`: {reason}")]
+    #[error("the {what} cannot be `{value}`\nhint: {reason}")]
     Value {
         /// Which option.
         what: &'static str,
@@ -163,7 +163,7 @@ pub(crate) fn admit(
     handler: &HandlerInfo,
     schema: Option<&Schema>,
     ceilings: &Ceilings,
-    allowed: &[AllowedDir],
+    allowance: &Allowance,
 ) -> Result<NewTask, RefusedTask> {
     let fingerprint = request.idempotency_key.as_ref().map(|_| fingerprint(&request));
     let limits = limits(&request, handler, ceilings)?;
@@ -175,10 +175,13 @@ pub(crate) fn admit(
     if size_bytes > MAX_INPUT_BYTES {
         return Err(InputError::TooLarge { size_bytes, limit_bytes: MAX_INPUT_BYTES }.into());
     }
+    if !Payload::is_media_type(&input.media_type) {
+        return Err(wrong("media type", shown(&input.media_type), "write it as `type/subtype`, such as `image/png`"));
+    }
     input::check(&handler.name, schema, &input)?;
     let queue = queue.or_else(|| settings.queue.clone()).unwrap_or_else(|| DEFAULT_QUEUE.into());
     if !is_name(&queue) {
-        return Err(wrong("queue", queue, "a queue has up to 64 lower-case letters, digits and `-`"));
+        return Err(wrong("queue", shown(&queue), "a queue has up to 64 lower-case letters, digits and `-`"));
     }
     let max_attempts = max_attempts.or(settings.max_attempts).unwrap_or(DEFAULT_MAX_ATTEMPTS);
     if max_attempts == 0 {
@@ -189,12 +192,12 @@ pub(crate) fn admit(
         return Err(wrong("delay", format_duration(delay), longest));
     }
     if let Some(key) = idempotency_key.as_ref().filter(|key| key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY_BYTES) {
-        let shown: String = key.chars().take(32).collect();
-        return Err(wrong("idempotency key", shown, format!("it has 1 to {MAX_IDEMPOTENCY_KEY_BYTES} bytes")));
+        return Err(wrong("idempotency key", shown(key), format!("it has 1 to {MAX_IDEMPOTENCY_KEY_BYTES} bytes")));
     }
-    let dirs = dirs.iter().map(|grant| allowed::check(allowed, grant)).collect::<Result<_, _>>()?;
-    let grants = Grants { env, dirs };
+    // Their number first: each is looked for on the disk.
+    let mut grants = Grants { env, dirs };
     grants.check()?;
+    grants.dirs = grants.dirs.iter().map(|grant| allowance.check(grant)).collect::<Result<_, _>>()?;
     let spec = TaskSpec {
         handler: name,
         component: package.component,
@@ -226,6 +229,11 @@ fn limits(request: &TaskRequest, handler: &HandlerInfo, ceilings: &Ceilings) -> 
         return over("memory limit", format_bytes(limits.memory_bytes), format_bytes(ceilings.memory_bytes));
     }
     Ok(limits)
+}
+
+/// The beginning of a text of unknown length.
+fn shown(text: &str) -> String {
+    text.chars().take(64).collect()
 }
 
 fn wrong(what: &'static str, value: impl ToString, reason: impl ToString) -> RefusedTask {

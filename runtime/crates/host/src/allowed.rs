@@ -1,6 +1,6 @@
 //! The directories out of which submitters may grant: none, unless the operator says so.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 use sunaba_task::{DirAccess, DirGrant};
@@ -8,7 +8,9 @@ use sunaba_task::{DirAccess, DirGrant};
 /// A directory out of which submitters may grant. Written `ROOT`, or `ROOT:ro` to allow reading only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedDir {
-    /// The directory, without links.
+    /// Its full path, as the operator wrote it.
+    written: PathBuf,
+    /// The same without links.
     root: PathBuf,
     access: DirAccess,
 }
@@ -25,13 +27,11 @@ pub enum AllowedDirError {
         /// What the system said.
         problem: String,
     },
-    /// Not there, or not to be read by the host.
-    #[error("cannot grant `{}`: {problem}\nhint: name a directory on the host's machine, by its full path", path.display())]
+    /// Not a full path.
+    #[error("the path `{}` is not a full one\nhint: write it from the root, without `..`", path.display())]
     Path {
         /// As written.
         path: PathBuf,
-        /// What the system said.
-        problem: String,
     },
     /// Not under any directory that the operator has allowed.
     #[error(
@@ -44,9 +44,24 @@ pub enum AllowedDirError {
         /// What is allowed.
         allowed: Vec<PathBuf>,
     },
+    /// Below a directory that is allowed, and not there; or a link that leads out of it. Which of these is not said.
+    #[error(
+        "there is no directory `{}` among those that this host allows to grant\nhint: name one that is there, and no link",
+        path.display()
+    )]
+    Missing {
+        /// As written.
+        path: PathBuf,
+    },
     /// To be written to, where only reading is allowed.
     #[error("the directory `{}` may be granted for reading only\nhint: leave out `:rw`", path.display())]
     ReadOnly {
+        /// As written.
+        path: PathBuf,
+    },
+    /// Where the host itself keeps its queue.
+    #[error("the directory `{}` has the host's own data\nhint: grant another directory", path.display())]
+    Private {
         /// As written.
         path: PathBuf,
     },
@@ -71,41 +86,56 @@ impl FromStr for AllowedDir {
             None => (text.strip_suffix(":rw").unwrap_or(text), DirAccess::ReadWrite),
         };
         let path = Path::new(path);
-        let failed = |problem: String| AllowedDirError::Root { path: path.to_owned(), problem };
-        let root = path.canonicalize().map_err(|error| failed(error.to_string()))?;
-        std::fs::read_dir(&root).map_err(|error| failed(error.to_string()))?;
-        Ok(Self { root, access })
+        let failed =
+            |problem: std::io::Error| AllowedDirError::Root { path: path.to_owned(), problem: problem.to_string() };
+        let root = path.canonicalize().map_err(failed)?;
+        std::fs::read_dir(&root).map_err(failed)?;
+        Ok(Self { written: std::path::absolute(path).map_err(failed)?, root, access })
     }
 }
 
-/// The grant with its path as it really is, if it is allowed.
-///
-/// # Errors
-/// The directory is not there, or not allowed in this way.
-pub(crate) fn check(allowed: &[AllowedDir], grant: &DirGrant) -> Result<DirGrant, AllowedDirError> {
-    let path = grant.host.clone();
-    // What is not allowed is not looked at: whether a path exists is nobody's business but the operator's.
-    let outside = || AllowedDirError::Outside {
-        path: path.clone(),
-        allowed: allowed.iter().map(|dir| dir.root.clone()).collect(),
-    };
-    if !path.is_absolute() || allowed.is_empty() {
-        return Err(outside());
+/// What may be granted: asked when a task is submitted, and again before each of its attempts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Allowance {
+    pub(crate) dirs: Vec<AllowedDir>,
+    /// Directories that are never granted, nor anything that holds them.
+    pub(crate) private: Vec<PathBuf>,
+}
+
+impl Allowance {
+    /// The grant with its path as it really is, if it is allowed.
+    ///
+    /// # Errors
+    /// The directory is not there, or not allowed in this way.
+    pub(crate) fn check(&self, grant: &DirGrant) -> Result<DirGrant, AllowedDirError> {
+        let path = grant.host.clone();
+        if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
+            return Err(AllowedDirError::Path { path });
+        }
+        // What is not allowed is not looked at: whether it exists is nobody's business but the operator's.
+        if !self.dirs.iter().any(|dir| path.starts_with(&dir.root) || path.starts_with(&dir.written)) {
+            return Err(AllowedDirError::Outside {
+                path,
+                allowed: self.dirs.iter().map(|dir| dir.root.clone()).collect(),
+            });
+        }
+        let Some(host) = path.canonicalize().ok().filter(|host| host.is_dir()) else {
+            return Err(AllowedDirError::Missing { path });
+        };
+        // The closest one decides, so that a part of what may be written can be kept from that.
+        let closest =
+            self.dirs.iter().filter(|dir| host.starts_with(&dir.root)).max_by_key(|dir| dir.root.as_os_str().len());
+        let Some(closest) = closest else { return Err(AllowedDirError::Missing { path }) };
+        if self.private.iter().any(|private| host.starts_with(private) || private.starts_with(&host)) {
+            return Err(AllowedDirError::Private { path });
+        }
+        let holds_read_only =
+            || self.dirs.iter().any(|dir| dir.access == DirAccess::ReadOnly && dir.root.starts_with(&host));
+        if grant.access == DirAccess::ReadWrite && (closest.access == DirAccess::ReadOnly || holds_read_only()) {
+            return Err(AllowedDirError::ReadOnly { path });
+        }
+        Ok(DirGrant { host, ..grant.clone() })
     }
-    let host = match path.canonicalize() {
-        Ok(host) => host,
-        Err(_) if !allowed.iter().any(|dir| path.starts_with(&dir.root)) => return Err(outside()),
-        Err(error) => return Err(AllowedDirError::Path { path, problem: error.to_string() }),
-    };
-    let roots: Vec<_> = allowed.iter().filter(|dir| host.starts_with(&dir.root)).collect();
-    if roots.is_empty() {
-        return Err(outside());
-    }
-    let writes = grant.access == DirAccess::ReadWrite;
-    if writes && !roots.iter().any(|dir| dir.access == DirAccess::ReadWrite) {
-        return Err(AllowedDirError::ReadOnly { path });
-    }
-    Ok(DirGrant { host, ..grant.clone() })
 }
 
 #[cfg(test)]
@@ -116,31 +146,88 @@ mod tests {
         format!("{}::/data{access}", path.display()).parse().expect("a grant")
     }
 
+    fn allow(dirs: &[String]) -> Allowance {
+        Allowance { dirs: dirs.iter().map(|dir| dir.parse().expect("a folder")).collect(), private: Vec::new() }
+    }
+
+    /// A folder that goes with the test.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir().canonicalize().expect("it is there");
+            let folder = folder.join(format!("sunaba-allowed-{name}-{}", std::process::id()));
+            for inner in ["root/inside", "root/fixed", "root/data", "root-not"] {
+                std::fs::create_dir_all(folder.join(inner)).expect("a folder");
+            }
+            Self(folder)
+        }
+
+        fn join(&self, path: &str) -> PathBuf {
+            self.0.join(path)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
     #[test]
     fn only_what_is_under_an_allowed_directory_may_be_granted() {
-        let folder = std::env::temp_dir().join(format!("sunaba-allowed-{}", std::process::id()));
-        let (inside, outside) = (folder.join("root/inside"), folder.join("root-not"));
-        std::fs::create_dir_all(&inside).expect("a folder");
-        std::fs::create_dir_all(&outside).expect("a folder");
-        std::os::unix::fs::symlink(&outside, folder.join("root/link")).expect("a link");
-        let root = folder.join("root");
-        let allowed = |suffix: &str| [format!("{}{suffix}", root.display()).parse::<AllowedDir>().expect("a folder")];
-        let (both, reading) = (allowed(""), allowed(":ro"));
+        let folder = Folder::new("under");
+        std::os::unix::fs::symlink(folder.join("root-not"), folder.join("root/link")).expect("a link");
+        std::os::unix::fs::symlink(folder.join("nothing"), folder.join("root/dangling")).expect("a link");
+        std::os::unix::fs::symlink(folder.join("root"), folder.join("alias")).expect("a link");
+        std::fs::write(folder.join("root/file"), "").expect("written");
+        let root = allow(&[folder.join("root").display().to_string()]);
+        let inside = folder.join("root/inside");
+        assert_eq!(root.check(&grant(&inside, ":rw")).map(|grant| grant.host), Ok(inside.clone()));
+        let alias = allow(&[folder.join("alias").display().to_string()]);
+        assert_eq!(alias.check(&grant(&folder.join("alias/inside"), "")).map(|grant| grant.host), Ok(inside.clone()));
 
-        let canonical = inside.canonicalize().expect("it is there");
-        for path in [inside.clone(), root.join("inside/../inside/.")] {
-            assert_eq!(check(&both, &grant(&path, ":rw")).map(|grant| grant.host), Ok(canonical.clone()));
-            assert!(check(&reading, &grant(&path, "")).is_ok());
-            assert!(matches!(check(&reading, &grant(&path, ":rw")), Err(AllowedDirError::ReadOnly { .. })));
+        for path in ["root-not", "nowhere", ""] {
+            let refused = root.check(&grant(&folder.join(path), ""));
+            assert!(matches!(refused, Err(AllowedDirError::Outside { .. })), "{path}: {refused:?}");
         }
-        for path in [outside.clone(), root.join("link"), root.join(".."), folder.join("nowhere"), "root/inside".into()]
-        {
-            let refused = check(&both, &grant(&path, ""));
-            assert!(matches!(refused, Err(AllowedDirError::Outside { .. })), "{}: {refused:?}", path.display());
+        // Of links, nobody learns where they lead.
+        for path in ["root/link", "root/dangling", "root/nowhere", "root/file"] {
+            let refused = root.check(&grant(&folder.join(path), ""));
+            assert!(matches!(refused, Err(AllowedDirError::Missing { .. })), "{path}: {refused:?}");
         }
-        assert!(matches!(check(&both, &grant(&root.join("nowhere"), "")), Err(AllowedDirError::Path { .. })));
-        assert!(matches!(check(&[], &grant(&inside, "")), Err(AllowedDirError::Outside { .. })));
-        std::fs::remove_dir_all(&folder).expect("removed");
+        for path in [folder.join("root/inside/.."), folder.join("root/../root-not"), "root/inside".into()] {
+            let refused = root.check(&grant(&path, ""));
+            assert!(matches!(refused, Err(AllowedDirError::Path { .. })), "{}: {refused:?}", path.display());
+        }
+        assert!(matches!(allow(&[]).check(&grant(&inside, "")), Err(AllowedDirError::Outside { .. })));
+    }
+
+    #[test]
+    fn closest_directory_decides_about_writing() {
+        let folder = Folder::new("closest");
+        let dirs = [folder.join("root").display().to_string(), format!("{}:ro", folder.join("root/fixed").display())];
+        let allowance = allow(&dirs);
+        assert!(allowance.check(&grant(&folder.join("root/inside"), ":rw")).is_ok());
+        assert!(allowance.check(&grant(&folder.join("root/fixed"), "")).is_ok());
+        for path in ["root/fixed", "root"] {
+            let refused = allowance.check(&grant(&folder.join(path), ":rw"));
+            assert!(matches!(refused, Err(AllowedDirError::ReadOnly { .. })), "{path}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn data_of_the_host_is_never_granted() {
+        let folder = Folder::new("private");
+        let allowance = Allowance {
+            private: vec![folder.join("root/data")],
+            ..allow(&[folder.join("root").display().to_string()])
+        };
+        for path in ["root", "root/data"] {
+            let refused = allowance.check(&grant(&folder.join(path), ""));
+            assert!(matches!(refused, Err(AllowedDirError::Private { .. })), "{path}: {refused:?}");
+        }
+        assert!(allowance.check(&grant(&folder.join("root/inside"), "")).is_ok());
     }
 
     #[test]

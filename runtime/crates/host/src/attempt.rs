@@ -80,7 +80,11 @@ impl Attempt {
     ///
     /// # Errors
     /// The host could not do its part. Whatever the handler did is in the report.
-    pub async fn run(self, sandbox: &Sandbox, host: Arc<dyn AttemptHost>) -> Result<AttemptReport, ExecuteError> {
+    pub async fn run(mut self, sandbox: &Sandbox, host: Arc<dyn AttemptHost>) -> Result<AttemptReport, ExecuteError> {
+        for grant in &mut self.grants.dirs {
+            // Whoever runs an attempt by hand may name a directory by a link; the sandbox follows none.
+            grant.host = grant.host.canonicalize().unwrap_or_else(|_| grant.host.clone());
+        }
         let started_at_ms = unix_ms();
         let timeout_ms = u64::try_from(self.limits.timeout.as_millis()).unwrap_or(u64::MAX);
         let context = AttemptContext {

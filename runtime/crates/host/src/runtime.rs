@@ -8,11 +8,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use sunaba_sandbox::Sandbox;
 use sunaba_store::{EmbeddedStore, NewPackage, OpenError, Package, Store, StoreError, SubmitError, Submitted};
-use sunaba_task::{BoxFuture, Executor, Failure, FuelMode, HandlerName, Outcome, Payload, Task, TaskId, Timestamp};
+use sunaba_task::{
+    BoxFuture, Executor, Failure, FuelMode, HandlerInfo, HandlerName, Outcome, Payload, Task, TaskId, Timestamp,
+};
 use sunaba_worker::{Worker, WorkerConfig, WorkerError};
+use tokio::sync::Mutex;
 
 use crate::admission::{self, Ceilings, RefusedTask, TaskRequest};
-use crate::allowed::AllowedDir;
+use crate::allowed::{Allowance, AllowedDir};
 use crate::executors::Executors;
 use crate::guests::Guests;
 use crate::native::{Native, NativePackage};
@@ -48,7 +51,7 @@ pub struct RuntimeBuilder {
     worker: WorkerConfig,
     slots: Option<usize>,
     ceilings: Ceilings,
-    allowed: Vec<AllowedDir>,
+    allowance: Allowance,
 }
 
 impl RuntimeBuilder {
@@ -63,8 +66,11 @@ impl RuntimeBuilder {
     ///
     /// # Errors
     /// [`StartError::Store`]: another process has it, or it cannot be opened.
-    pub fn data(self, directory: impl AsRef<Path>) -> Result<Self, StartError> {
-        Ok(self.store(Arc::new(EmbeddedStore::sled(directory.as_ref())?)))
+    pub fn data(mut self, directory: impl AsRef<Path>) -> Result<Self, StartError> {
+        let store = EmbeddedStore::sled(directory.as_ref())?;
+        // It was just made, if it was not there; whatever its path is, this is where it leads.
+        self.allowance.private.extend(directory.as_ref().canonicalize());
+        Ok(self.store(Arc::new(store)))
     }
 
     /// Attempts at a time. Default: one for each core.
@@ -91,7 +97,7 @@ impl RuntimeBuilder {
     /// Directories out of which submitters may grant. Default: none.
     #[must_use]
     pub fn allow_dirs(mut self, allowed: impl IntoIterator<Item = AllowedDir>) -> Self {
-        self.allowed.extend(allowed);
+        self.allowance.dirs.extend(allowed);
         self
     }
 
@@ -150,11 +156,12 @@ impl RuntimeBuilder {
         }
         let natives = own.keys().copied().collect();
         let others = self.executor.unwrap_or_else(|| Arc::clone(&guests) as _);
-        let executors = Arc::new(Executors { own, others });
+        let executors = Arc::new(Executors { own, others, allowance: self.allowance.clone() });
         let config = WorkerConfig { slots, ..self.worker };
         let worker = Worker::start(Arc::clone(&store), executors, config);
         prepare(Arc::clone(&guests), deployed);
-        Ok(Runtime { store, guests, packages, natives, worker, ceilings: self.ceilings, allowed: self.allowed, slots })
+        let (ceilings, allowance, deploying) = (self.ceilings, self.allowance, Mutex::default());
+        Ok(Runtime { store, guests, packages, natives, worker, ceilings, allowance, slots, deploying })
     }
 }
 
@@ -162,7 +169,7 @@ impl RuntimeBuilder {
 fn prepare(guests: Arc<Guests>, deployed: Vec<Arc<Package>>) {
     tokio::spawn(async move {
         for package in deployed {
-            for mode in modes(&package) {
+            for mode in modes(&package.handlers) {
                 if let Err(error) = guests.load(package.component, mode).await {
                     tracing::error!(package = package.name, %error, "a deployed component cannot be loaded");
                 }
@@ -172,10 +179,10 @@ fn prepare(guests: Arc<Guests>, deployed: Vec<Arc<Package>>) {
 }
 
 /// The fuel modes that a package's handlers ask for.
-fn modes(package: &Package) -> Vec<FuelMode> {
+fn modes(handlers: &[HandlerInfo]) -> Vec<FuelMode> {
     let asked = |mode| {
-        let of = |handler: &sunaba_task::HandlerInfo| handler.settings.fuel.map_or(FuelMode::Exact, |fuel| fuel.mode());
-        package.handlers.iter().any(|handler| of(handler) == mode)
+        let of = |handler: &HandlerInfo| handler.settings.fuel.map_or(FuelMode::Exact, |fuel| fuel.mode());
+        handlers.iter().any(|handler| of(handler) == mode)
     };
     [FuelMode::Exact, FuelMode::Off].into_iter().filter(|mode| asked(*mode)).collect()
 }
@@ -192,8 +199,10 @@ pub struct Runtime {
     natives: Vec<sunaba_task::Digest>,
     worker: Worker,
     ceilings: Ceilings,
-    allowed: Vec<AllowedDir>,
+    allowance: Allowance,
     slots: usize,
+    /// One deploy at a time: what is kept in the store and what is known here are the same.
+    deploying: Mutex<()>,
 }
 
 impl Runtime {
@@ -240,13 +249,14 @@ impl Runtime {
         if self.natives.contains(&NativePackage::digest(name)) {
             return Err(DeployError::Native(name.to_owned()));
         }
+        let _deploying = self.deploying.lock().await;
         let info = self.guests.sandbox().load(component.clone(), FuelMode::Exact).await?;
         packages::check(name, &info.handlers)?;
-        let new = NewPackage { name: name.to_owned(), component: info.digest, handlers: info.handlers.clone() };
-        let package = self.store.deploy(new, component.clone()).await?;
-        if modes(&package).contains(&FuelMode::Off) {
-            self.guests.sandbox().load(component, FuelMode::Off).await?;
+        if modes(&info.handlers).contains(&FuelMode::Off) {
+            self.guests.sandbox().load(component.clone(), FuelMode::Off).await?;
         }
+        let new = NewPackage { name: name.to_owned(), component: info.digest, handlers: info.handlers.clone() };
+        let package = self.store.deploy(new, component).await?;
         tracing::info!(package = name, component = %info.digest, "deployed");
         Ok(self.packages.put(package))
     }
@@ -266,7 +276,7 @@ impl Runtime {
         let name = &request.handler.handler;
         let handler = package.handler(name).expect("the package was found by this handler");
         let schema = self.packages.schema(package.component, handler)?;
-        admission::admit(request, &package, handler, schema.as_deref(), &self.ceilings, &self.allowed)
+        admission::admit(request, &package, handler, schema.as_deref(), &self.ceilings, &self.allowance)
     }
 
     /// Waits for the end of a task, at most so long; gives its record as it is then, none when there is no such task.

@@ -269,7 +269,7 @@ fn output_of(result: &AttemptResult) -> Option<&Payload> {
 fn judge(result: Result<types::Outcome, types::Failure>, limits: &Limits) -> AttemptResult {
     let stopped = |cause, message| AttemptResult::Stopped(Stop { cause, message, backtrace: Vec::new() });
     let unfit = |what: &str, payload: &Payload| {
-        if !convert::is_media_type(&payload.media_type) {
+        if !Payload::is_media_type(&payload.media_type) {
             return Some(stopped(Cause::Output, format!("{what} has no media type such as `application/json`")));
         }
         (payload.bytes.len() as u64 > limits.output_bytes).then(|| {

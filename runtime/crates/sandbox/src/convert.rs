@@ -6,9 +6,6 @@ use sunaba_task::{AttemptContext, Child, Dependency, Disposition, Failure, LogLe
 
 use crate::bindings::{host, types};
 
-/// The longest media type, in bytes.
-const MAX_MEDIA_TYPE_BYTES: usize = 128;
-
 /// Shortens a text to so many bytes, with a mark where it was cut.
 pub(crate) fn cut(text: &mut String, max_bytes: usize) {
     const MARK: &str = "...";
@@ -86,13 +83,6 @@ fn kind(kind: &str) -> String {
     if kind.is_empty() { "error".into() } else { kind }
 }
 
-/// Whether a text can be a media type: it will stand in a header.
-pub(crate) fn is_media_type(text: &str) -> bool {
-    let is_token = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
-    text.len() <= MAX_MEDIA_TYPE_BYTES
-        && text.split_once('/').is_some_and(|(kind, name)| is_token(kind) && is_token(name))
-}
-
 pub(crate) fn level(level: host::Level) -> LogLevel {
     match level {
         host::Level::Trace => LogLevel::Trace,
@@ -113,9 +103,9 @@ mod tests {
             assert_eq!(kind(given), kept);
         }
         assert_eq!(kind(&"x".repeat(1000)).len(), Failure::MAX_KIND_BYTES);
-        assert!(is_media_type("application/json") && is_media_type("image/svg+xml"));
+        assert!(Payload::is_media_type("application/json") && Payload::is_media_type("image/svg+xml"));
         for wrong in ["", "json", "/json", "a/", "a/b/c", "a/b\r\nx: y", "a/b c"] {
-            assert!(!is_media_type(wrong), "{wrong}");
+            assert!(!Payload::is_media_type(wrong), "{wrong}");
         }
     }
 

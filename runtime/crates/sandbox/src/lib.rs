@@ -19,6 +19,7 @@ mod cause;
 mod clock;
 mod component;
 mod convert;
+mod directory;
 mod engine;
 mod error;
 mod http;

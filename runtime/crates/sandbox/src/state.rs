@@ -15,6 +15,7 @@ use crate::bindings::{HOST, host, types};
 use crate::book::Book;
 use crate::clock::now;
 use crate::convert;
+use crate::directory::Directory;
 use crate::http::Http;
 use crate::interrupt::{Halt, Interrupt};
 use crate::meter::Meter;
@@ -115,10 +116,10 @@ pub(crate) fn wasi(grants: &Grants, book: &Book) -> Result<WasiCtx, ExecuteError
             DirAccess::ReadOnly => FsPerms::ReadOnly,
             DirAccess::ReadWrite => FsPerms::ReadWrite,
         };
-        wasi.preopened_dir(&grant.host, &grant.guest, perms).map_err(|error| ExecuteError::Grant {
-            grant: grant.to_string(),
-            reason: error.root_cause().to_string(),
-        })?;
+        let failed = |reason: String| ExecuteError::Grant { grant: grant.to_string(), reason };
+        let directory = Directory::open(&grant.host).map_err(|error| failed(error.to_string()))?;
+        wasi.preopened_dir(directory.path(), &grant.guest, perms)
+            .map_err(|error| failed(error.root_cause().to_string()))?;
     }
     Ok(wasi.build())
 }

@@ -4,7 +4,9 @@
 use std::net::IpAddr;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::header::HeaderName;
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -12,43 +14,61 @@ use crate::problem::Problem;
 
 /// Lets a request through, or not.
 pub(crate) async fn guard(request: Request, next: Next) -> Response {
-    match check(request.headers()) {
+    match check(request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
 }
 
-fn check(headers: &HeaderMap) -> Result<(), Problem> {
-    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-    let Some(host) = text(header::HOST) else {
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "the request has no Host header"));
-    };
-    if !is_loopback(host) {
+fn check(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    let host = one(headers, header::HOST)?.ok_or_else(|| bad("the request has no Host header"))?;
+    let misdirected = |host: &str| {
         // A name that resolves to us by somebody else's doing: DNS rebinding.
         let message = format!("the host `{host}` is not this one\nhint: use `http://127.0.0.1` or `http://localhost`");
-        return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, message));
+        Problem::new(StatusCode::MISDIRECTED_REQUEST, message)
+    };
+    for name in std::iter::once(host).chain(uri.authority().map(Authority::as_str)) {
+        if !is_loopback(name) {
+            return Err(misdirected(name));
+        }
     }
     let forbidden = |what: &str, value: &str| {
-        Problem::new(StatusCode::FORBIDDEN, format!("requests from the {what} `{value}` are not taken"))
+        let hint = "only this host's own pages and programs may call it";
+        Problem::new(StatusCode::FORBIDDEN, format!("requests from the {what} `{value}` are not taken\nhint: {hint}"))
     };
-    if let Some(origin) = text(header::ORIGIN)
+    if let Some(origin) = one(headers, header::ORIGIN)?
         && origin.strip_prefix("http://") != Some(host)
     {
         return Err(forbidden("origin", origin));
     }
-    match headers.get("sec-fetch-site").map(|value| value.to_str().unwrap_or("?")) {
+    match one(headers, HeaderName::from_static("sec-fetch-site"))? {
         None | Some("same-origin" | "none") => Ok(()),
         Some(site) => Err(forbidden("site", site)),
     }
 }
 
+fn bad(message: &str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, message)
+}
+
+/// The value of a header that may stand there once.
+pub(crate) fn one(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Problem> {
+    let mut values = headers.get_all(&name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    match value.to_str() {
+        Ok(value) if values.next().is_none() => Ok(Some(value)),
+        _ => Err(bad(&format!("the header `{name}` is there twice, or is not visible ASCII"))),
+    }
+}
+
 /// Whether `host` or `host:port` names this machine to itself.
 fn is_loopback(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let port = host.strip_prefix(authority.host()).unwrap_or("@");
+    let has_port = port.strip_prefix(':').is_some_and(|digits| digits.parse::<u16>().is_ok());
+    let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+    (port.is_empty() || has_port)
+        && (name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()))
 }
 
 #[cfg(test)]
@@ -59,7 +79,7 @@ mod tests {
         let headers = headers
             .iter()
             .map(|(name, value)| (header::HeaderName::from_static(name), value.parse().expect("a header's value")));
-        check(&headers.collect()).err().map(|problem| problem.status)
+        check(&Uri::from_static("/v1/tasks"), &headers.collect()).err().map(|problem| problem.status)
     }
 
     #[test]
@@ -72,6 +92,13 @@ mod tests {
             assert_eq!(status(&[("host", host)]), Some(421), "{host}");
         }
         assert_eq!(status(&[]), Some(400));
+    }
+
+    #[test]
+    fn absolute_targets_are_held_to_the_same() {
+        let headers = HeaderMap::from_iter([(header::HOST, "localhost".parse().expect("a header's value"))]);
+        assert!(check(&Uri::from_static("http://localhost/v1"), &headers).is_ok());
+        assert!(check(&Uri::from_static("http://example.org/v1"), &headers).is_err());
     }
 
     #[test]

@@ -6,7 +6,9 @@
 
 pub mod api;
 mod body;
+mod extract;
 mod guard;
+mod patient;
 mod problem;
 mod routes;
 mod server;

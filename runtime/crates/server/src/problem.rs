@@ -3,7 +3,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use sunaba_host::{DeployError, RefusedTask, SubmitRefusal};
+use sunaba_host::{AllowedDirError, DeployError, RefusedTask, SubmitRefusal};
 use sunaba_store::{StoreError, SubmitError};
 
 /// An error.
@@ -65,6 +65,9 @@ impl From<RefusedTask> for Problem {
     fn from(error: RefusedTask) -> Self {
         let status = match &error {
             RefusedTask::UnknownPackage { .. } | RefusedTask::UnknownHandler { .. } => StatusCode::NOT_FOUND,
+            RefusedTask::Directory(AllowedDirError::Path { .. } | AllowedDirError::Missing { .. }) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             RefusedTask::Directory(_) => StatusCode::FORBIDDEN,
             RefusedTask::Input(sunaba_host::InputError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::UNPROCESSABLE_ENTITY,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Request, State};
+use axum::http::header::HeaderName;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -11,15 +12,16 @@ use axum::{Json as Reply, Router, middleware};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use sunaba_host::{MAX_COMPONENT_BYTES, Runtime, TaskRequest};
+use sunaba_host::{DeployError, MAX_COMPONENT_BYTES, Runtime, TaskRequest};
 use sunaba_store::{Submitted, TaskQuery};
-use sunaba_task::{AttemptDetail, EnvGrant, HandlerName, OCTETS, Payload, StateName, Task, TaskId};
+use sunaba_task::{AttemptDetail, EnvGrant, HandlerName, OCTETS, Payload, StateName, Task, TaskId, is_name};
 use tokio::sync::watch;
 
 use crate::api::{
     AttemptLogs, HandlerView, HostView, LogsView, PackageView, PackagesView, ResultView, Submit, TaskView, TasksView,
 };
 use crate::body::{self, Json};
+use crate::extract::{Asked, At};
 use crate::guard;
 use crate::problem::Problem;
 
@@ -76,7 +78,10 @@ async fn packages(State(shared): State<Shared>) -> Reply<PackagesView> {
     Reply(PackagesView { packages: packages.iter().map(|package| PackageView::from(&**package)).collect() })
 }
 
-async fn deploy(State(shared): State<Shared>, Path(package): Path<String>, request: Request) -> Answer<PackageView> {
+async fn deploy(State(shared): State<Shared>, At(package): At<String>, request: Request) -> Answer<PackageView> {
+    if !is_name(&package) {
+        return Err(DeployError::Name(package.chars().take(80).collect()).into());
+    }
     let component = body::read(request, "application/wasm", MAX_COMPONENT_BYTES).await?;
     // Not given up when the caller goes: what is half done would be done again.
     let deploying = tokio::spawn(async move { shared.runtime.deploy(&package, component).await });
@@ -84,10 +89,7 @@ async fn deploy(State(shared): State<Shared>, Path(package): Path<String>, reque
     Ok(Reply(PackageView::from(&*deployed?)))
 }
 
-async fn handler(
-    State(shared): State<Shared>,
-    Path((package, handler)): Path<(String, String)>,
-) -> Answer<HandlerView> {
+async fn handler(State(shared): State<Shared>, At((package, handler)): At<(String, String)>) -> Answer<HandlerView> {
     let name: HandlerName = format!("{package}/{handler}").parse().map_err(Problem::invalid)?;
     let package = shared.runtime.package(&name)?;
     let handler = package.handler(&name.handler).expect("the package was found by this handler");
@@ -100,8 +102,7 @@ async fn submit(
     Json(submit): Json<Submit>,
 ) -> Result<Response, Problem> {
     let mut request = request(submit)?;
-    if let Some(key) = headers.get("idempotency-key") {
-        let key = key.to_str().map_err(|_| Problem::invalid("the Idempotency-Key is not visible ASCII"))?;
+    if let Some(key) = guard::one(&headers, HeaderName::from_static("idempotency-key"))? {
         if request.idempotency_key.as_deref().is_some_and(|other| other != key) {
             return Err(Problem::invalid("the Idempotency-Key is not the `idempotency_key` of the body"));
         }
@@ -120,6 +121,11 @@ fn request(submit: Submit) -> Result<TaskRequest, Problem> {
     let input = match (input, input_base64) {
         (Some(_), Some(_)) => {
             return Err(Problem::invalid("there are `input` and `input_base64`\nhint: leave out one"));
+        }
+        (Some(_), None) if media_type.is_some() => {
+            return Err(Problem::invalid(
+                "`input` is JSON, and has no other media type\nhint: use `input_base64` for bytes",
+            ));
         }
         (Some(json), None) => Some(Payload::json(json.get().to_owned())),
         (None, Some(base64)) => {
@@ -159,11 +165,7 @@ struct Filter {
     limit: Option<usize>,
 }
 
-async fn tasks(
-    State(shared): State<Shared>,
-    filter: Result<Query<Filter>, axum::extract::rejection::QueryRejection>,
-) -> Answer<TasksView> {
-    let Query(filter) = filter.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.body_text()))?;
+async fn tasks(State(shared): State<Shared>, Asked(filter): Asked<Filter>) -> Answer<TasksView> {
     let states = filter.state.as_deref().unwrap_or_default();
     let states = states.split(',').filter(|state| !state.is_empty()).map(str::parse::<StateName>);
     let query = TaskQuery {
@@ -186,8 +188,8 @@ struct Wait {
 
 async fn task(
     State(mut shared): State<Shared>,
-    Path(id): Path<String>,
-    Query(Wait { wait_ms }): Query<Wait>,
+    At(id): At<String>,
+    Asked(Wait { wait_ms }): Asked<Wait>,
 ) -> Answer<TaskView> {
     let (id, found) = find(&shared, &id).await?;
     let Some(wait_ms) = wait_ms.filter(|_| !found.state.is_terminal()) else {
@@ -201,7 +203,7 @@ async fn task(
     Ok(Reply(TaskView::from(&ended.unwrap_or(found))))
 }
 
-async fn result(State(shared): State<Shared>, Path(id): Path<String>) -> Answer<ResultView> {
+async fn result(State(shared): State<Shared>, At(id): At<String>) -> Answer<ResultView> {
     let (id, task) = find(&shared, &id).await?;
     let output = shared.runtime.output(id).await?;
     let detail = match task.attempts.last() {
@@ -211,7 +213,7 @@ async fn result(State(shared): State<Shared>, Path(id): Path<String>) -> Answer<
     Ok(Reply(ResultView::new(&task, output.as_ref(), detail)))
 }
 
-async fn logs(State(shared): State<Shared>, Path(id): Path<String>) -> Answer<LogsView> {
+async fn logs(State(shared): State<Shared>, At(id): At<String>) -> Answer<LogsView> {
     let (id, task) = find(&shared, &id).await?;
     let mut attempts = Vec::with_capacity(task.attempts.len());
     for attempt in &task.attempts {
@@ -226,11 +228,7 @@ async fn logs(State(shared): State<Shared>, Path(id): Path<String>) -> Answer<Lo
 #[serde(deny_unknown_fields)]
 struct Cancel {}
 
-async fn cancel(
-    State(shared): State<Shared>,
-    Path(id): Path<String>,
-    Json(Cancel {}): Json<Cancel>,
-) -> Answer<TaskView> {
+async fn cancel(State(shared): State<Shared>, At(id): At<String>, Json(Cancel {}): Json<Cancel>) -> Answer<TaskView> {
     let id: TaskId = id.parse().map_err(Problem::invalid)?;
     let cancelled = shared.runtime.store().cancel(vec![id]).await?.pop().flatten();
     cancelled.map(|task| Reply(TaskView::from(&task))).ok_or_else(|| unknown(id))

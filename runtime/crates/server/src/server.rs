@@ -13,9 +13,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::patient::Patient;
 use crate::routes::{self, Shared};
 
-/// Connections at a time; further ones wait in the system's queue.
+/// Connections at a time, unless told otherwise; further ones wait in the system's queue.
 const MAX_CONNECTIONS: usize = 1_024;
 /// How long a request's headers may take to arrive.
 const HEADER_TIME: Duration = Duration::from_secs(10);
@@ -60,6 +61,7 @@ pub enum BindError {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    connections: usize,
 }
 
 impl Server {
@@ -77,7 +79,14 @@ impl Server {
         };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, connections: MAX_CONNECTIONS })
+    }
+
+    /// The same with at most so many connections at a time, and at least one.
+    #[must_use]
+    pub fn connections(mut self, most: usize) -> Self {
+        self.connections = most.clamp(1, MAX_CONNECTIONS);
+        self
     }
 
     /// Where it listens: the port that the system chose, when it was asked to.
@@ -89,7 +98,7 @@ impl Server {
     pub async fn serve(self, runtime: Arc<Runtime>, stop: impl Future<Output = ()>) {
         let (stopping, stopped) = watch::channel(false);
         let router = routes::router(Shared { runtime, stopping: stopped.clone() });
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let places = Arc::new(Semaphore::new(self.connections));
         let mut connections = JoinSet::new();
         let accept = async {
             loop {
@@ -130,7 +139,7 @@ async fn serve_connection(stream: TcpStream, router: axum::Router, mut stopping:
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(Patient::new(stream)), TowerToHyperService::new(router));
     let mut serving = std::pin::pin!(serving);
     let done = tokio::select! {
         done = &mut serving => done,
