@@ -239,19 +239,10 @@ fn take(outcome: &mut Outcome, purpose: &Purpose, result: ResultView) -> Result<
 /// What was submitted, minus the terminal records that the store has of it.
 async fn count_lost(client: &Client, tasks: &[(Purpose, TaskId)]) -> Result<usize> {
     let mut submitted: BTreeSet<_> = tasks.iter().map(|(_, id)| id.to_string()).collect();
-    let mut before = None;
-    loop {
-        let mut filters = vec![("limit", "1000".to_owned())];
-        filters.extend(before.map(|before| ("before", before)));
-        let page = client.tasks(&filters).await?;
-        for task in page.tasks.iter().filter(|task| task.state.is_terminal()) {
-            submitted.remove(&task.id);
-        }
-        before = page.next;
-        if before.is_none() {
-            return Ok(submitted.len());
-        }
+    for task in client.tasks(&[], usize::MAX).await?.tasks.iter().filter(|task| task.state.is_terminal()) {
+        submitted.remove(&task.id);
     }
+    Ok(submitted.len())
 }
 
 fn progress_bar(length: u64) -> ProgressBar {

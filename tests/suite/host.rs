@@ -311,9 +311,12 @@ fn thousand_tasks_survive_a_killed_host() {
             assert_eq!(output, json!({"greeting": format!("Hello, {number}!")}).to_string());
             assert_eq!(task.failures_charged, 0);
         }
-        let listed = to.tasks(&[("state", "succeeded".into()), ("limit", "1000".into())]).await.expect("it answers");
-        assert_eq!(listed.tasks.len(), COUNT);
-        assert_eq!(to.tasks(&[("state", "dead,cancelled,running,queued".into())]).await.expect("it answers").tasks, []);
+        let listed = async |states: &str| {
+            let listed = to.tasks(&[("state", states.into())], usize::MAX).await.expect("it answers");
+            listed.tasks.len()
+        };
+        assert_eq!(listed("succeeded").await, COUNT);
+        assert_eq!(listed("dead,cancelled,running,queued").await, 0);
     });
 }
 
@@ -358,4 +361,69 @@ fn web_pages_and_other_names_are_refused() {
         let problem: Value = serde_json::from_str(problem).expect("problem+json");
         assert_eq!(problem["status"].to_string(), status);
     }
+}
+
+#[test]
+fn grant_is_checked_again_before_each_attempt() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (allowed, secret) = (folder.path().join("allowed"), folder.path().join("secret"));
+    for directory in [&allowed.join("inner"), &secret] {
+        std::fs::create_dir_all(directory).expect("a folder");
+        std::fs::write(directory.join("Cargo.toml"), "[package]\nname = \"secret\"\n").expect("written");
+    }
+    let mut host = Host::start(&["--allow-dir", &allowed.display().to_string()]);
+    host.deploy("crate-audit");
+    let grant = format!("{}::/crate", allowed.join("inner").display());
+    let submit = |host: &Host| {
+        let arguments = [
+            "task",
+            "submit",
+            "crate-audit/crate-audit",
+            "--input",
+            r#"{"path":"/crate"}"#,
+            "--dir",
+            &grant,
+            "--delay",
+            "2s",
+            "--max-attempts",
+            "1",
+        ];
+        let output = host.sunaba(arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout).trim().to_owned()
+    };
+    let result = |host: &Host, id: &str| {
+        let output = host.sunaba(["task", "result", id, "--wait", "-o", "json"]);
+        serde_json::from_slice::<Value>(&output.stdout).expect("JSON")
+    };
+    let id = submit(&host);
+    std::fs::rename(allowed.join("inner"), allowed.join("moved")).expect("renamed");
+    std::os::unix::fs::symlink(&secret, allowed.join("inner")).expect("a link");
+    let swapped = result(&host, &id);
+    assert_eq!((&swapped["state"], &swapped["output"]), (&json!("dead"), &Value::Null), "{swapped:#}");
+    assert!(swapped["failure"]["message"].as_str().is_some_and(|text| text.contains("no longer what was granted")));
+
+    std::fs::remove_file(allowed.join("inner")).expect("removed");
+    std::fs::rename(allowed.join("moved"), allowed.join("inner")).expect("renamed");
+    let id = submit(&host);
+    host.stop("TERM");
+    host.forget_arguments();
+    host.restart();
+    let taken_back = result(&host, &id);
+    assert_eq!((&taken_back["state"], &taken_back["output"]), (&json!("dead"), &Value::Null), "{taken_back:#}");
+    let message = taken_back["failure"]["message"].as_str().expect("text");
+    assert!(message.contains("is not one that this host allows to grant"), "{message}");
+}
+
+#[test]
+fn task_that_was_waiting_keeps_the_component_that_it_was_submitted_for() {
+    let host = Host::start(&[]);
+    host.deploy("hello");
+    let submitted = host.sunaba(["task", "submit", "hello/hello", ADA[0], ADA[1], "--delay", "1s"]);
+    let id = text(&submitted.stdout).trim().to_owned();
+    let deployed = host.sunaba(["handler", "deploy", &guest("spin").display().to_string(), "--name", "hello"]);
+    assert_eq!(text(&deployed.stdout), "hello/spin\n");
+    let result = host.sunaba(["task", "result", &id, "--wait", "-q"]);
+    assert_eq!(text(&result.stdout), "{\"greeting\":\"Hello, Ada!\"}\n");
+    assert_eq!(host.sunaba(["task", "submit", "hello/hello", ADA[0], ADA[1]]).status.code(), Some(3));
 }

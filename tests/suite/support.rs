@@ -131,6 +131,11 @@ impl Host {
         self.address = ready["address"].as_str().expect("an address").to_owned();
     }
 
+    /// From the next start on, it has none of its arguments.
+    pub(crate) fn forget_arguments(&mut self) {
+        self.arguments.clear();
+    }
+
     /// The binary, talking to this host.
     pub(crate) fn sunaba<'a>(&'a self, arguments: impl IntoIterator<Item = &'a str>) -> Output {
         sunaba(arguments.into_iter().chain(["--address", &self.address]))
