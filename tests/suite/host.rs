@@ -384,7 +384,7 @@ fn grant_is_checked_again_before_each_attempt() {
             "--dir",
             &grant,
             "--delay",
-            "2s",
+            "3s",
             "--max-attempts",
             "1",
         ];

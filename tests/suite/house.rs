@@ -204,3 +204,21 @@ fn every_guest_has_a_test_and_a_description() {
         assert!(own || hostile.contains(&format!("`{name}`")), "no README tells of the guest `{name}`");
     }
 }
+
+/// A promise is as good as the test that it names.
+#[test]
+fn every_test_that_a_document_names_is_there() {
+    let is_name =
+        |word: &&str| word.matches('_').count() >= 3 && word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    let sources: String = rust_files().map(|(_, text)| text).collect();
+    for document in ["README.md", "ARCHITECTURE.md"] {
+        let text = std::fs::read_to_string(root().join(document)).expect("it is there");
+        let named: BTreeSet<_> = text.split('`').filter(is_name).collect();
+        assert!(named.len() >= 8, "{document}: {named:?}");
+        for name in named {
+            // A conformance case is a function that a macro makes tests of.
+            let is_there = sources.contains(&format!("fn {name}("));
+            assert!(is_there, "{document} names the test `{name}`, which is not there");
+        }
+    }
+}

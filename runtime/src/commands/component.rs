@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use sunaba_runtime::sandbox::ComponentInfo;
-use sunaba_runtime::task::{FuelMode, HandlerInfo, HandlerSettings, format_bytes, format_duration};
+use sunaba_runtime::task::{FuelMode, HandlerInfo, HandlerSettings, format_bytes};
 
 use super::{load, read_component, small_sandbox};
 use crate::exit::{CommandError, Exit};
@@ -62,19 +62,8 @@ fn schema(schema: Option<&str>) -> String {
 }
 
 fn settings(settings: &HandlerSettings) -> String {
-    let rows = [
-        ("max-attempts", settings.max_attempts.map(|value| value.to_string())),
-        ("backoff", settings.backoff.map(|value| value.to_string())),
-        ("retry-on", settings.retry_on.as_ref().map(|kinds| kinds.join(","))),
-        ("timeout", settings.timeout.map(format_duration)),
-        ("fuel", settings.fuel.map(|value| value.to_string())),
-        ("memory", settings.memory_bytes.map(format_bytes)),
-        ("queue", settings.queue.clone()),
-        ("priority", settings.priority.map(|value| value.to_string())),
-    ];
-    let given = rows.into_iter().filter_map(|(key, value)| value.map(|value| format!("{key} {value}")));
-    let given = given.collect::<Vec<_>>().join(", ");
-    if given.is_empty() { "all by default".into() } else { given }
+    let given: Vec<_> = settings.given().map(|(key, value)| format!("{key} {value}")).collect();
+    if given.is_empty() { "all by default".into() } else { given.join(", ") }
 }
 
 fn as_json(info: &ComponentInfo) -> Value {

@@ -8,7 +8,7 @@ use sunaba_host::{FailureReport, ReceiptReport, payload_json};
 use sunaba_store::Package;
 use sunaba_task::{
     AttemptDetail, AttemptRecord, Cause, Ending, HandlerInfo, LogEntry, Payload, PayloadInfo, State, StateName, Task,
-    Verdict, format_bytes, format_duration,
+    Verdict,
 };
 
 /// A task to be submitted. What is left out is up to the handler's settings, and then to the defaults.
@@ -342,23 +342,12 @@ impl HandlerView {
     /// A package's handler.
     pub fn new(package: &str, handler: &HandlerInfo) -> Self {
         let schema = |text: &Option<String>| text.clone().and_then(|text| RawValue::from_string(text).ok());
-        let settings = &handler.settings;
-        let rows = [
-            ("max-attempts", settings.max_attempts.map(|value| value.to_string())),
-            ("backoff", settings.backoff.map(|value| value.to_string())),
-            ("retry-on", settings.retry_on.as_ref().map(|kinds| kinds.join(","))),
-            ("timeout", settings.timeout.map(format_duration)),
-            ("fuel", settings.fuel.map(|value| value.to_string())),
-            ("memory", settings.memory_bytes.map(format_bytes)),
-            ("queue", settings.queue.clone()),
-            ("priority", settings.priority.map(|value| value.to_string())),
-        ];
         Self {
             name: format!("{package}/{}", handler.name),
             doc: handler.doc.clone(),
             input_schema: schema(&handler.input_schema),
             output_schema: schema(&handler.output_schema),
-            settings: rows.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect(),
+            settings: handler.settings.given().map(|(key, value)| (key.to_owned(), value)).collect(),
         }
     }
 }

@@ -10,8 +10,8 @@ use sunaba_store::{
     Settlement, SledEngine, Store, StoreError, SystemClock, Writes,
 };
 use sunaba_task::{
-    AttemptDetail, Backoff, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_HOSTS_LOST, DEFAULT_QUEUE, Decision, Digest, Ending,
-    Grants, Limits, MAX_KEPT_ATTEMPTS, NewTask, Payload, SessionId, Start, State, TaskSpec, Timestamp, Verdict,
+    AttemptDetail, Decision, Digest, Ending, MAX_KEPT_ATTEMPTS, NewTask, Payload, SessionId, State, TaskSpec,
+    Timestamp, Verdict,
 };
 
 /// What the next barrier shall do.
@@ -72,21 +72,8 @@ fn house() -> House {
 }
 
 fn new_task() -> NewTask {
-    let spec = TaskSpec {
-        handler: "words/word-count".parse().expect("a name"),
-        component: Digest::of(b"component"),
-        queue: DEFAULT_QUEUE.into(),
-        priority: 0,
-        max_attempts: DEFAULT_MAX_ATTEMPTS,
-        max_hosts_lost: DEFAULT_MAX_HOSTS_LOST,
-        backoff: Backoff::default(),
-        retry_on: None,
-        limits: Limits::default(),
-        grants: Grants::default(),
-        idempotency_key: None,
-        attributes: Vec::new(),
-    };
-    NewTask { spec, start: Start::Now, input: Payload::json("{}"), fingerprint: None }
+    let spec = TaskSpec::new("words/word-count".parse().expect("a name"), Digest::of(b"component"));
+    NewTask::new(spec, Payload::json("{}"))
 }
 
 fn test(case: impl Future<Output = ()>) {

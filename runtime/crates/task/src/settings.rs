@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{check_memory, check_timeout};
-use crate::units::{parse_bytes, parse_duration};
+use crate::units::{format_bytes, format_duration, parse_bytes, parse_duration};
 use crate::{Backoff, Fuel, Limits, is_name};
 
 /// Every key that a handler may set.
@@ -107,6 +107,21 @@ impl HandlerSettings {
         Ok(())
     }
 
+    /// What the handler says, as it would be written, in the order of the keys.
+    pub fn given(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let values = [
+            self.max_attempts.map(|value| value.to_string()),
+            self.backoff.map(|value| value.to_string()),
+            self.retry_on.as_ref().map(|kinds| kinds.join(",")),
+            self.timeout.map(format_duration),
+            self.fuel.map(|value| value.to_string()),
+            self.memory_bytes.map(format_bytes),
+            self.queue.clone(),
+            self.priority.map(|value| value.to_string()),
+        ];
+        KEYS.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?)))
+    }
+
     /// `limits` with what the handler says instead.
     pub fn apply(&self, limits: Limits) -> Limits {
         Limits {
@@ -141,6 +156,14 @@ mod tests {
         let limits = settings.apply(Limits::default());
         assert_eq!((limits.fuel, limits.timeout, limits.memory_bytes), (Fuel::Off, Duration::from_secs(30), 64 << 20));
         assert_eq!(limits.output_bytes, Limits::default().output_bytes);
+    }
+
+    #[test]
+    fn what_is_given_reads_back() {
+        let pairs = [("backoff", "fixed(5s)"), ("retry-on", "a,b"), ("memory", "64.0 MiB"), ("priority", "-3")];
+        let settings = HandlerSettings::parse(pairs).expect("all valid");
+        let given: Vec<_> = settings.given().collect();
+        assert_eq!(given.iter().map(|(key, value)| (*key, value.as_str())).collect::<Vec<_>>(), pairs);
     }
 
     #[test]

@@ -54,6 +54,26 @@ pub struct TaskSpec {
     pub attributes: Vec<(String, String)>,
 }
 
+impl TaskSpec {
+    /// A task for this handler of this component, with every default.
+    pub fn new(handler: HandlerName, component: Digest) -> Self {
+        Self {
+            handler,
+            component,
+            queue: DEFAULT_QUEUE.into(),
+            priority: 0,
+            max_attempts: DEFAULT_MAX_ATTEMPTS,
+            max_hosts_lost: DEFAULT_MAX_HOSTS_LOST,
+            backoff: Backoff::default(),
+            retry_on: None,
+            limits: Limits::default(),
+            grants: Grants::default(),
+            idempotency_key: None,
+            attributes: Vec::new(),
+        }
+    }
+}
+
 /// When a task may run first. A duration counts from the submit, by the store's clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Start {
@@ -78,6 +98,13 @@ pub struct NewTask {
     /// The digest of the request as its submitter wrote it: what a repeated idempotency key is held against. None: the
     /// digest of all of the above.
     pub fingerprint: Option<Digest>,
+}
+
+impl NewTask {
+    /// A task that may run at once.
+    pub fn new(spec: TaskSpec, input: Payload) -> Self {
+        Self { spec, start: Start::Now, input, fingerprint: None }
+    }
 }
 
 /// Where a task stands.

@@ -5,30 +5,16 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::{
-    AttemptReport, AttemptResult, Backoff, Cause, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_HOSTS_LOST, DEFAULT_QUEUE, Digest,
-    Disposition, Failure, Grants, Lease, Limits, NewTask, Observation, Payload, Receipt, SessionId, Start, State,
-    StateName, Stop, Task, TaskId, TaskSpec, Timestamp,
+    AttemptReport, AttemptResult, Cause, Digest, Disposition, Failure, Lease, NewTask, Observation, Payload, Receipt,
+    SessionId, State, StateName, Stop, Task, TaskId, TaskSpec, Timestamp,
 };
 
 pub(crate) const NOW: Timestamp = Timestamp::from_const(1_000_000);
 
 /// A queued task with every default.
 pub(crate) fn task() -> Task {
-    let spec = TaskSpec {
-        handler: "words/word-count".parse().expect("a name"),
-        component: Digest::of(b"component"),
-        queue: DEFAULT_QUEUE.into(),
-        priority: 0,
-        max_attempts: DEFAULT_MAX_ATTEMPTS,
-        max_hosts_lost: DEFAULT_MAX_HOSTS_LOST,
-        backoff: Backoff::default(),
-        retry_on: None,
-        limits: Limits::default(),
-        grants: Grants::default(),
-        idempotency_key: None,
-        attributes: Vec::new(),
-    };
-    let new = NewTask { spec, start: Start::Now, input: Payload::json("{}"), fingerprint: None };
+    let spec = TaskSpec::new("words/word-count".parse().expect("a name"), Digest::of(b"component"));
+    let new = NewTask::new(spec, Payload::json("{}"));
     Task::submitted(TaskId::from_uuid(Uuid::nil()), 1, &new, NOW)
 }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use sunaba_store::{EmbeddedStore, ManualClock, MemoryEngine, Store};
 use sunaba_task::{
-    AttemptHost, AttemptReport, AttemptRequest, AttemptResult, Backoff, BoxFuture, Cause, Clock as _,
-    DEFAULT_MAX_HOSTS_LOST, Digest, Disposition, Ending, ExecuteError, Executor, Failure, Grants, Limits, NewTask,
-    Outcome, Payload, Receipt, Start, State, StateName, Stop, Task, TaskId, TaskSpec, Timestamp,
+    AttemptHost, AttemptReport, AttemptRequest, AttemptResult, BoxFuture, Cause, Clock as _, Digest, Disposition,
+    Ending, ExecuteError, Executor, Failure, NewTask, Outcome, Payload, Receipt, State, StateName, Stop, Task, TaskId,
+    TaskSpec, Timestamp,
 };
 use sunaba_worker::{Worker, WorkerConfig};
 use tokio::sync::Semaphore;
@@ -99,21 +99,9 @@ impl House {
     }
 
     async fn submit(&self, handler: &str) -> Task {
-        let spec = TaskSpec {
-            handler: format!("guests/{handler}").parse().expect("a name"),
-            component: Digest::of(b"guests"),
-            queue: "default".into(),
-            priority: 0,
-            max_attempts: 3,
-            max_hosts_lost: DEFAULT_MAX_HOSTS_LOST,
-            backoff: Backoff::default(),
-            retry_on: None,
-            limits: Limits::default(),
-            grants: Grants::default(),
-            idempotency_key: None,
-            attributes: Vec::new(),
-        };
-        let new = NewTask { spec, start: Start::Now, input: Payload::json("7"), fingerprint: None };
+        let name = format!("guests/{handler}").parse().expect("a name");
+        let spec = TaskSpec { max_attempts: 3, ..TaskSpec::new(name, Digest::of(b"guests")) };
+        let new = NewTask::new(spec, Payload::json("7"));
         let submitted = self.store.submit(vec![new]).await.expect("the store works").remove(0);
         submitted.expect("it is taken on").into_task()
     }

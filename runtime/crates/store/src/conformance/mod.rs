@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sunaba_task::{
-    AttemptDetail, Backoff, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_HOSTS_LOST, DEFAULT_QUEUE, Decision, Digest, Ending,
-    Grants, Limits, NewTask, Payload, SessionId, Start, State, Task, TaskSpec, Verdict,
+    AttemptDetail, DEFAULT_MAX_HOSTS_LOST, Decision, Digest, Ending, NewTask, Payload, SessionId, Start, State, Task,
+    TaskSpec, Verdict,
 };
 
 use crate::{LeaseRequest, Leased, Queues, SettleError, Settlement, Store};
@@ -123,21 +123,8 @@ const LEASE: Duration = Duration::from_secs(30);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn new_task() -> NewTask {
-    let spec = TaskSpec {
-        handler: "words/word-count".parse().expect("a name"),
-        component: Digest::of(b"component"),
-        queue: DEFAULT_QUEUE.into(),
-        priority: 0,
-        max_attempts: DEFAULT_MAX_ATTEMPTS,
-        max_hosts_lost: DEFAULT_MAX_HOSTS_LOST,
-        backoff: Backoff::default(),
-        retry_on: None,
-        limits: Limits::default(),
-        grants: Grants::default(),
-        idempotency_key: None,
-        attributes: Vec::new(),
-    };
-    NewTask { spec, start: Start::Now, input: Payload::json("{}"), fingerprint: None }
+    let spec = TaskSpec::new("words/word-count".parse().expect("a name"), Digest::of(b"component"));
+    NewTask::new(spec, Payload::json("{}"))
 }
 
 fn with(change: impl FnOnce(&mut NewTask)) -> NewTask {
