@@ -112,7 +112,7 @@ impl From<ClientError> for CommandError {
                 401 | 403 => Exit::NotAllowed,
                 404 => Exit::NotFound,
                 409 => Exit::Conflict,
-                429 | 503 => Exit::Unavailable,
+                429 | 503 | 507 => Exit::Unavailable,
                 400..=499 => Exit::Invalid,
                 _ => Exit::Error,
             },

@@ -54,6 +54,7 @@ impl IntoResponse for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let status = match &error {
+            StoreError::NoRoom { .. } => StatusCode::INSUFFICIENT_STORAGE,
             StoreError::Busy { .. } | StoreError::Failed(_) | StoreError::Closed => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };

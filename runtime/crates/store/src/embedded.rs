@@ -171,7 +171,7 @@ impl Store for EmbeddedStore {
     }
 
     fn deploy(&self, package: NewPackage, component: Bytes) -> StoreFuture<'_, Package> {
-        Box::pin(self.call(move |planner, turn| Ok(planner.deploy(turn, package, &component))))
+        Box::pin(self.call(move |planner, turn| planner.deploy(turn, package, &component)))
     }
 
     fn packages(&self) -> StoreFuture<'_, Vec<Package>> {

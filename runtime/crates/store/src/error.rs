@@ -1,5 +1,7 @@
 //! Why a store could not do what it was asked.
 
+use sunaba_task::format_bytes;
+
 use crate::EngineError;
 
 /// Why a store could not do what it was asked. Nothing was changed, unless it says so.
@@ -14,6 +16,17 @@ pub enum StoreError {
     Busy {
         /// How many.
         waiting: usize,
+    },
+    /// The disk is nearly full. What is there already goes on.
+    #[error(
+        "the disk of the data directory has {} left, and nothing new is taken on below {}\nhint: make room there",
+        format_bytes(*.free_bytes), format_bytes(*.floor_bytes)
+    )]
+    NoRoom {
+        /// What is left.
+        free_bytes: u64,
+        /// What must be left.
+        floor_bytes: u64,
     },
     /// A record cannot be read. It is left as it is.
     #[error("the record `{key}` is damaged: {problem}")]
@@ -35,7 +48,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same request may succeed later.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Busy { .. })
+        matches!(self, Self::Busy { .. } | Self::NoRoom { .. })
     }
 }
 

@@ -5,6 +5,9 @@ use bytes::Bytes;
 use crate::StoreError;
 use crate::engine::{Engine, Pair, Writes};
 
+/// With less room on the disk, nothing new is taken on: what is there needs some to come to its end, and to be opened again.
+const FLOOR_BYTES: u64 = 64 << 20;
+
 /// Reads see the writes of the same turn.
 pub(crate) struct Txn<'a> {
     engine: &'a dyn Engine,
@@ -18,6 +21,16 @@ impl<'a> Txn<'a> {
 
     pub(crate) fn into_writes(self) -> Writes {
         self.writes
+    }
+
+    /// Whether there is room to take more on. What was taken on goes on below the floor: it has to end somehow.
+    pub(crate) fn check_room(&self) -> Result<(), StoreError> {
+        match self.engine.free_bytes() {
+            Some(free_bytes) if free_bytes < FLOOR_BYTES => {
+                Err(StoreError::NoRoom { free_bytes, floor_bytes: FLOOR_BYTES })
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {

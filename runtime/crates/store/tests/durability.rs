@@ -1,6 +1,6 @@
 //! What an answer promises: that it comes after the barrier, that many share one, and that a failure is told to everybody.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,9 +25,14 @@ struct Slow {
     inner: MemoryEngine,
     orders: Arc<Mutex<Option<Receiver<Order>>>>,
     barriers: Arc<AtomicUsize>,
+    free_bytes: Arc<AtomicU64>,
 }
 
 impl Engine for Slow {
+    fn free_bytes(&self) -> Option<u64> {
+        Some(self.free_bytes.load(Ordering::SeqCst))
+    }
+
     fn get(&self, key: &[u8]) -> Result<Option<bytes::Bytes>, EngineError> {
         self.inner.get(key)
     }
@@ -58,17 +63,24 @@ struct House {
     store: EmbeddedStore,
     orders: Sender<Order>,
     barriers: Arc<AtomicUsize>,
+    free_bytes: Arc<AtomicU64>,
 }
 
 /// A store whose barriers wait from now on.
 fn house() -> House {
     let (armed, barriers) = (Arc::new(Mutex::new(None)), Arc::new(AtomicUsize::new(0)));
-    let engine = Slow { inner: MemoryEngine::default(), orders: Arc::clone(&armed), barriers: Arc::clone(&barriers) };
+    let free_bytes = Arc::new(AtomicU64::new(u64::MAX));
+    let engine = Slow {
+        inner: MemoryEngine::default(),
+        orders: Arc::clone(&armed),
+        barriers: Arc::clone(&barriers),
+        free_bytes: Arc::clone(&free_bytes),
+    };
     let store = EmbeddedStore::open(engine, Arc::new(SystemClock::new())).expect("memory opens");
     let (orders, receiver) = channel();
     *armed.lock().expect("no test panicked") = Some(receiver);
     barriers.store(0, Ordering::SeqCst);
-    House { store, orders, barriers }
+    House { store, orders, barriers, free_bytes }
 }
 
 fn new_task() -> NewTask {
@@ -360,5 +372,26 @@ fn what_the_record_forgets_is_forgotten() {
             clock.advance(Duration::from_millis(1));
         }
         assert_eq!(engine.scan(b"a", b"b", false).count(), MAX_KEPT_ATTEMPTS);
+    });
+}
+
+#[test]
+fn nearly_full_disk_takes_nothing_on_and_lets_the_rest_end() {
+    test(async {
+        let House { store, orders, free_bytes, .. } = house();
+        (0..9).for_each(|_| orders.send(Order::Pass).expect("the engine listens"));
+        let submit = async || store.submit(vec![new_task()]).await;
+        assert!(submit().await.is_ok());
+        free_bytes.store(10 << 20, Ordering::SeqCst);
+        let full = submit().await.expect_err("there is no room");
+        assert!(full.to_string().starts_with("the disk of the data directory has 10.0 MiB left, "), "{full}");
+        assert!(full.is_retryable());
+        let session = store.open_session("w".into(), Duration::from_secs(900)).await.expect("it works");
+        let leased = lease(&store, session).await.remove(0);
+        let done = settlement(&leased, Verdict::Succeed, Some(Payload::json("1")));
+        let done = store.settle(vec![done]).await.expect("it works").remove(0).expect("it has the lease");
+        assert_eq!(done.state, State::Succeeded);
+        free_bytes.store(1 << 30, Ordering::SeqCst);
+        assert!(submit().await.is_ok());
     });
 }

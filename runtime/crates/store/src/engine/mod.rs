@@ -39,6 +39,11 @@ pub trait Engine: Send + 'static {
     /// The engine failed. Whether they were applied is not known.
     fn apply(&mut self, writes: &Writes) -> Result<(), EngineError>;
 
+    /// Bytes that the disk has left; none when there is no disk, or nobody knows.
+    fn free_bytes(&self) -> Option<u64> {
+        None
+    }
+
     /// Returns when everything that was applied is on stable storage.
     ///
     /// # Errors

@@ -208,6 +208,11 @@ impl Engine for SledEngine {
         self.tree.apply_batch(batch).map_err(|error| EngineError::new("cannot write", error))
     }
 
+    fn free_bytes(&self) -> Option<u64> {
+        let disk = rustix::fs::fstatvfs(&self.log).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
     fn barrier(&mut self) -> Result<(), EngineError> {
         self.tree.flush().map_err(|error| EngineError::new("cannot flush", error))?;
         self.log.sync_data().map_err(|error| EngineError::new("cannot sync", error))?;

@@ -9,14 +9,20 @@ use crate::keys;
 use crate::{NewPackage, Package, StoreError};
 
 impl Planner {
-    pub(crate) fn deploy(&mut self, turn: &mut Turn<'_>, new: NewPackage, component: &Bytes) -> Package {
+    pub(crate) fn deploy(
+        &mut self,
+        turn: &mut Turn<'_>,
+        new: NewPackage,
+        component: &Bytes,
+    ) -> Result<Package, StoreError> {
+        turn.txn.check_room()?;
         let NewPackage { name, component: digest, handlers } = new;
         turn.txn.put(keys::component(digest), codec::write_bytes(component));
         let key = keys::package(&name);
         let package =
             Package { name, component: digest, size_bytes: component.len() as u64, handlers, deployed_at: turn.now };
         turn.txn.put(key, codec::write(&package));
-        package
+        Ok(package)
     }
 
     pub(crate) fn packages(&self, turn: &Turn<'_>) -> Result<Vec<Package>, StoreError> {

@@ -21,6 +21,7 @@ impl Planner {
         turn: &mut Turn<'_>,
         tasks: Vec<NewTask>,
     ) -> Result<Vec<Result<Submitted, SubmitError>>, StoreError> {
+        turn.txn.check_room()?;
         tasks.into_iter().map(|new| self.submit_one(turn, &new)).collect()
     }
 
