@@ -29,8 +29,8 @@ mod client;
 pub use client::{Client, ClientError};
 pub use sunaba_host::{
     AllowedDir, AllowedDirError, Attempt, Ceilings, DeployError, FailureReport, InputError, MAX_INPUT_BYTES, Native,
-    NativeHandler, ReceiptReport, RefusedTask, Report, Runtime, RuntimeBuilder, Schema, SchemaError, StartError,
-    Status, SubmitRefusal, TaskRequest, UnknownHandler, package_name_of,
+    NativeHandler, ReceiptReport, RefusedTask, Report, Runtime, RuntimeBuilder, Schema, SchemaError, SnoozeReport,
+    StartError, Status, SubmitRefusal, TaskRequest, UnknownHandler, package_name_of,
 };
 pub use sunaba_server as server;
 pub use {sunaba_sandbox as sandbox, sunaba_store as store, sunaba_task as task, sunaba_worker as worker};

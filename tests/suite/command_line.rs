@@ -126,10 +126,14 @@ fn single_attempt_is_the_last_one() {
 }
 
 #[test]
-fn snooze_is_refused_by_name_until_it_is_supported() {
-    let (code, report) = run_json("retry-or-fail", &["--input", r#"{"how":"snooze","seconds":1}"#]);
-    assert_eq!((code, &report["failure"]["cause"]), (7, &json!("not-supported snooze")));
-    assert_eq!(report["failure"]["message"], "the handler returned `snooze`, which is not supported yet");
+fn snooze_is_no_failure() {
+    let input = ["--input", r#"{"how":"snooze","seconds":90}"#];
+    let (code, report) = run_json("retry-or-fail", &input);
+    assert_eq!((code, &report["status"]), (0, &json!("snoozed")));
+    assert_eq!((&report["snooze"]["delay_ms"], &report["failure"]), (&json!(90_000), &Value::Null));
+    let file = guest("retry-or-fail").display().to_string();
+    let output = sunaba(["run", &file, "retry-or-fail", "-q", input[0], input[1]]);
+    assert_eq!((text(&output.stdout), text(&output.stderr)), (String::new(), "snoozed for 90s\n".into()));
 }
 
 #[test]

@@ -116,6 +116,23 @@ fn failed_task_is_retried_and_says_why() {
 }
 
 #[test]
+fn snoozed_task_waits_uncharged() {
+    let host = Host::start(&[]);
+    host.deploy("retry-or-fail");
+    let input = r#"{"how":"snooze","seconds":3600}"#;
+    let id = text(&host.sunaba(["task", "submit", "retry-or-fail/retry-or-fail", "--input", input]).stdout);
+    let id = id.trim();
+    host.until(id, "scheduled");
+    let task: Value = serde_json::from_slice(&host.sunaba(["task", "get", id, "-o", "json"]).stdout).expect("JSON");
+    assert_eq!((&task["attempts_started"], &task["failures_charged"]), (&json!(1), &json!(0)));
+    assert_eq!(
+        (&task["attempts"][0]["ending"], &task["attempts"][0]["verdict"]),
+        (&json!("snoozed"), &json!("snooze"))
+    );
+    assert_eq!(task["attempts"][0]["delay_ms"], 3_600_000);
+}
+
+#[test]
 fn logs_are_kept_with_their_attempt() {
     let host = Host::start(&["--allow-dir", &format!("{}:ro", root().join("guest-examples").display())]);
     host.deploy("crate-audit");

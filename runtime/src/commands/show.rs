@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use sunaba_runtime::server::api::ResultView;
 use sunaba_runtime::task::{
-    AttemptReport, AttemptResult, Cause, JSON, LogEntry, Outcome, Payload, StateName, format_bytes, format_count,
-    format_duration,
+    AttemptReport, AttemptResult, Cause, JSON, LogEntry, Outcome, Payload, Snooze, StateName, format_bytes,
+    format_count, format_duration,
 };
 use sunaba_runtime::{FailureReport, ReceiptReport};
 
@@ -23,21 +23,25 @@ pub(crate) struct Shown {
     /// Whether somebody cancelled it.
     cancelled: bool,
     output: Option<Payload>,
+    /// When the handler wants to be run again.
+    snooze: Option<Snooze>,
     failure: Option<FailureReport>,
     receipt: Option<ReceiptReport>,
 }
 
 impl From<&AttemptReport> for Shown {
     fn from(report: &AttemptReport) -> Self {
-        let (output, failure) = match &report.result {
-            AttemptResult::Returned(Outcome::Complete(output)) => (Some(output.clone()), None),
-            AttemptResult::Returned(Outcome::Decompose(_) | Outcome::Snooze(_)) => {
-                unreachable!("the sandbox stops these until they are supported")
+        let receipt = Some(report.receipt.clone().into());
+        let nothing = Self { cancelled: false, output: None, snooze: None, failure: None, receipt };
+        match &report.result {
+            AttemptResult::Returned(Outcome::Complete(output)) => Self { output: Some(output.clone()), ..nothing },
+            AttemptResult::Returned(Outcome::Snooze(snooze)) => Self { snooze: Some(snooze.clone()), ..nothing },
+            AttemptResult::Returned(Outcome::Decompose(_)) => {
+                unreachable!("the sandbox stops it until it is supported")
             }
-            AttemptResult::Failed(failure) => (None, Some(failure.clone().into())),
-            AttemptResult::Stopped(stop) => (None, Some(stop.clone().into())),
-        };
-        Self { cancelled: false, output, failure, receipt: Some(report.receipt.clone().into()) }
+            AttemptResult::Failed(failure) => Self { failure: Some(failure.clone().into()), ..nothing },
+            AttemptResult::Stopped(stop) => Self { failure: Some(stop.clone().into()), ..nothing },
+        }
     }
 }
 
@@ -52,7 +56,7 @@ impl TryFrom<ResultView> for Shown {
             _ => None,
         };
         let cancelled = result.state == StateName::Cancelled;
-        Ok(Self { cancelled, output, failure: result.failure, receipt: result.receipt })
+        Ok(Self { cancelled, output, snooze: None, failure: result.failure, receipt: result.receipt })
     }
 }
 
@@ -73,7 +77,7 @@ impl Shown {
     /// How the process ends.
     pub(crate) fn exit(&self) -> Exit {
         match &self.failure {
-            _ if self.output.is_some() => Exit::Ok,
+            _ if self.output.is_some() || self.snooze.is_some() => Exit::Ok,
             Some(failure) if !self.cancelled && failure.cause == Cause::Timeout.word() => Exit::Timeout,
             _ => Exit::TaskFailed,
         }
@@ -93,6 +97,14 @@ impl Shown {
             print::data(&output.bytes)?;
             // JSON is a line; other bytes are left as they are.
             return if output.is_json() { print::data(b"\n") } else { Ok(()) };
+        }
+        if let Some(snooze) = &self.snooze {
+            let reason = if snooze.reason.is_empty() { String::new() } else { format!(": {}", snooze.reason) };
+            print::headline(true, "snoozed", &format!("for {}{reason}", format_duration(snooze.delay)));
+            if !global.quiet {
+                self.print_receipt();
+            }
+            return Ok(());
         }
         match &self.failure {
             _ if self.cancelled => print::headline(false, "cancelled", ""),

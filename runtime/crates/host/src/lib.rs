@@ -22,7 +22,7 @@ pub use attempt::{Attempt, UnknownHandler};
 pub use input::InputError;
 pub use native::{Native, NativeHandler};
 pub use packages::{DeployError, package_name_of};
-pub use report::{FailureReport, ReceiptReport, Report, Status, payload_json};
+pub use report::{FailureReport, ReceiptReport, Report, SnoozeReport, Status, payload_json};
 pub use runtime::{Runtime, RuntimeBuilder, StartError, SubmitRefusal};
 pub use schema::{Schema, SchemaError};
 pub use sunaba_sandbox::MAX_COMPONENT_BYTES;

@@ -17,6 +17,8 @@ use sunaba_task::{
 pub enum Status {
     /// The handler completed.
     Succeeded,
+    /// The handler wants to be run again later.
+    Snoozed,
     /// The handler failed, or the host stopped it.
     Failed,
 }
@@ -28,12 +30,23 @@ pub struct Report {
     pub status: Status,
     /// JSON as the handler wrote it; other bytes as `{"media_type": ..., "base64": ...}`; null when there is none.
     pub output: Option<Box<RawValue>>,
-    /// Null when it succeeded.
+    /// Null unless the handler wants to be run again later.
+    pub snooze: Option<SnoozeReport>,
+    /// Null unless it failed.
     pub failure: Option<FailureReport>,
     /// What it used.
     pub receipt: ReceiptReport,
     /// What it said, oldest first.
     pub logs: Vec<LogEntry>,
+}
+
+/// When a handler wants to be run again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnoozeReport {
+    /// Until then.
+    pub delay_ms: u64,
+    /// For people; may be empty.
+    pub reason: String,
 }
 
 /// Why an attempt failed.
@@ -88,16 +101,29 @@ pub struct ReceiptReport {
 
 impl From<AttemptReport> for Report {
     fn from(report: AttemptReport) -> Self {
-        let (status, output, failure) = match report.result {
-            AttemptResult::Returned(Outcome::Complete(output)) => {
-                (Status::Succeeded, Some(payload_json(&output)), None)
+        let (mut output, mut snooze, mut failure) = (None, None, None);
+        let status = match report.result {
+            AttemptResult::Returned(Outcome::Complete(payload)) => {
+                output = Some(payload_json(&payload));
+                Status::Succeeded
             }
-            // The sandbox stops these with a cause of their own until they are supported.
-            AttemptResult::Returned(Outcome::Decompose(_) | Outcome::Snooze(_)) => (Status::Succeeded, None, None),
-            AttemptResult::Failed(failure) => (Status::Failed, None, Some(failure.into())),
-            AttemptResult::Stopped(stop) => (Status::Failed, None, Some(stop.into())),
+            AttemptResult::Returned(Outcome::Snooze(wish)) => {
+                let delay_ms = u64::try_from(wish.delay.as_millis()).unwrap_or(u64::MAX);
+                snooze = Some(SnoozeReport { delay_ms, reason: wish.reason });
+                Status::Snoozed
+            }
+            // The sandbox stops it with a cause of its own until it is supported.
+            AttemptResult::Returned(Outcome::Decompose(_)) => Status::Succeeded,
+            AttemptResult::Failed(failed) => {
+                failure = Some(failed.into());
+                Status::Failed
+            }
+            AttemptResult::Stopped(stop) => {
+                failure = Some(stop.into());
+                Status::Failed
+            }
         };
-        Self { status, output, failure, receipt: report.receipt.into(), logs: report.logs }
+        Self { status, output, snooze, failure, receipt: report.receipt.into(), logs: report.logs }
     }
 }
 

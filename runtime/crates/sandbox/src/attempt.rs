@@ -281,9 +281,12 @@ fn judge(result: Result<types::Outcome, types::Failure>, limits: &Limits) -> Att
         stopped(Cause::NotSupported(name.into()), format!("the handler returned `{name}`, which is not supported yet"))
     };
     match result {
+        Ok(types::Outcome::Snooze(snooze)) if !snooze.settings.is_empty() => {
+            not_supported(&format!("setting {}", snooze.settings[0].0))
+        }
         Ok(outcome) => match convert::outcome(outcome) {
             Outcome::Decompose(_) => not_supported("decompose"),
-            Outcome::Snooze(_) => not_supported("snooze"),
+            snooze @ Outcome::Snooze(_) => AttemptResult::Returned(snooze),
             Outcome::Complete(output) => {
                 unfit("the output", &output).unwrap_or(AttemptResult::Returned(Outcome::Complete(output)))
             }
