@@ -179,9 +179,9 @@ impl Sandbox {
         let slot = Arc::clone(&shard.slots).acquire_owned().await.map_err(|_| ExecuteError::Closed)?;
         let (reply, report) = oneshot::channel();
         let work = shard.work.as_ref().ok_or(ExecuteError::Closed)?;
-        work.send(Work::Attempt { request: Box::new(request), host, slot, reply })
-            .await
-            .map_err(|_| ExecuteError::Closed)?;
+        // While we are borrowed nobody closes us: the shard's thread has panicked.
+        let ended = |_| ExecuteError::Internal("a shard of the sandbox has ended".into());
+        work.send(Work::Attempt { request: Box::new(request), host, slot, reply }).await.map_err(ended)?;
         report.await.unwrap_or_else(|_| Err(ExecuteError::Internal("host code panicked during the attempt".into())))
     }
 }

@@ -115,6 +115,10 @@ impl Drop for Inner {
 }
 
 impl Store for EmbeddedStore {
+    fn is_in_process(&self) -> bool {
+        true
+    }
+
     fn submit(&self, tasks: Vec<NewTask>) -> StoreFuture<'_, Vec<Result<Submitted, SubmitError>>> {
         Box::pin(self.call(|planner, turn| planner.submit(turn, tasks)))
     }

@@ -23,6 +23,12 @@ pub const MAX_PAGE: usize = 1_000;
 /// is on stable storage, and no method shows what is not. A store has one clock of its own: durations count by that, and
 /// no caller's clock matters. A batch takes one commit, however many it holds.
 pub trait Store: Send + Sync + 'static {
+    /// Whether the store is in its callers' process: then silence means that it is slow, and never that it has given their
+    /// leases to others. Default: it may be elsewhere.
+    fn is_in_process(&self) -> bool {
+        false
+    }
+
     /// Takes tasks on. The answers are in the order of the tasks; one that is refused does not hold back the others.
     fn submit(&self, tasks: Vec<NewTask>) -> StoreFuture<'_, Vec<Result<Submitted, SubmitError>>>;
 

@@ -286,7 +286,9 @@ fn task_whose_input_is_gone_is_dead_and_says_why() {
         }
         let store = EmbeddedStore::sled(&folder.0).expect("it is free");
         let session = store.open_session("w".into(), Duration::from_secs(900)).await.expect("it works");
-        let leased = lease(&store, session).await;
+        // One slot, and the first in the queue is the one that cannot be run.
+        let request = LeaseRequest { session, queues: Queues::All, slots: 1, wait: Duration::ZERO };
+        let leased = store.lease(request).await.expect("the session lives");
         assert_eq!(leased.iter().map(|leased| leased.task.id).collect::<Vec<_>>(), [ids[1]]);
         let dead = store.task(ids[0]).await.expect("the store works").expect("it is there");
         let ending = &dead.attempts[0].ending;

@@ -8,6 +8,8 @@ use crate::{AttemptReport, AttemptResult, Cause, Disposition, Ending, Failure, O
 
 /// No snooze is shorter: a task that comes back at once would keep its queue from everything else.
 const MIN_SNOOZE: Duration = Duration::from_millis(100);
+/// An executor that is stopping does not want the task back at once.
+const STOPPING_PAUSE: Duration = Duration::from_secs(1);
 /// No retry and no snooze waits longer.
 pub const MAX_DELAY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -92,7 +94,9 @@ pub fn decide(task: &Task, seen: &Observation) -> Decision {
         Observation::Reported(report) => report,
         // The handler has not failed, so that what it wants retried does not matter.
         Observation::HostFailed { retryable: true, .. } => return retry_if_left(task, None),
-        Observation::HostStopping => return uncharged(Verdict::Requeue, "the host was stopping".into()),
+        Observation::HostStopping => {
+            return uncharged(Verdict::Snooze(STOPPING_PAUSE), "the executor was stopping".into());
+        }
         Observation::HostFailed { retryable: false, .. } => {
             return charged(Verdict::GiveUp, "no host can run it".into());
         }
@@ -232,7 +236,7 @@ mod tests {
         let seen = |retryable| Observation::HostFailed { message: "m".into(), retryable };
         assert!(is_retry(verdict(&task, &seen(true))));
         assert_eq!(verdict(&task, &seen(false)), (Verdict::GiveUp, true));
-        assert_eq!(verdict(&task, &Observation::HostStopping), (Verdict::Requeue, false));
+        assert_eq!(verdict(&task, &Observation::HostStopping), (Verdict::Snooze(STOPPING_PAUSE), false));
         let picky = Task { spec: TaskSpec { retry_on: Some(vec!["network".into()]), ..task.spec.clone() }, ..task };
         assert!(is_retry(verdict(&picky, &seen(true))));
     }

@@ -32,17 +32,23 @@ pub(crate) async fn keep(
     loop {
         let asked = Instant::now();
         let renewal = store.renew(session, lease_time / RENEWALS);
-        match tokio::time::timeout_at(renewed + lease_time, renewal).await {
-            Ok(Ok(tasks)) => {
+        let answer = if store.is_in_process() {
+            renewal.await
+        } else {
+            let in_time = tokio::time::timeout_at(renewed + lease_time, renewal).await;
+            in_time.unwrap_or(Err(StoreError::SessionLost))
+        };
+        match answer {
+            Ok(tasks) => {
                 renewed = asked;
                 tasks.into_iter().for_each(&cancelled);
             }
-            Err(_) | Ok(Err(StoreError::SessionLost)) => return Over::Lost,
-            Ok(Err(error)) if error.is_retryable() => {
+            Err(StoreError::SessionLost) => return Over::Lost,
+            Err(error) if error.is_retryable() => {
                 tracing::warn!(%error, "the session could not be renewed");
                 tokio::time::sleep(PAUSE).await;
             }
-            Ok(Err(error)) => return Over::Store(error),
+            Err(error) => return Over::Store(error),
         }
     }
 }

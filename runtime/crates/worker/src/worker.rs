@@ -205,6 +205,8 @@ impl Shared {
                         "the session was lost; its attempts are stopped"
                     );
                     self.stop_all(&Cause::LeaseLost, &mut attempts).await;
+                    // Lost for us may not be lost for the store, which would wait for the leases to run out.
+                    let _ = self.store.close_session(session).await;
                     continue;
                 }
                 Some(Over::Store(error)) => {

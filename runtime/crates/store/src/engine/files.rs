@@ -6,8 +6,14 @@
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
+
+/// How often, and after how long, what a shortage has prevented is tried again.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A folder of values.
 #[derive(Debug)]
@@ -49,7 +55,7 @@ impl Files {
         let number = self.next;
         self.next += 1;
         let path = self.path(key, number);
-        let written = File::create_new(&path).and_then(|mut file| {
+        let written = patiently(|| File::create_new(&path)).and_then(|mut file| {
             file.write_all(value)?;
             file.sync_all()
         });
@@ -63,7 +69,7 @@ impl Files {
 
     /// The value in the file of this number.
     pub(super) fn read(&self, key: &[u8], number: u64) -> io::Result<Bytes> {
-        fs::read(self.path(key, number)).map(Bytes::from)
+        patiently(|| fs::read(self.path(key, number))).map(Bytes::from)
     }
 
     /// The file of this number can go after the next barrier.
@@ -74,7 +80,7 @@ impl Files {
     /// Makes the names of new files durable.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         if self.unsynced {
-            File::open(&self.folder)?.sync_all()?;
+            patiently(|| File::open(&self.folder))?.sync_all()?;
             self.unsynced = false;
         }
         Ok(())
@@ -94,6 +100,24 @@ impl Files {
         let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
         self.folder.join(format!("{key}-{number}"))
     }
+}
+
+/// Whether it was a shortage of the moment.
+pub(super) fn is_shortage(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
+    error.raw_os_error().is_some_and(|code| shortages.iter().any(|errno| errno.raw_os_error() == code))
+}
+
+/// Tries again for a while what a shortage of the moment has prevented: for the store it would be the end.
+fn patiently<T>(mut action: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for _ in 0..TRIES {
+        match action() {
+            Err(error) if is_shortage(&error) => thread::sleep(PAUSE),
+            done => return done,
+        }
+    }
+    action()
 }
 
 fn parse(name: &str) -> Option<(Vec<u8>, u64)> {

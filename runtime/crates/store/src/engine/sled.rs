@@ -14,12 +14,13 @@ use std::fs::{self, File, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::panic::AssertUnwindSafe;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bytes::Bytes;
 
-use super::files::Files;
+use super::files::{Files, is_shortage};
 use super::{Engine, EngineError, OpenError, Pair, Writes};
+use crate::keys;
 
 /// A flush writes at least a segment. Set when a store is made; sled keeps it.
 const SEGMENT_BYTES: usize = 128 << 10;
@@ -89,7 +90,9 @@ impl SledEngine {
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
         let failed = |problem: std::io::Error| OpenError::directory(directory, &problem);
         // Inputs and results are nobody else's business.
+        let is_new = !directory.exists();
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+        make_private(directory);
         let lock = Lock::take(directory)?;
         let database = directory.join("sled");
         remove_empty_snapshots(&database).map_err(failed)?;
@@ -100,16 +103,22 @@ impl SledEngine {
         let log = File::open(database.join("db")).map_err(failed)?;
         // sled syncs none of what opening has made or mended. Until that is done, no file may go.
         log.sync_all().map_err(failed)?;
-        let above = directory.canonicalize().map_err(failed)?;
-        let folders = [database.join("conf"), database.clone(), directory.to_owned()];
-        for path in folders.iter().map(PathBuf::as_path).chain(above.parent()) {
-            File::open(path).and_then(|file| file.sync_all()).map_err(failed)?;
+        let sync = |path: &Path| File::open(path).and_then(|file| file.sync_all());
+        sync(&database.join("conf")).and_then(|()| sync(&database)).map_err(failed)?;
+        if !tree.is_empty() && !tree.contains_key(tagged(VALUE, keys::FORMAT)).unwrap_or(true) {
+            return Err(OpenError::Unreadable("it is of another format, or was not made by sunaba".into()));
         }
         let files = Files::open(directory, |key, number| {
             let stored = tree.get(tagged(VALUE, key)).map_err(std::io::Error::other)?;
             Ok(matches!(stored.as_deref().and_then(Stored::read), Some(Stored::File(found)) if found == number))
         });
-        Ok(Self { files: files.map_err(failed)?, tree, log, _lock: lock })
+        let files = files.map_err(failed)?;
+        sync(directory).map_err(failed)?;
+        if is_new {
+            let above = directory.canonicalize().map_err(failed)?;
+            above.parent().map_or(Ok(()), sync).map_err(failed)?;
+        }
+        Ok(Self { files, tree, log, _lock: lock })
     }
 
     fn value(&self, key: &[u8], stored: &[u8]) -> Result<Bytes, EngineError> {
@@ -126,9 +135,13 @@ impl SledEngine {
                 Ok(value.into())
             }
             Some(Stored::File(number)) => match self.files.read(key, number) {
-                // Of this one value; an empty one is whole to nobody.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Bytes::new()),
-                read => read.map_err(|error| failed(&error)),
+                Ok(value) => Ok(value),
+                Err(error) if is_shortage(&error) => Err(failed(&error)),
+                // It says something of this one value only; an empty one is whole to nobody.
+                Err(error) => {
+                    tracing::error!(%error, "a value's file cannot be read");
+                    Ok(Bytes::new())
+                }
             },
             None => Ok(Bytes::new()),
         }
@@ -143,6 +156,15 @@ impl SledEngine {
             Some(Stored::Here(_)) | None => {}
         }
         Ok(())
+    }
+}
+
+/// Takes a directory that was there before from everybody else.
+fn make_private(directory: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let is_open = fs::metadata(directory).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
+    if is_open && let Err(error) = fs::set_permissions(directory, fs::Permissions::from_mode(0o700)) {
+        tracing::warn!(%error, "the data directory can be read by others");
     }
 }
 

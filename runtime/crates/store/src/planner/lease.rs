@@ -91,13 +91,24 @@ impl Planner {
         slots: usize,
     ) -> Result<Vec<Leased>, StoreError> {
         let Some(worker) = self.sessions.get(&id).map(|session| session.worker.clone()) else { return Ok(Vec::new()) };
-        let chosen = self.choose(turn, queues, slots)?;
-        if chosen.is_empty() {
-            return Ok(Vec::new());
+        let (mut entries, mut leased) = (Vec::new(), Vec::new());
+        let mut chosen = self.choose(turn, queues, slots)?.into_iter();
+        if chosen.len() == 0 {
+            return Ok(leased);
         }
         let batch = self.sequence(turn);
-        let (mut entries, mut leased) = (Vec::with_capacity(chosen.len()), Vec::with_capacity(chosen.len()));
-        for task in chosen {
+        loop {
+            let Some(task) = chosen.next() else {
+                if leased.len() >= slots {
+                    break;
+                }
+                // In place of those that nobody can run.
+                chosen = self.choose(turn, queues, slots - leased.len())?.into_iter();
+                if chosen.len() == 0 {
+                    break;
+                }
+                continue;
+            };
             let Some(mut stored) = self.stored_by(turn, task.as_bytes())? else { continue };
             let lease = Lease {
                 sequence: self.sequence(turn),
