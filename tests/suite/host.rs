@@ -444,3 +444,30 @@ fn task_that_was_waiting_keeps_the_component_that_it_was_submitted_for() {
     assert_eq!(text(&result.stdout), "{\"greeting\":\"Hello, Ada!\"}\n");
     assert_eq!(host.sunaba(["task", "submit", "hello/hello", ADA[0], ADA[1]]).status.code(), Some(3));
 }
+
+#[test]
+fn connections_that_only_announce_large_bodies_hold_up_nobody() {
+    use std::io::Write as _;
+    let host = Host::start(&[]);
+    host.deploy("hello");
+    let address = host.address.strip_prefix("http://").expect("an address");
+    let silent: Vec<_> = (0..8)
+        .map(|_| {
+            let mut stream = std::net::TcpStream::connect(address).expect("it listens");
+            let head = format!("PUT /v1/packages/x HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/wasm\r\n");
+            write!(stream, "{head}Content-Length: {}\r\n\r\n", 64 << 20).expect("it reads");
+            stream
+        })
+        .collect();
+    block_on(async {
+        let client = Client::new(&host.address).expect("an address");
+        let submit = sunaba_runtime::server::api::Submit {
+            handler: "hello/hello".into(),
+            input: Some(serde_json::value::to_raw_value(&json!({"name": "x".repeat(500_000)})).expect("JSON")),
+            ..Default::default()
+        };
+        let submitted = tokio::time::timeout(Duration::from_secs(30), client.submit(&submit)).await;
+        submitted.expect("in time").expect("it is taken on");
+    });
+    drop(silent);
+}

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use sunaba_runtime::server::{BindError, Server};
@@ -52,8 +51,6 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
         BindError::NotLoopback { .. } => CommandError::new(Exit::Usage, error),
         _ => CommandError::new(Exit::Unavailable, error),
     })?;
-    // What the host writes is for nobody else to read, in a directory that was there before either.
-    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let server = server.connections(raise_descriptors() / CONNECTIONS_SHARE);
     let failed = |error: StartError| match error {
         StartError::Store(OpenError::InUse { .. }) => CommandError::new(Exit::Unavailable, error),

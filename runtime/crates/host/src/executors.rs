@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sunaba_task::{AttemptHost, AttemptReport, AttemptRequest, BoxFuture, Digest, ExecuteError, Executor};
+use sunaba_task::{AttemptHost, AttemptReport, AttemptRequest, BoxFuture, Digest, DirGrant, ExecuteError, Executor};
 
 use crate::allowed::{Allowance, AllowedDirError};
 
@@ -16,20 +16,37 @@ pub(crate) struct Executors {
 }
 
 impl Executors {
-    fn check(&self, request: &AttemptRequest) -> Result<(), ExecuteError> {
-        for grant in &request.grants.dirs {
-            match self.allowance.check(grant) {
-                // The sandbox follows no link, so what is checked here is what is opened there.
-                Ok(_) => {}
-                Err(AllowedDirError::Missing { .. }) => {
-                    let reason = "it is not there, or no longer what was granted".into();
-                    return Err(ExecuteError::Grant { grant: grant.to_string(), reason });
+    async fn run(&self, request: AttemptRequest, host: Arc<dyn AttemptHost>) -> Result<AttemptReport, ExecuteError> {
+        if !request.grants.dirs.is_empty() {
+            // On another thread, and not for longer than the attempt may last: a file system that hangs must not hang the host.
+            let (allowance, dirs) = (self.allowance.clone(), request.grants.dirs.clone());
+            let checking = tokio::task::spawn_blocking(move || check(&allowance, &dirs));
+            match tokio::time::timeout(request.limits.timeout, checking).await {
+                Ok(checked) => checked.map_err(|error| ExecuteError::Internal(error.to_string()))??,
+                Err(_) => {
+                    let grant = request.grants.dirs[0].to_string();
+                    let reason = "looking at it took all of the attempt's time".into();
+                    return Err(ExecuteError::Grant { grant, reason });
                 }
-                Err(error) => return Err(ExecuteError::NotAllowed(error.to_string())),
             }
         }
-        Ok(())
+        self.own.get(&request.component).unwrap_or(&self.others).execute(request, host).await
     }
+}
+
+fn check(allowance: &Allowance, dirs: &[DirGrant]) -> Result<(), ExecuteError> {
+    for grant in dirs {
+        match allowance.check(grant) {
+            // The sandbox follows no link, so what is checked here is what is opened there.
+            Ok(_) => {}
+            Err(AllowedDirError::Missing { .. }) => {
+                let reason = "it is not there, or no longer what was granted".into();
+                return Err(ExecuteError::Grant { grant: grant.to_string(), reason });
+            }
+            Err(error) => return Err(ExecuteError::NotAllowed(error.to_string())),
+        }
+    }
+    Ok(())
 }
 
 impl Executor for Executors {
@@ -38,9 +55,6 @@ impl Executor for Executors {
         request: AttemptRequest,
         host: Arc<dyn AttemptHost>,
     ) -> BoxFuture<'_, Result<AttemptReport, ExecuteError>> {
-        if let Err(error) = self.check(&request) {
-            return Box::pin(std::future::ready(Err(error)));
-        }
-        self.own.get(&request.component).unwrap_or(&self.others).execute(request, host)
+        Box::pin(self.run(request, host))
     }
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
+use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
-use sunaba_host::MAX_INPUT_BYTES;
+use sunaba_host::{MAX_COMPONENT_BYTES, MAX_INPUT_BYTES};
 use sunaba_task::format_bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::problem::Problem;
 
@@ -17,12 +18,19 @@ const MAX_JSON_BYTES: usize = 2 * MAX_INPUT_BYTES as usize;
 /// How long a body may take to arrive.
 const MAX_TIME: Duration = Duration::from_secs(60);
 
-/// What all bodies that are being read may take together; further ones wait.
+/// What all large bodies may take together, from their arrival until they are done with.
 const MAX_TOGETHER_BYTES: usize = 256 << 20;
-/// What is counted at a time.
+const _: () = assert!(MAX_COMPONENT_BYTES <= MAX_TOGETHER_BYTES);
+/// What is counted at a time; bodies that are no larger are not counted.
 const COUNTED_BYTES: usize = 64 << 10;
 
 static ROOM: Semaphore = Semaphore::const_new(MAX_TOGETHER_BYTES / COUNTED_BYTES);
+
+/// A body, and the room that it takes while it is there.
+pub(crate) struct Body {
+    pub(crate) bytes: Bytes,
+    pub(crate) room: Option<SemaphorePermit<'static>>,
+}
 
 /// A JSON body.
 pub(crate) struct Json<T>(pub(crate) T);
@@ -31,7 +39,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let bytes = read(request, "application/json", MAX_JSON_BYTES).await?;
+        let Body { bytes, room: _room } = read(request, "application/json", MAX_JSON_BYTES).await?;
         // A list would be taken for the fields of a struct, in their order.
         if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
             return Err(Problem::new(StatusCode::BAD_REQUEST, "the body is not a JSON object"));
@@ -43,7 +51,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 }
 
 /// The body of a request, if it is of this media type and no larger.
-pub(crate) async fn read(request: Request, media_type: &str, limit: usize) -> Result<Bytes, Problem> {
+pub(crate) async fn read(request: Request, media_type: &str, limit: usize) -> Result<Body, Problem> {
     let given = request.headers().get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
     let given = given.map(|given| given.split(';').next().unwrap_or_default().trim());
     if !given.is_some_and(|given| given.eq_ignore_ascii_case(media_type)) {
@@ -56,19 +64,40 @@ pub(crate) async fn read(request: Request, media_type: &str, limit: usize) -> Re
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, message)
     };
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let length: usize = length.unwrap_or(limit);
-    if length > limit {
+    if length.is_some_and(|length: usize| length > limit) {
         return Err(too_large());
     }
-    let counted = u32::try_from(length.div_ceil(COUNTED_BYTES)).unwrap_or(u32::MAX);
-    let reading = async {
-        // Held until the body is read; from then on it is its handler's.
-        let _room = ROOM.acquire_many(counted).await;
-        axum::body::to_bytes(request.into_body(), limit).await
-    };
-    match tokio::time::timeout(MAX_TIME, reading).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(_)) => Err(too_large()),
+    match tokio::time::timeout(MAX_TIME, gather(request.into_body(), limit)).await {
+        Ok(Ok(Some(body))) => Ok(body),
+        Ok(Ok(None)) => Err(too_large()),
+        Ok(Err(problem)) => Err(problem),
         Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")),
     }
+}
+
+/// All of a body; none when it is larger than the limit. Room is taken for what has arrived, not for what was announced:
+/// whoever sends nothing keeps nothing from others.
+async fn gather(mut body: axum::body::Body, limit: usize) -> Result<Option<Body>, Problem> {
+    let (mut gathered, mut room): (Vec<u8>, Option<SemaphorePermit<'static>>) = (Vec::new(), None);
+    let mut counted = COUNTED_BYTES;
+    while let Some(frame) = body.frame().await {
+        let broken = |error| Problem::new(StatusCode::BAD_REQUEST, format!("the body ended in the middle: {error}"));
+        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+        if gathered.len() + data.len() > limit {
+            return Ok(None);
+        }
+        while gathered.len() + data.len() > counted {
+            let more = ROOM.try_acquire().map_err(|_| {
+                let message = "the host is reading too many large bodies\nhint: try again later";
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, message)
+            })?;
+            match &mut room {
+                Some(room) => room.merge(more),
+                None => room = Some(more),
+            }
+            counted += COUNTED_BYTES;
+        }
+        gathered.extend_from_slice(&data);
+    }
+    Ok(Some(Body { bytes: gathered.into(), room }))
 }

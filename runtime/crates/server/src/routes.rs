@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use crate::api::{
     AttemptLogs, HandlerView, HostView, LogsView, PackageView, PackagesView, ResultView, Submit, TaskView, TasksView,
 };
-use crate::body::{self, Json};
+use crate::body::{self, Body, Json};
 use crate::extract::{Asked, At};
 use crate::guard;
 use crate::problem::Problem;
@@ -82,9 +82,12 @@ async fn deploy(State(shared): State<Shared>, At(package): At<String>, request: 
     if !is_name(&package) {
         return Err(DeployError::Name(package.chars().take(80).collect()).into());
     }
-    let component = body::read(request, "application/wasm", MAX_COMPONENT_BYTES).await?;
+    let Body { bytes, room } = body::read(request, "application/wasm", MAX_COMPONENT_BYTES).await?;
     // Not given up when the caller goes: what is half done would be done again.
-    let deploying = tokio::spawn(async move { shared.runtime.deploy(&package, component).await });
+    let deploying = tokio::spawn(async move {
+        let _room = room;
+        shared.runtime.deploy(&package, bytes).await
+    });
     let deployed = deploying.await.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error))?;
     Ok(Reply(PackageView::from(&*deployed?)))
 }
