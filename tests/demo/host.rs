@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use sunaba_runtime::Client;
 
@@ -44,8 +45,7 @@ impl Host {
 
     /// Stops it in good order.
     pub(crate) fn stop(mut self) -> Result<()> {
-        let id = self.process.id().to_string();
-        Command::new("kill").args(["-TERM", &id]).status().context("cannot send a signal to the host")?;
+        kill_process(Pid::from_child(&self.process), Signal::TERM).context("cannot send a signal to the host")?;
         let status = self.process.wait()?;
         if !status.success() {
             bail!("the host ended with {status}");

@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 
 use insta::assert_snapshot;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::support::{binaries, guest, guests, run_json, sunaba, text};
@@ -224,8 +225,7 @@ fn interrupt_from_the_keyboard_stops_the_attempt_and_still_reports() {
     let mut lines = std::io::BufReader::new(child.stderr.take().expect("piped")).lines();
     // Once the guest has said something, the attempt is running and the signal is expected.
     lines.next().expect("a line").expect("text");
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(killed.expect("kill is there").success());
+    kill_process(Pid::from_child(&child), Signal::INT).expect("it runs");
     let rest: Vec<String> = lines.map_while(Result::ok).collect();
     assert_eq!(child.wait().expect("it ends").code(), Some(130));
     assert!(rest.iter().any(|line| line.starts_with("stopped cancelled: stopped by the host")), "{rest:?}");

@@ -1,9 +1,9 @@
 //! A host as its users see it: the binary `sunaba serve`, and the commands that talk to it.
 
-use std::process::Command;
 use std::time::Duration;
 
 use insta::assert_snapshot;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use sunaba_runtime::Client;
 
@@ -265,7 +265,7 @@ fn stop_lets_what_runs_end_and_hands_back_what_does_not() {
     host.deploy("spin");
     let id = text(&host.sunaba(["task", "submit", "spin/spin"]).stdout).trim().to_owned();
     host.until(&id, "running");
-    let (code, said) = host.stop("TERM");
+    let (code, said) = host.stop(Signal::TERM);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("stopping: 1 running, with up to 100ms to end"), "{said}");
     assert!(said.ends_with("stopped; nothing is lost\n"), "{said}");
@@ -286,9 +286,9 @@ fn second_signal_forces_the_stop() {
     host.deploy("spin");
     let id = text(&host.sunaba(["task", "submit", "spin/spin"]).stdout).trim().to_owned();
     host.until(&id, "running");
-    host.signal("INT");
+    host.signal(Signal::INT);
     host.until_said("stopping: 1 running");
-    let (code, said) = host.stop("INT");
+    let (code, said) = host.stop(Signal::INT);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.ends_with("stopped; nothing is lost\n"), "{said}");
 }
@@ -355,27 +355,27 @@ fn host_answers_while_a_guest_computes_on_every_core() {
 #[test]
 fn web_pages_and_other_names_are_refused() {
     let host = Host::start(&[]);
-    let curl = |arguments: &[&str]| {
-        let mut curl = Command::new("curl");
-        curl.args(["--silent", "--max-time", "20", "--write-out", " %{http_code}"]).args(arguments);
-        curl.arg(format!("{}/v1/tasks", host.address));
-        text(&curl.output().expect("curl starts").stdout)
-    };
-    assert!(curl(&[]).ends_with(" 200"));
-    for (arguments, status) in [
-        (&["--header", "Host: example.org"][..], "421"),
-        (&["--header", "Origin: http://example.org"], "403"),
-        (&["--header", "Sec-Fetch-Site: cross-site"], "403"),
-        (&["--data", "{}"], "415"),
-        (&["--header", "Content-Type: text/plain", "--data", "{}"], "415"),
-        (&["--header", "Content-Type: application/json", "--data", "{"], "400"),
-        (&["--header", "Content-Type: application/json", "--data", r#"{"handler":"a/b","pages":1}"#], "400"),
-        (&["--request", "DELETE"], "405"),
+    assert_eq!(host.raw("GET /v1/tasks", "", "").0, "200");
+    let json = "Content-Type: application/json\r\n";
+    for (target, headers, body, status) in [
+        ("GET /v1/tasks", "Host: example.org\r\n", "", "421"),
+        ("GET /v1/tasks", "Origin: http://example.org\r\n", "", "403"),
+        ("GET /v1/tasks", "Sec-Fetch-Site: cross-site\r\n", "", "403"),
+        ("GET /v1/tasks?limit=many", "", "", "400"),
+        ("GET /v1/tasks/%ff", "", "", "400"),
+        ("GET /v1/tasks/01a1feb5-f1e9-7000-8000-00335c7532b0?wait_ms=soon", "", "", "400"),
+        ("POST /v1/tasks", "Content-Type: application/x-www-form-urlencoded\r\n", "{}", "415"),
+        ("POST /v1/tasks", "Content-Type: text/plain\r\n", "{}", "415"),
+        ("POST /v1/tasks", json, "{", "400"),
+        ("POST /v1/tasks", json, r#"["a/b"]"#, "400"),
+        ("POST /v1/tasks", json, r#"{"handler":"a/b","pages":1}"#, "400"),
+        ("PUT /v1/packages/..%2Fx", "Content-Type: application/wasm\r\n", "", "422"),
+        ("DELETE /v1/tasks", "", "", "405"),
+        ("GET /v2", "", "", "404"),
     ] {
-        let answer = curl(arguments);
-        assert!(answer.ends_with(&format!(" {status}")), "{arguments:?}: {answer}");
-        let (problem, _) = answer.rsplit_once(' ').expect("a status behind it");
-        let problem: Value = serde_json::from_str(problem).expect("problem+json");
+        let (answered, problem) = host.raw(target, headers, body);
+        assert_eq!(answered, status, "{target} {headers}: {problem}");
+        let problem: Value = serde_json::from_str(&problem).expect("problem+json");
         assert_eq!(problem["status"].to_string(), status);
     }
 }
@@ -423,7 +423,7 @@ fn grant_is_checked_again_before_each_attempt() {
     std::fs::remove_file(allowed.join("inner")).expect("removed");
     std::fs::rename(allowed.join("moved"), allowed.join("inner")).expect("renamed");
     let id = submit(&host);
-    host.stop("TERM");
+    host.stop(Signal::TERM);
     host.forget_arguments();
     host.restart();
     let taken_back = result(&host, &id);

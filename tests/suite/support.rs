@@ -1,11 +1,14 @@
 //! What the tests share: where things are, and how the binary and the sandbox are called.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use sunaba_runtime::Attempt;
 use sunaba_runtime::sandbox::{ComponentInfo, Sandbox};
@@ -166,14 +169,27 @@ impl Host {
         }
     }
 
-    pub(crate) fn signal(&self, signal: &str) {
-        let id = self.process.as_ref().expect("it runs").id().to_string();
-        let killed = Command::new("kill").args([&format!("-{signal}"), &id]).status();
-        assert!(killed.expect("kill is there").success());
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(self.process.as_ref().expect("it runs")), signal).expect("it runs");
+    }
+
+    /// A request as it goes over the wire, and what is answered: the status, and the body.
+    pub(crate) fn raw(&self, target: &str, headers: &str, body: &str) -> (String, String) {
+        let address = self.address.strip_prefix("http://").expect("an address");
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+        let host = if headers.contains("Host:") { String::new() } else { format!("Host: {address}\r\n") };
+        let length = body.len();
+        let head = format!("{target} HTTP/1.1\r\n{host}{headers}Connection: close\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all((head + body).as_bytes()).expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers in time");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        (head.split(' ').nth(1).expect("a status").to_owned(), body.to_owned())
     }
 
     /// Sends a signal, and waits for the end; the exit code and what was said on standard error.
-    pub(crate) fn stop(&mut self, signal: &str) -> (Option<i32>, String) {
+    pub(crate) fn stop(&mut self, signal: Signal) -> (Option<i32>, String) {
         self.signal(signal);
         self.end()
     }
