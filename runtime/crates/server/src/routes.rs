@@ -139,7 +139,7 @@ fn request(submit: Submit) -> Result<TaskRequest, Problem> {
         }
         (None, None) => None,
     };
-    let env = env.iter().map(|(key, value)| format!("{key}={value}").parse::<EnvGrant>());
+    let env = env.iter().map(|(key, value)| EnvGrant { key: key.clone(), value: value.clone() });
     Ok(TaskRequest {
         handler: handler.parse().map_err(Problem::invalid)?,
         input,
@@ -151,7 +151,7 @@ fn request(submit: Submit) -> Result<TaskRequest, Problem> {
         fuel: fuel.as_ref().map(|fuel| fuel.parse()).transpose().map_err(Problem::invalid)?,
         memory_bytes: submit.memory_bytes,
         idempotency_key: submit.idempotency_key.clone(),
-        env: env.collect::<Result<_, _>>().map_err(Problem::invalid)?,
+        env: env.collect(),
         dirs: dirs.iter().map(|dir| dir.parse()).collect::<Result<_, _>>().map_err(Problem::invalid)?,
     })
 }

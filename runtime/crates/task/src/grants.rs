@@ -56,13 +56,17 @@ impl Grants {
     /// Whether the grants can all be given.
     ///
     /// # Errors
-    /// [`GrantError::Twice`]: two directories have one guest path, or two variables one key. [`GrantError::TooMany`] and
+    /// [`GrantError::Env`]: no variable has such a key. [`GrantError::Twice`]: two directories have one guest path, or two
+    /// variables one key. [`GrantError::TooMany`] and
     /// [`GrantError::Nul`]: more, or other, than a system takes.
     pub fn check(&self) -> Result<(), GrantError> {
         let texts = self.env.iter().flat_map(|grant| [&grant.key, &grant.value]);
         let bytes = texts.clone().map(|text| text.len()).sum::<usize>();
         if self.env.len() > MAX_ENV || self.dirs.len() > MAX_DIRS || bytes > MAX_ENV_BYTES {
             return Err(GrantError::TooMany);
+        }
+        if let Some(grant) = self.env.iter().find(|grant| grant.key.is_empty() || grant.key.contains('=')) {
+            return Err(GrantError::Env(format!("{}={}", grant.key, grant.value)));
         }
         if let Some(text) = texts.chain(self.dirs.iter().map(|grant| &grant.guest)).find(|text| text.contains('\0')) {
             return Err(GrantError::Nul(text.replace('\0', "\\0")));
@@ -197,6 +201,11 @@ mod tests {
         assert_eq!(env(MAX_ENV, "v").check(), Ok(()));
         assert_eq!(env(MAX_ENV + 1, "v").check(), Err(GrantError::TooMany));
         assert_eq!(env(2, &"v".repeat(MAX_ENV_BYTES / 2)).check(), Err(GrantError::TooMany));
+        for key in ["", "A=B"] {
+            let env = vec![EnvGrant { key: key.into(), value: "v".into() }];
+            let refused = Grants { env, ..Grants::default() }.check();
+            assert_eq!(refused, Err(GrantError::Env(format!("{key}=v"))));
+        }
         assert_eq!(env(1, "a\0b").check(), Err(GrantError::Nul("a\\0b".into())));
     }
 
