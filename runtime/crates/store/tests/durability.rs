@@ -10,7 +10,7 @@ use sunaba_store::{
     Settlement, SledEngine, Store, StoreError, SystemClock, Writes,
 };
 use sunaba_task::{
-    AttemptDetail, Decision, Digest, Ending, MAX_KEPT_ATTEMPTS, NewTask, Payload, SessionId, State, TaskSpec,
+    AttemptDetail, Decision, Digest, Ending, MAX_KEPT_ATTEMPTS, NewTask, Payload, SessionId, Start, State, TaskSpec,
     Timestamp, Verdict,
 };
 
@@ -395,5 +395,26 @@ fn nearly_full_disk_takes_nothing_on_and_lets_the_rest_end() {
         assert_eq!(done.state, State::Succeeded);
         free_bytes.store(1 << 30, Ordering::SeqCst);
         assert!(submit().await.is_ok());
+    });
+}
+
+#[test]
+fn wall_clock_that_jumps_makes_tasks_due_and_loses_no_lease() {
+    test(async {
+        let start = Timestamp::from_unix_ms(1_767_225_600_000);
+        let clock = ManualClock::at(start);
+        let store = EmbeddedStore::open(MemoryEngine::default(), Arc::new(clock.clone())).expect("memory opens");
+        let delayed = NewTask { start: Start::After(Duration::from_secs(3600)), ..new_task() };
+        store.submit(vec![new_task(), delayed]).await.expect("it works");
+        let session = store.open_session("w".into(), Duration::from_secs(900)).await.expect("it works");
+        let first = lease(&store, session).await.remove(0);
+        clock.set(start.after(Duration::from_secs(7200)));
+        // Nobody asks the store for anything: it looks at the clock by itself, within a minute.
+        clock.advance(Duration::from_secs(60));
+        let second = lease(&store, session).await.remove(0);
+        assert_eq!(second.task.attempts_started, 1);
+        clock.set(start);
+        let done = settlement(&first, Verdict::Succeed, Some(Payload::json("1")));
+        store.settle(vec![done]).await.expect("it works").remove(0).expect("it still has the lease");
     });
 }

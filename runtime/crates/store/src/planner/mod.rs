@@ -159,6 +159,10 @@ impl Planner {
                 _ => tracing::error!(?key, "a key of a waiting task stands for none"),
             }
         }
+        self.read_next_due(turn)
+    }
+
+    fn read_next_due(&mut self, turn: &Turn<'_>) -> Result<(), StoreError> {
         let (first, end) = keys::all(b'd');
         self.next_due = turn.txn.first(&first, &end)?.and_then(|(key, _)| keys::due_at(&key));
         Ok(())

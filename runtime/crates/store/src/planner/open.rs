@@ -27,8 +27,7 @@ impl Planner {
             self.reserved_sequences = self.next_sequence;
         }
         self.read_queues(turn)?;
-        let (first, end) = keys::all(b'd');
-        self.next_due = turn.txn.first(&first, &end)?.and_then(|(key, _)| keys::due_at(&key));
+        self.read_next_due(turn)?;
         self.take_back_leases(turn)?;
         Ok(())
     }
