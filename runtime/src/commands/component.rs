@@ -1,10 +1,11 @@
 //! `sunaba component`: what a component is, before it is run or deployed.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use sunaba_runtime::sandbox::ComponentInfo;
-use sunaba_runtime::task::{FuelMode, HandlerInfo, HandlerSettings, format_bytes};
+use sunaba_runtime::task::{FuelMode, HandlerInfo, format_bytes};
 
 use super::{load, read_component, small_sandbox};
 use crate::exit::{CommandError, Exit};
@@ -41,12 +42,25 @@ fn description(path: &str, info: &ComponentInfo) -> String {
     lines.extend(titled("imports", 8, info.imports.iter().map(String::as_str)));
     for handler in &info.handlers {
         lines.extend([String::new(), format!("handler {}", handler.name)]);
-        lines.extend(handler.doc.lines().map(|line| format!("  {line}")));
-        lines.push(format!("  settings  {}", settings(&handler.settings)));
-        lines.extend(titled("input", 9, schema(handler.input_schema.as_deref()).lines()));
-        lines.extend(titled("output", 9, schema(handler.output_schema.as_deref()).lines()));
+        let schemas = [handler.input_schema.as_deref(), handler.output_schema.as_deref()];
+        lines.extend(handler_lines(&handler.doc, handler.settings.given(), schemas));
     }
     lines.iter().map(|line| format!("{}\n", print::inert(line))).collect()
+}
+
+/// A handler below its name: what it does, its settings, and the schemas of its input and its output.
+pub(super) fn handler_lines(
+    doc: &str,
+    settings: impl Iterator<Item = (impl Display, String)>,
+    [input, output]: [Option<&str>; 2],
+) -> Vec<String> {
+    let settings: Vec<_> = settings.map(|(key, value)| format!("{key} {value}")).collect();
+    let settings = if settings.is_empty() { "all by default".into() } else { settings.join(", ") };
+    let mut lines: Vec<_> = doc.lines().map(|line| format!("  {line}")).collect();
+    lines.push(format!("  settings  {settings}"));
+    lines.extend(titled("input", 9, schema(input).lines()));
+    lines.extend(titled("output", 9, schema(output).lines()));
+    lines
 }
 
 /// Lines with a title in front of the first.
@@ -59,11 +73,6 @@ fn titled<'a>(title: &str, width: usize, lines: impl Iterator<Item = &'a str>) -
 fn schema(schema: Option<&str>) -> String {
     let Some(schema) = schema else { return "any bytes".into() };
     serde_json::from_str::<Value>(schema).map_or_else(|_| schema.to_owned(), |value| format!("{value:#}"))
-}
-
-fn settings(settings: &HandlerSettings) -> String {
-    let given: Vec<_> = settings.given().map(|(key, value)| format!("{key} {value}")).collect();
-    if given.is_empty() { "all by default".into() } else { given.join(", ") }
 }
 
 fn as_json(info: &ComponentInfo) -> Value {

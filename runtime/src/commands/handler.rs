@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use comfy_table::Table;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use sunaba_runtime::server::api::{HandlerView, PackageView};
 use sunaba_runtime::task::{HandlerName, format_bytes, is_name};
 use sunaba_runtime::{DeployError, package_name_of};
 
+use super::component::handler_lines;
 use super::read_component;
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
@@ -97,22 +98,9 @@ fn list(packages: &[PackageView]) -> Result<(), CommandError> {
 }
 
 fn description(handler: &HandlerView) -> String {
+    let settings = handler.settings.iter().map(|(key, value)| (key, value.clone()));
+    let schemas = [&handler.input_schema, &handler.output_schema].map(|schema| schema.as_deref().map(RawValue::get));
     let mut lines = vec![handler.name.clone()];
-    lines.extend(handler.doc.lines().map(|line| format!("  {line}")));
-    let settings: Vec<_> = handler.settings.iter().map(|(key, value)| format!("{key} {value}")).collect();
-    let settings = if settings.is_empty() { "all by default".to_owned() } else { settings.join(", ") };
-    lines.push(format!("  settings  {settings}"));
-    for (title, schema) in [("input", &handler.input_schema), ("output", &handler.output_schema)] {
-        let shown = schema.as_ref().map_or_else(
-            || "any bytes".to_owned(),
-            |schema| {
-                serde_json::from_str::<Value>(schema.get())
-                    .map_or_else(|_| schema.get().to_owned(), |v| format!("{v:#}"))
-            },
-        );
-        for (index, line) in shown.lines().enumerate() {
-            lines.push(format!("  {:<9} {line}", if index == 0 { title } else { "" }));
-        }
-    }
+    lines.extend(handler_lines(&handler.doc, settings, schemas));
     lines.iter().map(|line| format!("{}\n", print::inert(line))).collect()
 }

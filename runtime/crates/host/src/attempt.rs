@@ -1,12 +1,12 @@
 //! One attempt outside any queue: the handler's own settings, whatever the caller says instead, and a checked input.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use sunaba_sandbox::{ComponentInfo, Sandbox};
+use sunaba_store::SystemClock;
 use sunaba_task::{
-    AttemptContext, AttemptHost, AttemptReport, AttemptRequest, DEFAULT_QUEUE, Digest, ExecuteError, Executor, Grants,
-    HandlerInfo, Limits, Payload, TaskId,
+    AttemptContext, AttemptHost, AttemptReport, AttemptRequest, Clock as _, DEFAULT_QUEUE, Digest, ExecuteError,
+    Executor, Grants, HandlerInfo, Limits, Payload, TaskId,
 };
 
 use crate::input::{self, InputError};
@@ -85,8 +85,8 @@ impl Attempt {
             // Whoever runs an attempt by hand may name a directory by a link; the sandbox follows none.
             grant.host = grant.host.canonicalize().unwrap_or_else(|_| grant.host.clone());
         }
-        let started_at_ms = unix_ms();
-        let timeout_ms = u64::try_from(self.limits.timeout.as_millis()).unwrap_or(u64::MAX);
+        // There is no store here, so its clock is the machine's.
+        let started_at = SystemClock::new().now();
         let context = AttemptContext {
             task_id: TaskId::new(),
             job_id: None,
@@ -94,9 +94,9 @@ impl Attempt {
             attempt: 1,
             failures: 0,
             max_attempts: 1,
-            submitted_at_ms: started_at_ms,
-            started_at_ms,
-            deadline_ms: Some(started_at_ms.saturating_add(timeout_ms)),
+            submitted_at_ms: started_at.unix_ms(),
+            started_at_ms: started_at.unix_ms(),
+            deadline_ms: Some(started_at.after(self.limits.timeout).unix_ms()),
             idempotency_key: None,
             attributes: Vec::new(),
         };
@@ -110,11 +110,4 @@ impl Attempt {
         };
         sandbox.execute(request, host).await
     }
-}
-
-/// There is no store here, so its clock is the machine's.
-#[expect(clippy::disallowed_methods, reason = "an attempt outside any queue is leased by the machine's own clock")]
-fn unix_ms() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }

@@ -2,17 +2,14 @@
 //! no sandbox at all.
 
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use sunaba_task::{
     AttemptContext, AttemptHost, AttemptReport, AttemptRequest, AttemptResult, BoxFuture, Cause, Digest, Disposition,
     ExecuteError, Executor, Failure, HandlerInfo, HandlerSettings, Limits, LogEntry, LogLevel, LogSource, Outcome,
-    Payload, Progress, Receipt, Stop, format_bytes, format_duration,
+    Payload, Progress, Receipt, Stop, catch_panic, format_bytes, format_duration,
 };
 
 /// A handler of the host's own program.
@@ -167,23 +164,9 @@ impl Executor for NativePackage {
 
 /// Calls a handler. A panic is its failure.
 async fn call(handler: &NativeHandler, native: Native) -> Result<Outcome, Failure> {
-    let mut running = pin!(async move { handler(native).await });
-    std::future::poll_fn(|context| {
-        match std::panic::catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context))) {
-            Ok(poll) => poll,
-            Err(panic) => {
-                let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-                let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
-                Poll::Ready(Err(Failure {
-                    kind: "panic".into(),
-                    message: message.unwrap_or_else(|| "the handler panicked".into()),
-                    detail: None,
-                    disposition: Disposition::ByPolicy,
-                }))
-            }
-        }
-    })
-    .await
+    let panicked =
+        |message| Failure { kind: "panic".into(), message, detail: None, disposition: Disposition::ByPolicy };
+    catch_panic(async { handler(native).await }).await.map_err(panicked)?
 }
 
 fn judge(result: Result<Outcome, Failure>, limits: &Limits) -> AttemptResult {

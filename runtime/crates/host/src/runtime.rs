@@ -42,16 +42,28 @@ pub enum StartError {
 }
 
 /// What a host is to be like.
-#[derive(Default)]
 pub struct RuntimeBuilder {
     store: Option<Arc<dyn Store>>,
     native: BTreeMap<String, NativePackage>,
     executor: Option<Arc<dyn Executor>>,
     bad_name: Option<String>,
     worker: WorkerConfig,
-    slots: Option<usize>,
     ceilings: Ceilings,
     allowance: Allowance,
+}
+
+impl Default for RuntimeBuilder {
+    fn default() -> Self {
+        Self {
+            store: None,
+            native: BTreeMap::new(),
+            executor: None,
+            bad_name: None,
+            worker: WorkerConfig { slots: cores(), ..WorkerConfig::default() },
+            ceilings: Ceilings::default(),
+            allowance: Allowance::default(),
+        }
+    }
 }
 
 impl RuntimeBuilder {
@@ -76,7 +88,7 @@ impl RuntimeBuilder {
     /// Attempts at a time. Default: one for each core.
     #[must_use]
     pub fn concurrency(mut self, slots: usize) -> Self {
-        self.slots = Some(slots);
+        self.worker.slots = slots;
         self
     }
 
@@ -137,7 +149,7 @@ impl RuntimeBuilder {
             Some(store) => store,
             None => Arc::new(EmbeddedStore::memory()?),
         };
-        let slots = self.slots.unwrap_or_else(cores).max(1);
+        let slots = self.worker.slots.max(1);
         let shards = cores().min(slots);
         let per_shard = u32::try_from(slots.div_ceil(shards)).unwrap_or(u32::MAX);
         let sandbox = Sandbox::builder().shards(shards).slots(per_shard).start();
@@ -157,8 +169,7 @@ impl RuntimeBuilder {
         let natives = own.keys().copied().collect();
         let others = self.executor.unwrap_or_else(|| Arc::clone(&guests) as _);
         let executors = Arc::new(Executors { own, others, allowance: self.allowance.clone() });
-        let config = WorkerConfig { slots, ..self.worker };
-        let worker = Worker::start(Arc::clone(&store), executors, config);
+        let worker = Worker::start(Arc::clone(&store), executors, self.worker);
         prepare(Arc::clone(&guests), deployed);
         let (ceilings, allowance, deploying) = (self.ceilings, self.allowance, Mutex::default());
         Ok(Runtime { store, guests, packages, natives, worker, ceilings, allowance, slots, deploying })

@@ -2,13 +2,35 @@
 //!
 //! A sandbox, an in-process function or another process can stand behind [`Executor`]; the worker cannot tell.
 
-use std::pin::Pin;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 
 use crate::{AttemptReport, AttemptRequest, Cause, Digest, FuelMode, LogEntry};
 
 /// A boxed future that can move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Runs host code to its end; gives the panic's text when it panics instead.
+///
+/// # Errors
+/// It panicked.
+pub async fn catch_panic<T>(future: impl Future<Output = T>) -> Result<T, String> {
+    let mut running = pin!(future);
+    std::future::poll_fn(|context| {
+        // What the future shares with others is behind locks that nobody leaves poisoned.
+        match std::panic::catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context))) {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => {
+                let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+                let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+                Poll::Ready(Err(text.unwrap_or_else(|| "it panicked".into())))
+            }
+        }
+    })
+    .await
+}
 
 /// How far an attempt says that it is.
 #[derive(Debug, Clone, PartialEq)]

@@ -31,7 +31,7 @@ pub use attempt::{AttemptContext, AttemptReport, AttemptRequest, AttemptResult, 
 pub use cause::{Cause, Frame, Stop};
 pub use decide::{Decision, MAX_DELAY, Observation, Verdict, decide};
 pub use digest::Digest;
-pub use executor::{AttemptHost, BoxFuture, ExecuteError, Executor, Progress, Unattended};
+pub use executor::{AttemptHost, BoxFuture, ExecuteError, Executor, Progress, Unattended, catch_panic};
 pub use grants::{DirAccess, DirGrant, EnvGrant, GrantError, Grants};
 pub use handler::{HandlerInfo, MAX_NAME_BYTES, is_name};
 pub use lease::{Lease, LeaseToken, SessionId};

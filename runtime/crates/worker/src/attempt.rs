@@ -1,15 +1,12 @@
 //! One attempt, from its lease to its settlement.
 
-use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use sunaba_store::{Leased, SettleError, Settlement, Store, StoreError};
 use sunaba_task::{
     AttemptContext, AttemptDetail, AttemptHost, AttemptReport, AttemptRequest, AttemptResult, ExecuteError, Executor,
-    LeaseToken, Observation, Outcome, Payload, Task, decide,
+    LeaseToken, Observation, Outcome, Payload, Task, catch_panic, decide,
 };
 
 /// A store that is busy is asked again after this long, and then after longer, as long as the session lives.
@@ -18,15 +15,9 @@ const MAX_PAUSE: Duration = Duration::from_secs(2);
 
 /// Has a leased task executed; gives what was seen of it.
 pub(crate) async fn execute(executor: &dyn Executor, leased: &Leased, host: Arc<dyn AttemptHost>) -> Observation {
-    let mut running = pin!(async { executor.execute(request(leased), host).await });
     // A panic of host code is this attempt's failure, and nobody else's.
-    let done = std::future::poll_fn(|context| {
-        match std::panic::catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context))) {
-            Ok(poll) => poll,
-            Err(_) => Poll::Ready(Err(ExecuteError::Internal("host code panicked during the attempt".into()))),
-        }
-    });
-    match done.await {
+    let done = catch_panic(async { executor.execute(request(leased), host).await }).await;
+    match done.unwrap_or_else(|_| Err(ExecuteError::Internal("host code panicked during the attempt".into()))) {
         Ok(report) => Observation::Reported(Box::new(report)),
         Err(ExecuteError::Closed) => Observation::HostStopping,
         Err(error) => Observation::HostFailed { message: error.to_string(), retryable: error.is_retryable() },

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 /// A session is renewed so many times in its life: the store may miss all but one.
 const RENEWALS: u32 = 3;
 /// A store that fails is asked again after this long.
-const PAUSE: Duration = Duration::from_millis(200);
+pub(crate) const PAUSE: Duration = Duration::from_millis(200);
 
 /// Why a session is over.
 #[derive(Debug)]

@@ -256,7 +256,7 @@ impl Shared {
                 Err(StoreError::SessionLost) => return Over::Lost,
                 Err(error) if error.is_retryable() => {
                     tracing::warn!(%error, "no tasks could be leased");
-                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    tokio::time::sleep(session::PAUSE).await;
                 }
                 Err(error) => return Over::Store(error),
             }
