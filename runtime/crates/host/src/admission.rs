@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 use sunaba_store::Package;
 use sunaba_task::{
-    DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_HOSTS_LOST, DEFAULT_QUEUE, Digest, DirGrant, EnvGrant, Fuel, GrantError, Grants,
-    HandlerInfo, HandlerName, LimitError, Limits, MAX_DELAY, MAX_IDEMPOTENCY_KEY_BYTES, NewTask, Payload, Start,
-    TaskSpec, format_bytes, format_duration, is_name,
+    DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, Digest, DirGrant, EnvGrant, Fuel, GrantError, Grants, HandlerInfo,
+    HandlerName, LimitError, Limits, MAX_DELAY, MAX_IDEMPOTENCY_KEY_BYTES, NewTask, Payload, TaskSpec, When,
+    format_bytes, format_duration, is_name,
 };
 
 use crate::allowed::{Allowance, AllowedDirError};
@@ -199,20 +199,17 @@ pub(crate) fn admit(
     grants.check()?;
     grants.dirs = grants.dirs.iter().map(|grant| allowance.check(grant)).collect::<Result<_, _>>()?;
     let spec = TaskSpec {
-        handler: name,
-        component: package.component,
         queue,
         priority: priority.or(settings.priority).unwrap_or(0),
         max_attempts,
-        max_hosts_lost: DEFAULT_MAX_HOSTS_LOST,
         backoff: settings.backoff.unwrap_or_default(),
         retry_on: settings.retry_on.clone(),
         limits,
         grants,
         idempotency_key,
-        attributes: Vec::new(),
+        ..TaskSpec::new(name, package.component)
     };
-    Ok(NewTask { spec, start: delay.map_or(Start::Now, Start::After), input, fingerprint })
+    Ok(NewTask { start: delay.map(When::After), fingerprint, ..NewTask::new(spec, input) })
 }
 
 fn limits(request: &TaskRequest, handler: &HandlerInfo, ceilings: &Ceilings) -> Result<Limits, RefusedTask> {

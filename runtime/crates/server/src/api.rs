@@ -239,7 +239,7 @@ impl From<&Task> for TaskView {
             submitted_at: task.submitted_at.to_string(),
             due_at: task.due_at().map(|at| at.to_string()),
             ended_at: task.ended_at.map(|at| at.to_string()),
-            cancel_requested_at: task.cancel_requested_at.map(|at| at.to_string()),
+            cancel_requested_at: task.cancel.as_ref().map(|cancel| cancel.at.to_string()),
             attempts_started: task.attempts_started,
             failures_charged: task.failures_charged,
             hosts_lost: task.hosts_lost,

@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use sunaba_host::{DeployError, MAX_COMPONENT_BYTES, Runtime, TaskRequest};
-use sunaba_store::{Submitted, TaskQuery};
+use sunaba_store::{CancelWish, Submitted, TaskQuery};
 use sunaba_task::{AttemptDetail, EnvGrant, HandlerName, OCTETS, Payload, StateName, Task, TaskId, is_name};
 use tokio::sync::watch;
 
@@ -177,6 +177,7 @@ async fn tasks(State(shared): State<Shared>, Asked(filter): Asked<Filter>) -> An
         handler: filter.handler,
         before: filter.before.map(|id| id.parse()).transpose().map_err(Problem::invalid)?,
         limit: filter.limit.unwrap_or(DEFAULT_PAGE),
+        ..TaskQuery::default()
     };
     let page = shared.runtime.store().tasks(query).await?;
     let next = page.next.map(|id| id.to_string());
@@ -233,7 +234,7 @@ struct Cancel {}
 
 async fn cancel(State(shared): State<Shared>, At(id): At<String>, Json(Cancel {}): Json<Cancel>) -> Answer<TaskView> {
     let id: TaskId = id.parse().map_err(Problem::invalid)?;
-    let cancelled = shared.runtime.store().cancel(vec![id]).await?.pop().flatten();
+    let cancelled = shared.runtime.store().cancel(vec![id], CancelWish::default()).await?.pop().flatten();
     cancelled.map(|task| Reply(TaskView::from(&task))).ok_or_else(|| unknown(id))
 }
 

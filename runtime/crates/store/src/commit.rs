@@ -22,11 +22,13 @@ pub(crate) type Request = Box<dyn FnOnce(&mut Planner, &mut Turn<'_>) + Send>;
 pub(crate) fn open(
     engine: &mut dyn Engine,
     clock: &SharedClock,
+    random: fastrand::Rng,
 ) -> Result<(Planner, mpsc::UnboundedReceiver<LeaseToken>), OpenError> {
     // Bounded by the leases that there are.
     let (unwanted, returned) = mpsc::unbounded_channel();
     let mut turn = Turn::new(engine, &**clock);
-    let planner = Planner::open(&mut turn, unwanted)?;
+    let mut planner = Planner::open(&mut turn, unwanted, random)?;
+    planner.finish(&mut turn)?;
     let writes = turn.txn.into_writes();
     let durable = engine.apply(&writes).and_then(|()| engine.barrier());
     durable.map_err(|error| OpenError::Unreadable(error.to_string()))?;
@@ -93,5 +95,6 @@ fn plan(
     }
     planner.pass_time(turn)?;
     requests.for_each(|request| request(planner, turn));
-    planner.serve_parked(turn)
+    planner.serve_parked(turn)?;
+    planner.finish(turn)
 }

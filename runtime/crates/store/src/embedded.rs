@@ -6,14 +6,19 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sunaba_task::{AttemptDetail, Clock, Digest, NewTask, Payload, SessionId, Task, TaskId};
+use sunaba_task::{
+    AttemptDetail, Clock, Digest, HandlerChange, HandlerName, LeaseToken, NewTask, Payload, Progress, QueueChange,
+    Retention, SessionId, Task, TaskId,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::commit::{self, Request};
 use crate::planner::{Planner, Reply, Turn, answer};
 use crate::{
-    Engine, LeaseRequest, Leased, MemoryEngine, NewPackage, OpenError, Package, SettleError, Settlement, SledEngine,
-    Store, StoreError, StoreFuture, SubmitError, Submitted, SystemClock, TaskPage, TaskQuery,
+    BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, Engine, EventPage, EventQuery, HandlerStatus,
+    LeaseRequest, Leased, MemoryEngine, NewPackage, OpenError, Package, QueueStatus, Rerun, RerunError, SettleError,
+    Settlement, SledEngine, Standing, Store, StoreError, StoreFuture, SubmitError, Submitted, SystemClock, TaskPage,
+    TaskQuery,
 };
 
 /// Requests that wait for the commit thread; further callers wait to get in.
@@ -53,21 +58,47 @@ impl EmbeddedStore {
     ///
     /// # Errors
     /// [`OpenError`]: what the engine has cannot be read, or the system gives no thread.
-    pub fn open(mut engine: impl Engine, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let (planner, returned) = commit::open(&mut engine, &clock)?;
-        let (requests, receiver) = mpsc::channel(MAX_WAITING);
-        let failure = Arc::new(OnceLock::new());
+    pub fn open(engine: impl Engine, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let (mut store, serve) = Self::open_without_thread(engine, clock, fastrand::Rng::new())?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
             .map_err(|error| OpenError::Unreadable(error.to_string()))?;
-        let serve = commit::serve(planner, Box::new(engine), clock, receiver, returned, Arc::clone(&failure));
         let thread = thread::Builder::new()
             .name("sunaba-commit".into())
             .spawn(move || runtime.block_on(serve))
             .map_err(|error| OpenError::Unreadable(error.to_string()))?;
-        let inner = Inner { requests: Some(requests), failure, thread: Mutex::new(Some(thread)) };
-        Ok(Self { inner: Arc::new(inner) })
+        // Nobody else has it yet.
+        if let Some(inner) = Arc::get_mut(&mut store.inner) {
+            inner.thread = Mutex::new(Some(thread));
+        }
+        Ok(store)
+    }
+
+    /// The same without a thread, and with a seed for all that is left to chance: whoever runs the future serves the store,
+    /// until its last clone is dropped. For simulations.
+    ///
+    /// # Errors
+    /// [`OpenError`]: what the engine has cannot be read.
+    pub fn open_seeded(
+        engine: impl Engine,
+        clock: Arc<dyn Clock>,
+        seed: u64,
+    ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), OpenError> {
+        Self::open_without_thread(engine, clock, fastrand::Rng::with_seed(seed))
+    }
+
+    fn open_without_thread(
+        mut engine: impl Engine,
+        clock: Arc<dyn Clock>,
+        random: fastrand::Rng,
+    ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), OpenError> {
+        let (planner, returned) = commit::open(&mut engine, &clock, random)?;
+        let (requests, receiver) = mpsc::channel(MAX_WAITING);
+        let failure = Arc::new(OnceLock::new());
+        let serve = commit::serve(planner, Box::new(engine), clock, receiver, returned, Arc::clone(&failure));
+        let inner = Inner { requests: Some(requests), failure, thread: Mutex::default() };
+        Ok((Self { inner: Arc::new(inner) }, serve))
     }
 
     /// Has the commit thread do something, and waits for its answer.
@@ -134,7 +165,7 @@ impl Store for EmbeddedStore {
         })
     }
 
-    fn renew(&self, session: SessionId, wait: Duration) -> StoreFuture<'_, Vec<TaskId>> {
+    fn renew(&self, session: SessionId, wait: Duration) -> StoreFuture<'_, Vec<Cancelled>> {
         Box::pin(self.park(move |planner, turn, reply| planner.park_renew(turn, session, wait, reply)))
     }
 
@@ -146,8 +177,28 @@ impl Store for EmbeddedStore {
         Box::pin(self.call(move |planner, turn| planner.close_session(turn, session)))
     }
 
-    fn cancel(&self, tasks: Vec<TaskId>) -> StoreFuture<'_, Vec<Option<Task>>> {
-        Box::pin(self.call(move |planner, turn| planner.cancel(turn, &tasks)))
+    fn progress(&self, reports: Vec<(LeaseToken, Progress)>) -> StoreFuture<'_, ()> {
+        Box::pin(self.call(move |planner, turn| planner.progress(turn, reports)))
+    }
+
+    fn cancel(&self, tasks: Vec<TaskId>, wish: CancelWish) -> StoreFuture<'_, Vec<Option<Task>>> {
+        Box::pin(self.call(move |planner, turn| planner.cancel(turn, &tasks, &wish)))
+    }
+
+    fn run_now(&self, tasks: Vec<TaskId>) -> StoreFuture<'_, Vec<Option<Task>>> {
+        Box::pin(self.call(move |planner, turn| planner.run_now(turn, &tasks)))
+    }
+
+    fn rerun(&self, requests: Vec<Rerun>) -> StoreFuture<'_, Vec<Result<Task, RerunError>>> {
+        Box::pin(self.call(move |planner, turn| planner.rerun(turn, requests)))
+    }
+
+    fn delete(&self, tasks: Vec<TaskId>) -> StoreFuture<'_, Vec<Result<(), DeleteError>>> {
+        Box::pin(self.call(move |planner, turn| planner.delete(turn, &tasks)))
+    }
+
+    fn bulk(&self, action: BulkAction, query: TaskQuery) -> StoreFuture<'_, BulkPage> {
+        Box::pin(self.call(move |planner, turn| planner.bulk(turn, &action, &query)))
     }
 
     fn task(&self, id: TaskId) -> StoreFuture<'_, Option<Task>> {
@@ -172,6 +223,38 @@ impl Store for EmbeddedStore {
 
     fn attempt_detail(&self, id: TaskId, number: u32) -> StoreFuture<'_, Option<AttemptDetail>> {
         Box::pin(self.call(move |planner, turn| planner.attempt_detail(turn, id, number)))
+    }
+
+    fn standing(&self, id: TaskId) -> StoreFuture<'_, Standing> {
+        Box::pin(self.call(move |planner, turn| planner.standing(turn, id)))
+    }
+
+    fn events(&self, query: EventQuery) -> StoreFuture<'_, EventPage> {
+        Box::pin(self.park(move |planner, turn, reply| planner.park_events(turn, query, reply)))
+    }
+
+    fn queues(&self) -> StoreFuture<'_, Vec<QueueStatus>> {
+        Box::pin(self.call(|planner, turn| planner.queues(turn)))
+    }
+
+    fn set_queue(&self, queue: String, changes: Vec<QueueChange>) -> StoreFuture<'_, QueueStatus> {
+        Box::pin(self.call(move |planner, turn| planner.set_queue(turn, &queue, &changes)))
+    }
+
+    fn handlers(&self) -> StoreFuture<'_, Vec<HandlerStatus>> {
+        Box::pin(self.call(|planner, turn| planner.handlers(turn)))
+    }
+
+    fn set_handler(&self, handler: HandlerName, changes: Vec<HandlerChange>) -> StoreFuture<'_, HandlerStatus> {
+        Box::pin(self.call(move |planner, turn| planner.set_handler(turn, &handler, &changes)))
+    }
+
+    fn retention(&self) -> StoreFuture<'_, Retention> {
+        Box::pin(self.call(|planner, _| Ok(planner.retention())))
+    }
+
+    fn set_retention(&self, retention: Retention) -> StoreFuture<'_, ()> {
+        Box::pin(self.call(move |planner, turn| planner.set_retention(turn, retention)))
     }
 
     fn deploy(&self, package: NewPackage, component: Bytes) -> StoreFuture<'_, Package> {

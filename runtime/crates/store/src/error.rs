@@ -1,6 +1,6 @@
 //! Why a store could not do what it was asked.
 
-use sunaba_task::format_bytes;
+use sunaba_task::{ControlError, format_bytes};
 
 use crate::EngineError;
 
@@ -28,6 +28,9 @@ pub enum StoreError {
         /// What must be left.
         floor_bytes: u64,
     },
+    /// A setting is out of range.
+    #[error(transparent)]
+    Control(#[from] ControlError),
     /// A record cannot be read. It is left as it is.
     #[error("the record `{key}` is damaged: {problem}")]
     Damaged {

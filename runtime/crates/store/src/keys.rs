@@ -9,6 +9,7 @@
 //! | `a` id number | what is kept of an attempt besides its record |
 //! | `q` queue 0 priority sequence | the id of a queued task; the highest priority first |
 //! | `d` instant sequence | the id of a task that waits for an instant |
+//! | `x` instant sequence | the id of a task that expires unless it has begun by then |
 //! | `l` sequence | the tasks that were leased together |
 //! | `k` digest | the task that has this idempotency key, and the digest of its body |
 //! | `p` package | a package |
@@ -67,7 +68,11 @@ pub(crate) fn due(at: Timestamp, sequence: u64) -> Vec<u8> {
     of(b'd', &[&at.unix_ms().to_be_bytes(), &sequence.to_be_bytes()])
 }
 
-/// The instant of a key of [`due`].
+pub(crate) fn expiry(at: Timestamp, sequence: u64) -> Vec<u8> {
+    of(b'x', &[&at.unix_ms().to_be_bytes(), &sequence.to_be_bytes()])
+}
+
+/// The instant of a key of [`due`] or of [`expiry`].
 pub(crate) fn due_at(key: &[u8]) -> Option<Timestamp> {
     Some(Timestamp::from_unix_ms(u64::from_be_bytes(key.get(1..9)?.try_into().ok()?)))
 }

@@ -15,6 +15,7 @@ mod engine;
 mod error;
 mod keys;
 mod planner;
+mod query;
 mod store;
 mod txn;
 
@@ -22,7 +23,11 @@ pub use clock::{ManualClock, SystemClock};
 pub use embedded::EmbeddedStore;
 pub use engine::{Engine, EngineError, MemoryEngine, OpenError, Pair, SledEngine, Writes};
 pub use error::StoreError;
+pub use query::{
+    BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, EventPage, EventQuery, HandlerStatus, Hold, QueueStatus,
+    Rerun, RerunError, Standing, TaskPage, TaskQuery,
+};
 pub use store::{
     LeaseRequest, Leased, MAX_PAGE, NewPackage, Package, Queues, SettleError, Settlement, Store, StoreFuture,
-    SubmitError, Submitted, TaskPage, TaskQuery,
+    SubmitError, Submitted,
 };

@@ -5,11 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sunaba_task::{
-    AttemptDetail, BoxFuture, Decision, Digest, Ending, HandlerInfo, LeaseToken, NewTask, Payload, Receipt, SessionId,
-    StateName, Task, TaskId, Timestamp,
+    AttemptDetail, BoxFuture, Decision, Digest, Ending, HandlerChange, HandlerInfo, HandlerName, LeaseToken, NewTask,
+    Payload, Progress, QueueChange, Receipt, Retention, SessionId, Task, TaskId, Timestamp,
 };
 
-use crate::StoreError;
+use crate::{
+    BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, EventPage, EventQuery, HandlerStatus, QueueStatus, Rerun,
+    RerunError, Standing, StoreError, TaskPage, TaskQuery,
+};
 
 /// What a store's methods return.
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
@@ -47,7 +50,10 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::SessionLost`]: too late. Its tasks may be running elsewhere.
-    fn renew(&self, session: SessionId, wait: Duration) -> StoreFuture<'_, Vec<TaskId>>;
+    fn renew(&self, session: SessionId, wait: Duration) -> StoreFuture<'_, Vec<Cancelled>>;
+
+    /// Tells the readers of the feed how far attempts are. What has lost its lease is left out.
+    fn progress(&self, reports: Vec<(LeaseToken, Progress)>) -> StoreFuture<'_, ()>;
 
     /// Closes leases with what became of their attempts; the records that follow, in the order of the settlements.
     fn settle(&self, settlements: Vec<Settlement>) -> StoreFuture<'_, Vec<Result<Task, SettleError>>>;
@@ -57,7 +63,20 @@ pub trait Store: Send + Sync + 'static {
 
     /// Cancels tasks. One that waits is cancelled at once; one that runs when its worker has settled it; one that has
     /// ended stays as it is. The records that follow, in the order of the ids; none for an id that is not known.
-    fn cancel(&self, tasks: Vec<TaskId>) -> StoreFuture<'_, Vec<Option<Task>>>;
+    fn cancel(&self, tasks: Vec<TaskId>, wish: CancelWish) -> StoreFuture<'_, Vec<Option<Task>>>;
+
+    /// Makes tasks that wait for an instant due now; others stay as they are. The records that follow, in the order of the
+    /// ids; none for an id that is not known.
+    fn run_now(&self, tasks: Vec<TaskId>) -> StoreFuture<'_, Vec<Option<Task>>>;
+
+    /// Makes a new task of each that has ended. The answers are in the order of the requests.
+    fn rerun(&self, requests: Vec<Rerun>) -> StoreFuture<'_, Vec<Result<Task, RerunError>>>;
+
+    /// Deletes tasks that have ended, and all that is kept of them. The answers are in the order of the ids.
+    fn delete(&self, tasks: Vec<TaskId>) -> StoreFuture<'_, Vec<Result<(), DeleteError>>>;
+
+    /// Does something to every task of a page of what a query asks for; go on with [`BulkPage::next`].
+    fn bulk(&self, action: BulkAction, query: TaskQuery) -> StoreFuture<'_, BulkPage>;
 
     /// The record of a task.
     fn task(&self, id: TaskId) -> StoreFuture<'_, Option<Task>>;
@@ -74,8 +93,38 @@ pub trait Store: Send + Sync + 'static {
     /// The output of a task that has succeeded.
     fn output(&self, id: TaskId) -> StoreFuture<'_, Option<Payload>>;
 
+    /// What a task that waits for its turn is waiting for; empty when it does not wait, or only for a slot.
+    fn standing(&self, id: TaskId) -> StoreFuture<'_, Standing>;
+
+    /// Events after a place in the feed, oldest first. Waits until there is one, and returns none after `wait`.
+    fn events(&self, query: EventQuery) -> StoreFuture<'_, EventPage>;
+
     /// What is kept of an attempt besides its record; none when there is nothing.
     fn attempt_detail(&self, id: TaskId, number: u32) -> StoreFuture<'_, Option<AttemptDetail>>;
+
+    /// Every queue that has tasks or settings, by name.
+    fn queues(&self) -> StoreFuture<'_, Vec<QueueStatus>>;
+
+    /// Changes a queue's settings. What has been leased is not touched.
+    ///
+    /// # Errors
+    /// [`StoreError::Control`]: a value is out of range.
+    fn set_queue(&self, queue: String, changes: Vec<QueueChange>) -> StoreFuture<'_, QueueStatus>;
+
+    /// Every handler that has run since the store was opened, that has tasks waiting, or that is controlled; by name.
+    fn handlers(&self) -> StoreFuture<'_, Vec<HandlerStatus>>;
+
+    /// Changes a handler's control. What has been leased is not touched.
+    ///
+    /// # Errors
+    /// [`StoreError::Control`]: a value is out of range.
+    fn set_handler(&self, handler: HandlerName, changes: Vec<HandlerChange>) -> StoreFuture<'_, HandlerStatus>;
+
+    /// How long what has ended is kept.
+    fn retention(&self) -> StoreFuture<'_, Retention>;
+
+    /// Changes that, for what ends from now on.
+    fn set_retention(&self, retention: Retention) -> StoreFuture<'_, ()>;
 
     /// Makes a component the package's own from now on.
     fn deploy(&self, package: NewPackage, component: Bytes) -> StoreFuture<'_, Package>;
@@ -127,6 +176,26 @@ pub enum SubmitError {
         key: String,
         /// What is wrong with the record.
         problem: String,
+    },
+    /// Another task holds the unique key.
+    #[error(
+        "the unique key `{key}` is held by task {task}\nhint: wait for that one, or submit with another answer to conflicts"
+    )]
+    Taken {
+        /// The key.
+        key: String,
+        /// The task that holds it.
+        task: TaskId,
+    },
+    /// Too many tasks wait in the queue.
+    #[error("{waiting} tasks wait in the queue `{queue}`, and its greatest depth is {limit}\nhint: try again later")]
+    QueueFull {
+        /// The queue.
+        queue: String,
+        /// Tasks that wait in it.
+        waiting: u64,
+        /// How many may.
+        limit: u64,
     },
 }
 
@@ -201,40 +270,6 @@ pub enum SettleError {
     /// The record has moved since; decide again by this one.
     #[error("the record has moved to revision {}", .0.revision)]
     Stale(Box<Task>),
-}
-
-/// Which records to show.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TaskQuery {
-    /// In one of these states; empty means any.
-    pub states: Vec<StateName>,
-    /// In this queue.
-    pub queue: Option<String>,
-    /// Of this handler, as `package/handler`, or of this package.
-    pub handler: Option<String>,
-    /// Older than this one.
-    pub before: Option<TaskId>,
-    /// How many at most; at most [`MAX_PAGE`].
-    pub limit: usize,
-}
-
-impl TaskQuery {
-    /// Whether it asks for this one.
-    pub fn matches(&self, task: &Task) -> bool {
-        let handler = &task.spec.handler;
-        (self.states.is_empty() || self.states.contains(&task.state.name()))
-            && self.queue.as_ref().is_none_or(|queue| *queue == task.spec.queue)
-            && self.handler.as_ref().is_none_or(|name| *name == handler.package || *name == handler.to_string())
-    }
-}
-
-/// Some records.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TaskPage {
-    /// Newest first.
-    pub tasks: Vec<Task>,
-    /// Where to go on: [`TaskQuery::before`] of the next page. There may be a next page even if this one is short.
-    pub next: Option<TaskId>,
 }
 
 /// A package to be deployed.

@@ -10,8 +10,8 @@ use sunaba_store::{
     Settlement, SledEngine, Store, StoreError, SystemClock, Writes,
 };
 use sunaba_task::{
-    AttemptDetail, Decision, Digest, Ending, MAX_KEPT_ATTEMPTS, NewTask, Payload, SessionId, Start, State, TaskSpec,
-    Timestamp, Verdict,
+    AttemptDetail, Decision, Digest, Ending, MAX_KEPT_ATTEMPTS, NewTask, Payload, Policy, SessionId, State, TaskSpec,
+    Timestamp, Verdict, When,
 };
 
 /// What the next barrier shall do.
@@ -220,7 +220,7 @@ fn store_of_a_newer_format_is_refused_and_left_alone() {
     newer[1..5].copy_from_slice(&checksum);
     engine.clone().apply(&Writes::from([(b"f".to_vec(), Some(newer.clone().into()))])).expect("memory works");
     let refused = open().map(|_| ()).expect_err("it is newer");
-    assert!(matches!(refused, OpenError::Newer { found: 99, known: 1 }), "{refused}");
+    assert!(matches!(refused, OpenError::Newer { found: 99, known: 2 }), "{refused}");
     assert_eq!(engine.get(b"f").expect("memory works").expect("it is there"), newer);
 }
 
@@ -234,7 +234,7 @@ fn settlement(leased: &Leased, verdict: Verdict, output: Option<Payload>) -> Set
         token: leased.token,
         revision: leased.task.revision,
         ending: Ending::Snoozed { reason: "m".repeat(2_000) },
-        decision: Decision { verdict, charged: false, reason: "r".into() },
+        decision: Decision { verdict, charged: false, policy: Policy::Retry, reason: "r".into() },
         receipt: None,
         output,
         detail: AttemptDetail { failure_detail: Some(Payload::json("{}")), ..AttemptDetail::default() },
@@ -404,7 +404,7 @@ fn wall_clock_that_jumps_makes_tasks_due_and_loses_no_lease() {
         let start = Timestamp::from_unix_ms(1_767_225_600_000);
         let clock = ManualClock::at(start);
         let store = EmbeddedStore::open(MemoryEngine::default(), Arc::new(clock.clone())).expect("memory opens");
-        let delayed = NewTask { start: Start::After(Duration::from_secs(3600)), ..new_task() };
+        let delayed = NewTask { start: Some(When::After(Duration::from_secs(3600))), ..new_task() };
         store.submit(vec![new_task(), delayed]).await.expect("it works");
         let session = store.open_session("w".into(), Duration::from_secs(900)).await.expect("it works");
         let first = lease(&store, session).await.remove(0);

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AttemptReport, AttemptResult, Cause, Disposition, Ending, Failure, Outcome, Task};
+use crate::units::format_duration;
+use crate::{AttemptReport, AttemptResult, Cause, Disposition, Ending, Failure, Outcome, Task, Timestamp};
 
 /// No snooze is shorter: a task that comes back at once would keep its queue from everything else.
 const MIN_SNOOZE: Duration = Duration::from_millis(100);
@@ -20,8 +21,54 @@ pub struct Decision {
     pub verdict: Verdict,
     /// Whether the attempt counts against `max_attempts`.
     pub charged: bool,
+    /// By which rule.
+    pub policy: Policy,
     /// Why; one line, for people.
     pub reason: String,
+}
+
+impl Decision {
+    /// A decision that counts against `max_attempts`.
+    pub fn charged(verdict: Verdict, policy: Policy, reason: String) -> Self {
+        Self { verdict, charged: true, policy, reason }
+    }
+
+    /// A decision that does not.
+    pub fn uncharged(verdict: Verdict, policy: Policy, reason: String) -> Self {
+        Self { verdict, charged: false, policy, reason }
+    }
+}
+
+/// The rule by which something was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Policy {
+    /// An output is a success.
+    Success,
+    /// A failure is retried, by the task's backoff, until `max_attempts`.
+    Retry,
+    /// The handler itself asked for a retry, with a delay of its own; until `max_attempts`, too.
+    HandlerDelay,
+    /// The handler said that no retry would help.
+    Fatal,
+    /// `retry_on` lists other kinds.
+    RetryOn,
+    /// `never_retry_on` lists this kind.
+    NeverRetryOn,
+    /// `retry_for`: it is too late for another attempt.
+    TimeBox,
+    /// The handler asked to be run later.
+    Snooze,
+    /// Somebody asked to cancel the task.
+    Cancel,
+    /// Its host was lost, which is not the handler's fault.
+    HostLost,
+    /// `max_hosts_lost`: too many hosts were lost under it.
+    Poison,
+    /// Its host was stopped in good order.
+    HostStop,
+    /// No host can run it.
+    Unrunnable,
 }
 
 /// What follows from an attempt.
@@ -85,87 +132,102 @@ impl Observation {
     }
 }
 
-/// What follows from what was seen of an attempt of this task. Ask again when the record has moved meanwhile.
-pub fn decide(task: &Task, seen: &Observation) -> Decision {
-    if let Some(at) = task.cancel_requested_at {
-        return uncharged(Verdict::Cancel, format!("the task was cancelled at {at}"));
+/// What follows from what was seen of an attempt of this task; `now` is by the store's clock. Ask again when the record has
+/// moved meanwhile.
+pub fn decide(task: &Task, seen: &Observation, now: Timestamp) -> Decision {
+    if let Some(cancel) = &task.cancel {
+        let reason = format!("the task was cancelled at {}: {}", cancel.at, cancel.reason);
+        return Decision::uncharged(Verdict::Cancel, Policy::Cancel, reason);
     }
     let report = match seen {
         Observation::Reported(report) => report,
         // The handler has not failed, so that what it wants retried does not matter.
-        Observation::HostFailed { retryable: true, .. } => return retry_if_left(task, None),
+        Observation::HostFailed { retryable: true, .. } => return retry_if_left(task, None, now),
         Observation::HostStopping => {
-            return uncharged(Verdict::Snooze(STOPPING_PAUSE), "the executor was stopping".into());
+            let reason = "the executor was stopping".into();
+            return Decision::uncharged(Verdict::Snooze(STOPPING_PAUSE), Policy::HostStop, reason);
         }
         Observation::HostFailed { retryable: false, .. } => {
-            return charged(Verdict::GiveUp, "no host can run it".into());
+            return Decision::charged(Verdict::GiveUp, Policy::Unrunnable, "no host can run it".into());
         }
     };
+    let unsupported =
+        |what: &str| Decision::charged(Verdict::GiveUp, Policy::Unrunnable, format!("`{what}` is not supported yet"));
     match &report.result {
-        AttemptResult::Returned(Outcome::Complete(_)) => uncharged(Verdict::Succeed, "the handler completed".into()),
-        AttemptResult::Returned(Outcome::Snooze(snooze)) => uncharged(
-            Verdict::Snooze(snooze.delay.clamp(MIN_SNOOZE, MAX_DELAY)),
-            "the handler asked to be run later".into(),
-        ),
-        AttemptResult::Returned(Outcome::Decompose(_)) => {
-            charged(Verdict::GiveUp, "`decompose` is not supported yet".into())
+        AttemptResult::Returned(Outcome::Complete(_)) => {
+            Decision::uncharged(Verdict::Succeed, Policy::Success, "the handler completed".into())
         }
+        AttemptResult::Returned(Outcome::Snooze(snooze)) => {
+            let verdict = Verdict::Snooze(snooze.delay.clamp(MIN_SNOOZE, MAX_DELAY));
+            Decision::uncharged(verdict, Policy::Snooze, "the handler asked to be run later".into())
+        }
+        AttemptResult::Returned(Outcome::Decompose(_)) => unsupported("decompose"),
         AttemptResult::Failed(failure) => match failure.disposition {
-            Disposition::Fatal => charged(Verdict::GiveUp, "the handler said that no retry would help".into()),
-            Disposition::RetryAfter(delay) => by_policy(task, &failure.kind, Some(delay.min(MAX_DELAY))),
-            Disposition::ByPolicy => by_policy(task, &failure.kind, None),
+            Disposition::Fatal => {
+                let reason = "the handler said that no retry would help".into();
+                Decision::charged(Verdict::GiveUp, Policy::Fatal, reason)
+            }
+            Disposition::RetryAfter(delay) => by_kind(task, &failure.kind, Some(delay.min(MAX_DELAY)), now),
+            Disposition::ByPolicy => by_kind(task, &failure.kind, None, now),
         },
         AttemptResult::Stopped(stop) => match &stop.cause {
             // Not asked for by anybody, or the record would say so: the host is stopping.
-            Cause::Cancelled | Cause::LeaseLost => uncharged(Verdict::Requeue, "the host stopped the attempt".into()),
-            Cause::NotSupported(what) => charged(Verdict::GiveUp, format!("`{what}` is not supported yet")),
-            cause => by_policy(task, cause.word(), None),
+            Cause::Cancelled | Cause::LeaseLost => {
+                Decision::uncharged(Verdict::Requeue, Policy::HostStop, "the host stopped the attempt".into())
+            }
+            Cause::NotSupported(what) => unsupported(what),
+            cause => by_kind(task, cause.word(), None, now),
         },
     }
 }
 
 /// A failure of this kind: retried if it may be and if a failure is left. `asked` is the handler's own wish for a delay,
 /// with which it said that it is to be retried.
-fn by_policy(task: &Task, kind: &str, asked: Option<Duration>) -> Decision {
-    let kinds = task.spec.retry_on.as_ref();
-    let wanted = asked.is_some() || kinds.is_none_or(|kinds| kinds.iter().any(|known| known == kind));
-    if !wanted {
-        return charged(Verdict::GiveUp, format!("`{kind}` is not among the kinds that are retried"));
+fn by_kind(task: &Task, kind: &str, asked: Option<Duration>, now: Timestamp) -> Decision {
+    let spec = &task.spec;
+    let is_in = |kinds: &Vec<String>| kinds.iter().any(|known| known == kind);
+    if is_in(&spec.never_retry_on) {
+        let reason = format!("`{kind}` is among the kinds that are never retried");
+        return Decision::charged(Verdict::GiveUp, Policy::NeverRetryOn, reason);
     }
-    retry_if_left(task, asked)
+    if asked.is_none() && !spec.retry_on.as_ref().is_none_or(is_in) {
+        let reason = format!("`{kind}` is not among the kinds that are retried");
+        return Decision::charged(Verdict::GiveUp, Policy::RetryOn, reason);
+    }
+    retry_if_left(task, asked, now)
 }
 
-fn retry_if_left(task: &Task, asked: Option<Duration>) -> Decision {
+fn retry_if_left(task: &Task, asked: Option<Duration>, now: Timestamp) -> Decision {
     let (spec, failures) = (&task.spec, task.failures_charged.saturating_add(1));
+    let policy = if asked.is_some() { Policy::HandlerDelay } else { Policy::Retry };
     if failures >= spec.max_attempts {
-        return charged(Verdict::GiveUp, format!("failure {failures} of at most {}", spec.max_attempts));
+        return Decision::charged(
+            Verdict::GiveUp,
+            policy,
+            format!("failure {failures} of at most {}", spec.max_attempts),
+        );
+    }
+    let delay = asked.unwrap_or_else(|| spec.backoff.delay(failures, task.id.seed()));
+    if let Some(limit) = spec.retry_for.filter(|limit| now.after(delay) > task.submitted_at.after(*limit)) {
+        let reason = format!("the next attempt would begin later than {} after the submit", format_duration(limit));
+        return Decision::charged(Verdict::GiveUp, Policy::TimeBox, reason);
     }
     let reason = format!("failure {failures} of at most {}, to be retried", spec.max_attempts);
-    match asked {
-        Some(delay) => charged(Verdict::Retry(delay), format!("{reason} after the delay that the handler asked for")),
-        None => {
-            let delay = spec.backoff.delay(failures, task.id.seed());
-            charged(Verdict::Retry(delay), format!("{reason} by {}", spec.backoff))
-        }
-    }
-}
-
-fn charged(verdict: Verdict, reason: String) -> Decision {
-    Decision { verdict, charged: true, reason }
-}
-
-fn uncharged(verdict: Verdict, reason: String) -> Decision {
-    Decision { verdict, charged: false, reason }
+    let reason = match asked {
+        Some(_) => format!("{reason} after the delay that the handler asked for"),
+        None => format!("{reason} by {}", spec.backoff),
+    };
+    Decision::charged(Verdict::Retry(delay), policy, reason)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{self, failed, reported, stopped};
-    use crate::{Payload, Snooze, TaskSpec, Timestamp};
+    use crate::{Payload, Snooze, TaskSpec};
 
     fn verdict(task: &Task, seen: &Observation) -> (Verdict, bool) {
-        let decision = decide(task, seen);
+        let decision = decide(task, seen, testing::NOW);
         assert!(!decision.reason.is_empty());
         (decision.verdict, decision.charged)
     }
@@ -211,9 +273,42 @@ mod tests {
     }
 
     #[test]
+    fn empty_list_of_kinds_retries_only_what_the_handler_asks_for() {
+        let mut task = testing::task();
+        task.spec.retry_on = Some(Vec::new());
+        assert_eq!(verdict(&task, &failed("error", Disposition::ByPolicy)), (Verdict::GiveUp, true));
+        assert!(is_retry(verdict(&task, &failed("error", Disposition::RetryAfter(Duration::from_secs(1))))));
+    }
+
+    #[test]
+    fn kinds_that_are_never_retried_are_not() {
+        let mut task = testing::task();
+        task.spec.retry_on = Some(vec!["network".into()]);
+        task.spec.never_retry_on = vec!["network".into(), "fuel".into()];
+        for seen in [failed("network", Disposition::RetryAfter(Duration::ZERO)), stopped(Cause::Fuel)] {
+            let decision = decide(&task, &seen, testing::NOW);
+            assert_eq!((decision.verdict, decision.policy), (Verdict::GiveUp, Policy::NeverRetryOn));
+        }
+    }
+
+    #[test]
+    fn no_retry_begins_after_the_time_box() {
+        let mut task = testing::task();
+        task.spec.max_attempts = u32::MAX;
+        task.spec.backoff = "fixed(10s)".parse().expect("a backoff");
+        task.spec.retry_for = Some(Duration::from_secs(48 * 60 * 60));
+        let seen = failed("error", Disposition::ByPolicy);
+        let at = |seconds| decide(&task, &seen, testing::NOW.after(Duration::from_secs(seconds)));
+        assert!(matches!(at(0).verdict, Verdict::Retry(_)));
+        assert!(matches!(at(48 * 60 * 60 - 11).verdict, Verdict::Retry(_)));
+        let late = at(48 * 60 * 60 - 9);
+        assert_eq!((late.verdict, late.policy, late.charged), (Verdict::GiveUp, Policy::TimeBox, true));
+    }
+
+    #[test]
     fn cancel_wins_over_every_result() {
         let mut task = testing::task();
-        task.cancel_requested_at = Some(Timestamp::from_unix_ms(1));
+        task.cancel = Some(testing::cancel());
         let complete = reported(AttemptResult::Returned(Outcome::Complete(Payload::json("1"))));
         for seen in [complete, failed("error", Disposition::Fatal), stopped(Cause::Cancelled)] {
             assert_eq!(verdict(&task, &seen), (Verdict::Cancel, false));

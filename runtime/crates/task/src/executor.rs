@@ -7,6 +7,8 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{AttemptReport, AttemptRequest, Cause, Digest, FuelMode, LogEntry};
 
 /// A boxed future that can move between threads.
@@ -33,7 +35,7 @@ pub async fn catch_panic<T>(future: impl Future<Output = T>) -> Result<T, String
 }
 
 /// How far an attempt says that it is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// In 0..=1.
     pub fraction: Option<f64>,

@@ -5,21 +5,27 @@
 //! other crate can speak these words without taking on a dependency.
 
 mod attempt;
+mod breaker;
 mod cause;
 mod decide;
 mod digest;
 mod executor;
+mod feed;
 mod grants;
 mod handler;
+mod health;
+mod history;
 mod lease;
 mod limits;
 mod logs;
 mod name;
 mod outcome;
 mod payload;
+mod queue;
 mod receipt;
 mod retry;
 mod settings;
+mod state;
 mod task;
 #[cfg(test)]
 mod testing;
@@ -28,25 +34,33 @@ mod transition;
 mod units;
 
 pub use attempt::{AttemptContext, AttemptReport, AttemptRequest, AttemptResult, TaskId, TaskIdError};
+pub use breaker::{Breaker, BreakerError, BreakerSettings, BreakerState};
 pub use cause::{Cause, Frame, Stop};
-pub use decide::{Decision, MAX_DELAY, Observation, Verdict, decide};
+pub use decide::{Decision, MAX_DELAY, Observation, Policy, Verdict, decide};
 pub use digest::Digest;
 pub use executor::{AttemptHost, BoxFuture, ExecuteError, Executor, Progress, Unattended, catch_panic};
+pub use feed::{Happening, TaskEvent};
 pub use grants::{DirAccess, DirGrant, EnvGrant, GrantError, Grants};
 pub use handler::{HandlerInfo, MAX_NAME_BYTES, is_name};
+pub use health::{Concern, Figures, Thresholds, concerns};
+pub use history::{AttemptDetail, AttemptRecord, Ending};
 pub use lease::{Lease, LeaseToken, SessionId};
 pub use limits::{Fuel, FuelMode, LimitError, Limits, MAX_MEMORY_BYTES, MAX_TIMEOUT};
 pub use logs::{LogEntry, LogLevel, LogSource};
 pub use name::{HandlerName, HandlerNameError};
 pub use outcome::{Child, Dependency, Disposition, Failure, Outcome, Plan, Snooze};
 pub use payload::{JSON, OCTETS, Payload};
+pub use queue::{
+    ControlError, HandlerChange, HandlerControl, MAX_WEIGHT, QueueChange, QueueSettings, Rate, RateError, Retention,
+};
 pub use receipt::Receipt;
 pub use retry::{Backoff, BackoffError, Growth};
 pub use settings::{HandlerSettings, SettingError};
+pub use state::{State, StateName, StateNameError};
 pub use task::{
-    AttemptDetail, AttemptRecord, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_HOSTS_LOST, DEFAULT_QUEUE, Ending,
-    MAX_IDEMPOTENCY_KEY_BYTES, MAX_KEPT_ATTEMPTS, NewTask, PayloadInfo, Start, State, StateName, StateNameError, Task,
-    TaskSpec,
+    Callback, CallbackOn, CancelRequest, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_HOSTS_LOST, DEFAULT_QUEUE,
+    MAX_IDEMPOTENCY_KEY_BYTES, MAX_KEPT_ATTEMPTS, NewTask, OnConflict, Origin, PayloadInfo, Task, TaskSpec, Unique,
+    When,
 };
 pub use time::{Clock, Timestamp};
 pub use transition::{ChangeSet, Event, IllegalTransition, Settled, transition};

@@ -3,16 +3,11 @@
 //! Bodies (input, output, logs) are not part of the record: they are as large as their makers like, and a list of
 //! records must not be.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Backoff, Cause, Decision, Digest, Frame, Grants, HandlerName, Lease, Limits, LogEntry, Payload, Receipt, TaskId,
-    Timestamp,
-};
+use crate::{AttemptRecord, Backoff, Digest, Grants, HandlerName, Lease, Limits, Payload, State, TaskId, Timestamp};
 
 /// Failures until a task is dead, unless said otherwise: one attempt and three retries.
 pub const DEFAULT_MAX_ATTEMPTS: u32 = 4;
@@ -36,20 +31,31 @@ pub struct TaskSpec {
     pub queue: String,
     /// Higher first.
     pub priority: i32,
+    /// Tasks of a queue with the same key share what the queue allows each key: attempts at a time, and a rate.
+    pub key: Option<String>,
     /// The task is dead once so many failures were charged.
     pub max_attempts: u32,
     /// The task is dead once so many of its hosts were lost.
     pub max_hosts_lost: u32,
     /// How long a failed task waits for its next attempt.
     pub backoff: Backoff,
-    /// The kinds of failure that are retried. None: every kind that is not fatal.
+    /// The kinds of failure that are retried. None: every kind that is not fatal. An empty list: no kind, so that only what a
+    /// handler itself asks to retry is.
     pub retry_on: Option<Vec<String>>,
+    /// The kinds of failure that are not retried, whatever else is said.
+    pub never_retry_on: Vec<String>,
+    /// No retry begins later than this after the submit.
+    pub retry_for: Option<Duration>,
+    /// How long the result can be had after the task's end. None: as the store has it for all.
+    pub keep_result: Option<Duration>,
     /// What an attempt may use.
     pub limits: Limits,
     /// What an attempt may do.
     pub grants: Grants,
     /// A second submit with this key gives the same task.
     pub idempotency_key: Option<String>,
+    /// Words to find it by.
+    pub tags: Vec<String>,
     /// What travels with the task.
     pub attributes: Vec<(String, String)>,
 }
@@ -62,28 +68,88 @@ impl TaskSpec {
             component,
             queue: DEFAULT_QUEUE.into(),
             priority: 0,
+            key: None,
             max_attempts: DEFAULT_MAX_ATTEMPTS,
             max_hosts_lost: DEFAULT_MAX_HOSTS_LOST,
             backoff: Backoff::default(),
             retry_on: None,
+            never_retry_on: Vec::new(),
+            retry_for: None,
+            keep_result: None,
             limits: Limits::default(),
             grants: Grants::default(),
             idempotency_key: None,
+            tags: Vec::new(),
             attributes: Vec::new(),
         }
     }
 }
 
-/// When a task may run first. A duration counts from the submit, by the store's clock.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Start {
-    /// At once.
-    #[default]
-    Now,
+/// An instant as a submitter says it. A duration counts from the submit, by the store's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum When {
     /// After so long.
     After(Duration),
-    /// At this instant, or at once when it has passed.
+    /// At this instant.
     At(Timestamp),
+}
+
+impl When {
+    /// The instant, for a task that is submitted now.
+    pub fn instant(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::After(delay) => now.after(delay),
+            Self::At(at) => at,
+        }
+    }
+}
+
+/// That there should be one task of a kind at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unique {
+    /// What makes two tasks the same.
+    pub key: String,
+    /// How long a task holds the key, counted from its submit. None: until it has ended.
+    pub window: Option<Duration>,
+    /// What becomes of a second submit meanwhile.
+    pub on_conflict: OnConflict,
+}
+
+/// What becomes of a submit whose unique key another task holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnConflict {
+    /// It is refused.
+    Reject,
+    /// It gives the task that holds the key.
+    Existing,
+    /// It takes the key. The other task is cancelled if it waits for its first attempt; one that has begun goes on.
+    Replace,
+    /// As `Replace`, for calls that come in bursts: the new task, which is delayed, is due no later than this after the first
+    /// of the tasks that were replaced in a row was submitted.
+    Debounce {
+        /// From that first submit.
+        longest: Duration,
+    },
+}
+
+/// A task that follows another one's end, and gets what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Callback {
+    /// At which end.
+    pub on: CallbackOn,
+    /// What follows.
+    pub spec: TaskSpec,
+}
+
+/// The ends of a task that a callback may follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CallbackOn {
+    /// It succeeded.
+    Success,
+    /// It is dead, has expired or was cancelled.
+    Failure,
 }
 
 /// A task to be submitted.
@@ -91,10 +157,16 @@ pub enum Start {
 pub struct NewTask {
     /// What is asked for.
     pub spec: TaskSpec,
-    /// When it may run first.
-    pub start: Start,
+    /// When it may run first. None: at once.
+    pub start: Option<When>,
+    /// It is not started any more after this.
+    pub expires: Option<When>,
     /// What the handler gets.
     pub input: Payload,
+    /// Whether there may be others like it.
+    pub unique: Option<Unique>,
+    /// What follows its end.
+    pub callbacks: Vec<Callback>,
     /// The digest of the request as its submitter wrote it: what a repeated idempotency key is held against. None: the
     /// digest of all of the above.
     pub fingerprint: Option<Digest>,
@@ -103,121 +175,7 @@ pub struct NewTask {
 impl NewTask {
     /// A task that may run at once.
     pub fn new(spec: TaskSpec, input: Payload) -> Self {
-        Self { spec, start: Start::Now, input, fingerprint: None }
-    }
-}
-
-/// Where a task stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum State {
-    /// Waits for its time.
-    Scheduled {
-        /// When that is.
-        until: Timestamp,
-    },
-    /// Waits for a slot.
-    Queued,
-    /// Has a lease.
-    Running(Lease),
-    /// Failed, and waits for its next attempt.
-    RetryScheduled {
-        /// When that is due.
-        until: Timestamp,
-    },
-    /// Ended well. Terminal.
-    Succeeded,
-    /// Ended badly. Terminal.
-    Dead,
-    /// Ended by request. Terminal.
-    Cancelled,
-}
-
-/// A [`State`] without what belongs to it: the word that people read and filter by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StateName {
-    /// Waits for its time.
-    Scheduled,
-    /// Waits for a slot.
-    Queued,
-    /// Has a lease.
-    Running,
-    /// Waits for its next attempt.
-    RetryScheduled,
-    /// Ended well.
-    Succeeded,
-    /// Ended badly.
-    Dead,
-    /// Ended by request.
-    Cancelled,
-}
-
-impl State {
-    /// The word for it.
-    pub fn name(&self) -> StateName {
-        match self {
-            Self::Scheduled { .. } => StateName::Scheduled,
-            Self::Queued => StateName::Queued,
-            Self::Running(_) => StateName::Running,
-            Self::RetryScheduled { .. } => StateName::RetryScheduled,
-            Self::Succeeded => StateName::Succeeded,
-            Self::Dead => StateName::Dead,
-            Self::Cancelled => StateName::Cancelled,
-        }
-    }
-
-    /// Whether nothing will ever change any more.
-    pub fn is_terminal(&self) -> bool {
-        self.name().is_terminal()
-    }
-}
-
-impl StateName {
-    /// Every one of them.
-    pub const ALL: [Self; 7] = [
-        Self::Scheduled,
-        Self::Queued,
-        Self::Running,
-        Self::RetryScheduled,
-        Self::Succeeded,
-        Self::Dead,
-        Self::Cancelled,
-    ];
-
-    /// Whether nothing will ever change any more.
-    pub fn is_terminal(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Dead | Self::Cancelled)
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Scheduled => "scheduled",
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::RetryScheduled => "retry-scheduled",
-            Self::Succeeded => "succeeded",
-            Self::Dead => "dead",
-            Self::Cancelled => "cancelled",
-        }
-    }
-}
-
-impl fmt::Display for StateName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
-    }
-}
-
-/// A text that names no state.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a state\nhint: a state is {states}", states = StateName::ALL.map(|state| state.word()).join(", "))]
-pub struct StateNameError(String);
-
-impl FromStr for StateName {
-    type Err = StateNameError;
-
-    fn from_str(text: &str) -> Result<Self, StateNameError> {
-        Self::ALL.into_iter().find(|state| state.word() == text).ok_or_else(|| StateNameError(text.into()))
+        Self { spec, start: None, expires: None, input, unique: None, callbacks: Vec::new(), fingerprint: None }
     }
 }
 
@@ -260,8 +218,25 @@ pub struct Task {
     pub failures_charged: u32,
     /// Attempts that ended because their host was lost.
     pub hosts_lost: u32,
-    /// When somebody asked to cancel it, while it was running.
-    pub cancel_requested_at: Option<Timestamp>,
+    /// When it came into its state.
+    pub since: Timestamp,
+    /// Its place in its queue moves up by one priority for each such time since its submit. What the queue had when the task
+    /// came.
+    pub aging: Option<Duration>,
+    /// When it expires, if it has not begun by then.
+    pub expires_at: Option<Timestamp>,
+    /// That somebody asked to cancel it.
+    pub cancel: Option<CancelRequest>,
+    /// The task that it was made from.
+    pub origin: Option<Origin>,
+    /// The newest task that was made in its stead: a rerun of it, or what replaced it.
+    pub successor: Option<TaskId>,
+    /// Tasks that shall follow its end.
+    pub callbacks: u32,
+    /// Those that do, once it has ended.
+    pub followers: Vec<TaskId>,
+    /// The unique key that it came with.
+    pub unique: Option<String>,
     /// The attempts that have ended, oldest first; the newest [`MAX_KEPT_ATTEMPTS`].
     pub attempts: Vec<AttemptRecord>,
     /// The output, without its body. Set when the task succeeded.
@@ -273,11 +248,7 @@ pub struct Task {
 impl Task {
     /// The record of a task that was submitted now.
     pub fn submitted(id: TaskId, sequence: u64, new: &NewTask, now: Timestamp) -> Self {
-        let until = match new.start {
-            Start::Now => now,
-            Start::After(delay) => now.after(delay),
-            Start::At(at) => at,
-        };
+        let due = new.start.map(|start| start.instant(now)).filter(|until| *until > now);
         Self {
             id,
             revision: 1,
@@ -285,15 +256,28 @@ impl Task {
             spec: new.spec.clone(),
             input: PayloadInfo::of(&new.input),
             submitted_at: now,
-            state: if until > now { State::Scheduled { until } } else { State::Queued },
+            state: due.map_or(State::Queued, |until| State::Scheduled { until }),
             attempts_started: 0,
             failures_charged: 0,
             hosts_lost: 0,
-            cancel_requested_at: None,
+            since: now,
+            aging: None,
+            expires_at: new.expires.map(|expires| expires.instant(now)),
+            cancel: None,
+            origin: None,
+            successor: None,
+            callbacks: u32::try_from(new.callbacks.len()).unwrap_or(u32::MAX),
+            followers: Vec::new(),
+            unique: new.unique.as_ref().map(|unique| unique.key.clone()),
             attempts: Vec::new(),
             output: None,
             ended_at: None,
         }
+    }
+
+    /// Whether it waits for its first attempt, so that it may still expire.
+    pub fn is_unstarted(&self) -> bool {
+        self.attempts_started == 0 && matches!(self.state, State::Scheduled { .. } | State::Queued)
     }
 
     /// When it is due, while it waits for that.
@@ -313,74 +297,25 @@ impl Task {
     }
 }
 
-/// One attempt that has ended.
+/// A wish to cancel a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AttemptRecord {
-    /// From 1.
-    pub number: u32,
-    /// Who ran it.
-    pub worker: String,
-    /// When it was leased.
-    pub started_at: Timestamp,
-    /// When it was settled.
-    pub ended_at: Timestamp,
-    /// What happened.
-    pub ending: Ending,
-    /// What was done about it.
-    pub decision: Decision,
-    /// What it used; none when nobody could tell.
-    pub receipt: Option<Receipt>,
+pub struct CancelRequest {
+    /// When it came.
+    pub at: Timestamp,
+    /// Why; one line, for people.
+    pub reason: String,
+    /// How long a running attempt has to end by itself. None: as its worker has it.
+    pub grace: Option<Duration>,
 }
 
-/// How an attempt ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Ending {
-    /// The handler returned an output.
-    Completed,
-    /// The handler asked to be run again later.
-    Snoozed {
-        /// For people; may be empty.
-        reason: String,
-    },
-    /// The handler returned a failure.
-    Failed {
-        /// The word that retry policies go by.
-        kind: String,
-        /// For people.
-        message: String,
-    },
-    /// The host stopped it.
-    Stopped {
-        /// Why.
-        cause: Cause,
-        /// For people.
-        message: String,
-    },
-    /// The host could not do its part.
-    HostFailed {
-        /// For people.
-        message: String,
-    },
-    /// The host vanished, and its lease ran out.
-    HostLost,
-    /// The host was stopped in good order, and handed the task back.
-    HandedBack,
-}
-
-/// What is kept of an attempt besides its record.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AttemptDetail {
-    /// What the handler added to its failure, for programs.
-    pub failure_detail: Option<Payload>,
-    /// Where the guest was when it was stopped, innermost first.
-    pub backtrace: Vec<Frame>,
-    /// What the guest said, oldest first.
-    pub logs: Vec<LogEntry>,
-}
-
-impl AttemptDetail {
-    /// Whether there is nothing to keep.
-    pub fn is_empty(&self) -> bool {
-        self.failure_detail.is_none() && self.backtrace.is_empty() && self.logs.is_empty()
-    }
+/// What a task was made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// It is that one over again.
+    Rerun(TaskId),
+    /// It follows that one's end.
+    Callback(TaskId),
+    /// It was submitted in place of that one, which held the same unique key.
+    Replaces(TaskId),
 }

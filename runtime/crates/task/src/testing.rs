@@ -5,8 +5,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::{
-    AttemptReport, AttemptResult, Cause, Digest, Disposition, Failure, Lease, NewTask, Observation, Payload, Receipt,
-    SessionId, State, StateName, Stop, Task, TaskId, TaskSpec, Timestamp,
+    AttemptReport, AttemptResult, CancelRequest, Cause, Digest, Disposition, Failure, Lease, NewTask, Observation,
+    Payload, Receipt, SessionId, State, StateName, Stop, Task, TaskId, TaskSpec, Timestamp,
 };
 
 pub(crate) const NOW: Timestamp = Timestamp::from_const(1_000_000);
@@ -29,9 +29,14 @@ pub(crate) fn task_in(state: StateName) -> Task {
         StateName::Succeeded => State::Succeeded,
         StateName::Dead => State::Dead,
         StateName::Cancelled => State::Cancelled,
+        StateName::Expired => State::Expired,
     };
     let attempts_started = u32::from(state.name() == StateName::Running);
     Task { state, attempts_started, ..task() }
+}
+
+pub(crate) fn cancel() -> CancelRequest {
+    CancelRequest { at: NOW, reason: "asked for".into(), grace: None }
 }
 
 pub(crate) fn lease() -> Lease {

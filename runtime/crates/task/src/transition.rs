@@ -1,8 +1,8 @@
 //! The life of a task: the one function that moves a state.
 
 use crate::{
-    AttemptRecord, Decision, Ending, Lease, MAX_KEPT_ATTEMPTS, PayloadInfo, Receipt, State, StateName, Task, Timestamp,
-    Verdict,
+    AttemptRecord, CancelRequest, Decision, Ending, Lease, MAX_KEPT_ATTEMPTS, PayloadInfo, Policy, Receipt, State,
+    StateName, Task, Timestamp, Verdict,
 };
 
 /// Something that happens to a task.
@@ -19,7 +19,9 @@ pub enum Event {
     /// Its worker stopped in good order and gives it back.
     HandedBack,
     /// Somebody wants it cancelled.
-    CancelRequested,
+    CancelRequested(CancelRequest),
+    /// It was not started in time.
+    Expired,
 }
 
 /// How an attempt ended, and what is done about it.
@@ -43,7 +45,8 @@ impl Event {
             Self::Settled(_) => "settled",
             Self::HostLost => "host-lost",
             Self::HandedBack => "handed-back",
-            Self::CancelRequested => "cancel-requested",
+            Self::CancelRequested(_) => "cancel-requested",
+            Self::Expired => "expired",
         }
     }
 }
@@ -100,44 +103,55 @@ pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet
             next.hosts_lost = next.hosts_lost.saturating_add(1);
             let (lost, limit) = (next.hosts_lost, next.spec.max_hosts_lost);
             let decision = match () {
-                () if task.cancel_requested_at.is_some() => cancelled(),
-                () if lost >= limit => back(Verdict::GiveUp, format!("lost its host {lost} times, of at most {limit}")),
-                () => back(Verdict::Requeue, format!("lost its host, {lost} of at most {limit}")),
+                () if task.cancel.is_some() => cancelled(),
+                () if lost >= limit => {
+                    let reason = format!("lost its host {lost} times, of at most {limit}");
+                    Decision::uncharged(Verdict::GiveUp, Policy::Poison, reason)
+                }
+                () => {
+                    let reason = format!("lost its host, {lost} of at most {limit}");
+                    Decision::uncharged(Verdict::Requeue, Policy::HostLost, reason)
+                }
             };
             next.state = after_loss(decision.verdict);
             record(&mut next, lease, now, Ending::HostLost, decision, None);
         }
         (State::Running(lease), Event::HandedBack) => {
-            let decision = match task.cancel_requested_at {
+            let decision = match task.cancel {
                 Some(_) => cancelled(),
-                None => back(Verdict::Requeue, "its host was stopped in good order".into()),
+                None => {
+                    let reason = "its host was stopped in good order".into();
+                    Decision::uncharged(Verdict::Requeue, Policy::HostStop, reason)
+                }
             };
             next.state = after_loss(decision.verdict);
             record(&mut next, lease, now, Ending::HandedBack, decision, None);
         }
-        (State::Running(_), Event::CancelRequested) => {
-            // Again is no change of when it was asked first.
-            next.cancel_requested_at = task.cancel_requested_at.or(Some(now));
+        (State::Running(_), Event::CancelRequested(request)) => {
+            // Again is no change of what was asked first.
+            next.cancel = task.cancel.clone().or(Some(request));
         }
-        (State::Scheduled { .. } | State::Queued | State::RetryScheduled { .. }, Event::CancelRequested) => {
-            next.cancel_requested_at = Some(now);
+        (State::Scheduled { .. } | State::Queued | State::RetryScheduled { .. }, Event::CancelRequested(request)) => {
+            next.cancel = Some(request);
             next.state = State::Cancelled;
+        }
+        (State::Scheduled { .. } | State::Queued, Event::Expired) if task.is_unstarted() => {
+            next.state = State::Expired;
         }
         _ => return Err(illegal),
     }
     next.revision += 1;
+    if next.state.name() != task.state.name() {
+        next.since = now;
+    }
     if next.state.is_terminal() {
         next.ended_at = Some(now);
     }
     Ok(ChangeSet { expected_revision: task.revision, task: next })
 }
 
-fn back(verdict: Verdict, reason: String) -> Decision {
-    Decision { verdict, charged: false, reason }
-}
-
 fn cancelled() -> Decision {
-    back(Verdict::Cancel, "the task was cancelled meanwhile".into())
+    Decision::uncharged(Verdict::Cancel, Policy::Cancel, "the task was cancelled meanwhile".into())
 }
 
 fn after_loss(verdict: Verdict) -> State {
@@ -179,7 +193,7 @@ mod tests {
     const NOW: Timestamp = testing::NOW;
 
     fn settled(verdict: Verdict, charged: bool) -> Event {
-        let decision = Decision { verdict, charged, reason: "r".into() };
+        let decision = Decision { verdict, charged, policy: Policy::Retry, reason: "r".into() };
         Event::Settled(Box::new(Settled { ending: Ending::Completed, decision, receipt: None, output: None }))
     }
 
@@ -193,8 +207,14 @@ mod tests {
             (Verdict::Cancel, false),
         ];
         let settled = verdicts.map(|(verdict, charged)| settled(verdict, charged));
-        let others =
-            [Event::Due, Event::Leased(testing::lease()), Event::HostLost, Event::HandedBack, Event::CancelRequested];
+        let others = [
+            Event::Due,
+            Event::Leased(testing::lease()),
+            Event::HostLost,
+            Event::HandedBack,
+            Event::CancelRequested(testing::cancel()),
+            Event::Expired,
+        ];
         settled.into_iter().chain(others).collect()
     }
 
@@ -209,20 +229,23 @@ mod tests {
             StateName::Succeeded => 'S',
             StateName::Dead => 'D',
             StateName::Cancelled => 'C',
+            StateName::Expired => 'E',
         }
     }
 
     #[test]
     fn every_state_at_every_event() {
-        // Settled as succeed, retry, snooze, requeue, give-up, cancel; due, leased, host-lost, handed-back, cancel-requested.
+        // Settled as succeed, retry, snooze, requeue, give-up, cancel; due, leased, host-lost, handed-back, cancel-requested,
+        // expired.
         let table = [
-            (StateName::Scheduled, "------q---C"),
-            (StateName::Queued, "-------r--C"),
-            (StateName::Running, "StsqDC--qqr"),
-            (StateName::RetryScheduled, "------q---C"),
-            (StateName::Succeeded, "-----------"),
-            (StateName::Dead, "-----------"),
-            (StateName::Cancelled, "-----------"),
+            (StateName::Scheduled, "------q---CE"),
+            (StateName::Queued, "-------r--CE"),
+            (StateName::Running, "StsqDC--qqr-"),
+            (StateName::RetryScheduled, "------q---C-"),
+            (StateName::Succeeded, "------------"),
+            (StateName::Dead, "------------"),
+            (StateName::Cancelled, "------------"),
+            (StateName::Expired, "------------"),
         ];
         assert_eq!(table.map(|(state, _)| state), StateName::ALL);
         for (state, expected) in table {
@@ -279,12 +302,18 @@ mod tests {
     #[test]
     fn cancel_of_a_running_task_wins_when_its_host_is_lost() {
         let running = testing::task_in(StateName::Running);
-        let asked = transition(&running, Event::CancelRequested, NOW).expect("it runs").task;
-        assert_eq!((asked.state.name(), asked.cancel_requested_at), (StateName::Running, Some(NOW)));
+        let asked = transition(&running, Event::CancelRequested(testing::cancel()), NOW).expect("it runs").task;
+        assert_eq!((asked.state.name(), asked.cancel.clone()), (StateName::Running, Some(testing::cancel())));
         for event in [Event::HostLost, Event::HandedBack] {
             let ended = transition(&asked, event, NOW).expect("it runs").task;
             assert_eq!(ended.state, State::Cancelled);
         }
+    }
+
+    #[test]
+    fn task_that_has_begun_does_not_expire() {
+        let begun = Task { attempts_started: 1, ..testing::task() };
+        assert!(transition(&begun, Event::Expired, NOW).is_err());
     }
 
     #[test]

@@ -6,8 +6,9 @@ use std::time::Duration;
 use sunaba_store::{Leased, SettleError, Settlement, Store, StoreError};
 use sunaba_task::{
     AttemptContext, AttemptDetail, AttemptHost, AttemptReport, AttemptRequest, AttemptResult, ExecuteError, Executor,
-    LeaseToken, Observation, Outcome, Payload, Task, catch_panic, decide,
+    LeaseToken, Observation, Outcome, Payload, Task, Timestamp, catch_panic, decide,
 };
+use tokio::time::Instant;
 
 /// A store that is busy is asked again after this long, and then after longer, as long as the session lives.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -24,10 +25,14 @@ pub(crate) async fn execute(executor: &dyn Executor, leased: &Leased, host: Arc<
     }
 }
 
+fn started_at(task: &Task) -> Timestamp {
+    task.lease().map_or(task.submitted_at, |lease| lease.started_at)
+}
+
 fn request(leased: &Leased) -> AttemptRequest {
     let Leased { task, input, .. } = leased;
     let spec = &task.spec;
-    let started_at = task.lease().map_or(task.submitted_at, |lease| lease.started_at);
+    let started_at = started_at(task);
     AttemptRequest {
         component: spec.component,
         handler: spec.handler.handler.clone(),
@@ -52,10 +57,12 @@ fn request(leased: &Leased) -> AttemptRequest {
 
 /// Decides what follows, and settles; again while the record moves or the store is busy. Whoever runs this ends it when the
 /// session is over: until then the lease is ours, and nobody else will end it.
-pub(crate) async fn settle(store: &dyn Store, token: LeaseToken, mut task: Task, seen: Observation) {
+pub(crate) async fn settle(store: &dyn Store, leased: Leased, seen: Observation, begun: Instant) {
+    let Leased { token, mut task, .. } = leased;
+    let leased_at = started_at(&task);
     let mut pause = PAUSE;
     loop {
-        match settle_once(store, settlement(token, &task, &seen)).await {
+        match settle_once(store, settlement(token, &task, &seen, leased_at.after(begun.elapsed()))).await {
             Ok(Ok(task)) => {
                 let (id, state, attempt) = (task.id, task.state.name(), task.attempts_started);
                 tracing::info!(task = %id, handler = %task.spec.handler, attempt, %state, "settled");
@@ -83,7 +90,8 @@ async fn settle_once(store: &dyn Store, settlement: Settlement) -> Result<Result
     store.settle(vec![settlement]).await?.pop().ok_or(StoreError::Closed)
 }
 
-fn settlement(token: LeaseToken, task: &Task, seen: &Observation) -> Settlement {
+/// `now` is by the store's clock, as far as a worker can know it: from the lease on, it counts itself.
+fn settlement(token: LeaseToken, task: &Task, seen: &Observation, now: Timestamp) -> Settlement {
     let (receipt, output, detail) = match seen {
         Observation::HostFailed { .. } | Observation::HostStopping => (None, None, AttemptDetail::default()),
         Observation::Reported(report) => (Some(report.receipt.clone()), output(report).cloned(), detail(report)),
@@ -92,7 +100,7 @@ fn settlement(token: LeaseToken, task: &Task, seen: &Observation) -> Settlement 
         token,
         revision: task.revision,
         ending: seen.ending(),
-        decision: decide(task, seen),
+        decision: decide(task, seen, now),
         receipt,
         output,
         detail,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sunaba_store::{Store, StoreError};
-use sunaba_task::{SessionId, TaskId};
+use sunaba_store::{Cancelled, Store, StoreError};
+use sunaba_task::SessionId;
 use tokio::time::Instant;
 
 /// A session is renewed so many times in its life: the store may miss all but one.
@@ -25,7 +25,7 @@ pub(crate) async fn keep(
     store: &dyn Store,
     session: SessionId,
     lease_time: Duration,
-    cancelled: impl Fn(TaskId),
+    cancelled: impl Fn(Cancelled),
 ) -> Over {
     // Counted from before the store could have renewed it, so that we give up before the store does.
     let mut renewed = Instant::now();
@@ -39,9 +39,9 @@ pub(crate) async fn keep(
             in_time.unwrap_or(Err(StoreError::SessionLost))
         };
         match answer {
-            Ok(tasks) => {
+            Ok(news) => {
                 renewed = asked;
-                tasks.into_iter().for_each(&cancelled);
+                news.into_iter().for_each(&cancelled);
             }
             Err(StoreError::SessionLost) => return Over::Lost,
             Err(error) if error.is_retryable() => {

@@ -1,14 +1,15 @@
 //! The worker itself: its slots, its session, and how it stops.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sunaba_store::{LeaseRequest, Leased, Queues, Store, StoreError};
+use sunaba_store::{Cancelled, LeaseRequest, Leased, Queues, Store, StoreError};
 use sunaba_task::{AttemptHost, Cause, Executor, SessionId, TaskId};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::attempt;
 use crate::session::{self, Over};
@@ -21,6 +22,8 @@ const MAX_LEASE_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 const LEASE_WAIT: Duration = Duration::from_secs(60);
 /// How long attempts have to end once they were told to. A sandbox needs two ticks.
 const STOP_TIME: Duration = Duration::from_secs(2);
+/// A cancelled attempt that wants to end by itself has no longer for it.
+const MAX_CANCEL_GRACE: Duration = Duration::from_secs(10 * 60);
 /// Attempts that have ended and are being settled, for each slot: their slots are free for others already.
 const SETTLING_PER_SLOT: usize = 8;
 
@@ -168,7 +171,7 @@ struct Shared {
 struct Attempts {
     watches: HashMap<TaskId, Arc<Watch>>,
     /// Cancelled before we knew that we have them: the store's two answers were under way together.
-    cancelled_early: HashSet<TaskId>,
+    cancelled_early: HashMap<TaskId, Cancelled>,
 }
 
 impl Shared {
@@ -220,19 +223,19 @@ impl Shared {
     }
 
     async fn keep(self: &Arc<Self>, session: SessionId) -> Over {
-        session::keep(&*self.store, session, self.config.lease_time, |task| self.cancel(task)).await
+        session::keep(&*self.store, session, self.config.lease_time, |cancelled| self.cancel(cancelled)).await
     }
 
     /// Tells an attempt that it is cancelled, and stops it when it has not ended after the grace period.
-    fn cancel(&self, task: TaskId) {
+    fn cancel(&self, cancelled: Cancelled) {
         let mut attempts = self.attempts();
-        let Some(watch) = attempts.watches.get(&task).cloned() else {
-            attempts.cancelled_early.insert(task);
+        let Some(watch) = attempts.watches.get(&cancelled.task).cloned() else {
+            attempts.cancelled_early.insert(cancelled.task, cancelled);
             return;
         };
         drop(attempts);
         watch.cancel();
-        let grace = self.config.cancel_grace;
+        let grace = cancelled.grace.unwrap_or(self.config.cancel_grace).min(MAX_CANCEL_GRACE);
         tokio::spawn(async move {
             tokio::time::sleep(grace).await;
             watch.stop(Cause::Cancelled);
@@ -274,22 +277,23 @@ impl Shared {
         // Only this loop takes slots, and it asked for no more than were free.
         let slot = Arc::clone(&self.slots).try_acquire_owned();
         let (id, watch) = (leased.task.id, Arc::new(Watch::new(leased.task.id)));
-        let is_cancelled = {
+        let cancelled = {
             let mut known = self.attempts();
             known.watches.insert(id, Arc::clone(&watch));
             known.cancelled_early.remove(&id)
         };
-        if is_cancelled {
-            self.cancel(id);
+        if let Some(cancelled) = cancelled {
+            self.cancel(cancelled);
         }
         attempts.spawn(async move {
             let _known = Known { shared: &shared, task: id, watch: Arc::clone(&watch) };
+            let begun = Instant::now();
             let seen = attempt::execute(&*shared.executor, &leased, watch as Arc<dyn AttemptHost>).await;
             // Taken before the slot is given back: that bounds how many wait to be settled.
             let _settling = shared.settling.acquire().await;
             // The next task is leased in the same commit in which this one is settled.
             drop(slot);
-            attempt::settle(&*shared.store, leased.token, leased.task, seen).await;
+            attempt::settle(&*shared.store, leased, seen, begun).await;
         });
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sunaba_store::{EmbeddedStore, ManualClock, MemoryEngine, Store};
+use sunaba_store::{CancelWish, EmbeddedStore, ManualClock, MemoryEngine, Store};
 use sunaba_task::{
     AttemptHost, AttemptReport, AttemptRequest, AttemptResult, BoxFuture, Cause, Clock as _, Digest, Disposition,
     Ending, ExecuteError, Executor, Failure, NewTask, Outcome, Payload, Receipt, State, StateName, Stop, Task, TaskId,
@@ -211,7 +211,7 @@ fn cancelled_guest_may_end_by_itself_and_is_cancelled_all_the_same() {
         let _worker = house.worker(1);
         let task = house.submit("polite").await;
         house.until(&task, StateName::Running).await;
-        house.store.cancel(vec![task.id]).await.expect("the store works");
+        house.store.cancel(vec![task.id], CancelWish::default()).await.expect("the store works");
         let ended = house.end(&task).await;
         assert_eq!((&ended.state, &ended.attempts[0].ending), (&State::Cancelled, &Ending::Completed));
         assert_eq!(house.store.output(task.id).await.expect("the store works"), None);
@@ -224,7 +224,7 @@ fn cancelled_guest_that_does_not_listen_is_stopped() {
         let _worker = house.worker(1);
         let task = house.submit("gated").await;
         house.until_running(1).await;
-        house.store.cancel(vec![task.id]).await.expect("the store works");
+        house.store.cancel(vec![task.id], CancelWish::default()).await.expect("the store works");
         let ended = house.end(&task).await;
         assert_eq!(ended.state, State::Cancelled);
         let ending = &ended.attempts[0].ending;

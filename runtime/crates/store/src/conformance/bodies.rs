@@ -47,9 +47,16 @@ pub async fn everything_that_was_acknowledged_is_there_after_a_restart(subject: 
         let leased = lease_one(&*store, session).await;
         expected.push(settle(&*store, settlement(&leased, verdict)).await.expect("it has the lease"));
     }
-    expected.push(submit(&*store, with(|new| new.start = Start::After(LEASE * 9))).await);
+    expected.push(submit(&*store, with(|new| new.start = Some(When::After(LEASE * 9)))).await);
     let cancelled = submit(&*store, new_task()).await;
-    expected.push(store.cancel(vec![cancelled.id]).await.expect("the store works").remove(0).expect("it is there"));
+    expected.push(
+        store
+            .cancel(vec![cancelled.id], CancelWish::default())
+            .await
+            .expect("the store works")
+            .remove(0)
+            .expect("it is there"),
+    );
     let queued = submit(&*store, new_task()).await;
     expected.push(queued.clone());
     drop(store);

@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sunaba_task::{
-    AttemptDetail, DEFAULT_MAX_HOSTS_LOST, Decision, Digest, Ending, NewTask, Payload, SessionId, Start, State, Task,
-    TaskSpec, Verdict,
+    AttemptDetail, DEFAULT_MAX_HOSTS_LOST, Decision, Digest, Ending, NewTask, Payload, Policy, SessionId, State, Task,
+    TaskSpec, Verdict, When,
 };
 
-use crate::{LeaseRequest, Leased, Queues, SettleError, Settlement, Store};
+use crate::{CancelWish, Cancelled, LeaseRequest, Leased, Queues, SettleError, Settlement, Store};
 
 pub use bodies::*;
 pub use idempotency::*;
@@ -161,6 +161,7 @@ fn settlement(leased: &Leased, verdict: Verdict) -> Settlement {
         decision: Decision {
             verdict,
             charged: matches!(verdict, Verdict::Retry(_) | Verdict::GiveUp),
+            policy: Policy::Retry,
             reason: "r".into(),
         },
         receipt: None,

@@ -1,6 +1,6 @@
 //! Which task is leased when.
 
-use sunaba_task::{Start, StateName};
+use sunaba_task::StateName;
 
 use super::*;
 
@@ -49,7 +49,7 @@ pub async fn no_more_are_leased_than_there_are_slots(subject: &mut impl Subject)
 pub async fn delayed_task_is_not_leased_early(subject: &mut impl Subject) {
     let store = subject.store();
     let session = open(&*store).await;
-    let delayed = submit(&*store, with(|new| new.start = Start::After(Duration::from_secs(10)))).await;
+    let delayed = submit(&*store, with(|new| new.start = Some(When::After(Duration::from_secs(10))))).await;
     assert_eq!(delayed.state.name(), StateName::Scheduled);
     assert!(lease(&*store, session, 1).await.is_empty());
     subject.advance(Duration::from_millis(9_999));
@@ -64,7 +64,7 @@ pub async fn task_for_an_instant_that_has_passed_is_due_at_once(subject: &mut im
     let session = open(&*store).await;
     let submitted_at = submit(&*store, new_task()).await.submitted_at;
     subject.advance(SECOND);
-    let late = submit(&*store, with(|new| new.start = Start::At(submitted_at))).await;
+    let late = submit(&*store, with(|new| new.start = Some(When::At(submitted_at)))).await;
     assert_eq!(late.state.name(), StateName::Queued);
     assert_eq!(lease(&*store, session, 2).await.len(), 2);
 }

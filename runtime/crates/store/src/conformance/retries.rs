@@ -64,8 +64,8 @@ pub async fn snoozed_task_comes_back_and_is_charged_nothing(subject: &mut impl S
 pub async fn cancelled_task_that_waits_is_never_leased(subject: &mut impl Subject) {
     let store = subject.store();
     let queued = submit(&*store, new_task()).await;
-    let scheduled = submit(&*store, with(|new| new.start = Start::After(SECOND))).await;
-    let cancelled = store.cancel(vec![queued.id, scheduled.id]).await.expect("the store works");
+    let scheduled = submit(&*store, with(|new| new.start = Some(When::After(SECOND)))).await;
+    let cancelled = store.cancel(vec![queued.id, scheduled.id], CancelWish::default()).await.expect("the store works");
     assert!(cancelled.iter().flatten().all(|task| task.state == State::Cancelled && task.ended_at.is_some()));
     assert_eq!(cancelled.iter().flatten().count(), 2);
     subject.advance(SECOND);
@@ -85,10 +85,15 @@ pub async fn cancel_of_a_running_task_is_told_and_wins(subject: &mut impl Subjec
     });
     settle_down(&*store).await;
     for _ in 0..2 {
-        let asked = store.cancel(vec![leased.task.id]).await.expect("the store works").remove(0).expect("it is there");
-        assert!(is_running(&asked) && asked.cancel_requested_at.is_some());
+        let asked = store
+            .cancel(vec![leased.task.id], CancelWish::default())
+            .await
+            .expect("the store works")
+            .remove(0)
+            .expect("it is there");
+        assert!(is_running(&asked) && asked.cancel.is_some());
     }
-    assert_eq!(news.await.expect("it ends").expect("it lives"), [leased.task.id]);
+    assert_eq!(news.await.expect("it ends").expect("it lives"), [Cancelled { task: leased.task.id, grace: None }]);
     assert_eq!(store.renew(session, Duration::ZERO).await.expect("it lives"), [], "told once");
     let stale = settle(&*store, settlement(&leased, Verdict::Succeed)).await;
     let Err(SettleError::Stale(moved)) = stale else { panic!("the record has moved: {stale:?}") };
@@ -103,7 +108,7 @@ pub async fn cancel_of_a_running_task_outlives_its_host(subject: &mut impl Subje
     let submitted = submit(&*store, new_task()).await;
     let session = open(&*store).await;
     lease_one(&*store, session).await;
-    store.cancel(vec![submitted.id]).await.expect("the store works");
+    store.cancel(vec![submitted.id], CancelWish::default()).await.expect("the store works");
     drop(store);
     subject.restart();
     let store = subject.store();
@@ -121,5 +126,8 @@ pub async fn cancel_of_what_has_ended_or_never_was_changes_nothing(subject: &mut
     let leased = lease_one(&*store, session).await;
     let done = settle(&*store, settlement(&leased, Verdict::Succeed)).await.expect("it has the lease");
     let unknown = TaskId::from_uuid(Uuid::nil());
-    assert_eq!(store.cancel(vec![done.id, unknown]).await.expect("the store works"), [Some(done), None]);
+    assert_eq!(
+        store.cancel(vec![done.id, unknown], CancelWish::default()).await.expect("the store works"),
+        [Some(done), None]
+    );
 }

@@ -22,7 +22,7 @@ pub async fn waiting_worker_is_woken_by_a_submit(subject: &mut impl Subject) {
 pub async fn waiting_worker_is_woken_when_a_task_becomes_due(subject: &mut impl Subject) {
     let store = subject.store();
     let session = open(&*store).await;
-    let submitted = submit(&*store, with(|new| new.start = Start::After(SECOND))).await;
+    let submitted = submit(&*store, with(|new| new.start = Some(When::After(SECOND)))).await;
     let waiting = waiting_lease(&store, session, LEASE);
     settle_down(&*store).await;
     subject.advance(SECOND);

@@ -102,6 +102,17 @@ pub enum OpenError {
         /// The newest that is known.
         known: u64,
     },
+    /// A sunaba from before the first release has written it.
+    #[error(
+        "the store has format {found}, from before the first release, and this host knows {known}\nhint: let the sunaba that \
+         wrote it finish its tasks, then start with an empty directory"
+    )]
+    Older {
+        /// The format that was found.
+        found: u64,
+        /// The oldest that is known.
+        known: u64,
+    },
     /// What is there cannot be read.
     #[error("the store cannot be read: {0}\nhint: keep a copy of the data directory before you try anything")]
     Unreadable(String),

@@ -4,7 +4,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 use std::time::Duration;
 
-use sunaba_task::{Decision, Ending, Event, Lease, LeaseToken, SessionId, Settled, TaskId, Verdict, transition};
+use sunaba_task::{
+    Decision, Ending, Event, Lease, LeaseToken, Policy, SessionId, Settled, TaskId, Verdict, transition,
+};
 
 use super::{Batch, Entry, Planner, Running, Session, Stored, Turn, body};
 use crate::codec;
@@ -124,7 +126,8 @@ impl Planner {
                     continue;
                 }
             };
-            stored.task = change.task;
+            let before = std::mem::replace(&mut stored.task, change.task);
+            self.leave(turn, &before, &stored.task);
             let input = body(turn, &keys::input(task), stored.input.as_ref(), &stored.task.input.media_type);
             let input = match input {
                 Ok(input) => input,
@@ -135,6 +138,7 @@ impl Planner {
                 Err(error) => return Err(error),
             };
             let token = LeaseToken::of(task, &lease);
+            self.tell(turn, Some(&before), &stored.task);
             entries.push(Entry { task, revision: change.expected_revision, lease });
             leased.push(Leased { token, task: stored.task.clone(), input });
             self.running.insert(task, Running { stored, batch });
@@ -153,7 +157,7 @@ impl Planner {
     fn bury(&mut self, turn: &mut Turn<'_>, stored: Stored, problem: String) -> Result<(), StoreError> {
         let message = format!("its input is damaged: {problem}");
         tracing::error!(task = %stored.task.id, message, "a task is dead");
-        let decision = Decision { verdict: Verdict::GiveUp, charged: false, reason: "no host can run it".into() };
+        let decision = Decision::uncharged(Verdict::GiveUp, Policy::Unrunnable, "no host can run it".into());
         let settled = Settled { ending: Ending::HostFailed { message }, decision, receipt: None, output: None };
         self.change(turn, stored, Event::Settled(Box::new(settled)))?;
         Ok(())

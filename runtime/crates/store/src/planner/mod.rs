@@ -7,13 +7,19 @@
 //! costs one write of its record. An entry stands for the event that made it, so that the running record is what
 //! [`transition`] makes of the two; when the record has moved on, the entry is void.
 
+mod bulk;
+mod control;
+mod ends;
+mod feed;
 mod lease;
 mod open;
 mod packages;
 mod parking;
 mod query;
+mod rerun;
 mod settle;
 mod submit;
+mod unique;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -22,15 +28,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sunaba_task::{
-    ChangeSet, Clock, Event, Lease, LeaseToken, Payload, SessionId, State, Task, TaskId, Timestamp, transition,
+    ChangeSet, Clock, Event, Lease, LeaseToken, Payload, Retention, SessionId, State, Task, TaskId, Timestamp,
+    transition,
 };
 use tokio::sync::mpsc;
 
 use crate::codec;
 use crate::keys::{self, Place};
 use crate::txn::Txn;
-use crate::{Engine, OpenError, StoreError};
+use crate::{Cancelled, Engine, OpenError, StoreError};
 
+use ends::Ended;
+use feed::{Feed, Told};
 use parking::Parking;
 pub(crate) use parking::{Reply, answer};
 
@@ -52,11 +61,22 @@ pub(crate) struct Turn<'a> {
     pub(crate) now: Timestamp,
     pub(crate) elapsed: Duration,
     pub(crate) answers: Vec<Answer>,
+    /// What has happened, for the feed.
+    told: Vec<Told>,
+    /// What has ended, for the retention.
+    ended: Ended,
 }
 
 impl<'a> Turn<'a> {
     pub(crate) fn new(engine: &'a dyn Engine, clock: &dyn Clock) -> Self {
-        Self { txn: Txn::new(engine), now: clock.now(), elapsed: clock.elapsed(), answers: Vec::new() }
+        Self {
+            txn: Txn::new(engine),
+            now: clock.now(),
+            elapsed: clock.elapsed(),
+            answers: Vec::new(),
+            told: Vec::new(),
+            ended: Ended::default(),
+        }
     }
 }
 
@@ -82,7 +102,7 @@ struct Session {
     expires: Duration,
     tasks: BTreeSet<TaskId>,
     /// To be told to the worker.
-    cancelled: Vec<TaskId>,
+    cancelled: Vec<Cancelled>,
 }
 
 pub(crate) struct Planner {
@@ -94,7 +114,14 @@ pub(crate) struct Planner {
     heads: BTreeMap<String, Place>,
     /// Nothing is due before.
     next_due: Option<Timestamp>,
-    sessions: HashMap<SessionId, Session>,
+    /// Nothing expires before.
+    next_expiry: Option<Timestamp>,
+    /// Nothing that has ended is to be deleted before.
+    next_purge: Option<Timestamp>,
+    retention: Retention,
+    feed: Feed,
+    /// In an order that a simulation can repeat.
+    sessions: BTreeMap<SessionId, Session>,
     running: HashMap<TaskId, Running>,
     /// How many leases that were made together are not closed.
     batches: HashMap<u64, usize>,
@@ -105,14 +132,22 @@ pub(crate) struct Planner {
 
 impl Planner {
     /// Reads what is there, and takes back the leases of the process before.
-    pub(crate) fn open(turn: &mut Turn<'_>, unwanted: mpsc::UnboundedSender<LeaseToken>) -> Result<Self, OpenError> {
+    pub(crate) fn open(
+        turn: &mut Turn<'_>,
+        unwanted: mpsc::UnboundedSender<LeaseToken>,
+        random: fastrand::Rng,
+    ) -> Result<Self, OpenError> {
         let mut planner = Self {
-            random: fastrand::Rng::new(),
+            random,
             next_sequence: 0,
             reserved_sequences: 0,
             heads: BTreeMap::new(),
             next_due: None,
-            sessions: HashMap::new(),
+            next_expiry: None,
+            next_purge: None,
+            retention: Retention::default(),
+            feed: Feed::default(),
+            sessions: BTreeMap::new(),
             running: HashMap::new(),
             batches: HashMap::new(),
             parking: Parking::default(),
@@ -126,6 +161,8 @@ impl Planner {
     /// use a lease whose time is up.
     pub(crate) fn pass_time(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
         self.promote_due(turn)?;
+        self.expire(turn)?;
+        self.purge(turn)?;
         let lost: Vec<_> =
             self.sessions.iter().filter(|(_, session)| session.expires <= turn.elapsed).map(|(id, _)| *id).collect();
         for session in lost {
@@ -134,11 +171,18 @@ impl Planner {
         Ok(())
     }
 
+    /// What is written once for all of a turn. Comes last in it.
+    pub(crate) fn finish(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        self.write_ended(turn);
+        self.write_feed(turn)
+    }
+
     /// How long nothing happens by itself.
     pub(crate) fn until_next(&self, now: Timestamp, elapsed: Duration) -> Duration {
         let expiry = self.sessions.values().map(|session| session.expires).min();
         let by_elapsed = [expiry, self.parking.first_deadline()].into_iter().flatten().min();
-        let by_now = self.next_due.map(|due| due.since(now).min(MAX_SLEEP));
+        let by_now = [self.next_due, self.next_expiry, self.next_purge].into_iter().flatten().min();
+        let by_now = by_now.map(|due| due.since(now).min(MAX_SLEEP));
         let waits = [by_elapsed.map(|at| at.saturating_sub(elapsed)), by_now];
         waits.into_iter().flatten().min().unwrap_or(MAX_SLEEP)
     }
@@ -189,22 +233,37 @@ impl Planner {
         turn.txn.get(&key)?.map(|stored| codec::read(&key, &stored)).transpose()
     }
 
-    /// Applies an event to a record that does not run, or has just ceased to: the record and its place in the indexes.
+    /// Applies an event to a record that does not run, or has just ceased to: the record, its place in the indexes, and all
+    /// that follows.
     fn change(&mut self, turn: &mut Turn<'_>, stored: Stored, event: Event) -> Result<Stored, StoreError> {
-        let Stored { task, input, output } = stored;
-        let before = task.state.clone();
-        let ChangeSet { task, .. } = transition(&task, event, turn.now)
-            .map_err(|error| codec::damaged(&keys::task(task.id), error.to_string()))?;
-        match before {
+        let Stored { task: before, input, output } = stored;
+        let ChangeSet { task, .. } = transition(&before, event, turn.now)
+            .map_err(|error| codec::damaged(&keys::task(before.id), error.to_string()))?;
+        self.leave(turn, &before, &task);
+        let mut stored = Stored { task, input, output };
+        if stored.task.state.is_terminal() {
+            self.end(turn, &mut stored)?;
+        }
+        self.put(turn, &stored);
+        self.tell(turn, Some(&before), &stored.task);
+        Ok(stored)
+    }
+
+    /// Takes a record out of the indexes in which it was.
+    fn leave(&mut self, turn: &mut Turn<'_>, before: &Task, after: &Task) {
+        match &before.state {
             State::Scheduled { until } | State::RetryScheduled { until } => {
-                turn.txn.delete(keys::due(until, task.sequence));
+                turn.txn.delete(keys::due(*until, before.sequence));
             }
-            State::Queued => turn.txn.delete(keys::queued(&task.spec.queue, place(&task))),
+            State::Queued => turn.txn.delete(keys::queued(&before.spec.queue, place(before))),
             _ => {}
         }
-        let stored = Stored { task, input, output };
-        self.put(turn, &stored);
-        Ok(stored)
+        if before.is_unstarted()
+            && !after.is_unstarted()
+            && let Some(at) = before.expires_at
+        {
+            turn.txn.delete(keys::expiry(at, before.sequence));
+        }
     }
 
     /// Writes a record and its place in the indexes.
@@ -228,7 +287,7 @@ impl Planner {
                 }
             }
             State::Running(_) => {}
-            State::Succeeded | State::Dead | State::Cancelled => self.answer_waiters(turn, task),
+            State::Succeeded | State::Dead | State::Cancelled | State::Expired => self.answer_waiters(turn, task),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::keys;
 use crate::{OpenError, StoreError};
 
 /// The format of the keys.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 impl Planner {
     pub(super) fn read(&mut self, turn: &mut Turn<'_>) -> Result<(), OpenError> {
@@ -18,6 +18,9 @@ impl Planner {
                 let found: u64 = codec::read(keys::FORMAT, &stored)?;
                 if found > FORMAT {
                     return Err(OpenError::Newer { found, known: FORMAT });
+                }
+                if found < FORMAT {
+                    return Err(OpenError::Older { found, known: FORMAT });
                 }
             }
         }

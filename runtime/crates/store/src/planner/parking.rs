@@ -8,7 +8,7 @@ use sunaba_task::{LeaseToken, SessionId, Task, TaskId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Answer, Planner, Turn};
-use crate::{LeaseRequest, Leased, StoreError};
+use crate::{Cancelled, LeaseRequest, Leased, StoreError};
 
 /// Callers that may wait for the end of a task at a time. Workers may always wait.
 const MAX_WAITERS: usize = 10_000;
@@ -57,7 +57,7 @@ pub(super) struct Parking {
     /// In the order in which they came; of each session at most one.
     workers: Vec<Worker>,
     /// Renewals, by their sessions.
-    renewals: HashMap<SessionId, (Duration, Reply<Vec<TaskId>>)>,
+    renewals: BTreeMap<SessionId, (Duration, Reply<Vec<Cancelled>>)>,
     next_waiter: u64,
     waiters: BTreeMap<u64, Waiter>,
     by_task: HashMap<TaskId, BTreeSet<u64>>,
@@ -117,7 +117,13 @@ impl Planner {
         self.parking.workers.push(Worker { deadline, request, reply });
     }
 
-    pub(crate) fn park_renew(&mut self, turn: &mut Turn<'_>, id: SessionId, wait: Duration, reply: Reply<Vec<TaskId>>) {
+    pub(crate) fn park_renew(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: SessionId,
+        wait: Duration,
+        reply: Reply<Vec<Cancelled>>,
+    ) {
         match self.renew(turn, id) {
             Ok(()) => {
                 let parked = (turn.elapsed.saturating_add(wait), reply);
@@ -182,7 +188,7 @@ impl Planner {
         let told = self
             .parking
             .renewals
-            .extract_if(|id, (deadline, reply)| reply.is_closed() || has_news(id) || *deadline <= turn.elapsed);
+            .extract_if(.., |id, (deadline, reply)| reply.is_closed() || has_news(id) || *deadline <= turn.elapsed);
         for (id, (_, reply)) in told.collect::<Vec<_>>() {
             // News for nobody wait for the next renewal.
             if let Some(session) = sessions.get_mut(&id).filter(|_| !reply.is_closed()) {

@@ -1,11 +1,11 @@
 //! Closes leases, and cancels.
 
-use sunaba_task::{Event, MAX_KEPT_ATTEMPTS, PayloadInfo, Settled, Task, TaskId, Verdict, transition};
+use sunaba_task::{CancelRequest, Event, MAX_KEPT_ATTEMPTS, PayloadInfo, Settled, Task, TaskId, Verdict, transition};
 
 use super::{Planner, Turn, inline_or_put};
 use crate::codec;
 use crate::keys;
-use crate::{SettleError, Settlement, StoreError};
+use crate::{CancelWish, Cancelled, SettleError, Settlement, StoreError};
 
 impl Planner {
     pub(crate) fn settle(
@@ -53,31 +53,43 @@ impl Planner {
         Ok(Ok(stored.task))
     }
 
-    pub(crate) fn cancel(&mut self, turn: &mut Turn<'_>, ids: &[TaskId]) -> Result<Vec<Option<Task>>, StoreError> {
+    pub(crate) fn cancel(
+        &mut self,
+        turn: &mut Turn<'_>,
+        ids: &[TaskId],
+        wish: &CancelWish,
+    ) -> Result<Vec<Option<Task>>, StoreError> {
         // All are read before one is changed: a record that is damaged keeps the others as they are.
         ids.iter().try_for_each(|id| self.stored(turn, *id).map(drop))?;
-        ids.iter().map(|id| self.cancel_one(turn, *id)).collect()
+        ids.iter().map(|id| self.cancel_one(turn, *id, wish)).collect()
     }
 
-    fn cancel_one(&mut self, turn: &mut Turn<'_>, id: TaskId) -> Result<Option<Task>, StoreError> {
+    pub(super) fn cancel_one(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: TaskId,
+        wish: &CancelWish,
+    ) -> Result<Option<Task>, StoreError> {
+        let request = CancelRequest { at: turn.now, reason: wish.reason.clone(), grace: wish.grace };
         if let Some(running) = self.running.get_mut(&id) {
-            if running.stored.task.cancel_requested_at.is_some() {
+            if running.stored.task.cancel.is_some() {
                 return Ok(Some(running.stored.task.clone()));
             }
-            running.stored.task = transition(&running.stored.task, Event::CancelRequested, turn.now)
+            let task = transition(&running.stored.task, Event::CancelRequested(request), turn.now)
                 .map_err(|error| codec::damaged(&keys::task(id), error.to_string()))?
                 .task;
+            let before = std::mem::replace(&mut running.stored.task, task.clone());
             // A crash before the attempt ends must not forget that it was cancelled.
             turn.txn.put(keys::task(id), codec::write(&running.stored));
-            let task = running.stored.task.clone();
             if let Some(session) = task.lease().and_then(|lease| self.sessions.get_mut(&lease.session)) {
-                session.cancelled.push(id);
+                session.cancelled.push(Cancelled { task: id, grace: wish.grace });
             }
+            self.tell(turn, Some(&before), &task);
             return Ok(Some(task));
         }
         match self.stored(turn, id)? {
             Some(stored) if !stored.task.state.is_terminal() => {
-                Ok(Some(self.change(turn, stored, Event::CancelRequested)?.task))
+                Ok(Some(self.change(turn, stored, Event::CancelRequested(request))?.task))
             }
             other => Ok(other.map(|stored| stored.task)),
         }

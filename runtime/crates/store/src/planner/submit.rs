@@ -43,6 +43,7 @@ impl Planner {
         let input = inline_or_put(turn, keys::input(id), &new.input.bytes);
         let stored = Stored { task, input, output: None };
         self.put(turn, &stored);
+        self.tell(turn, None, &stored.task);
         if let Some(key) = &new.spec.idempotency_key {
             turn.txn.put(keys::idempotency(key), codec::write(&Owner { task: id, fingerprint: fingerprint(new) }));
         }

@@ -1,0 +1,266 @@
+//! What can be asked of a store, and done to many tasks at once.
+
+use std::time::Duration;
+
+use sunaba_task::{
+    BreakerState, HandlerControl, HandlerName, Payload, QueueSettings, StateName, Task, TaskEvent, TaskId, Timestamp,
+};
+
+/// Which records to show.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskQuery {
+    /// In one of these states; empty means any.
+    pub states: Vec<StateName>,
+    /// In this queue.
+    pub queue: Option<String>,
+    /// Of this handler, as `package/handler`, or of this package.
+    pub handler: Option<String>,
+    /// With this tag.
+    pub tag: Option<String>,
+    /// Submitted at this instant or later.
+    pub from: Option<Timestamp>,
+    /// Submitted before this instant.
+    pub until: Option<Timestamp>,
+    /// Only those without a successor: what was rerun is left out.
+    pub unhandled: bool,
+    /// Older than this one.
+    pub before: Option<TaskId>,
+    /// How many at most; at most [`MAX_PAGE`](crate::MAX_PAGE).
+    pub limit: usize,
+}
+
+impl TaskQuery {
+    /// Whether it asks for this one.
+    pub fn matches(&self, task: &Task) -> bool {
+        let handler = &task.spec.handler;
+        (self.states.is_empty() || self.states.contains(&task.state.name()))
+            && self.queue.as_ref().is_none_or(|queue| *queue == task.spec.queue)
+            && self.handler.as_ref().is_none_or(|name| *name == handler.package || *name == handler.to_string())
+            && self.tag.as_ref().is_none_or(|tag| task.spec.tags.contains(tag))
+            && self.from.is_none_or(|from| task.submitted_at >= from)
+            && self.until.is_none_or(|until| task.submitted_at < until)
+            && !(self.unhandled && task.successor.is_some())
+    }
+}
+
+/// Some records.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskPage {
+    /// Newest first.
+    pub tasks: Vec<Task>,
+    /// Where to go on: [`TaskQuery::before`] of the next page. There may be a next page even if this one is short.
+    pub next: Option<TaskId>,
+}
+
+/// How a cancel is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CancelWish {
+    /// Why; one line, for people.
+    pub reason: String,
+    /// How long a running attempt has to end by itself. None: as its worker has it.
+    pub grace: Option<Duration>,
+}
+
+impl Default for CancelWish {
+    fn default() -> Self {
+        Self { reason: "by request".into(), grace: None }
+    }
+}
+
+/// A running task that somebody wants cancelled, as its worker is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cancelled {
+    /// The task.
+    pub task: TaskId,
+    /// How long its attempt has to end by itself. None: as the worker has it.
+    pub grace: Option<Duration>,
+}
+
+/// A wish for a task over again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rerun {
+    /// The task that has ended.
+    pub task: TaskId,
+    /// Another input. None: the same.
+    pub input: Option<Payload>,
+}
+
+/// Why a task was not made over again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RerunError {
+    /// There is no such task.
+    #[error("there is no task {0}")]
+    Unknown(TaskId),
+    /// It has not ended.
+    #[error("task {task} is {state}\nhint: only what has ended can be run again; cancel it first")]
+    NotEnded {
+        /// The task.
+        task: TaskId,
+        /// Where it stands.
+        state: StateName,
+    },
+    /// Its record or input cannot be read.
+    #[error("task {task} is damaged: {problem}\nhint: submit it anew")]
+    Damaged {
+        /// The task.
+        task: TaskId,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// Why a task was not deleted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeleteError {
+    /// There is no such task.
+    #[error("there is no task {0}")]
+    Unknown(TaskId),
+    /// It has not ended.
+    #[error("task {task} is {state}\nhint: only what has ended can be deleted; cancel it first")]
+    NotEnded {
+        /// The task.
+        task: TaskId,
+        /// Where it stands.
+        state: StateName,
+    },
+}
+
+/// What can be done to many tasks at once. Tasks in a state to which it cannot be done are left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BulkAction {
+    /// Cancels what has not ended.
+    Cancel(CancelWish),
+    /// Makes due what waits for an instant.
+    RunNow,
+    /// Makes a new task of what has ended without success and was not run again since.
+    Rerun,
+    /// Deletes what has ended.
+    Delete,
+}
+
+/// What was done to the tasks of a page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BulkPage {
+    /// Tasks that it was done to, newest first.
+    pub done: Vec<TaskId>,
+    /// Where to go on: [`TaskQuery::before`] of the next page.
+    pub next: Option<TaskId>,
+}
+
+/// Which events to show.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventQuery {
+    /// After this one. 0: from the oldest that is kept. None: from now on.
+    pub after: Option<u64>,
+    /// Of this task only.
+    pub task: Option<TaskId>,
+    /// How many at most; at most [`MAX_PAGE`](crate::MAX_PAGE).
+    pub limit: usize,
+    /// How long to wait for the first.
+    pub wait: Duration,
+}
+
+/// Some events.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EventPage {
+    /// Oldest first.
+    pub events: Vec<TaskEvent>,
+    /// Where to go on: [`EventQuery::after`] of the next page.
+    pub next: u64,
+    /// Whether events after the place that was asked for are not kept any more.
+    pub missed: bool,
+}
+
+/// A queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueStatus {
+    /// Its name.
+    pub name: String,
+    /// What an operator has set.
+    pub settings: QueueSettings,
+    /// Tasks that wait for a slot.
+    pub queued: u64,
+    /// Tasks that wait for an instant.
+    pub scheduled: u64,
+    /// Tasks that run.
+    pub running: u64,
+    /// How long the task that is to be started next has waited. None: there is none.
+    pub oldest: Option<Duration>,
+}
+
+/// A handler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandlerStatus {
+    /// Its name.
+    pub name: HandlerName,
+    /// What an operator has set.
+    pub control: HandlerControl,
+    /// Tasks that wait for a slot.
+    pub queued: u64,
+    /// Tasks that run.
+    pub running: u64,
+    /// Its last attempts, as far as its breaker looks at them.
+    pub attempts: usize,
+    /// Those of them that failed.
+    pub failed: usize,
+    /// Where its breaker stands; the time until it tries one task is counted from now.
+    pub breaker: BreakerState,
+}
+
+/// Why a queued task is not started though there may be a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hold {
+    /// The queue is paused.
+    QueuePaused,
+    /// The handler is paused.
+    HandlerPaused,
+    /// The handler fails too often, and is given a pause.
+    BreakerOpen {
+        /// For so long.
+        left: Duration,
+        /// Attempts that failed.
+        failed: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// The handler's breaker tries one task, and waits for what becomes of it.
+    BreakerProbing,
+    /// The queue runs as many as it may.
+    QueueConcurrency {
+        /// How many that is.
+        limit: u32,
+    },
+    /// The handler runs as many as it may.
+    HandlerConcurrency {
+        /// How many that is.
+        limit: u32,
+    },
+    /// The key runs as many as it may.
+    KeyConcurrency {
+        /// How many that is.
+        limit: u32,
+    },
+    /// The queue has started as many as it may.
+    QueueRate {
+        /// The next may start after this.
+        left: Duration,
+    },
+    /// The key has started as many as it may.
+    KeyRate {
+        /// The next may start after this.
+        left: Duration,
+    },
+}
+
+/// What a task waits for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Why it is not started though there may be a slot.
+    pub holds: Vec<Hold>,
+    /// Tasks of its queue that come before it; counted up to a bound. None when it is not queued.
+    pub ahead: Option<u64>,
+    /// When it was looked at, by the store's clock.
+    pub now: Option<Timestamp>,
+}

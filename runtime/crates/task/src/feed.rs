@@ -1,0 +1,142 @@
+//! What happens to tasks, in the words of the event feed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{HandlerName, Progress, State, Task, TaskId, Timestamp};
+
+/// Something that happened to a task. Of one task, events are in the order in which it happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskEvent {
+    /// The store's count of events, from 1: where a reader goes on.
+    pub sequence: u64,
+    /// When.
+    pub at: Timestamp,
+    /// To which task.
+    pub task: TaskId,
+    /// Its handler.
+    pub handler: HandlerName,
+    /// Its queue.
+    pub queue: String,
+    /// What.
+    pub what: Happening,
+}
+
+/// What can happen to a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Happening {
+    /// It was taken on.
+    Submitted,
+    /// It waits for a slot again, or its time has come.
+    Queued,
+    /// An attempt began.
+    Started {
+        /// From 1.
+        attempt: u32,
+        /// Who runs it.
+        worker: String,
+    },
+    /// The attempt said how far it is.
+    Progress {
+        /// From 1.
+        attempt: u32,
+        /// How far.
+        progress: Progress,
+    },
+    /// An attempt failed, and there will be another.
+    RetryScheduled {
+        /// The one that failed, from 1.
+        attempt: u32,
+        /// When the next is due.
+        until: Timestamp,
+    },
+    /// The handler wants to be run later.
+    Snoozed {
+        /// Until then.
+        until: Timestamp,
+    },
+    /// Somebody wants it cancelled while it runs.
+    CancelRequested,
+    /// It succeeded.
+    Succeeded,
+    /// It is dead.
+    Dead {
+        /// Why.
+        reason: String,
+    },
+    /// It was cancelled.
+    Cancelled,
+    /// It was not started in time.
+    Expired,
+}
+
+impl Happening {
+    /// What happened when a record became this one; none when nobody needs to know.
+    pub fn between(before: Option<&Task>, after: &Task) -> Option<Self> {
+        let Some(before) = before else { return Some(Self::Submitted) };
+        let attempt = after.attempts_started;
+        Some(match &after.state {
+            state if state.name() == before.state.name() => {
+                let asked = after.cancel.is_some() && before.cancel.is_none();
+                return asked.then_some(Self::CancelRequested);
+            }
+            State::Queued => Self::Queued,
+            State::Running(lease) => Self::Started { attempt, worker: lease.worker.clone() },
+            State::RetryScheduled { until } => Self::RetryScheduled { attempt, until: *until },
+            State::Scheduled { until } => Self::Snoozed { until: *until },
+            State::Succeeded => Self::Succeeded,
+            State::Dead => {
+                let reason = after.attempts.last().map(|attempt| attempt.decision.reason.clone());
+                Self::Dead { reason: reason.unwrap_or_default() }
+            }
+            State::Cancelled => Self::Cancelled,
+            State::Expired => Self::Expired,
+        })
+    }
+
+    /// The word for it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Submitted => "submitted",
+            Self::Queued => "queued",
+            Self::Started { .. } => "started",
+            Self::Progress { .. } => "progress",
+            Self::RetryScheduled { .. } => "retry-scheduled",
+            Self::Snoozed { .. } => "snoozed",
+            Self::CancelRequested => "cancel-requested",
+            Self::Succeeded => "succeeded",
+            Self::Dead { .. } => "dead",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Event, StateName, testing, transition};
+
+    #[test]
+    fn every_change_of_state_is_told_once() {
+        let task = testing::task();
+        assert_eq!(Happening::between(None, &task), Some(Happening::Submitted));
+        assert_eq!(Happening::between(Some(&task), &task), None);
+        for state in StateName::ALL.into_iter().filter(|state| *state != StateName::Queued) {
+            let told = Happening::between(Some(&task), &testing::task_in(state)).map(|what| what.word().to_owned());
+            let expected = match state {
+                StateName::Running => "started".to_owned(),
+                StateName::Scheduled => "snoozed".to_owned(),
+                other => other.to_string(),
+            };
+            assert_eq!(told, Some(expected));
+        }
+    }
+
+    #[test]
+    fn cancel_of_a_running_task_is_told() {
+        let running = testing::task_in(StateName::Running);
+        let asked =
+            transition(&running, Event::CancelRequested(testing::cancel()), testing::NOW).expect("it runs").task;
+        assert_eq!(Happening::between(Some(&running), &asked), Some(Happening::CancelRequested));
+    }
+}
