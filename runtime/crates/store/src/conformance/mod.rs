@@ -33,6 +33,12 @@ pub trait Subject {
     /// A handle to it. Two handles may be on two hosts.
     fn store(&self) -> Arc<dyn Store>;
 
+    /// A handle to it on another host, whose own clock is an hour ahead. For a store that lives in its host's process there is
+    /// no such host.
+    fn store_on_another_host(&self) -> Arc<dyn Store> {
+        self.store()
+    }
+
     /// Lets time pass by the store's clock.
     fn advance(&self, by: Duration);
 
@@ -63,6 +69,7 @@ macro_rules! conformance_tests {
             restart_takes_leases_back_at_once
             lease_that_nobody_took_is_given_back
             two_workers_never_have_the_same_task
+            clocks_of_the_hosts_do_not_matter
             // retries
             success_is_terminal_and_has_its_output
             failed_task_comes_back_after_its_delay
