@@ -20,6 +20,7 @@ mod rerun;
 mod settle;
 mod submit;
 mod unique;
+mod waiters;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
