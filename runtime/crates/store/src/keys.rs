@@ -11,6 +11,7 @@
 //! | `d` instant sequence | the id of a task that waits for an instant |
 //! | `x` instant sequence | the id of a task that expires unless it has begun by then |
 //! | `l` sequence | the tasks that were leased together |
+//! | `v` sequence | events that were told together, from this one on |
 //! | `k` digest | the task that has this idempotency key, and the digest of its body |
 //! | `p` package | a package |
 //! | `c` digest | a component |
@@ -50,6 +51,15 @@ pub(crate) fn attempt(id: TaskId, number: u32) -> Vec<u8> {
 
 pub(crate) fn leases(sequence: u64) -> Vec<u8> {
     of(b'l', &[&sequence.to_be_bytes()])
+}
+
+pub(crate) fn events(first: u64) -> Vec<u8> {
+    of(b'v', &[&first.to_be_bytes()])
+}
+
+/// The sequence of a key of [`events`].
+pub(crate) fn first_event(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.get(1..)?.try_into().ok()?))
 }
 
 pub(crate) fn idempotency(key: &str) -> Vec<u8> {

@@ -3,6 +3,7 @@
 //! A case begins with an empty store, sees it only through [`Store`], and lets time pass by the store's own clock.
 
 mod bodies;
+mod feed;
 mod idempotency;
 mod leases;
 mod order;
@@ -21,6 +22,7 @@ use sunaba_task::{
 use crate::{CancelWish, Cancelled, LeaseRequest, Leased, Queues, SettleError, Settlement, Store};
 
 pub use bodies::*;
+pub use feed::*;
 pub use idempotency::*;
 pub use leases::*;
 pub use order::*;
@@ -98,6 +100,16 @@ macro_rules! conformance_tests {
             newest_tasks_are_listed_first_page_by_page
             filters_leave_out_what_does_not_match
             package_has_the_component_that_was_deployed_last
+            // feed
+            events_come_in_the_order_in_which_things_happened
+            every_end_of_a_task_is_told
+            reader_goes_on_where_it_stopped_after_a_restart
+            events_and_records_agree_after_a_restart
+            pages_of_events_lead_to_the_end
+            waiting_reader_is_woken_only_by_its_task
+            reader_waits_no_longer_than_it_wants
+            place_beyond_the_end_is_told_and_does_not_wait
+            progress_of_a_lost_lease_is_not_told
         );
     };
     (@ $subject:expr; $($case:ident)*) => {

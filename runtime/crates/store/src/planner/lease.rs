@@ -128,6 +128,7 @@ impl Planner {
             };
             let before = std::mem::replace(&mut stored.task, change.task);
             self.leave(turn, &before, &stored.task);
+            self.tell(turn, Some(&before), &stored.task);
             let input = body(turn, &keys::input(task), stored.input.as_ref(), &stored.task.input.media_type);
             let input = match input {
                 Ok(input) => input,
@@ -138,7 +139,6 @@ impl Planner {
                 Err(error) => return Err(error),
             };
             let token = LeaseToken::of(task, &lease);
-            self.tell(turn, Some(&before), &stored.task);
             entries.push(Entry { task, revision: change.expected_revision, lease });
             leased.push(Leased { token, task: stored.task.clone(), input });
             self.running.insert(task, Running { stored, batch });

@@ -20,6 +20,7 @@ mod rerun;
 mod settle;
 mod submit;
 mod unique;
+mod waiters;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -28,8 +29,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sunaba_task::{
-    ChangeSet, Clock, Event, Lease, LeaseToken, Payload, Retention, SessionId, State, Task, TaskId, Timestamp,
-    transition,
+    ChangeSet, Clock, Event, Lease, LeaseToken, Payload, Retention, SessionId, State, Task, TaskEvent, TaskId,
+    Timestamp, transition,
 };
 use tokio::sync::mpsc;
 
@@ -39,7 +40,7 @@ use crate::txn::Txn;
 use crate::{Cancelled, Engine, OpenError, StoreError};
 
 use ends::Ended;
-use feed::{Feed, Told};
+use feed::Feed;
 use parking::Parking;
 pub(crate) use parking::{Reply, answer};
 
@@ -62,7 +63,7 @@ pub(crate) struct Turn<'a> {
     pub(crate) elapsed: Duration,
     pub(crate) answers: Vec<Answer>,
     /// What has happened, for the feed.
-    told: Vec<Told>,
+    told: Vec<TaskEvent>,
     /// What has ended, for the retention.
     ended: Ended,
 }
@@ -180,7 +181,8 @@ impl Planner {
     /// How long nothing happens by itself.
     pub(crate) fn until_next(&self, now: Timestamp, elapsed: Duration) -> Duration {
         let expiry = self.sessions.values().map(|session| session.expires).min();
-        let by_elapsed = [expiry, self.parking.first_deadline()].into_iter().flatten().min();
+        let by_elapsed =
+            [expiry, self.parking.first_deadline(), self.feed.first_deadline()].into_iter().flatten().min();
         let by_now = [self.next_due, self.next_expiry, self.next_purge].into_iter().flatten().min();
         let by_now = by_now.map(|due| due.since(now).min(MAX_SLEEP));
         let waits = [by_elapsed.map(|at| at.saturating_sub(elapsed)), by_now];

@@ -31,6 +31,7 @@ impl Planner {
         }
         self.read_queues(turn)?;
         self.read_next_due(turn)?;
+        self.read_feed(turn)?;
         self.take_back_leases(turn)?;
         Ok(())
     }
