@@ -31,6 +31,19 @@ pub enum StoreError {
     /// A setting is out of range.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The aging of a queue changes the place of all that waits in it, and that is too much to be done at once.
+    #[error(
+        "{waiting} tasks wait in the queue `{queue}`, and its aging can be changed with {limit} at most\nhint: let workers run \
+         some of them first"
+    )]
+    TooDeepToReorder {
+        /// The queue.
+        queue: String,
+        /// Tasks that wait in it for a slot.
+        waiting: u64,
+        /// How many may.
+        limit: u64,
+    },
     /// A record cannot be read. It is left as it is.
     #[error("the record `{key}` is damaged: {problem}")]
     Damaged {

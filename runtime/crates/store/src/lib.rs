@@ -16,6 +16,7 @@ mod error;
 mod keys;
 mod planner;
 mod query;
+mod spot;
 mod store;
 mod txn;
 

@@ -11,13 +11,17 @@ mod bulk;
 mod control;
 mod ends;
 mod feed;
+mod holds;
+mod lanes;
 mod lease;
 mod open;
 mod packages;
 mod parking;
 mod query;
+mod rates;
 mod rerun;
 mod settle;
+mod starts;
 mod submit;
 mod unique;
 mod waiters;
@@ -35,12 +39,14 @@ use sunaba_task::{
 use tokio::sync::mpsc;
 
 use crate::codec;
-use crate::keys::{self, Place};
+use crate::keys;
+use crate::spot::Spot;
 use crate::txn::Txn;
 use crate::{Cancelled, Engine, OpenError, StoreError};
 
 use ends::Ended;
 use feed::Feed;
+use lanes::Lanes;
 use parking::Parking;
 pub(crate) use parking::{Reply, answer};
 
@@ -111,8 +117,8 @@ pub(crate) struct Planner {
     next_sequence: u64,
     /// Sequences below are taken.
     reserved_sequences: u64,
-    /// No task of the queue stands before this place. Queues that are not here are empty.
-    heads: BTreeMap<String, Place>,
+    /// Who waits and who runs, as far as it decides who is started next.
+    lanes: Lanes,
     /// Nothing is due before.
     next_due: Option<Timestamp>,
     /// Nothing expires before.
@@ -142,7 +148,7 @@ impl Planner {
             random,
             next_sequence: 0,
             reserved_sequences: 0,
-            heads: BTreeMap::new(),
+            lanes: Lanes::default(),
             next_due: None,
             next_expiry: None,
             next_purge: None,
@@ -161,6 +167,7 @@ impl Planner {
     /// What happened by itself until now: tasks became due, sessions ran out. Comes first in a turn, so that nobody can
     /// use a lease whose time is up.
     pub(crate) fn pass_time(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        self.lanes.pass_time(turn.elapsed);
         self.promote_due(turn)?;
         self.expire(turn)?;
         self.purge(turn)?;
@@ -181,8 +188,8 @@ impl Planner {
     /// How long nothing happens by itself.
     pub(crate) fn until_next(&self, now: Timestamp, elapsed: Duration) -> Duration {
         let expiry = self.sessions.values().map(|session| session.expires).min();
-        let by_elapsed =
-            [expiry, self.parking.first_deadline(), self.feed.first_deadline()].into_iter().flatten().min();
+        let deadlines = [expiry, self.parking.first_deadline(), self.feed.first_deadline(), self.lanes.next_wake()];
+        let by_elapsed = deadlines.into_iter().flatten().min();
         let by_now = [self.next_due, self.next_expiry, self.next_purge].into_iter().flatten().min();
         let by_now = by_now.map(|due| due.since(now).min(MAX_SLEEP));
         let waits = [by_elapsed.map(|at| at.saturating_sub(elapsed)), by_now];
@@ -196,13 +203,17 @@ impl Planner {
         let (first, _) = keys::all(b'd');
         let end = keys::due(turn.now, u64::MAX);
         let due: Vec<_> = turn.txn.scan(&first, &end, false).take(MAX_DUE).collect::<Result<_, _>>()?;
-        for (key, id) in due {
+        for (key, value) in due {
             turn.txn.delete(key.to_vec());
-            match self.stored_by(turn, &id)? {
+            let (id, queue) = keys::due_id_and_queue(&value).unwrap_or_default();
+            match self.stored_by(turn, id)? {
                 Some(stored) if stored.task.due_at().is_some() => {
                     self.change(turn, stored, Event::Due)?;
                 }
-                _ => tracing::error!(?key, "a key of a waiting task stands for none"),
+                _ => {
+                    tracing::error!(?key, "a key of a waiting task stands for none");
+                    self.lanes.remove_scheduled(queue);
+                }
             }
         }
         self.read_next_due(turn)
@@ -246,7 +257,7 @@ impl Planner {
         if stored.task.state.is_terminal() {
             self.end(turn, &mut stored)?;
         }
-        self.put(turn, &stored);
+        self.put(turn, &mut stored);
         self.tell(turn, Some(&before), &stored.task);
         Ok(stored)
     }
@@ -256,8 +267,9 @@ impl Planner {
         match &before.state {
             State::Scheduled { until } | State::RetryScheduled { until } => {
                 turn.txn.delete(keys::due(*until, before.sequence));
+                self.lanes.remove_scheduled(&before.spec.queue);
             }
-            State::Queued => turn.txn.delete(keys::queued(&before.spec.queue, place(before))),
+            State::Queued => self.unqueue(turn, &Spot::of(before)),
             _ => {}
         }
         if before.is_unstarted()
@@ -268,25 +280,30 @@ impl Planner {
         }
     }
 
-    /// Writes a record and its place in the indexes.
-    fn put(&mut self, turn: &mut Turn<'_>, stored: &Stored) {
+    /// Takes a task's place in its queue.
+    fn unqueue(&mut self, turn: &mut Turn<'_>, spot: &Spot<'_>) {
+        turn.txn.delete(spot.to_bytes());
+        self.lanes.remove(spot);
+    }
+
+    /// Writes a record that is in no index, and its place in the indexes.
+    fn put(&mut self, turn: &mut Turn<'_>, stored: &mut Stored) {
+        if stored.task.state == State::Queued {
+            // All that waits in a queue ages alike, or some of it would starve.
+            stored.task.aging = self.lanes.queue(&stored.task.spec.queue).and_then(|queue| queue.settings.aging);
+        }
         let task = &stored.task;
         turn.txn.put(keys::task(task.id), codec::write(stored));
-        let id = Bytes::copy_from_slice(task.id.as_bytes());
         match &task.state {
             State::Scheduled { until } | State::RetryScheduled { until } => {
-                turn.txn.put(keys::due(*until, task.sequence), id);
+                turn.txn.put(keys::due(*until, task.sequence), keys::due_value(task.id, &task.spec.queue));
+                self.lanes.add_scheduled(&task.spec.queue);
                 self.next_due = Some(self.next_due.map_or(*until, |due| due.min(*until)));
             }
             State::Queued => {
-                let place = place(task);
-                turn.txn.put(keys::queued(&task.spec.queue, place), id);
-                match self.heads.get_mut(&task.spec.queue) {
-                    Some(head) => *head = (*head).min(place),
-                    None => {
-                        self.heads.insert(task.spec.queue.clone(), place);
-                    }
-                }
+                let spot = Spot::of(task);
+                turn.txn.put(spot.to_bytes(), Bytes::copy_from_slice(task.id.as_bytes()));
+                self.lanes.add(&spot, task.id);
             }
             State::Running(_) => {}
             State::Succeeded | State::Dead | State::Cancelled | State::Expired => self.answer_waiters(turn, task),
@@ -303,10 +320,6 @@ impl Planner {
         }
         sequence
     }
-}
-
-fn place(task: &Task) -> Place {
-    Place::new(task.spec.priority, task.sequence)
 }
 
 /// What is left of a body for its record; a long one gets a key of its own.

@@ -1,11 +1,13 @@
 //! What a planner reads when a store is opened.
 
-use sunaba_task::{Event, State, transition};
+use bytes::Bytes;
+use sunaba_task::{Event, HandlerName, State, TaskId, transition};
 
 use super::{Batch, Planner, Turn};
 use crate::codec;
 use crate::keys;
-use crate::{OpenError, StoreError};
+use crate::spot::{self, Place, ReadSpot, Spot};
+use crate::{OpenError, Pair, StoreError};
 
 /// The format of the keys.
 const FORMAT: u64 = 2;
@@ -29,6 +31,7 @@ impl Planner {
             self.next_sequence = codec::read(keys::SEQUENCE, &stored)?;
             self.reserved_sequences = self.next_sequence;
         }
+        self.read_settings(turn)?;
         self.read_queues(turn)?;
         self.read_next_due(turn)?;
         self.read_feed(turn)?;
@@ -36,23 +39,58 @@ impl Planner {
         Ok(())
     }
 
-    /// Finds the head of each queue, by a jump from queue to queue.
-    fn read_queues(&mut self, turn: &Turn<'_>) -> Result<(), StoreError> {
-        let (first, end) = keys::all(b'q');
-        let mut from = first.to_vec();
-        while let Some((key, _)) = turn.txn.first(&from, &end)? {
-            match keys::queue_and_place(&key) {
-                Some((queue, place)) => {
-                    from = keys::queue_end(queue);
-                    self.heads.insert(queue.to_owned(), place);
-                }
-                None => {
-                    tracing::error!(?key, "a key of a queue cannot be read");
-                    from = key.iter().copied().chain([0]).collect();
-                }
+    /// What an operator has set. What cannot be read is as if it had not been set.
+    fn read_settings(&mut self, turn: &Turn<'_>) -> Result<(), StoreError> {
+        let name = |key: &[u8]| String::from_utf8_lossy(&key[1..]).into_owned();
+        for (key, stored) in read_all(turn, b'Q')? {
+            match codec::read(&key, &stored) {
+                Ok(settings) => self.lanes.set(&name(&key), settings, turn.elapsed),
+                Err(error) => tracing::error!(%error, "the settings of a queue cannot be read"),
+            }
+        }
+        for (key, stored) in read_all(turn, b'H')? {
+            match (codec::read(&key, &stored), name(&key).parse::<HandlerName>()) {
+                (Ok(control), Ok(name)) => self.lanes.handlers.entry(name).or_default().control = control,
+                (Err(error), _) => tracing::error!(%error, "the settings of a handler cannot be read"),
+                (_, Err(error)) => tracing::error!(%error, "a handler with settings has no name"),
             }
         }
         Ok(())
+    }
+
+    /// Finds the head of each lane and counts what waits, in one pass over the keys and without the records.
+    fn read_queues(&mut self, turn: &Turn<'_>) -> Result<(), StoreError> {
+        let (first, end) = keys::all(b'q');
+        let mut lane: Option<Counted> = None;
+        for pair in turn.txn.scan(&first, &end, false) {
+            let (key, id) = pair?;
+            if let Some(lane) = &mut lane
+                && spot::split(&key).is_some_and(|(found, _)| *found == *lane.lane)
+            {
+                lane.count += 1;
+                continue;
+            }
+            self.add_counted(lane.take());
+            lane = Counted::new(&key, &id);
+            if lane.is_none() {
+                tracing::error!(?key, "a key of a queue cannot be read");
+            }
+        }
+        self.add_counted(lane);
+        let (first, end) = keys::all(b'd');
+        for pair in turn.txn.scan(&first, &end, false) {
+            if let Some((_, queue)) = keys::due_id_and_queue(&pair?.1) {
+                self.lanes.add_scheduled(queue);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_counted(&mut self, counted: Option<Counted>) {
+        if let Some(Counted { read, place, id, count, .. }) = counted {
+            let spot = Spot { queue: &read.queue, handler: &read.handler, key: read.key, place };
+            self.lanes.add_many(&spot, id, count);
+        }
     }
 
     /// The process that had these leases is gone, or its engine could not have been opened.
@@ -94,7 +132,7 @@ impl Planner {
         Ok(())
     }
 
-    /// Puts every task that is queued by its record into its queue, where it may be already.
+    /// Puts every task that is queued by its record into its queue, unless it is there.
     fn requeue(&mut self, turn: &mut Turn<'_>) -> Result<usize, StoreError> {
         let (first, end) = keys::all(b't');
         let ids: Vec<_> = turn
@@ -104,9 +142,10 @@ impl Planner {
             .collect::<Result<_, _>>()?;
         let mut queued = 0;
         for id in ids {
-            let Some(stored) = self.stored_by(turn, &id)? else { continue };
+            let Some(mut stored) = self.stored_by(turn, &id)? else { continue };
             match &stored.task.state {
-                State::Queued => self.put(turn, &stored),
+                State::Queued if turn.txn.get(&Spot::of(&stored.task).to_bytes())?.is_some() => continue,
+                State::Queued => self.put(turn, &mut stored),
                 State::Running(_) => {
                     self.change(turn, stored, Event::HostLost)?;
                 }
@@ -116,4 +155,27 @@ impl Planner {
         }
         Ok(queued)
     }
+}
+
+/// A lane while it is counted.
+struct Counted {
+    lane: Bytes,
+    read: ReadSpot,
+    place: Place,
+    id: TaskId,
+    count: u64,
+}
+
+impl Counted {
+    fn new(key: &Bytes, id: &[u8]) -> Option<Self> {
+        let (lane, place) = spot::split(key)?;
+        let id = TaskId::from_bytes(id.try_into().ok()?);
+        Some(Self { lane: key.slice(..lane.len()), read: spot::read_lane(lane)?, place, id, count: 1 })
+    }
+}
+
+/// Every pair of a kind of which there are few.
+fn read_all(turn: &Turn<'_>, kind: u8) -> Result<Vec<Pair>, StoreError> {
+    let (first, end) = keys::all(kind);
+    turn.txn.scan(&first, &end, false).collect()
 }

@@ -1,6 +1,8 @@
 //! Closes leases, and cancels.
 
-use sunaba_task::{CancelRequest, Event, MAX_KEPT_ATTEMPTS, PayloadInfo, Settled, Task, TaskId, Verdict, transition};
+use sunaba_task::{
+    Breaker, CancelRequest, Event, MAX_KEPT_ATTEMPTS, PayloadInfo, Settled, Task, TaskId, Verdict, transition,
+};
 
 use super::{Planner, Turn, inline_or_put};
 use crate::codec;
@@ -34,6 +36,9 @@ impl Planner {
         let number = task.attempts_started;
         let Some(running) = self.stop_running(turn, id) else { return Ok(Err(SettleError::LeaseLost)) };
         let mut stored = running.stored;
+        if let Some(failed) = Breaker::looks_at(&ending, &decision) {
+            self.lanes.attempted(&stored.task.spec.handler, failed, turn.elapsed);
+        }
         // Only a task that succeeds has an output.
         let output = output.filter(|_| decision.verdict == Verdict::Succeed);
         if let Some(output) = &output {

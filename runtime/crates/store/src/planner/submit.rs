@@ -37,12 +37,16 @@ impl Planner {
                 Err(error) => return Err(error),
             }
         }
+        let queue = &new.spec.queue;
+        if let Some((waiting, limit)) = self.lanes.overflow(queue) {
+            return Ok(Err(SubmitError::QueueFull { queue: queue.clone(), waiting, limit }));
+        }
         let sequence = self.sequence(turn);
         let id = self.task_id(turn, sequence);
         let task = Task::submitted(id, sequence, new, turn.now);
         let input = inline_or_put(turn, keys::input(id), &new.input.bytes);
-        let stored = Stored { task, input, output: None };
-        self.put(turn, &stored);
+        let mut stored = Stored { task, input, output: None };
+        self.put(turn, &mut stored);
         self.tell(turn, None, &stored.task);
         if let Some(key) = &new.spec.idempotency_key {
             turn.txn.put(keys::idempotency(key), codec::write(&Owner { task: id, fingerprint: fingerprint(new) }));
