@@ -111,7 +111,8 @@ impl Planner {
                 }
                 continue;
             };
-            let Some(mut stored) = self.stored_by(turn, task.as_bytes())? else { continue };
+            let Some(stored) = self.stored_by(turn, task.as_bytes())? else { continue };
+            let Some(mut stored) = self.unless_expired(turn, stored)? else { continue };
             let lease = Lease {
                 sequence: self.sequence(turn),
                 nonce: self.random.u64(..),
