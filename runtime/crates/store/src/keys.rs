@@ -13,16 +13,23 @@
 //! | `l` sequence | the tasks that were leased together |
 //! | `v` sequence | events that were told together, from this one on |
 //! | `k` digest | the task that has this idempotency key, and the digest of its body |
+//! | `u` digest | the task that holds this unique key |
+//! | `b` id | the callbacks of a task that has some |
+//! | `e` instant sequence | tasks of which something is to be deleted then |
+//! | `g` digest id | that the task has the tag of this digest |
+//! | `z` state id | that the task ended in this state, and not well |
 //! | `Q` queue | what an operator has set for a queue |
 //! | `H` handler | what an operator has set for a handler |
+//! | `R` | how long what has ended is kept |
 //! | `p` package | a package |
 //! | `c` digest | a component |
 
 use bytes::Bytes;
-use sunaba_task::{Digest, HandlerName, TaskId, Timestamp};
+use sunaba_task::{Digest, HandlerName, StateName, TaskId, Timestamp};
 
 pub(crate) const FORMAT: &[u8] = b"f";
 pub(crate) const SEQUENCE: &[u8] = b"s";
+pub(crate) const RETENTION: &[u8] = b"R";
 
 /// One end of a kind of keys and the other.
 pub(crate) fn all(kind: u8) -> ([u8; 1], [u8; 1]) {
@@ -69,6 +76,47 @@ pub(crate) fn idempotency(key: &str) -> Vec<u8> {
     of(b'k', &[Digest::of(key.as_bytes()).as_bytes()])
 }
 
+pub(crate) fn unique(key: &str) -> Vec<u8> {
+    of(b'u', &[Digest::of(key.as_bytes()).as_bytes()])
+}
+
+pub(crate) fn callbacks(id: TaskId) -> Vec<u8> {
+    of(b'b', &[id.as_bytes()])
+}
+
+/// All tasks with a tag; their ids follow. Tags may be long, and keys may not.
+pub(crate) fn with_tag(tag: &str) -> Vec<u8> {
+    of(b'g', &[Digest::of(tag.as_bytes()).as_bytes()])
+}
+
+/// All tasks that ended in this state; their ids follow. None: such tasks have no such keys.
+pub(crate) fn in_state(state: StateName) -> Option<Vec<u8>> {
+    let letter = match state {
+        StateName::Dead => b'd',
+        StateName::Cancelled => b'c',
+        StateName::Expired => b'x',
+        _ => return None,
+    };
+    Some(of(b'z', &[&[letter]]))
+}
+
+/// The key of a task among those that begin so.
+pub(crate) fn among(mut prefix: Vec<u8>, id: TaskId) -> Vec<u8> {
+    prefix.extend_from_slice(id.as_bytes());
+    prefix
+}
+
+/// The task of a key that ends with its id.
+pub(crate) fn id_of(key: &[u8]) -> Option<TaskId> {
+    key.last_chunk().copied().map(TaskId::from_bytes)
+}
+
+/// No id of a task that was submitted at this instant or later is smaller, and no earlier one's is larger: ids begin with the
+/// 48 bits of that instant.
+pub(crate) fn first_id(at: Timestamp) -> TaskId {
+    TaskId::from_bytes((u128::from(at.unix_ms()) << 80).to_be_bytes())
+}
+
 pub(crate) fn package(name: &str) -> Vec<u8> {
     of(b'p', &[name.as_bytes()])
 }
@@ -85,7 +133,11 @@ pub(crate) fn expiry(at: Timestamp, sequence: u64) -> Vec<u8> {
     of(b'x', &[&at.unix_ms().to_be_bytes(), &sequence.to_be_bytes()])
 }
 
-/// The instant of a key of [`due`] or of [`expiry`].
+pub(crate) fn ended(at: Timestamp, sequence: u64) -> Vec<u8> {
+    of(b'e', &[&at.unix_ms().to_be_bytes(), &sequence.to_be_bytes()])
+}
+
+/// The instant of a key of [`due`], of [`expiry`] or of [`ended`].
 pub(crate) fn due_at(key: &[u8]) -> Option<Timestamp> {
     Some(Timestamp::from_unix_ms(u64::from_be_bytes(key.get(1..9)?.try_into().ok()?)))
 }

@@ -90,7 +90,7 @@ pub trait Store: Send + Sync + 'static {
     /// What the handler of a task gets.
     fn input(&self, id: TaskId) -> StoreFuture<'_, Option<Payload>>;
 
-    /// The output of a task that has succeeded.
+    /// The output of a task that has succeeded; none once it need not be kept any more.
     fn output(&self, id: TaskId) -> StoreFuture<'_, Option<Payload>>;
 
     /// What a task that waits for its turn is waiting for; empty when it does not wait, or only for a slot.
@@ -141,7 +141,7 @@ pub trait Store: Send + Sync + 'static {
 pub enum Submitted {
     /// A new task.
     Created(Task),
-    /// The task that was submitted before with the same idempotency key.
+    /// The task that was submitted before with the same idempotency key, or that holds the unique key.
     Existing(Task),
 }
 
@@ -169,8 +169,8 @@ pub enum SubmitError {
         /// The task that has it.
         task: TaskId,
     },
-    /// Who has the idempotency key cannot be read.
-    #[error("what the idempotency key `{key}` stands for is damaged: {problem}\nhint: use another key")]
+    /// Who has the idempotency key, or holds the unique key, cannot be read.
+    #[error("what the key `{key}` stands for is damaged: {problem}\nhint: use another key")]
     Damaged {
         /// The key.
         key: String,

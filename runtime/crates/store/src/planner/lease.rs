@@ -104,11 +104,12 @@ impl Planner {
             let task = pick.id;
             let is_there =
                 |stored: &Stored| stored.task.state == State::Queued && Spot::of(&stored.task) == pick.spot();
-            let Some(mut stored) = self.stored_by(turn, task.as_bytes())?.filter(is_there) else {
+            let Some(stored) = self.stored_by(turn, task.as_bytes())?.filter(is_there) else {
                 tracing::error!(%task, "a key in a queue stands for no task there");
                 self.unqueue(turn, &pick.spot());
                 continue;
             };
+            let Some(mut stored) = self.unless_expired(turn, stored)? else { continue };
             let batch = match batch {
                 Some(batch) => batch,
                 None => *batch.insert(self.sequence(turn)),

@@ -8,6 +8,7 @@
 //! [`transition`] makes of the two; when the record has moved on, the entry is void.
 
 mod bulk;
+mod callbacks;
 mod control;
 mod ends;
 mod feed;
@@ -20,6 +21,7 @@ mod parking;
 mod query;
 mod rates;
 mod rerun;
+mod retention;
 mod settle;
 mod starts;
 mod submit;
@@ -44,11 +46,11 @@ use crate::spot::Spot;
 use crate::txn::Txn;
 use crate::{Cancelled, Engine, OpenError, StoreError};
 
-use ends::Ended;
 use feed::Feed;
 use lanes::Lanes;
 use parking::Parking;
 pub(crate) use parking::{Reply, answer};
+use retention::Ended;
 
 /// Longer bodies have a key of their own, so that a record can be listed and changed without them.
 const MAX_INLINE_BYTES: usize = 256;
@@ -93,6 +95,8 @@ struct Stored {
     task: Task,
     input: Option<Bytes>,
     output: Option<Bytes>,
+    /// Until then the output can be had. None: there is none.
+    output_until: Option<Timestamp>,
 }
 
 /// A task that runs.
@@ -248,17 +252,17 @@ impl Planner {
 
     /// Applies an event to a record that does not run, or has just ceased to: the record, its place in the indexes, and all
     /// that follows.
-    fn change(&mut self, turn: &mut Turn<'_>, stored: Stored, event: Event) -> Result<Stored, StoreError> {
-        let Stored { task: before, input, output } = stored;
-        let ChangeSet { task, .. } = transition(&before, event, turn.now)
-            .map_err(|error| codec::damaged(&keys::task(before.id), error.to_string()))?;
-        self.leave(turn, &before, &task);
-        let mut stored = Stored { task, input, output };
+    fn change(&mut self, turn: &mut Turn<'_>, mut stored: Stored, event: Event) -> Result<Stored, StoreError> {
+        let ChangeSet { task, .. } = transition(&stored.task, event, turn.now)
+            .map_err(|error| codec::damaged(&keys::task(stored.task.id), error.to_string()))?;
+        let before = std::mem::replace(&mut stored.task, task);
+        self.leave(turn, &before, &stored.task);
+        // Before what follows it, which is told too.
+        self.tell(turn, Some(&before), &stored.task);
         if stored.task.state.is_terminal() {
             self.end(turn, &mut stored)?;
         }
         self.put(turn, &mut stored);
-        self.tell(turn, Some(&before), &stored.task);
         Ok(stored)
     }
 
@@ -277,6 +281,12 @@ impl Planner {
             && let Some(at) = before.expires_at
         {
             turn.txn.delete(keys::expiry(at, before.sequence));
+        }
+        // What the record forgets is forgotten, however the attempt ended that took its place.
+        if let (Some(oldest), Some(kept)) = (before.attempts.first(), after.attempts.first())
+            && oldest.number != kept.number
+        {
+            turn.txn.delete(keys::attempt(before.id, oldest.number));
         }
     }
 

@@ -35,6 +35,8 @@ impl Planner {
         self.read_queues(turn)?;
         self.read_next_due(turn)?;
         self.read_feed(turn)?;
+        self.read_next_expiry(turn)?;
+        self.read_retention(turn)?;
         self.take_back_leases(turn)?;
         Ok(())
     }

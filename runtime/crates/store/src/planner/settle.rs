@@ -1,8 +1,6 @@
 //! Closes leases, and cancels.
 
-use sunaba_task::{
-    Breaker, CancelRequest, Event, MAX_KEPT_ATTEMPTS, PayloadInfo, Settled, Task, TaskId, Verdict, transition,
-};
+use sunaba_task::{Breaker, CancelRequest, Event, PayloadInfo, Settled, Task, TaskId, Verdict, transition};
 
 use super::{Planner, Turn, inline_or_put};
 use crate::codec;
@@ -46,11 +44,6 @@ impl Planner {
         }
         if !detail.is_empty() {
             turn.txn.put(keys::attempt(id, number), codec::write(&detail));
-        }
-        // What the record forgets is forgotten.
-        let kept = u32::try_from(MAX_KEPT_ATTEMPTS).unwrap_or(u32::MAX);
-        if let Some(dropped) = number.checked_sub(kept).filter(|dropped| *dropped > 0) {
-            turn.txn.delete(keys::attempt(id, dropped));
         }
         let output = output.as_ref().map(PayloadInfo::of);
         let settled = Settled { ending, decision, receipt, output };
