@@ -20,6 +20,14 @@ use sunaba_task::{Digest, TaskId, Timestamp};
 pub(crate) const FORMAT: &[u8] = b"f";
 pub(crate) const SEQUENCE: &[u8] = b"s";
 
+/// Whether a key is of what a planner keeps in memory once it is open, besides what runs and what waits: settings.
+pub(crate) fn is_setting(key: &[u8]) -> bool {
+    !matches!(
+        key.first(),
+        Some(b't' | b'i' | b'o' | b'a' | b'q' | b'd' | b'x' | b'l' | b'k' | b'p' | b'c' | b's' | b'y')
+    )
+}
+
 /// One end of a kind of keys and the other.
 pub(crate) fn all(kind: u8) -> ([u8; 1], [u8; 1]) {
     ([kind], [kind + 1])

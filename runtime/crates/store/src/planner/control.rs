@@ -6,7 +6,7 @@ use super::{Planner, Turn};
 use crate::{HandlerStatus, QueueStatus, Standing, StoreError};
 
 impl Planner {
-    pub(crate) fn queues(&mut self, _turn: &mut Turn<'_>) -> Result<Vec<QueueStatus>, StoreError> {
+    pub(crate) fn queues(&self, _turn: &Turn<'_>) -> Result<Vec<QueueStatus>, StoreError> {
         Err(StoreError::Closed)
     }
 
@@ -19,7 +19,7 @@ impl Planner {
         Err(StoreError::Closed)
     }
 
-    pub(crate) fn handlers(&mut self, _turn: &mut Turn<'_>) -> Result<Vec<HandlerStatus>, StoreError> {
+    pub(crate) fn handlers(&self, _turn: &Turn<'_>) -> Result<Vec<HandlerStatus>, StoreError> {
         Err(StoreError::Closed)
     }
 
@@ -32,7 +32,7 @@ impl Planner {
         Err(StoreError::Closed)
     }
 
-    pub(crate) fn standing(&mut self, _turn: &mut Turn<'_>, _id: TaskId) -> Result<Standing, StoreError> {
+    pub(crate) fn standing(&self, _turn: &Turn<'_>, _id: TaskId) -> Result<Standing, StoreError> {
         Err(StoreError::Closed)
     }
 }

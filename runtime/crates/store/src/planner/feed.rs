@@ -29,6 +29,11 @@ impl Planner {
         Err(StoreError::Closed)
     }
 
+    /// The events that there are.
+    pub(crate) fn events(&self, _turn: &Turn<'_>, _query: &EventQuery) -> Result<EventPage, StoreError> {
+        Err(StoreError::Closed)
+    }
+
     pub(crate) fn park_events(&mut self, turn: &mut Turn<'_>, _query: EventQuery, reply: Reply<EventPage>) {
         turn.answers.push(answer(reply, Err(StoreError::Closed)));
     }

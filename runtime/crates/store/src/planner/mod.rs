@@ -82,10 +82,10 @@ impl<'a> Turn<'a> {
 
 /// A record and the small bodies that are stored with it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Stored {
-    task: Task,
-    input: Option<Bytes>,
-    output: Option<Bytes>,
+pub(crate) struct Stored {
+    pub(crate) task: Task,
+    pub(crate) input: Option<Bytes>,
+    pub(crate) output: Option<Bytes>,
 }
 
 /// A task that runs.
@@ -137,7 +137,24 @@ impl Planner {
         unwanted: mpsc::UnboundedSender<LeaseToken>,
         random: fastrand::Rng,
     ) -> Result<Self, OpenError> {
-        let mut planner = Self {
+        let mut planner = Self::new(unwanted, random);
+        planner.read(turn)?;
+        planner.take_back_leases(turn)?;
+        Ok(planner)
+    }
+
+    /// A planner that shows what is there, and changes nothing: what runs goes on running. Whatever the turn has written is
+    /// to be thrown away.
+    pub(crate) fn view(turn: &mut Turn<'_>) -> Result<Self, OpenError> {
+        let (unwanted, _) = mpsc::unbounded_channel();
+        let mut planner = Self::new(unwanted, fastrand::Rng::with_seed(0));
+        planner.read(turn)?;
+        planner.read_running(turn)?;
+        Ok(planner)
+    }
+
+    fn new(unwanted: mpsc::UnboundedSender<LeaseToken>, random: fastrand::Rng) -> Self {
+        Self {
             random,
             next_sequence: 0,
             reserved_sequences: 0,
@@ -152,9 +169,7 @@ impl Planner {
             batches: HashMap::new(),
             parking: Parking::default(),
             unwanted,
-        };
-        planner.read(turn)?;
-        Ok(planner)
+        }
     }
 
     /// What happened by itself until now: tasks became due, sessions ran out. Comes first in a turn, so that nobody can
@@ -330,17 +345,17 @@ fn body(turn: &Turn<'_>, key: &[u8], inline: Option<&Bytes>, media_type: &str) -
 
 /// The leases that were made together.
 #[derive(Debug, Serialize, Deserialize)]
-struct Batch {
-    entries: Vec<Entry>,
+pub(crate) struct Batch {
+    pub(crate) entries: Vec<Entry>,
 }
 
 /// One of them.
 #[derive(Debug, Serialize, Deserialize)]
-struct Entry {
-    task: TaskId,
+pub(crate) struct Entry {
+    pub(crate) task: TaskId,
     /// What the record had before.
-    revision: u64,
-    lease: Lease,
+    pub(crate) revision: u64,
+    pub(crate) lease: Lease,
 }
 
 /// Shared with the commit thread's callers: the clock by which durations count.

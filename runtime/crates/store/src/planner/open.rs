@@ -2,7 +2,7 @@
 
 use sunaba_task::{Event, State, transition};
 
-use super::{Batch, Planner, Turn};
+use super::{Batch, Entry, Planner, Running, Stored, Turn};
 use crate::codec;
 use crate::keys;
 use crate::{OpenError, StoreError};
@@ -31,7 +31,6 @@ impl Planner {
         }
         self.read_queues(turn)?;
         self.read_next_due(turn)?;
-        self.take_back_leases(turn)?;
         Ok(())
     }
 
@@ -54,8 +53,41 @@ impl Planner {
         Ok(())
     }
 
+    /// Remembers what runs, for a planner that only shows what is there.
+    pub(super) fn read_running(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        let (first, end) = keys::all(b'l');
+        let batches: Vec<_> = turn.txn.scan(&first, &end, false).collect::<Result<_, _>>()?;
+        for (key, stored) in batches {
+            let Ok(batch) = codec::read::<Batch>(&key, &stored) else { continue };
+            for entry in batch.entries {
+                let task = entry.task;
+                if let Some(stored) = self.leased(turn, entry)? {
+                    self.running.insert(task, Running { stored, batch: 0 });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The running record for which an entry stands; none when the entry is void.
+    fn leased(&mut self, turn: &mut Turn<'_>, entry: Entry) -> Result<Option<Stored>, StoreError> {
+        let Some(mut stored) = self.stored_by(turn, entry.task.as_bytes())? else { return Ok(None) };
+        match &stored.task.state {
+            State::Queued if stored.task.revision == entry.revision => {
+                stored.task = transition(&stored.task, Event::Leased(entry.lease), turn.now)
+                    .map_err(|error| codec::damaged(&keys::task(entry.task), error.to_string()))?
+                    .task;
+                Ok(Some(stored))
+            }
+            // Somebody wanted it cancelled, so that its record had to be written while it ran.
+            State::Running(lease) if *lease == entry.lease => Ok(Some(stored)),
+            // Settled before its batch was.
+            _ => Ok(None),
+        }
+    }
+
     /// The process that had these leases is gone, or its engine could not have been opened.
-    fn take_back_leases(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+    pub(super) fn take_back_leases(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
         let (first, end) = keys::all(b'l');
         let batches: Vec<_> = turn.txn.scan(&first, &end, false).collect::<Result<_, _>>()?;
         let mut lost = 0;
@@ -70,18 +102,7 @@ impl Planner {
                 }
             };
             for entry in batch.entries {
-                let Some(mut stored) = self.stored_by(turn, entry.task.as_bytes())? else { continue };
-                match &stored.task.state {
-                    State::Queued if stored.task.revision == entry.revision => {
-                        stored.task = transition(&stored.task, Event::Leased(entry.lease), turn.now)
-                            .map_err(|error| codec::damaged(&key, error.to_string()))?
-                            .task;
-                    }
-                    // Somebody wanted it cancelled, so that its record had to be written while it ran.
-                    State::Running(lease) if *lease == entry.lease => {}
-                    // Settled before its batch was.
-                    _ => continue,
-                }
+                let Some(stored) = self.leased(turn, entry)? else { continue };
                 self.change(turn, stored, Event::HostLost)?;
                 lost += 1;
             }
