@@ -161,10 +161,11 @@ impl Commit {
         }
     }
 
-    fn show(&self, reads: Vec<Read>) {
+    fn show(&mut self, reads: Vec<Read>) {
         if !reads.is_empty() {
             let turn = Turn::new(&*self.engine, &*self.clock);
             reads.into_iter().for_each(|read| read(&self.planner, &turn));
+            self.planner.note_suspects(turn);
         }
     }
 
@@ -278,5 +279,8 @@ fn plan(
         }
     }
     planner.serve_parked(turn)?;
+    if !turn.txn.is_empty() {
+        planner.set_suspects_aside(turn)?;
+    }
     planner.finish(turn)
 }

@@ -14,6 +14,7 @@
 //! | `k` digest | the task that has this idempotency key, and the digest of its body |
 //! | `p` package | a package |
 //! | `c` digest | a component |
+//! | `y` key | a damaged value that was taken out of its place |
 
 use sunaba_task::{Digest, TaskId, Timestamp};
 
@@ -70,6 +71,11 @@ pub(crate) fn package(name: &str) -> Vec<u8> {
 
 pub(crate) fn component(digest: Digest) -> Vec<u8> {
     of(b'c', &[digest.as_bytes()])
+}
+
+/// Where a damaged value is kept.
+pub(crate) fn set_aside(key: &[u8]) -> Vec<u8> {
+    of(b'y', &[key])
 }
 
 pub(crate) fn due(at: Timestamp, sequence: u64) -> Vec<u8> {

@@ -27,6 +27,11 @@ impl<'a> Txn<'a> {
         self.writes
     }
 
+    /// Whether nothing was written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
     /// The first error of the engine, if there was one.
     pub(crate) fn failure(&self) -> Option<EngineError> {
         self.failure.borrow().clone()

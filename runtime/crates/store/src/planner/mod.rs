@@ -15,12 +15,14 @@ mod lease;
 mod open;
 mod packages;
 mod parking;
+mod quarantine;
 mod query;
 mod rerun;
 mod settle;
 mod submit;
 mod unique;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +44,8 @@ use ends::Ended;
 use feed::{Feed, Told};
 use parking::Parking;
 pub(crate) use parking::{Reply, answer};
+pub(crate) use quarantine::SetAside;
+use quarantine::Suspect;
 
 /// Longer bodies have a key of their own, so that a record can be listed and changed without them.
 const MAX_INLINE_BYTES: usize = 256;
@@ -65,6 +69,8 @@ pub(crate) struct Turn<'a> {
     told: Vec<Told>,
     /// What has ended, for the retention.
     ended: Ended,
+    /// What reads have met that is damaged.
+    suspects: RefCell<Vec<Suspect>>,
 }
 
 impl<'a> Turn<'a> {
@@ -76,6 +82,7 @@ impl<'a> Turn<'a> {
             answers: Vec::new(),
             told: Vec::new(),
             ended: Ended::default(),
+            suspects: RefCell::default(),
         }
     }
 }
@@ -126,6 +133,8 @@ pub(crate) struct Planner {
     /// How many leases that were made together are not closed.
     batches: HashMap<u64, usize>,
     parking: Parking,
+    /// To be set aside with the next change.
+    suspects: Vec<Suspect>,
     /// Where leases go that nobody takes.
     unwanted: mpsc::UnboundedSender<LeaseToken>,
 }
@@ -168,6 +177,7 @@ impl Planner {
             running: HashMap::new(),
             batches: HashMap::new(),
             parking: Parking::default(),
+            suspects: Vec::new(),
             unwanted,
         }
     }
@@ -225,27 +235,6 @@ impl Planner {
         let (first, end) = keys::all(b'd');
         self.next_due = turn.txn.first(&first, &end)?.and_then(|(key, _)| keys::due_at(&key));
         Ok(())
-    }
-
-    /// A record, running or not. One that is damaged counts as none here, and is told.
-    fn stored_by(&self, turn: &Turn<'_>, id: &[u8]) -> Result<Option<Stored>, StoreError> {
-        let Ok(id) = <[u8; 16]>::try_from(id) else { return Ok(None) };
-        match self.stored(turn, TaskId::from_bytes(id)) {
-            Err(error @ StoreError::Damaged { .. }) => {
-                tracing::error!(%error, "a task is left out");
-                Ok(None)
-            }
-            other => other,
-        }
-    }
-
-    /// A record, running or not.
-    fn stored(&self, turn: &Turn<'_>, id: TaskId) -> Result<Option<Stored>, StoreError> {
-        if let Some(running) = self.running.get(&id) {
-            return Ok(Some(running.stored.clone()));
-        }
-        let key = keys::task(id);
-        turn.txn.get(&key)?.map(|stored| codec::read(&key, &stored)).transpose()
     }
 
     /// Applies an event to a record that does not run, or has just ceased to: the record, its place in the indexes, and all

@@ -2,7 +2,7 @@
 
 use sunaba_task::{Event, State, transition};
 
-use super::{Batch, Entry, Planner, Running, Stored, Turn};
+use super::{Batch, Entry, Planner, Running, SEQUENCES, Stored, Turn};
 use crate::codec;
 use crate::keys;
 use crate::{OpenError, StoreError};
@@ -24,14 +24,36 @@ impl Planner {
                 }
             }
         }
-        if let Some(stored) = turn.txn.get(keys::SEQUENCE).map_err(OpenError::from)? {
-            // Whatever was reserved may have been used.
-            self.next_sequence = codec::read(keys::SEQUENCE, &stored)?;
-            self.reserved_sequences = self.next_sequence;
-        }
+        let sequence = match turn.txn.get(keys::SEQUENCE).map_err(OpenError::from)? {
+            Some(stored) => turn.read_or_set_aside(keys::SEQUENCE, &stored)?,
+            None => None,
+        };
+        // Whatever was reserved may have been used.
+        self.next_sequence = match sequence {
+            Some(reserved) => reserved,
+            None => self.greatest_sequence(turn)? + SEQUENCES,
+        };
+        self.reserved_sequences = self.next_sequence;
         self.read_queues(turn)?;
         self.read_next_due(turn)?;
         Ok(())
+    }
+
+    /// The greatest count that a record has. Two tasks with the same would take each other's place.
+    fn greatest_sequence(&self, turn: &mut Turn<'_>) -> Result<u64, StoreError> {
+        let mut greatest = 0;
+        for kind in [b't', b'l'] {
+            let (first, end) = keys::all(kind);
+            for pair in turn.txn.scan(&first, &end, false) {
+                let (key, stored) = pair?;
+                let sequence = match kind {
+                    b't' => codec::read::<Stored>(&key, &stored).ok().map(|stored| stored.task.sequence),
+                    _ => key.get(1..).and_then(|key| key.try_into().ok()).map(u64::from_be_bytes),
+                };
+                greatest = greatest.max(sequence.unwrap_or(0));
+            }
+        }
+        Ok(greatest)
     }
 
     /// Finds the head of each queue, by a jump from queue to queue.
@@ -92,14 +114,10 @@ impl Planner {
         let batches: Vec<_> = turn.txn.scan(&first, &end, false).collect::<Result<_, _>>()?;
         let mut lost = 0;
         for (key, stored) in batches {
-            let batch: Batch = match codec::read(&key, &stored) {
-                Ok(batch) => batch,
-                Err(error) => {
-                    tracing::error!(%error, "leases cannot be read, so that every record is looked at");
-                    lost += self.requeue(turn)?;
-                    turn.txn.delete(key.to_vec());
-                    continue;
-                }
+            let Some(batch) = turn.read_or_set_aside::<Batch>(&key, &stored)? else {
+                tracing::error!("leases cannot be read, so that every record is looked at");
+                lost += self.requeue(turn)?;
+                continue;
             };
             for entry in batch.entries {
                 let Some(stored) = self.leased(turn, entry)? else { continue };

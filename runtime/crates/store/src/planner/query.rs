@@ -48,7 +48,7 @@ impl Planner {
             let (key, value) = pair?;
             let id = key.get(1..).and_then(|id| <[u8; 16]>::try_from(id).ok()).map(TaskId::from_bytes);
             let Some(id) = id else { continue };
-            if let Some(task) = self.shown(id, &key, &value)
+            if let Some(task) = self.shown(turn, id, &key, &value)
                 && query.matches(&task)
             {
                 bytes += value.len();
@@ -63,13 +63,10 @@ impl Planner {
     }
 
     /// A record of a list: what runs is not as its key has it, and what is damaged is left out.
-    fn shown(&self, id: TaskId, key: &[u8], value: &Bytes) -> Option<Task> {
-        if let Some(running) = self.running.get(&id) {
-            return Some(running.stored.task.clone());
+    fn shown(&self, turn: &Turn<'_>, id: TaskId, key: &Bytes, value: &Bytes) -> Option<Task> {
+        match self.running.get(&id) {
+            Some(running) => Some(running.stored.task.clone()),
+            None => turn.read_or_suspect(key, value).map(|stored: Stored| stored.task),
         }
-        codec::read::<Stored>(key, value)
-            .map(|stored| stored.task)
-            .inspect_err(|error| tracing::error!(%error, "a task is left out of a list"))
-            .ok()
     }
 }
