@@ -52,8 +52,8 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: String,
     },
-    /// The engine failed, and from then on nothing is taken on. Whether the last changes were kept shows when the store
-    /// is opened again.
+    /// The engine failed, and from then on nothing is changed. Whether the last changes were kept shows when the store is
+    /// opened again; until then, whoever asks for what they wrote gets this too, and all else is shown.
     #[error("the store has failed: {0}\nhint: look at the disk, then start the host again")]
     Failed(EngineError),
     /// The store was closed.

@@ -23,6 +23,7 @@
 //! | `R` | how long what has ended is kept |
 //! | `p` package | a package |
 //! | `c` digest | a component |
+//! | `y` key | a damaged value that was taken out of its place |
 
 use bytes::Bytes;
 use sunaba_task::{Digest, HandlerName, StateName, TaskId, Timestamp};
@@ -30,6 +31,11 @@ use sunaba_task::{Digest, HandlerName, StateName, TaskId, Timestamp};
 pub(crate) const FORMAT: &[u8] = b"f";
 pub(crate) const SEQUENCE: &[u8] = b"s";
 pub(crate) const RETENTION: &[u8] = b"R";
+
+/// Whether a key is of what a planner keeps in memory once it is open, besides what runs and what waits: settings.
+pub(crate) fn is_setting(key: &[u8]) -> bool {
+    matches!(key.first(), Some(b'Q' | b'H' | b'R'))
+}
 
 /// One end of a kind of keys and the other.
 pub(crate) fn all(kind: u8) -> ([u8; 1], [u8; 1]) {
@@ -123,6 +129,11 @@ pub(crate) fn package(name: &str) -> Vec<u8> {
 
 pub(crate) fn component(digest: Digest) -> Vec<u8> {
     of(b'c', &[digest.as_bytes()])
+}
+
+/// Where a damaged value is kept.
+pub(crate) fn set_aside(key: &[u8]) -> Vec<u8> {
+    of(b'y', &[key])
 }
 
 pub(crate) fn due(at: Timestamp, sequence: u64) -> Vec<u8> {

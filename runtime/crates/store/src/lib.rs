@@ -21,7 +21,7 @@ mod store;
 mod txn;
 
 pub use clock::{ManualClock, SystemClock};
-pub use embedded::EmbeddedStore;
+pub use embedded::{EmbeddedStore, Options};
 pub use engine::{Engine, EngineError, MemoryEngine, OpenError, Pair, SledEngine, Writes};
 pub use error::StoreError;
 pub use query::{

@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sunaba_task::{
-    AttemptDetail, BoxFuture, Decision, Digest, Ending, HandlerChange, HandlerInfo, HandlerName, LeaseToken, NewTask,
-    Payload, Progress, QueueChange, Receipt, Retention, SessionId, Task, TaskId, Timestamp,
+    AttemptDetail, BoxFuture, Decision, Digest, Durability, Ending, HandlerChange, HandlerInfo, HandlerName,
+    LeaseToken, NewTask, Payload, Progress, QueueChange, Receipt, Retention, SessionId, Task, TaskId, Timestamp,
 };
 
 use crate::{
@@ -23,13 +23,23 @@ pub const MAX_PAGE: usize = 1_000;
 /// Where the queue, its records and its results are kept.
 ///
 /// Every method is atomic: all of its changes are made, or none. A method that changes something returns when the change
-/// is on stable storage, and no method shows what is not. A store has one clock of its own: durations count by that, and
+/// is on stable storage, and no method shows what is not, unless its [`durability`](Store::durability) says otherwise. A store has one clock of its own: durations count by that, and
 /// no caller's clock matters. A batch takes one commit, however many it holds.
 pub trait Store: Send + Sync + 'static {
     /// Whether the store is in its callers' process: then silence means that it is slow, and never that it has given their
     /// leases to others. Default: it may be elsewhere.
     fn is_in_process(&self) -> bool {
         false
+    }
+
+    /// When what it answers is on stable storage. Default: before the answer.
+    fn durability(&self) -> Durability {
+        Durability::Sync
+    }
+
+    /// Why the store takes no changes any more. Default: it does. What it has is shown as far as it is durable.
+    fn failure(&self) -> Option<StoreError> {
+        None
     }
 
     /// Takes tasks on. The answers are in the order of the tasks; one that is refused does not hold back the others.

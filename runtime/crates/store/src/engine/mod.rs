@@ -2,6 +2,7 @@
 
 mod files;
 mod memory;
+mod rest;
 mod sled;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 pub use memory::MemoryEngine;
+pub(crate) use rest::Rest;
 pub use sled::SledEngine;
 
 /// Changes to be applied together: a value, or none to delete.

@@ -1,7 +1,6 @@
 //! What an operator sets for queues and handlers, and how they stand.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sunaba_task::{Breaker, BreakerState, HandlerChange, HandlerControl, HandlerName, QueueChange, QueueSettings};
@@ -18,12 +17,11 @@ const MAX_REORDERED: u64 = 10_000;
 const MAX_AHEAD: u64 = 10_000;
 
 impl Planner {
-    pub(crate) fn queues(&mut self, turn: &mut Turn<'_>) -> Result<Vec<QueueStatus>, StoreError> {
-        let names: Vec<_> = self.lanes.queues.keys().cloned().collect();
-        names.iter().map(|name| self.queue_status(turn, name)).collect()
+    pub(crate) fn queues(&self, turn: &Turn<'_>) -> Result<Vec<QueueStatus>, StoreError> {
+        self.lanes.queues.keys().map(|name| self.queue_status(turn, name)).collect()
     }
 
-    fn queue_status(&mut self, turn: &Turn<'_>, name: &str) -> Result<QueueStatus, StoreError> {
+    fn queue_status(&self, turn: &Turn<'_>, name: &str) -> Result<QueueStatus, StoreError> {
         let oldest = self.oldest(turn, name)?;
         let name = name.to_owned();
         let Some(queue) = self.lanes.queue(&name) else {
@@ -36,21 +34,14 @@ impl Planner {
     }
 
     /// How long the first task of a queue has waited, whether or not it may start.
-    fn oldest(&mut self, turn: &Turn<'_>, name: &str) -> Result<Option<Duration>, StoreError> {
-        let Some(queue) = self.lanes.queues.get_mut(name) else { return Ok(None) };
-        // Each round finds the head of a lane of which it was not known, or forgets the lane.
-        loop {
-            let firsts = queue.groups.iter().filter_map(|(handler, group)| {
-                let (place, key) = group.first()?;
-                Some((place, key, Arc::clone(handler)))
-            });
-            let Some((place, key, handler)) = firsts.min() else { return Ok(None) };
-            if let Some((found, id)) = queue.resolve(&turn.txn, name, &handler, key)?
-                && found == place
-            {
-                let first = self.stored_by(turn, id.as_bytes())?;
-                return Ok(first.map(|stored| turn.now.since(stored.task.since)));
-            }
+    fn oldest(&self, turn: &Turn<'_>, name: &str) -> Result<Option<Duration>, StoreError> {
+        let Some(queue) = self.lanes.queue(name) else { return Ok(None) };
+        let Some(first) = queue.first(&turn.txn, name)? else { return Ok(None) };
+        match self.stored(turn, first) {
+            Ok(first) => Ok(first.map(|stored| turn.now.since(stored.task.since))),
+            // Whoever leases it will set it aside.
+            Err(StoreError::Damaged { .. }) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -85,8 +76,8 @@ impl Planner {
         let (first, end) = spot::of_queue(name);
         let mut tasks = Vec::new();
         // All are read before one is changed.
-        for pair in turn.txn.scan(&first, &end, false) {
-            let (key, id) = pair?;
+        let waiting: Vec<_> = turn.txn.scan(&first, &end, false).collect::<Result<_, _>>()?;
+        for (key, id) in waiting {
             tasks.push((key, self.stored_by(turn, &id)?));
         }
         self.lanes.set(name, settings, turn.elapsed);
@@ -102,7 +93,7 @@ impl Planner {
         Ok(())
     }
 
-    pub(crate) fn handlers(&mut self, turn: &mut Turn<'_>) -> Result<Vec<HandlerStatus>, StoreError> {
+    pub(crate) fn handlers(&self, turn: &Turn<'_>) -> Result<Vec<HandlerStatus>, StoreError> {
         let waiting = self.lanes.queues.values().flat_map(|queue| queue.groups.keys().map(|name| (**name).clone()));
         let names: BTreeSet<_> = self.lanes.handlers.keys().cloned().chain(waiting).collect();
         Ok(names.into_iter().map(|name| self.handler_status(turn, name)).collect())
@@ -148,7 +139,7 @@ impl Planner {
         Ok(self.handler_status(turn, name.clone()))
     }
 
-    pub(crate) fn standing(&mut self, turn: &mut Turn<'_>, id: TaskId) -> Result<Standing, StoreError> {
+    pub(crate) fn standing(&self, turn: &Turn<'_>, id: TaskId) -> Result<Standing, StoreError> {
         let mut standing = Standing { now: Some(turn.now), ..Standing::default() };
         let Some(stored) = self.stored(turn, id)?.filter(|stored| stored.task.state == State::Queued) else {
             return Ok(standing);

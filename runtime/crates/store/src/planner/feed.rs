@@ -52,10 +52,15 @@ struct Oldest {
     at: Timestamp,
 }
 
-struct Reader {
+/// What a reader asks for, as far as it is not a matter of waiting.
+struct Wanted {
     after: u64,
     task: Option<TaskId>,
     limit: usize,
+}
+
+struct Reader {
+    wanted: Wanted,
     reply: Reply<EventPage>,
 }
 
@@ -84,8 +89,8 @@ impl Oldest {
     }
 }
 
-impl Reader {
-    fn wants(&self, task: TaskId) -> bool {
+impl Wanted {
+    fn includes(&self, task: TaskId) -> bool {
         self.task.is_none_or(|wanted| wanted == task)
     }
 }
@@ -145,10 +150,19 @@ impl Planner {
 
     /// Served with all others at the end of the turn.
     pub(crate) fn park_events(&mut self, turn: &mut Turn<'_>, query: EventQuery, reply: Reply<EventPage>) {
+        let wanted = self.wanted(turn, &query);
+        self.feed.arrived.push((turn.elapsed.saturating_add(query.wait), Reader { wanted, reply }));
+    }
+
+    fn wanted(&self, turn: &Turn<'_>, query: &EventQuery) -> Wanted {
         // What this turn has told before the question came is before "now".
         let after = query.after.unwrap_or_else(|| self.feed.last() + turn.told.len() as u64);
-        let reader = Reader { after, task: query.task, limit: query.limit.clamp(1, MAX_PAGE), reply };
-        self.feed.arrived.push((turn.elapsed.saturating_add(query.wait), reader));
+        Wanted { after, task: query.task, limit: query.limit.clamp(1, MAX_PAGE) }
+    }
+
+    /// The events that there are.
+    pub(crate) fn events(&self, turn: &Turn<'_>, query: &EventQuery) -> Result<EventPage, StoreError> {
+        self.event_page(turn, &self.wanted(turn, query))
     }
 
     /// Writes what happened in the turn, and answers whoever waited for it.
@@ -189,9 +203,9 @@ impl Planner {
         let last = self.feed.last();
         let tasks: BTreeSet<_> = told.iter().map(|event| Some(event.task)).chain([None]).collect();
         for reader in tasks.into_iter().flat_map(|task| self.feed.parked.take(task)) {
-            let wanted = told.iter().filter(|event| reader.wants(event.task));
-            let events: Vec<_> = wanted.take(reader.limit).cloned().collect();
-            let is_full = events.len() == reader.limit;
+            let wanted = told.iter().filter(|event| reader.wanted.includes(event.task));
+            let events: Vec<_> = wanted.take(reader.wanted.limit).cloned().collect();
+            let is_full = events.len() == reader.wanted.limit;
             let next = events.last().filter(|_| is_full).map_or(last, |event| event.sequence);
             turn.answers.push(answer(reader.reply, Ok(EventPage { events, next, missed: false })));
         }
@@ -201,7 +215,7 @@ impl Planner {
     fn serve_readers(&mut self, turn: &mut Turn<'_>) {
         let last = self.feed.last();
         for (deadline, reader) in std::mem::take(&mut self.feed.arrived) {
-            match self.event_page(turn, &reader) {
+            match self.event_page(turn, &reader.wanted) {
                 Ok(page) if page.events.is_empty() && !page.missed && page.next == last && deadline > turn.elapsed => {
                     self.park_reader(turn, deadline, reader);
                 }
@@ -216,7 +230,7 @@ impl Planner {
 
     fn park_reader(&mut self, turn: &mut Turn<'_>, deadline: Duration, reader: Reader) {
         let parked = &mut self.feed.parked;
-        let waiting = |parked: &Waiters<_, _>| match reader.task {
+        let waiting = |parked: &Waiters<_, _>| match reader.wanted.task {
             None if parked.count(None) >= MAX_FOLLOWERS => Some(MAX_FOLLOWERS),
             _ => (parked.len() >= MAX_READERS).then_some(MAX_READERS),
         };
@@ -225,13 +239,13 @@ impl Planner {
         }
         match waiting(parked) {
             Some(waiting) => turn.answers.push(answer(reader.reply, Err(StoreError::Busy { waiting }))),
-            None => parked.add(reader.task, deadline, reader),
+            None => parked.add(reader.wanted.task, deadline, reader),
         }
     }
 
     /// What is there for a reader.
-    fn event_page(&self, turn: &Turn<'_>, reader: &Reader) -> Result<EventPage, StoreError> {
-        let Reader { after, limit, .. } = *reader;
+    fn event_page(&self, turn: &Turn<'_>, asked: &Wanted) -> Result<EventPage, StoreError> {
+        let Wanted { after, limit, .. } = *asked;
         let last = self.feed.last();
         let mut page = EventPage { events: Vec::new(), next: last, missed: false };
         if after >= last {
@@ -266,7 +280,7 @@ impl Planner {
                     return Ok(page);
                 }
                 looks += 1;
-                if reader.wants(entry.task) {
+                if asked.includes(entry.task) {
                     page.events.extend(batch.event(sequence, entry));
                 }
             }
@@ -326,7 +340,7 @@ mod tests {
 
         fn ask(&mut self, query: EventQuery) -> oneshot::Receiver<Result<EventPage, StoreError>> {
             let (reply, answer) = oneshot::channel();
-            self.turn(|planner, turn| planner.park_events(turn, query, reply));
+            self.turn(|planner, turn| planner.park_events(turn, query, Reply::new(reply)));
             answer
         }
 

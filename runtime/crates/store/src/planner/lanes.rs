@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use sunaba_task::{Breaker, HandlerControl, HandlerName, QueueSettings, TaskId, TaskSpec};
 
 use super::rates::{Pass, Recent};
@@ -109,9 +110,22 @@ impl Group {
         self.ready.first().copied()
     }
 
-    /// No task stands before this place.
-    pub(super) fn first(&self) -> Option<(Place, LaneKey)> {
-        self.ready.first().into_iter().chain(self.held.first()).min().copied()
+    /// Every lane, and from where on it may have tasks; those that may start and then those that may not, each from the first
+    /// on.
+    fn heads(&self) -> [impl Iterator<Item = (Place, LaneKey)>; 2] {
+        [self.ready.iter().copied(), self.held.iter().copied()]
+    }
+
+    /// The first task of a lane from its head on, and where it stands.
+    fn peek(&self, txn: &Txn<'_>, head: Spot<'_>) -> Result<Option<(Place, TaskId)>, StoreError> {
+        if let Some(id) = self.lanes.get(&head.key).and_then(|lane| lane.id) {
+            return Ok(Some((head.place, id)));
+        }
+        let first = txn.first(&head.to_bytes(), &head.lane_end())?;
+        let found = |(key, id): (Bytes, Bytes)| {
+            Some((crate::spot::split(&key)?.1, TaskId::from_bytes(id.as_ref().try_into().ok()?)))
+        };
+        Ok(first.and_then(found))
     }
 
     /// The lanes that may have tasks before a place, and from where on.
@@ -207,6 +221,25 @@ impl Queue {
         }
     }
 
+    /// The first task of the queue, whether or not it may start.
+    pub(super) fn first(&self, txn: &Txn<'_>, queue: &str) -> Result<Option<TaskId>, StoreError> {
+        let mut first: Option<(Place, TaskId)> = None;
+        for (handler, group) in &self.groups {
+            for heads in group.heads() {
+                for (head, key) in heads {
+                    // In order: whatever comes behind is not before it either.
+                    if first.is_some_and(|(place, _)| place <= head) {
+                        break;
+                    }
+                    if let Some(found) = group.peek(txn, Spot { queue, handler, key, place: head })? {
+                        first = first.into_iter().chain([found]).min_by_key(|(place, _)| *place);
+                    }
+                }
+            }
+        }
+        Ok(first.map(|(_, id)| id))
+    }
+
     /// The first task of a lane, and where it stands. A lane that has none is forgotten.
     pub(super) fn resolve(
         &mut self,
@@ -217,19 +250,11 @@ impl Queue {
     ) -> Result<Option<(Place, TaskId)>, StoreError> {
         let Some(group) = self.groups.get_mut(handler) else { return Ok(None) };
         let Some(lane) = group.lanes.get(&key) else { return Ok(None) };
-        if let Some(id) = lane.id {
-            return Ok(Some((lane.head, id)));
-        }
-        let spot = Spot { queue, handler, key, place: lane.head };
-        let first = txn.first(&spot.to_bytes(), &spot.lane_end())?;
-        let found =
-            first.as_ref().and_then(|(key, id)| Some((crate::spot::split(key)?.1, id.as_ref().try_into().ok()?)));
-        let Some((place, id)) = found else {
+        let Some((place, id)) = group.peek(txn, Spot { queue, handler, key, place: lane.head })? else {
             tracing::error!(queue, %handler, "a queue has fewer tasks than were counted");
             self.drop_lane(handler, key);
             return Ok(None);
         };
-        let id = TaskId::from_bytes(id);
         group.set_head(key, place, Some(id));
         Ok(Some((place, id)))
     }

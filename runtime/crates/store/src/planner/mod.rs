@@ -18,6 +18,7 @@ mod lease;
 mod open;
 mod packages;
 mod parking;
+mod quarantine;
 mod query;
 mod rates;
 mod rerun;
@@ -28,6 +29,7 @@ mod submit;
 mod unique;
 mod waiters;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +52,8 @@ use feed::Feed;
 use lanes::Lanes;
 use parking::Parking;
 pub(crate) use parking::{Reply, answer};
+pub(crate) use quarantine::SetAside;
+use quarantine::Suspect;
 use retention::Ended;
 
 /// Longer bodies have a key of their own, so that a record can be listed and changed without them.
@@ -74,6 +78,8 @@ pub(crate) struct Turn<'a> {
     told: Vec<TaskEvent>,
     /// What has ended, for the retention.
     ended: Ended,
+    /// What reads have met that is damaged.
+    suspects: RefCell<Vec<Suspect>>,
 }
 
 impl<'a> Turn<'a> {
@@ -85,16 +91,17 @@ impl<'a> Turn<'a> {
             answers: Vec::new(),
             told: Vec::new(),
             ended: Ended::default(),
+            suspects: RefCell::default(),
         }
     }
 }
 
 /// A record and the small bodies that are stored with it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Stored {
-    task: Task,
-    input: Option<Bytes>,
-    output: Option<Bytes>,
+pub(crate) struct Stored {
+    pub(crate) task: Task,
+    pub(crate) input: Option<Bytes>,
+    pub(crate) output: Option<Bytes>,
     /// Until then the output can be had. None: there is none.
     output_until: Option<Timestamp>,
 }
@@ -137,6 +144,8 @@ pub(crate) struct Planner {
     /// How many leases that were made together are not closed.
     batches: HashMap<u64, usize>,
     parking: Parking,
+    /// To be set aside with the next change.
+    suspects: Vec<Suspect>,
     /// Where leases go that nobody takes.
     unwanted: mpsc::UnboundedSender<LeaseToken>,
 }
@@ -148,7 +157,24 @@ impl Planner {
         unwanted: mpsc::UnboundedSender<LeaseToken>,
         random: fastrand::Rng,
     ) -> Result<Self, OpenError> {
-        let mut planner = Self {
+        let mut planner = Self::new(unwanted, random);
+        planner.read(turn)?;
+        planner.take_back_leases(turn)?;
+        Ok(planner)
+    }
+
+    /// A planner that shows what is there, and changes nothing: what runs goes on running. Whatever the turn has written is
+    /// to be thrown away.
+    pub(crate) fn view(turn: &mut Turn<'_>) -> Result<Self, OpenError> {
+        let (unwanted, _) = mpsc::unbounded_channel();
+        let mut planner = Self::new(unwanted, fastrand::Rng::with_seed(0));
+        planner.read(turn)?;
+        planner.read_running(turn)?;
+        Ok(planner)
+    }
+
+    fn new(unwanted: mpsc::UnboundedSender<LeaseToken>, random: fastrand::Rng) -> Self {
+        Self {
             random,
             next_sequence: 0,
             reserved_sequences: 0,
@@ -162,10 +188,9 @@ impl Planner {
             running: HashMap::new(),
             batches: HashMap::new(),
             parking: Parking::default(),
+            suspects: Vec::new(),
             unwanted,
-        };
-        planner.read(turn)?;
-        Ok(planner)
+        }
     }
 
     /// What happened by itself until now: tasks became due, sessions ran out. Comes first in a turn, so that nobody can
@@ -227,27 +252,6 @@ impl Planner {
         let (first, end) = keys::all(b'd');
         self.next_due = turn.txn.first(&first, &end)?.and_then(|(key, _)| keys::due_at(&key));
         Ok(())
-    }
-
-    /// A record, running or not. One that is damaged counts as none here, and is told.
-    fn stored_by(&self, turn: &Turn<'_>, id: &[u8]) -> Result<Option<Stored>, StoreError> {
-        let Ok(id) = <[u8; 16]>::try_from(id) else { return Ok(None) };
-        match self.stored(turn, TaskId::from_bytes(id)) {
-            Err(error @ StoreError::Damaged { .. }) => {
-                tracing::error!(%error, "a task is left out");
-                Ok(None)
-            }
-            other => other,
-        }
-    }
-
-    /// A record, running or not.
-    fn stored(&self, turn: &Turn<'_>, id: TaskId) -> Result<Option<Stored>, StoreError> {
-        if let Some(running) = self.running.get(&id) {
-            return Ok(Some(running.stored.clone()));
-        }
-        let key = keys::task(id);
-        turn.txn.get(&key)?.map(|stored| codec::read(&key, &stored)).transpose()
     }
 
     /// Applies an event to a record that does not run, or has just ceased to: the record, its place in the indexes, and all
@@ -355,17 +359,17 @@ fn body(turn: &Turn<'_>, key: &[u8], inline: Option<&Bytes>, media_type: &str) -
 
 /// The leases that were made together.
 #[derive(Debug, Serialize, Deserialize)]
-struct Batch {
-    entries: Vec<Entry>,
+pub(crate) struct Batch {
+    pub(crate) entries: Vec<Entry>,
 }
 
 /// One of them.
 #[derive(Debug, Serialize, Deserialize)]
-struct Entry {
-    task: TaskId,
+pub(crate) struct Entry {
+    pub(crate) task: TaskId,
     /// What the record had before.
-    revision: u64,
-    lease: Lease,
+    pub(crate) revision: u64,
+    pub(crate) lease: Lease,
 }
 
 /// Shared with the commit thread's callers: the clock by which durations count.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sunaba_task::{Event, HandlerName, State, TaskId, transition};
 
-use super::{Batch, Planner, Turn};
+use super::{Batch, Entry, Planner, Running, SEQUENCES, Stored, Turn};
 use crate::codec;
 use crate::keys;
 use crate::spot::{self, Place, ReadSpot, Spot};
@@ -26,18 +26,22 @@ impl Planner {
                 }
             }
         }
-        if let Some(stored) = turn.txn.get(keys::SEQUENCE).map_err(OpenError::from)? {
-            // Whatever was reserved may have been used.
-            self.next_sequence = codec::read(keys::SEQUENCE, &stored)?;
-            self.reserved_sequences = self.next_sequence;
-        }
+        let sequence = match turn.txn.get(keys::SEQUENCE).map_err(OpenError::from)? {
+            Some(stored) => turn.read_or_set_aside(keys::SEQUENCE, &stored)?,
+            None => None,
+        };
+        // Whatever was reserved may have been used.
+        self.next_sequence = match sequence {
+            Some(reserved) => reserved,
+            None => self.greatest_sequence(turn)? + SEQUENCES,
+        };
+        self.reserved_sequences = self.next_sequence;
         self.read_settings(turn)?;
         self.read_queues(turn)?;
         self.read_next_due(turn)?;
         self.read_feed(turn)?;
         self.read_next_expiry(turn)?;
         self.read_retention(turn)?;
-        self.take_back_leases(turn)?;
         Ok(())
     }
 
@@ -95,34 +99,69 @@ impl Planner {
         }
     }
 
+    /// The greatest count that a record has. Two tasks with the same would take each other's place.
+    fn greatest_sequence(&self, turn: &mut Turn<'_>) -> Result<u64, StoreError> {
+        let mut greatest = 0;
+        for kind in [b't', b'l'] {
+            let (first, end) = keys::all(kind);
+            for pair in turn.txn.scan(&first, &end, false) {
+                let (key, stored) = pair?;
+                let sequence = match kind {
+                    b't' => codec::read::<Stored>(&key, &stored).ok().map(|stored| stored.task.sequence),
+                    _ => key.get(1..).and_then(|key| key.try_into().ok()).map(u64::from_be_bytes),
+                };
+                greatest = greatest.max(sequence.unwrap_or(0));
+            }
+        }
+        Ok(greatest)
+    }
+
+    /// Remembers what runs, for a planner that only shows what is there.
+    pub(super) fn read_running(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        let (first, end) = keys::all(b'l');
+        let batches: Vec<_> = turn.txn.scan(&first, &end, false).collect::<Result<_, _>>()?;
+        for (key, stored) in batches {
+            let Ok(batch) = codec::read::<Batch>(&key, &stored) else { continue };
+            for entry in batch.entries {
+                let task = entry.task;
+                if let Some(stored) = self.leased(turn, entry)? {
+                    self.running.insert(task, Running { stored, batch: 0 });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The running record for which an entry stands; none when the entry is void.
+    fn leased(&mut self, turn: &mut Turn<'_>, entry: Entry) -> Result<Option<Stored>, StoreError> {
+        let Some(mut stored) = self.stored_by(turn, entry.task.as_bytes())? else { return Ok(None) };
+        match &stored.task.state {
+            State::Queued if stored.task.revision == entry.revision => {
+                stored.task = transition(&stored.task, Event::Leased(entry.lease), turn.now)
+                    .map_err(|error| codec::damaged(&keys::task(entry.task), error.to_string()))?
+                    .task;
+                Ok(Some(stored))
+            }
+            // Somebody wanted it cancelled, so that its record had to be written while it ran.
+            State::Running(lease) if *lease == entry.lease => Ok(Some(stored)),
+            // Settled before its batch was.
+            _ => Ok(None),
+        }
+    }
+
     /// The process that had these leases is gone, or its engine could not have been opened.
-    fn take_back_leases(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+    pub(super) fn take_back_leases(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
         let (first, end) = keys::all(b'l');
         let batches: Vec<_> = turn.txn.scan(&first, &end, false).collect::<Result<_, _>>()?;
         let mut lost = 0;
         for (key, stored) in batches {
-            let batch: Batch = match codec::read(&key, &stored) {
-                Ok(batch) => batch,
-                Err(error) => {
-                    tracing::error!(%error, "leases cannot be read, so that every record is looked at");
-                    lost += self.requeue(turn)?;
-                    turn.txn.delete(key.to_vec());
-                    continue;
-                }
+            let Some(batch) = turn.read_or_set_aside::<Batch>(&key, &stored)? else {
+                tracing::error!("leases cannot be read, so that every record is looked at");
+                lost += self.requeue(turn)?;
+                continue;
             };
             for entry in batch.entries {
-                let Some(mut stored) = self.stored_by(turn, entry.task.as_bytes())? else { continue };
-                match &stored.task.state {
-                    State::Queued if stored.task.revision == entry.revision => {
-                        stored.task = transition(&stored.task, Event::Leased(entry.lease), turn.now)
-                            .map_err(|error| codec::damaged(&key, error.to_string()))?
-                            .task;
-                    }
-                    // Somebody wanted it cancelled, so that its record had to be written while it ran.
-                    State::Running(lease) if *lease == entry.lease => {}
-                    // Settled before its batch was.
-                    _ => continue,
-                }
+                let Some(stored) = self.leased(turn, entry)? else { continue };
                 self.change(turn, stored, Event::HostLost)?;
                 lost += 1;
             }

@@ -9,12 +9,40 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::waiters::Waiters;
 use super::{Answer, Planner, Turn};
-use crate::{Cancelled, LeaseRequest, Leased, StoreError};
+use crate::{Cancelled, EngineError, LeaseRequest, Leased, StoreError};
 
 /// Callers that may wait for the end of a task at a time. Workers may always wait.
 const MAX_WAITERS: usize = 10_000;
 
-pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+/// Where an answer goes. If the commit thread panics over it, that is the answer.
+pub(crate) struct Reply<T> {
+    sender: Option<oneshot::Sender<Result<T, StoreError>>>,
+}
+
+impl<T> Reply<T> {
+    pub(crate) fn new(sender: oneshot::Sender<Result<T, StoreError>>) -> Self {
+        Self { sender: Some(sender) }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.as_ref().is_none_or(oneshot::Sender::is_closed)
+    }
+
+    /// Whoever asked may have gone.
+    pub(crate) fn send(mut self, value: Result<T, StoreError>) {
+        if let Some(sender) = self.sender.take() {
+            let _ = sender.send(value);
+        }
+    }
+}
+
+impl<T> Drop for Reply<T> {
+    fn drop(&mut self) {
+        if let Some(sender) = self.sender.take().filter(|_| std::thread::panicking()) {
+            let _ = sender.send(Err(StoreError::Failed(EngineError::new("the commit thread panicked", "see the log"))));
+        }
+    }
+}
 
 /// Leases on their way to a worker. If it does not take them, they are given back.
 pub(crate) struct Granted {
@@ -64,9 +92,9 @@ impl Parking {
     }
 }
 
-/// Sends an answer; whoever asked may have gone.
+/// An answer, to be sent when the turn is durable.
 pub(crate) fn answer<T: Send + 'static>(reply: Reply<T>, value: Result<T, StoreError>) -> Answer {
-    Box::new(move || drop(reply.send(value)))
+    Box::new(move || reply.send(value))
 }
 
 impl Planner {

@@ -60,11 +60,11 @@ impl Planner {
         let mut bytes = 0_u64;
         for (looks, candidate) in self.candidates(turn, query)?.enumerate() {
             let (id, value) = candidate?;
-            let key = keys::task(id);
+            let key = Bytes::from(keys::task(id));
             // An index has ids alone.
             let value = value.map_or_else(|| turn.txn.get(&key), |value| Ok(Some(value)))?;
             if let Some(value) = value
-                && let Some(task) = self.shown(id, &key, &value)
+                && let Some(task) = self.shown(turn, id, &key, &value)
                 && let Some(weight) = wanted(&task)
             {
                 bytes = bytes.saturating_add(value.len() as u64).saturating_add(weight);
@@ -113,14 +113,11 @@ impl Planner {
     }
 
     /// A record of a list: what runs is not as its key has it, and what is damaged is left out.
-    fn shown(&self, id: TaskId, key: &[u8], value: &Bytes) -> Option<Task> {
-        if let Some(running) = self.running.get(&id) {
-            return Some(running.stored.task.clone());
+    fn shown(&self, turn: &Turn<'_>, id: TaskId, key: &Bytes, value: &Bytes) -> Option<Task> {
+        match self.running.get(&id) {
+            Some(running) => Some(running.stored.task.clone()),
+            None => turn.read_or_suspect(key, value).map(|stored: Stored| stored.task),
         }
-        codec::read::<Stored>(key, value)
-            .map(|stored| stored.task)
-            .inspect_err(|error| tracing::error!(%error, "a task is left out of a list"))
-            .ok()
     }
 }
 

@@ -33,8 +33,8 @@ pub(super) enum Claim {
 }
 
 impl Planner {
-    /// What becomes of a task with this unique key. Changes nothing.
-    pub(super) fn claim(&self, turn: &Turn<'_>, new: &NewTask) -> Result<Claim, StoreError> {
+    /// What becomes of a task with this unique key. Changes no task.
+    pub(super) fn claim(&self, turn: &mut Turn<'_>, new: &NewTask) -> Result<Claim, StoreError> {
         let Some(unique) = &new.unique else { return Ok(Claim::Free) };
         let place = keys::unique(&unique.key);
         let Some(stored) = turn.txn.get(&place)? else { return Ok(Claim::Free) };
