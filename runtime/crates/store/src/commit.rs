@@ -12,6 +12,7 @@ use sunaba_task::{Durability, LeaseToken};
 use tokio::sync::mpsc;
 
 use crate::engine::Rest;
+use crate::maintenance::{Copying, LastOpened};
 use crate::planner::{Answer, Batch, Planner, SharedClock, Turn};
 use crate::{Engine, EngineError, OpenError, StoreError, Writes, codec, keys};
 
@@ -36,6 +37,8 @@ pub(crate) enum Request {
     Records(Read),
     /// A read that needs to know every setting.
     Settings(Read),
+    /// A backup of all that there is.
+    Copy(Copying),
 }
 
 /// What the commit thread owns.
@@ -51,6 +54,8 @@ pub(crate) struct Commit {
     /// When the first of that was applied.
     unsynced_since: Option<Duration>,
     returned: mpsc::UnboundedReceiver<LeaseToken>,
+    /// A backup on its way; a second one waits for nobody, and takes its place.
+    copying: Option<Copying>,
     failure: Arc<OnceLock<EngineError>>,
 }
 
@@ -71,11 +76,29 @@ impl Commit {
         let mut turn = Turn::new(&*engine, &*clock);
         let mut planner = Planner::open(&mut turn, unwanted, random)?;
         planner.finish(&mut turn)?;
+        turn.txn.put(keys::OPENED.to_vec(), codec::write(&LastOpened { at: turn.now, durability }));
         let writes = turn.txn.into_writes();
         let durable = engine.apply(&writes).and_then(|()| engine.barrier());
         durable.map_err(|error| OpenError::Unreadable(error.to_string()))?;
+        match durability.loss() {
+            None => tracing::info!(%durability, "the store is open"),
+            Some(loss) => {
+                tracing::info!(%durability, "the store is open; a crash may lose what it answered in the last {loss:?}")
+            }
+        }
         let (applying, unsynced) = (Writes::new(), Vec::new());
-        Ok(Self { planner, engine, clock, durability, applying, unsynced, unsynced_since: None, returned, failure })
+        Ok(Self {
+            planner,
+            engine,
+            clock,
+            durability,
+            applying,
+            unsynced,
+            unsynced_since: None,
+            returned,
+            copying: None,
+            failure,
+        })
     }
 
     /// Serves requests until the last sender is gone.
@@ -90,6 +113,7 @@ impl Commit {
                 biased;
                 token = self.returned.recv() => unwanted = token,
                 count = requests.recv_many(&mut gathered, MAX_GATHERED) => is_closed = count == 0,
+                () = room(self.copying.as_ref()) => {}
                 () = self.clock.sleep(wait) => {}
             }
             let served = self.guarded(|commit| {
@@ -129,7 +153,7 @@ impl Commit {
         let nobody_took = unwanted.into_iter().chain(std::iter::from_fn(|| returned.try_recv().ok()));
         let mut turn = Turn::new(&*self.engine, &*self.clock);
         let mut reads = Vec::new();
-        let planned = plan(&mut self.planner, &mut turn, nobody_took, gathered, &mut reads);
+        let planned = plan(&mut self.planner, &mut turn, nobody_took, gathered, &mut reads, &mut self.copying);
         let answers = std::mem::take(&mut turn.answers);
         let planned = turn.txn.failure().map_or(planned.map_err(as_engine_error), Err);
         self.applying = turn.txn.into_writes();
@@ -145,6 +169,7 @@ impl Commit {
         self.forgive(begun);
         answers.into_iter().for_each(|answer: Answer| answer());
         self.show(reads);
+        self.copy()?;
         if self.until_barrier().is_some_and(|left| left.is_zero()) || self.unsynced.len() >= MAX_UNSYNCED {
             let begun = self.clock.elapsed();
             self.barrier()?;
@@ -174,8 +199,21 @@ impl Commit {
             return Ok(());
         }
         self.engine.apply(&self.applying)?;
+        if let Some(copying) = &mut self.copying {
+            copying.note(&self.applying);
+        }
         self.unsynced.extend(std::mem::take(&mut self.applying).into_keys());
         self.unsynced_since.get_or_insert_with(|| self.clock.elapsed());
+        Ok(())
+    }
+
+    fn copy(&mut self) -> Result<(), Failed> {
+        let Some(copying) = &mut self.copying else { return Ok(()) };
+        match copying.step(&*self.engine) {
+            Ok(true) => {}
+            Ok(false) => self.copying = None,
+            Err(error) => return Err(self.fail(error)),
+        }
         Ok(())
     }
 
@@ -206,6 +244,7 @@ impl Commit {
 
     /// Serves reads from what is left, until the last sender is gone. Changes are dropped: their callers have been told.
     async fn serve_rest(self, mut requests: mpsc::Receiver<Request>) {
+        // With all else that was on its way, a backup ends here.
         let Self { planner, engine, clock, applying, unsynced, failure, .. } = self;
         // Whoever waits is told at once.
         drop(planner);
@@ -227,7 +266,7 @@ impl Commit {
         rest.refuse_unknown();
         while let Some(request) = requests.recv().await {
             let read = match request {
-                Request::Change(_) => continue,
+                Request::Change(_) | Request::Copy(_) => continue,
                 Request::Settings(_) if !has_settings => continue,
                 Request::Records(read) | Request::Settings(read) => read,
             };
@@ -253,6 +292,14 @@ fn unknown(engine: &dyn Engine, keys: impl Iterator<Item = Vec<u8>>) -> BTreeSet
     unknown
 }
 
+/// Waits until a backup has room for more; for ever when there is no backup.
+async fn room(copying: Option<&Copying>) {
+    match copying {
+        Some(copying) => copying.room().await,
+        None => std::future::pending().await,
+    }
+}
+
 fn as_engine_error(error: StoreError) -> EngineError {
     match error {
         StoreError::Failed(error) => error,
@@ -267,6 +314,7 @@ fn plan(
     nobody_took: impl Iterator<Item = LeaseToken>,
     requests: &mut Vec<Request>,
     reads: &mut Vec<Read>,
+    copying: &mut Option<Copying>,
 ) -> Result<(), StoreError> {
     for token in nobody_took {
         planner.take_back(turn, &token)?;
@@ -276,6 +324,7 @@ fn plan(
         match request {
             Request::Change(change) => change(planner, turn),
             Request::Records(read) | Request::Settings(read) => reads.push(read),
+            Request::Copy(copy) => *copying = Some(copy),
         }
     }
     planner.serve_parked(turn)?;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `f` | the format of the store |
 //! | `s` | the sequence that no task or lease has had yet |
+//! | `h` | how the last host opened the store |
 //! | `t` id | the record of a task, with small bodies |
 //! | `i` id, `o` id | an input, an output that is not small |
 //! | `a` id number | what is kept of an attempt besides its record |
@@ -20,12 +21,13 @@ use sunaba_task::{Digest, TaskId, Timestamp};
 
 pub(crate) const FORMAT: &[u8] = b"f";
 pub(crate) const SEQUENCE: &[u8] = b"s";
+pub(crate) const OPENED: &[u8] = b"h";
 
 /// Whether a key is of what a planner keeps in memory once it is open, besides what runs and what waits: settings.
 pub(crate) fn is_setting(key: &[u8]) -> bool {
     !matches!(
         key.first(),
-        Some(b't' | b'i' | b'o' | b'a' | b'q' | b'd' | b'x' | b'l' | b'k' | b'p' | b'c' | b's' | b'y')
+        Some(b't' | b'i' | b'o' | b'a' | b'q' | b'd' | b'x' | b'l' | b'k' | b'p' | b'c' | b's' | b'h' | b'y')
     )
 }
 

@@ -37,15 +37,18 @@ use tokio::sync::mpsc;
 
 use crate::codec;
 use crate::keys::{self, Place};
+use crate::progress::Progress;
 use crate::txn::Txn;
 use crate::{Cancelled, Engine, OpenError, StoreError};
 
 use ends::Ended;
 use feed::{Feed, Told};
+pub(crate) use open::check_format;
 use parking::Parking;
 pub(crate) use parking::{Reply, answer};
 pub(crate) use quarantine::SetAside;
 use quarantine::Suspect;
+pub(crate) use submit::Owner;
 
 /// Longer bodies have a key of their own, so that a record can be listed and changed without them.
 const MAX_INLINE_BYTES: usize = 256;
@@ -71,10 +74,16 @@ pub(crate) struct Turn<'a> {
     ended: Ended,
     /// What reads have met that is damaged.
     suspects: RefCell<Vec<Suspect>>,
+    clock: &'a dyn Clock,
 }
 
 impl<'a> Turn<'a> {
-    pub(crate) fn new(engine: &'a dyn Engine, clock: &dyn Clock) -> Self {
+    /// Says in the log how far something long is; `what` follows the number.
+    fn progress(&self, what: &'static str) -> Progress<'a> {
+        Progress::new(self.clock, what)
+    }
+
+    pub(crate) fn new(engine: &'a dyn Engine, clock: &'a dyn Clock) -> Self {
         Self {
             txn: Txn::new(engine),
             now: clock.now(),
@@ -83,6 +92,7 @@ impl<'a> Turn<'a> {
             told: Vec::new(),
             ended: Ended::default(),
             suspects: RefCell::default(),
+            clock,
         }
     }
 }
@@ -307,7 +317,7 @@ impl Planner {
     }
 }
 
-fn place(task: &Task) -> Place {
+pub(crate) fn place(task: &Task) -> Place {
     Place::new(task.spec.priority, task.sequence)
 }
 

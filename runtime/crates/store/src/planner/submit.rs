@@ -10,8 +10,8 @@ use crate::{StoreError, SubmitError, Submitted};
 
 /// Who has an idempotency key.
 #[derive(Debug, Serialize, Deserialize)]
-struct Owner {
-    task: TaskId,
+pub(crate) struct Owner {
+    pub(crate) task: TaskId,
     fingerprint: Digest,
 }
 
