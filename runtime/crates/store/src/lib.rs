@@ -18,6 +18,7 @@ pub mod maintenance;
 mod planner;
 mod progress;
 mod query;
+mod read_only;
 mod store;
 mod txn;
 
