@@ -1,9 +1,8 @@
 //! The commit thread: gathers changes, plans them in one turn, makes the turn durable, answers, and then serves the reads.
 //!
 //! Reads come after the changes of their turn, so that they see what was kept and nothing else. When the engine fails or
-//! the thread panics, no change is taken on any more, and reads are served from what is left (`rest.rs`).
+//! the thread panics, no change is taken on any more, and reads are served from what is left (`read_only.rs`).
 
-use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -11,8 +10,9 @@ use std::time::Duration;
 use sunaba_task::{Durability, LeaseToken};
 use tokio::sync::mpsc;
 
-use crate::engine::Rest;
-use crate::planner::{Answer, Batch, Planner, SharedClock, Turn};
+use crate::maintenance::{Copying, LastOpened};
+use crate::planner::{Answer, Planner, SharedClock, Turn};
+use crate::read_only::ReadOnly;
 use crate::{Engine, EngineError, OpenError, StoreError, Writes, codec, keys};
 
 /// Requests of one turn. Each may hold many tasks.
@@ -36,6 +36,8 @@ pub(crate) enum Request {
     Records(Read),
     /// A read that needs to know every setting.
     Settings(Read),
+    /// A backup of all that there is.
+    Copy(Copying),
 }
 
 /// What the commit thread owns.
@@ -51,6 +53,8 @@ pub(crate) struct Commit {
     /// When the first of that was applied.
     unsynced_since: Option<Duration>,
     returned: mpsc::UnboundedReceiver<LeaseToken>,
+    /// A backup on its way; a second one waits for nobody, and takes its place.
+    copying: Option<Copying>,
     failure: Arc<OnceLock<EngineError>>,
 }
 
@@ -71,11 +75,29 @@ impl Commit {
         let mut turn = Turn::new(&*engine, &*clock);
         let mut planner = Planner::open(&mut turn, unwanted, random)?;
         planner.finish(&mut turn)?;
+        turn.txn.put(keys::OPENED.to_vec(), codec::write(&LastOpened { at: turn.now, durability }));
         let writes = turn.txn.into_writes();
         let durable = engine.apply(&writes).and_then(|()| engine.barrier());
         durable.map_err(|error| OpenError::Unreadable(error.to_string()))?;
+        match durability.loss() {
+            None => tracing::info!(%durability, "the store is open"),
+            Some(loss) => {
+                tracing::info!(%durability, "the store is open; a crash may lose what it answered in the last {loss:?}")
+            }
+        }
         let (applying, unsynced) = (Writes::new(), Vec::new());
-        Ok(Self { planner, engine, clock, durability, applying, unsynced, unsynced_since: None, returned, failure })
+        Ok(Self {
+            planner,
+            engine,
+            clock,
+            durability,
+            applying,
+            unsynced,
+            unsynced_since: None,
+            returned,
+            copying: None,
+            failure,
+        })
     }
 
     /// Serves requests until the last sender is gone.
@@ -90,6 +112,7 @@ impl Commit {
                 biased;
                 token = self.returned.recv() => unwanted = token,
                 count = requests.recv_many(&mut gathered, MAX_GATHERED) => is_closed = count == 0,
+                () = room(self.copying.as_ref()) => {}
                 () = self.clock.sleep(wait) => {}
             }
             let served = self.guarded(|commit| {
@@ -102,9 +125,15 @@ impl Commit {
             match served {
                 Ok(_) if is_closed => return,
                 Ok(until_next) => wait = until_next,
-                Err(Failed) => return self.serve_rest(requests).await,
+                Err(Failed) => break,
             }
         }
+        let Self { planner, engine, clock, applying, unsynced, copying, failure, .. } = self;
+        // Whoever waits is told at once.
+        drop((planner, copying));
+        let Some(error) = failure.get().cloned() else { return };
+        let written = unsynced.into_iter().chain(applying.into_keys());
+        ReadOnly::new(engine, clock, error, written).serve(gathered, requests).await;
     }
 
     /// Does something that may panic, and notes a failure for all callers, before anybody's answer is dropped.
@@ -129,7 +158,7 @@ impl Commit {
         let nobody_took = unwanted.into_iter().chain(std::iter::from_fn(|| returned.try_recv().ok()));
         let mut turn = Turn::new(&*self.engine, &*self.clock);
         let mut reads = Vec::new();
-        let planned = plan(&mut self.planner, &mut turn, nobody_took, gathered, &mut reads);
+        let planned = plan(&mut self.planner, &mut turn, nobody_took, gathered, &mut reads, &mut self.copying);
         let answers = std::mem::take(&mut turn.answers);
         let planned = turn.txn.failure().map_or(planned.map_err(as_engine_error), Err);
         self.applying = turn.txn.into_writes();
@@ -138,13 +167,15 @@ impl Commit {
             kept = kept.and_then(|()| self.sync());
         }
         if let Err(error) = kept {
-            // The answers are dropped after it, which tells their callers to look here.
+            // The answers are dropped after it, which tells their callers to look here. Reads can still be answered.
+            gathered.append(&mut reads);
             return Err(self.fail(error));
         }
         // Before anybody hears of it: time that passes from here on is the callers' own.
         self.forgive(begun);
         answers.into_iter().for_each(|answer: Answer| answer());
         self.show(reads);
+        self.copy()?;
         if self.until_barrier().is_some_and(|left| left.is_zero()) || self.unsynced.len() >= MAX_UNSYNCED {
             let begun = self.clock.elapsed();
             self.barrier()?;
@@ -161,12 +192,17 @@ impl Commit {
         }
     }
 
-    fn show(&mut self, reads: Vec<Read>) {
-        if !reads.is_empty() {
-            let turn = Turn::new(&*self.engine, &*self.clock);
-            reads.into_iter().for_each(|read| read(&self.planner, &turn));
-            self.planner.note_suspects(turn);
+    fn show(&mut self, reads: Vec<Request>) {
+        if reads.is_empty() {
+            return;
         }
+        let turn = Turn::new(&*self.engine, &*self.clock);
+        for request in reads {
+            if let Request::Records(read) | Request::Settings(read) = request {
+                read(&self.planner, &turn);
+            }
+        }
+        self.planner.note_suspects(turn);
     }
 
     fn apply(&mut self) -> Result<(), EngineError> {
@@ -174,8 +210,21 @@ impl Commit {
             return Ok(());
         }
         self.engine.apply(&self.applying)?;
+        if let Some(copying) = &mut self.copying {
+            copying.note(&self.applying);
+        }
         self.unsynced.extend(std::mem::take(&mut self.applying).into_keys());
         self.unsynced_since.get_or_insert_with(|| self.clock.elapsed());
+        Ok(())
+    }
+
+    fn copy(&mut self) -> Result<(), Failed> {
+        let Some(copying) = &mut self.copying else { return Ok(()) };
+        match copying.step(&*self.engine) {
+            Ok(true) => {}
+            Ok(false) => self.copying = None,
+            Err(error) => return Err(self.fail(error)),
+        }
         Ok(())
     }
 
@@ -203,54 +252,14 @@ impl Commit {
         let planned = self.planner.until_next(self.clock.now(), self.clock.elapsed());
         self.until_barrier().map_or(planned, |left| left.min(planned))
     }
-
-    /// Serves reads from what is left, until the last sender is gone. Changes are dropped: their callers have been told.
-    async fn serve_rest(self, mut requests: mpsc::Receiver<Request>) {
-        let Self { planner, engine, clock, applying, unsynced, failure, .. } = self;
-        // Whoever waits is told at once.
-        drop(planner);
-        let Some(error) = failure.get().cloned() else { return };
-        let unknown = unknown(&*engine, unsynced.into_iter().chain(applying.into_keys()));
-        tracing::error!(keys = unknown.len(), "what was written last may be lost, and is not shown");
-        let has_settings = !unknown.iter().any(|key| keys::is_setting(key));
-        let mut rest = Rest::new(engine, error, unknown);
-        // What is wrong with the engine may keep it from being read, too.
-        let view = catch_unwind(AssertUnwindSafe(|| Planner::view(&mut Turn::new(&rest, &*clock))));
-        let view = match view {
-            Ok(Ok(view)) => Some(view),
-            Ok(Err(error)) => {
-                tracing::error!(%error, "what is left of the store cannot be read");
-                None
-            }
-            Err(_) => None,
-        };
-        rest.refuse_unknown();
-        while let Some(request) = requests.recv().await {
-            let read = match request {
-                Request::Change(_) => continue,
-                Request::Settings(_) if !has_settings => continue,
-                Request::Records(read) | Request::Settings(read) => read,
-            };
-            let Some(view) = &view else { continue };
-            // A panic tells its own caller, and concerns nobody else.
-            let _ = catch_unwind(AssertUnwindSafe(|| read(view, &Turn::new(&rest, &*clock))));
-        }
-    }
 }
 
-/// These keys, and the records of which nobody knows whether they run.
-fn unknown(engine: &dyn Engine, keys: impl Iterator<Item = Vec<u8>>) -> BTreeSet<Vec<u8>> {
-    let mut unknown = BTreeSet::new();
-    for key in keys {
-        if key.first() == Some(&b'l')
-            && let Ok(Some(stored)) = engine.get(&key)
-            && let Ok(batch) = codec::read::<Batch>(&key, &stored)
-        {
-            unknown.extend(batch.entries.iter().map(|entry| keys::task(entry.task)));
-        }
-        unknown.insert(key);
+/// Waits until a backup has room for more; for ever when there is no backup.
+async fn room(copying: Option<&Copying>) {
+    match copying {
+        Some(copying) => copying.room().await,
+        None => std::future::pending().await,
     }
-    unknown
 }
 
 fn as_engine_error(error: StoreError) -> EngineError {
@@ -266,7 +275,8 @@ fn plan(
     turn: &mut Turn<'_>,
     nobody_took: impl Iterator<Item = LeaseToken>,
     requests: &mut Vec<Request>,
-    reads: &mut Vec<Read>,
+    reads: &mut Vec<Request>,
+    copying: &mut Option<Copying>,
 ) -> Result<(), StoreError> {
     for token in nobody_took {
         planner.take_back(turn, &token)?;
@@ -275,7 +285,8 @@ fn plan(
     for request in requests.drain(..) {
         match request {
             Request::Change(change) => change(planner, turn),
-            Request::Records(read) | Request::Settings(read) => reads.push(read),
+            Request::Records(_) | Request::Settings(_) => reads.push(request),
+            Request::Copy(copy) => *copying = Some(copy),
         }
     }
     planner.serve_parked(turn)?;

@@ -1,6 +1,6 @@
 //! The store that lives in the host's process: the planner behind a commit thread.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use sunaba_task::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::commit::{Commit, Request};
+use crate::maintenance::{Backup, Copying, MAX_PARTS, MaintenanceError, write_parts};
 use crate::planner::{Planner, Reply, Turn, answer};
 use crate::{
     BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, Engine, EngineError, EventPage, EventQuery,
@@ -110,6 +111,25 @@ impl EmbeddedStore {
         seed: u64,
     ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), OpenError> {
         Self::open_without_thread(engine, clock, Options::default(), fastrand::Rng::with_seed(seed))
+    }
+
+    /// Copies all that there is into a file while the store is served; the file has the store as it was at some instant
+    /// after this was called. Of two backups at a time the earlier one fails.
+    ///
+    /// # Errors
+    /// The file exists, the system did not let us, or the store failed or was closed meanwhile.
+    pub async fn backup(&self, file: PathBuf) -> Result<Backup, MaintenanceError> {
+        if let Some(failure) = self.failure() {
+            return Err(failure.into());
+        }
+        let (sender, parts) = mpsc::channel(MAX_PARTS);
+        let (reply, written) = oneshot::channel();
+        let system = |problem: std::io::Error| OpenError::Unreadable(problem.to_string());
+        let write = move || drop(reply.send(write_parts(file, parts)));
+        thread::Builder::new().name("sunaba-backup".into()).spawn(write).map_err(system)?;
+        let requests = self.inner.requests.as_ref().ok_or(StoreError::Closed)?;
+        requests.send(Request::Copy(Copying::new(sender))).await.map_err(|_| self.gone())?;
+        written.await.map_err(|_| self.gone())?
     }
 
     fn open_without_thread(

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `f` | the format of the store |
 //! | `s` | the sequence that no task or lease has had yet |
+//! | `h` | how the last host opened the store |
 //! | `t` id | the record of a task, with small bodies |
 //! | `i` id, `o` id | an input, an output that is not small |
 //! | `a` id number | what is kept of an attempt besides its record |
@@ -30,6 +31,7 @@ use sunaba_task::{Digest, HandlerName, StateName, TaskId, Timestamp};
 
 pub(crate) const FORMAT: &[u8] = b"f";
 pub(crate) const SEQUENCE: &[u8] = b"s";
+pub(crate) const OPENED: &[u8] = b"h";
 pub(crate) const RETENTION: &[u8] = b"R";
 
 /// Whether a key is of what a planner keeps in memory once it is open, besides what runs and what waits: settings.

@@ -94,6 +94,14 @@ pub enum OpenError {
         /// What the system said.
         problem: String,
     },
+    /// There is none.
+    #[error(
+        "there is no store in `{}`\nhint: name the data directory of a host, with the folder `sled` in it", directory.display()
+    )]
+    Missing {
+        /// The directory.
+        directory: PathBuf,
+    },
     /// A newer sunaba has written it.
     #[error(
         "the store has format {found}, and this host knows {known}\nhint: use the sunaba that wrote it, or a newer one"
@@ -116,7 +124,10 @@ pub enum OpenError {
         known: u64,
     },
     /// What is there cannot be read.
-    #[error("the store cannot be read: {0}\nhint: keep a copy of the data directory before you try anything")]
+    #[error(
+        "the store cannot be read: {0}\nhint: it was left as it is; keep a copy of the data directory, then restore a backup \
+         into an empty one with `sunaba store restore`"
+    )]
     Unreadable(String),
 }
 

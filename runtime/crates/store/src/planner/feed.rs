@@ -12,7 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use sunaba_task::{Happening, LeaseToken, Progress, Task, TaskEvent, TaskId, Timestamp};
 
-use self::batch::{Batch, MAX_BATCH};
+pub(crate) use self::batch::Batch;
+use self::batch::MAX_BATCH;
 use super::waiters::Waiters;
 use super::{Planner, Reply, Turn, answer};
 use crate::codec;

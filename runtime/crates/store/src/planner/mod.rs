@@ -44,17 +44,23 @@ use tokio::sync::mpsc;
 
 use crate::codec;
 use crate::keys;
+use crate::progress::Progress;
 use crate::spot::Spot;
 use crate::txn::Txn;
 use crate::{Cancelled, Engine, OpenError, StoreError};
 
+pub(crate) use feed::Batch as EventBatch;
 use feed::Feed;
 use lanes::Lanes;
+pub(crate) use open::check_format;
 use parking::Parking;
 pub(crate) use parking::{Reply, answer};
 pub(crate) use quarantine::SetAside;
 use quarantine::Suspect;
 use retention::Ended;
+pub(crate) use retention::Noted;
+pub(crate) use submit::Owner;
+pub(crate) use unique::Holder;
 
 /// Longer bodies have a key of their own, so that a record can be listed and changed without them.
 const MAX_INLINE_BYTES: usize = 256;
@@ -80,10 +86,16 @@ pub(crate) struct Turn<'a> {
     ended: Ended,
     /// What reads have met that is damaged.
     suspects: RefCell<Vec<Suspect>>,
+    clock: &'a dyn Clock,
 }
 
 impl<'a> Turn<'a> {
-    pub(crate) fn new(engine: &'a dyn Engine, clock: &dyn Clock) -> Self {
+    /// Says in the log how far something long is; `what` follows the number.
+    fn progress(&self, what: &'static str) -> Progress<'a> {
+        Progress::new(self.clock, what)
+    }
+
+    pub(crate) fn new(engine: &'a dyn Engine, clock: &'a dyn Clock) -> Self {
         Self {
             txn: Txn::new(engine),
             now: clock.now(),
@@ -92,6 +104,7 @@ impl<'a> Turn<'a> {
             told: Vec::new(),
             ended: Ended::default(),
             suspects: RefCell::default(),
+            clock,
         }
     }
 }
@@ -103,7 +116,7 @@ pub(crate) struct Stored {
     pub(crate) input: Option<Bytes>,
     pub(crate) output: Option<Bytes>,
     /// Until then the output can be had. None: there is none.
-    output_until: Option<Timestamp>,
+    pub(crate) output_until: Option<Timestamp>,
 }
 
 /// A task that runs.

@@ -12,19 +12,20 @@ use crate::{OpenError, Pair, StoreError};
 /// The format of the keys.
 const FORMAT: u64 = 2;
 
+/// Whether this version can read a store of this format.
+pub(crate) fn check_format(stored: &Bytes) -> Result<(), OpenError> {
+    match codec::read::<u64>(keys::FORMAT, stored)? {
+        found if found > FORMAT => Err(OpenError::Newer { found, known: FORMAT }),
+        found if found < FORMAT => Err(OpenError::Older { found, known: FORMAT }),
+        _ => Ok(()),
+    }
+}
+
 impl Planner {
     pub(super) fn read(&mut self, turn: &mut Turn<'_>) -> Result<(), OpenError> {
         match turn.txn.get(keys::FORMAT).map_err(OpenError::from)? {
             None => turn.txn.put(keys::FORMAT.to_vec(), codec::write(&FORMAT)),
-            Some(stored) => {
-                let found: u64 = codec::read(keys::FORMAT, &stored)?;
-                if found > FORMAT {
-                    return Err(OpenError::Newer { found, known: FORMAT });
-                }
-                if found < FORMAT {
-                    return Err(OpenError::Older { found, known: FORMAT });
-                }
-            }
+            Some(stored) => check_format(&stored)?,
         }
         let sequence = match turn.txn.get(keys::SEQUENCE).map_err(OpenError::from)? {
             Some(stored) => turn.read_or_set_aside(keys::SEQUENCE, &stored)?,
@@ -101,11 +102,12 @@ impl Planner {
 
     /// The greatest count that a record has. Two tasks with the same would take each other's place.
     fn greatest_sequence(&self, turn: &mut Turn<'_>) -> Result<u64, StoreError> {
-        let mut greatest = 0;
+        let (mut greatest, mut progress) = (0, turn.progress("records read, to find the greatest sequence"));
         for kind in [b't', b'l'] {
             let (first, end) = keys::all(kind);
             for pair in turn.txn.scan(&first, &end, false) {
                 let (key, stored) = pair?;
+                progress.add();
                 let sequence = match kind {
                     b't' => codec::read::<Stored>(&key, &stored).ok().map(|stored| stored.task.sequence),
                     _ => key.get(1..).and_then(|key| key.try_into().ok()).map(u64::from_be_bytes),
@@ -153,7 +155,7 @@ impl Planner {
     pub(super) fn take_back_leases(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
         let (first, end) = keys::all(b'l');
         let batches: Vec<_> = turn.txn.scan(&first, &end, false).collect::<Result<_, _>>()?;
-        let mut lost = 0;
+        let (mut lost, mut progress) = (0, turn.progress("leases taken back"));
         for (key, stored) in batches {
             let Some(batch) = turn.read_or_set_aside::<Batch>(&key, &stored)? else {
                 tracing::error!("leases cannot be read, so that every record is looked at");
@@ -163,6 +165,7 @@ impl Planner {
             for entry in batch.entries {
                 let Some(stored) = self.leased(turn, entry)? else { continue };
                 self.change(turn, stored, Event::HostLost)?;
+                progress.add();
                 lost += 1;
             }
             turn.txn.delete(key.to_vec());
@@ -181,8 +184,9 @@ impl Planner {
             .scan(&first, &end, false)
             .map(|pair| pair.map(|(key, _)| key.slice(1..)))
             .collect::<Result<_, _>>()?;
-        let mut queued = 0;
+        let (mut queued, mut progress) = (0, turn.progress("records read, to find what was running"));
         for id in ids {
+            progress.add();
             let Some(mut stored) = self.stored_by(turn, &id)? else { continue };
             match &stored.task.state {
                 State::Queued if turn.txn.get(&Spot::of(&stored.task).to_bytes())?.is_some() => continue,

@@ -25,8 +25,11 @@ const GRAIN_MS: u64 = 60_000;
 /// What has ended in a turn, by when it is to be deleted. As long as the turn's list of ends.
 #[derive(Default)]
 pub(super) struct Ended {
-    by_instant: BTreeMap<Timestamp, Vec<(TaskId, Part)>>,
+    by_instant: BTreeMap<Timestamp, Noted>,
 }
+
+/// What is noted under one key.
+pub(crate) type Noted = Vec<(TaskId, Part)>;
 
 impl Ended {
     fn note(&mut self, at: Timestamp, task: TaskId, part: Part) {
@@ -36,7 +39,7 @@ impl Ended {
 
 /// A part of what is left of a task.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-enum Part {
+pub(crate) enum Part {
     /// Its output, which has a key of its own.
     Output,
     /// All of it.
@@ -129,7 +132,7 @@ impl Planner {
         let due: Vec<_> = turn.txn.scan(&first, &end, false).take(MAX_KEYS).collect::<Result<_, _>>()?;
         for (key, stored) in due {
             turn.txn.delete(key.to_vec());
-            match codec::read::<Vec<(TaskId, Part)>>(&key, &stored) {
+            match codec::read::<Noted>(&key, &stored) {
                 Ok(parts) => parts.into_iter().try_for_each(|(task, part)| self.purge_part(turn, task, part))?,
                 Err(error) => tracing::error!(%error, "tasks that have ended stay until they are deleted by hand"),
             }

@@ -12,8 +12,8 @@ use crate::{StoreError, SubmitError, Submitted};
 
 /// Who has an idempotency key.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Owner {
-    pub(super) task: TaskId,
+pub(crate) struct Owner {
+    pub(crate) task: TaskId,
     fingerprint: Digest,
 }
 

@@ -14,8 +14,8 @@ use crate::{StoreError, SubmitError, Submitted};
 
 /// Who holds a unique key.
 #[derive(Debug, Serialize, Deserialize)]
-struct Holder {
-    task: TaskId,
+pub(crate) struct Holder {
+    pub(crate) task: TaskId,
     /// None: until the task has ended.
     until: Option<Timestamp>,
     /// When the first of the row was submitted that this task is the last of.

@@ -6,7 +6,7 @@ use sunaba_store::{
     BulkAction, CancelWish, EmbeddedStore, LeaseRequest, NewPackage, Options, Queues, Rerun, Store, StoreError,
     TaskQuery,
 };
-use sunaba_task::{Digest, Durability, Payload, Retention, SessionId, State, TaskId, Verdict};
+use sunaba_task::{Digest, Durability, NewTask, Payload, Retention, SessionId, State, TaskId, Verdict, When};
 
 use crate::slow::{House, Order, house, house_with};
 use crate::{lease, new_task, settlement, submit, test};
@@ -201,5 +201,59 @@ fn store_that_failed_is_closed_and_opened_again_with_what_was_acknowledged() {
         let again = EmbeddedStore::open(engine, std::sync::Arc::new(clock)).expect("memory opens");
         assert!(again.failure().is_none());
         assert!(listed(&again).await.contains(&kept));
+    });
+}
+
+#[test]
+fn panic_while_a_turn_is_planned_is_a_failure_too() {
+    test(async {
+        let house = house();
+        house.order([Order::Pass]);
+        let kept = submit(&house.store).await;
+        house.order_gets([Order::Panic]);
+        let told = house.store.cancel(vec![kept], CancelWish::default()).await;
+        assert!(is_failed(&told), "{told:?}");
+        assert_refuses_changes(&house.store, kept).await;
+        assert_eq!(house.store.task(kept).await.expect("it is shown").expect("there").state, State::Queued);
+        // A read that panics tells its own caller, and the next one is served.
+        house.order_gets([Order::Panic]);
+        assert!(is_failed(&house.store.task(kept).await));
+        assert!(house.store.task(kept).await.expect("it is shown").is_some());
+    });
+}
+
+#[test]
+fn change_during_which_a_read_of_the_engine_fails_keeps_no_half_of_itself() {
+    test(async {
+        let house = house();
+        house.order([Order::Pass]);
+        let kept = submit(&house.store).await;
+        let mut keyed = new_task();
+        keyed.spec.idempotency_key = Some("k".into());
+        house.order_gets([Order::Fail]);
+        assert!(is_failed(&house.store.submit(vec![new_task(), keyed]).await));
+        assert_eq!(house.barriers(), 1);
+        assert_eq!(listed(&house.store).await, [kept]);
+    });
+}
+
+#[test]
+fn whoever_comes_while_time_passes_over_a_failure_is_told() {
+    test(async {
+        let house = house();
+        house.order([Order::Pass]);
+        let delayed = NewTask { start: Some(When::After(HOUR)), ..new_task() };
+        let delayed = house.store.submit(vec![delayed]).await.expect("the store works").remove(0);
+        let id = delayed.expect("taken on").into_task().id;
+        // The turn fails before it comes to what its callers want.
+        house.order_gets([Order::Fail]);
+        let submitting = tokio::spawn({
+            let store = house.store.clone();
+            async move { store.submit(vec![new_task()]).await }
+        });
+        house.clock.advance(HOUR);
+        assert!(is_failed(&submitting.await.expect("it ends")));
+        let shown = house.store.task(id).await.expect("it is shown").expect("it is there");
+        assert!(matches!(shown.state, State::Scheduled { .. }));
     });
 }

@@ -1,5 +1,6 @@
 //! An engine whose barriers do as they are told.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -20,6 +21,7 @@ pub(crate) struct Strings {
     orders: Arc<Mutex<Option<Receiver<Order>>>>,
     barriers: Arc<AtomicUsize>,
     applies_fail: Arc<AtomicBool>,
+    gets: Arc<Mutex<VecDeque<Order>>>,
     free_bytes: Arc<AtomicU64>,
 }
 
@@ -35,7 +37,12 @@ impl Engine for Slow {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<bytes::Bytes>, EngineError> {
-        self.inner.get(key)
+        let order = self.strings.gets.lock().expect("no test panicked").pop_front();
+        match order {
+            Some(Order::Fail) => Err(EngineError::new("cannot read a value", "the disk is gone")),
+            Some(Order::Panic) => panic!("sled did not expect that"),
+            Some(Order::Pass) | None => self.inner.get(key),
+        }
     }
 
     fn scan<'a>(
@@ -111,6 +118,11 @@ impl House {
 
     pub(crate) fn leave_free(&self, bytes: u64) {
         self.strings.free_bytes.store(bytes, Ordering::SeqCst);
+    }
+
+    /// What the next reads of a key shall do.
+    pub(crate) fn order_gets(&self, orders: impl IntoIterator<Item = Order>) {
+        self.strings.gets.lock().expect("no test panicked").extend(orders);
     }
 
     pub(crate) fn fail_applies(&self) {

@@ -10,11 +10,11 @@ pub(super) const MAX_BATCH: usize = 1_000;
 
 /// What happened in a turn, or a part of it.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Batch {
+pub(crate) struct Batch {
     /// Comes first, so that it can be read alone.
     at: Timestamp,
     names: Vec<Names>,
-    pub(super) entries: Vec<Entry>,
+    pub(crate) entries: Vec<Entry>,
 }
 
 /// What many events have in common.
@@ -27,7 +27,7 @@ struct Names {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub(super) task: TaskId,
     /// Which of the batch's names.
     names: usize,
