@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sunaba_store::{
-    BulkAction, CancelWish, EmbeddedStore, Engine, EngineError, LeaseRequest, Leased, ManualClock, MemoryEngine, Pair,
-    Queues, Rerun, Settlement, SledEngine, Store, TaskQuery, Writes,
+    BulkAction, CancelWish, DeleteError, EmbeddedStore, Engine, EngineError, LeaseRequest, Leased, ManualClock,
+    MemoryEngine, Pair, Queues, Rerun, RerunError, Settlement, SledEngine, Store, SubmitError, TaskQuery, Writes,
 };
 use sunaba_task::{
     AttemptDetail, Callback, CallbackOn, Decision, Digest, Ending, MAX_KEPT_ATTEMPTS, NewTask, OnConflict, Payload,
@@ -310,5 +310,129 @@ fn nothing_of_a_turn_is_there_without_the_rest() {
                 break;
             }
         }
+    });
+}
+
+/// Flips a bit of the only value whose key begins so.
+fn damage(engine: &MemoryEngine, prefix: &[u8]) {
+    let mut found = engine.scan(prefix, &[prefix, &[255]].concat(), false);
+    let (key, value) = found.next().expect("it is there").expect("memory works");
+    assert!(found.next().is_none(), "only one begins so");
+    let mut value = value.to_vec();
+    *value.last_mut().expect("not empty") ^= 1;
+    engine.clone().apply(&Writes::from([(key.to_vec(), Some(value.into()))])).expect("memory works");
+}
+
+#[test]
+fn damaged_unique_key_is_told_and_free_when_its_holder_has_ended() {
+    test(async {
+        let engine = MemoryEngine::default();
+        let store = open(engine.clone(), &clock());
+        let mut new = new_task();
+        new.unique = Some(Unique { key: "u".into(), window: None, on_conflict: OnConflict::Reject });
+        let submit = async || store.submit(vec![new.clone(), new_task()]).await.expect("the store works");
+        let holder = submit().await.remove(0).expect("it is free").into_task();
+        damage(&engine, b"u");
+        let told = submit().await;
+        assert!(matches!(&told[0], Err(SubmitError::Damaged { key, .. }) if key == "u"), "{told:?}");
+        assert!(told[1].is_ok(), "the others of its batch do not care");
+        store.cancel(vec![holder.id], CancelWish::default()).await.expect("the store works");
+        assert!(submit().await[0].is_ok());
+    });
+}
+
+#[test]
+fn task_whose_callbacks_are_damaged_still_ends() {
+    test(async {
+        let engine = MemoryEngine::default();
+        let store = open(engine.clone(), &clock());
+        let mut new = new_task();
+        new.callbacks = vec![Callback { on: CallbackOn::Success, spec: new_task().spec }];
+        store.submit(vec![new]).await.expect("the store works");
+        damage(&engine, b"b");
+        let session = session(&store).await;
+        let leased = lease(&store, session, 1).await.remove(0);
+        let done = settlement(&leased, Verdict::Succeed, &Payload::json("1"));
+        let done = store.settle(vec![done]).await.expect("it works").remove(0).expect("it has the lease");
+        assert_eq!((&done.state, done.callbacks, done.followers.len()), (&State::Succeeded, 1, 0));
+        let again = store.rerun(vec![Rerun { task: done.id, input: None }]).await.expect("the store works").remove(0);
+        assert!(
+            matches!(again, Err(RerunError::Damaged { .. })),
+            "not without what it was to be followed by: {again:?}"
+        );
+        assert_eq!(store.task(done.id).await.expect("the store works"), Some(done));
+    });
+}
+
+#[test]
+fn damaged_record_holds_back_no_other_of_its_call() {
+    test(async {
+        let engine = MemoryEngine::default();
+        let store = open(engine.clone(), &clock());
+        let submitted = store.submit(vec![new_task(); 3]).await.expect("the store works");
+        let ids: Vec<_> = submitted.into_iter().map(|task| task.expect("taken on").into_task().id).collect();
+        store.cancel(ids.clone(), CancelWish::default()).await.expect("the store works");
+        damage(&engine, &[b"t", ids[1].as_bytes().as_slice()].concat());
+        let requests = ids[..2].iter().map(|task| Rerun { task: *task, input: None }).collect();
+        let again = store.rerun(requests).await.expect("the store works");
+        assert!(again[0].is_ok() && matches!(again[1], Err(RerunError::Damaged { .. })), "{again:?}");
+        let deleted = store.delete(ids[..2].to_vec()).await.expect("the store works");
+        assert!(deleted[0].is_ok() && matches!(deleted[1], Err(DeleteError::Damaged { .. })), "{deleted:?}");
+        let cancelled = TaskQuery { states: vec![StateName::Cancelled], limit: 9, ..TaskQuery::default() };
+        let done = store.bulk(BulkAction::Delete, cancelled).await.expect("the store works").done;
+        assert_eq!(done, [ids[2]]);
+        assert!(store.task(ids[1]).await.is_err(), "it is left as it is");
+    });
+}
+
+#[test]
+fn damaged_retention_keeps_everything() {
+    test(async {
+        let (engine, clock) = (MemoryEngine::default(), clock());
+        let cancelled = |store: EmbeddedStore| async move {
+            let id =
+                store.submit(vec![new_task()]).await.expect("it works").remove(0).expect("taken on").into_task().id;
+            store.cancel(vec![id], CancelWish::default()).await.expect("the store works");
+            id
+        };
+        let store = open(engine.clone(), &clock);
+        store.set_retention(an_hour()).await.expect("the store works");
+        let noted = cancelled(store).await;
+        damage(&engine, b"e");
+        damage(&engine, b"y");
+        let store = open(engine.clone(), &clock);
+        let unnoted = cancelled(store.clone()).await;
+        purge(&store, &clock).await;
+        for id in [noted, unnoted] {
+            assert!(store.task(id).await.expect("the store works").is_some());
+        }
+        // Nobody looks at the damaged note again and again.
+        assert_eq!(engine.scan(b"e", b"f", false).count(), 0);
+        store.set_retention(an_hour()).await.expect("the store works");
+        let after = cancelled(store.clone()).await;
+        purge(&store, &clock).await;
+        assert_eq!(store.task(after).await.expect("the store works"), None);
+    });
+}
+
+#[test]
+fn tasks_are_found_by_time_though_the_clock_was_set_back() {
+    test(async {
+        let clock = clock();
+        let store = open(MemoryEngine::default(), &clock);
+        let submit =
+            async || store.submit(vec![new_task()]).await.expect("it works").remove(0).expect("taken on").into_task();
+        let late = submit().await;
+        let early = Timestamp::from_unix_ms(late.submitted_at.unix_ms() - 3_600_000);
+        clock.set(early);
+        let second = submit().await;
+        let find = async |from, until| {
+            let query = TaskQuery { from, until, limit: 9, ..TaskQuery::default() };
+            let page = store.tasks(query).await.expect("the store works");
+            page.tasks.iter().map(|task| task.id).collect::<Vec<_>>()
+        };
+        assert_eq!(find(None, Some(late.submitted_at)).await, [second.id]);
+        assert_eq!(find(Some(late.submitted_at), None).await, [late.id]);
+        assert_eq!(find(Some(early), None).await, [late.id, second.id]);
     });
 }
