@@ -119,9 +119,10 @@ fn tasks_that_have_ended_and_gone_leave_no_key() {
         let store = open(engine.clone(), &clock);
         store.set_retention(an_hour()).await.expect("the store works");
         end_tasks(&store, &clock, 3_000, &Bytes::from(vec![7; 300])).await;
+        // Events are kept by a measure of their own.
         let kinds = |engine: &MemoryEngine| -> String {
-            let mut kinds: Vec<_> =
-                engine.scan(&[0], &[255], false).map(|pair| pair.expect("memory works").0[0] as char).collect();
+            let keys = engine.scan(&[0], &[255], false).map(|pair| pair.expect("memory works").0);
+            let mut kinds: Vec<_> = keys.map(|key| char::from(key[0])).filter(|kind| *kind != 'v').collect();
             kinds.dedup();
             kinds.into_iter().collect()
         };
