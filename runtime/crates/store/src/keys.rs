@@ -17,7 +17,7 @@
 //! | `e` instant sequence | tasks of which something is to be deleted then |
 //! | `g` digest id | that the task has the tag of this digest |
 //! | `z` state id | that the task ended in this state, and not well |
-//! | `y` | how long what has ended is kept |
+//! | `r` | how long what has ended is kept |
 //! | `p` package | a package |
 //! | `c` digest | a component |
 
@@ -25,7 +25,7 @@ use sunaba_task::{Digest, StateName, TaskId, Timestamp};
 
 pub(crate) const FORMAT: &[u8] = b"f";
 pub(crate) const SEQUENCE: &[u8] = b"s";
-pub(crate) const RETENTION: &[u8] = b"y";
+pub(crate) const RETENTION: &[u8] = b"r";
 
 /// One end of a kind of keys and the other.
 pub(crate) fn all(kind: u8) -> ([u8; 1], [u8; 1]) {

@@ -119,17 +119,17 @@ fn tasks_that_have_ended_and_gone_leave_no_key() {
         let store = open(engine.clone(), &clock);
         store.set_retention(an_hour()).await.expect("the store works");
         end_tasks(&store, &clock, 3_000, &Bytes::from(vec![7; 300])).await;
-        // Events are kept by a measure of their own.
+        // Events, and how the store was opened, are kept by measures of their own.
         let kinds = |engine: &MemoryEngine| -> String {
             let keys = engine.scan(&[0], &[255], false).map(|pair| pair.expect("memory works").0);
-            let mut kinds: Vec<_> = keys.map(|key| char::from(key[0])).filter(|kind| *kind != 'v').collect();
+            let mut kinds: Vec<_> = keys.map(|key| char::from(key[0])).filter(|kind| !"hv".contains(*kind)).collect();
             kinds.dedup();
             kinds.into_iter().collect()
         };
-        assert_eq!(kinds(&engine), "abefgikostuyz", "every kind of key was there");
+        assert_eq!(kinds(&engine), "abefgikorstuz", "every kind of key was there");
         purge(&store, &clock).await;
-        // The format, the count and the retention; and nothing is planned any more.
-        assert_eq!(kinds(&engine), "fsy");
+        // The format, the retention and the count; and nothing is planned any more.
+        assert_eq!(kinds(&engine), "frs");
     });
 }
 
@@ -400,7 +400,7 @@ fn damaged_retention_keeps_everything() {
         store.set_retention(an_hour()).await.expect("the store works");
         let noted = cancelled(store).await;
         damage(&engine, b"e");
-        damage(&engine, b"y");
+        damage(&engine, b"r");
         let store = open(engine.clone(), &clock);
         let unnoted = cancelled(store.clone()).await;
         purge(&store, &clock).await;
