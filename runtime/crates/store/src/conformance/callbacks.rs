@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use sunaba_task::{Callback, CallbackOn, OnConflict, Origin, Unique};
 
 use super::*;
+use crate::TaskQuery;
 
 fn callback(on: CallbackOn, handler: &str) -> Callback {
     let mut spec = TaskSpec::new(handler.parse().expect("a name"), Digest::of(b"other"));
@@ -128,10 +129,20 @@ pub async fn callback_outlives_a_restart_together_with_the_end(subject: &mut imp
     assert_eq!(task(&*store, &submitted).await, done);
     assert_eq!(followers(&*store, &done).await.len(), 2);
     assert!(settle(&*store, settlement(&leased, Verdict::Succeed)).await.is_err());
-    assert_eq!(
-        store.tasks(crate::TaskQuery { limit: 99, ..Default::default() }).await.expect("it works").tasks.len(),
-        3
-    );
+    let all = store.tasks(TaskQuery { limit: 99, ..TaskQuery::default() }).await.expect("the store works");
+    assert_eq!(all.tasks.len(), 3, "each follows once");
+    // The restart may be the end itself.
+    let mut fragile = followed();
+    fragile.spec.max_hosts_lost = 1;
+    submit(&*store, fragile).await;
+    let session = open(&*store).await;
+    let leased = lease_from(&*store, session, "default").await;
+    drop(store);
+    subject.restart();
+    subject.advance(LEASE);
+    let store = subject.store();
+    let dead = task(&*store, &leased.task).await;
+    assert_eq!((&dead.state, followers(&*store, &dead).await.len()), (&State::Dead, 1));
 }
 
 /// Otherwise there might be no end of it.

@@ -17,8 +17,8 @@ use crate::{DeleteError, StoreError};
 
 /// Tasks of one key.
 const MAX_NOTED: usize = 256;
-/// Keys that one turn works off; more come in the next.
-const MAX_KEYS: usize = 4;
+/// Tasks of which something is deleted in one turn; more come in the next.
+const MAX_PURGED: usize = 1_000;
 /// Instants are rounded up to whole ones of these. Nothing is kept for less time than was asked.
 const GRAIN_MS: u64 = 60_000;
 
@@ -129,14 +129,20 @@ impl Planner {
         }
         let (first, _) = keys::all(b'e');
         let end = keys::ended(turn.now, u64::MAX);
-        let due: Vec<_> = turn.txn.scan(&first, &end, false).take(MAX_KEYS).collect::<Result<_, _>>()?;
-        for (key, stored) in due {
-            turn.txn.delete(key.to_vec());
+        let (mut keys, mut due) = (Vec::new(), Vec::new());
+        for pair in turn.txn.scan(&first, &end, false) {
+            let (key, stored) = pair?;
             match codec::read::<Noted>(&key, &stored) {
-                Ok(parts) => parts.into_iter().try_for_each(|(task, part)| self.purge_part(turn, task, part))?,
+                Ok(parts) => due.extend(parts),
                 Err(error) => tracing::error!(%error, "tasks that have ended stay until they are deleted by hand"),
             }
+            keys.push(key.to_vec());
+            if due.len() + MAX_NOTED > MAX_PURGED || keys.len() == MAX_PURGED {
+                break;
+            }
         }
+        keys.into_iter().for_each(|key| turn.txn.delete(key));
+        due.into_iter().try_for_each(|(task, part)| self.purge_part(turn, task, part))?;
         self.read_next_purge(turn)
     }
 
