@@ -11,6 +11,7 @@ mod bulk;
 mod control;
 mod ends;
 mod feed;
+mod groups;
 mod holds;
 mod lanes;
 mod lease;
