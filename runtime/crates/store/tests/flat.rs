@@ -11,8 +11,8 @@ use sunaba_store::{
     Store, Writes,
 };
 use sunaba_task::{
-    AttemptDetail, Decision, Digest, Ending, HandlerChange, NewTask, Payload, Policy, QueueChange, SessionId, TaskSpec,
-    Timestamp, Verdict,
+    AttemptDetail, BoxFuture, Clock, Decision, Digest, Ending, HandlerChange, NewTask, Payload, Policy, QueueChange,
+    SessionId, TaskSpec, Timestamp, Verdict,
 };
 
 /// What the engine was asked for.
@@ -253,5 +253,60 @@ fn costs_are_flat_after_many_have_gone() {
             costs.push(house.costs(plain()).await);
         }
         assert_flat(costs[0], costs[1]);
+    });
+}
+
+/// A clock that counts how often the commit thread lies down.
+struct Watched {
+    inner: ManualClock,
+    sleeps: Arc<AtomicU64>,
+}
+
+impl Clock for Watched {
+    fn now(&self) -> Timestamp {
+        self.inner.now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.inner.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.sleeps.fetch_add(1, Ordering::SeqCst);
+        self.inner.sleep(duration)
+    }
+}
+
+#[test]
+fn time_that_has_come_wakes_the_commit_thread_once() {
+    const CALLS: u64 = 2_000;
+    test(async {
+        let clock = ManualClock::at(Timestamp::from_unix_ms(1_767_225_600_000));
+        let sleeps = Arc::new(AtomicU64::new(0));
+        let watched = Watched { inner: clock.clone(), sleeps: Arc::clone(&sleeps) };
+        let store = EmbeddedStore::open(MemoryEngine::default(), Arc::new(watched)).expect("memory opens");
+        let rate = Some("1/10s".parse().expect("a rate"));
+        let rates = vec![QueueChange::Rate(rate), QueueChange::KeyRate(rate)];
+        store.set_queue("default".into(), rates).await.expect("it is in range");
+        let keyed = new_task("words/word-count", Some("x".into()));
+        store.submit(vec![keyed, plain(), plain()]).await.expect("it works");
+        let session = store.open_session("w".into(), Duration::from_secs(900)).await.expect("it works");
+        let lease = |wait| {
+            let (store, queues) = (store.clone(), Queues::All);
+            async move { store.lease(LeaseRequest { session, queues, slots: 9, wait }).await.expect("it lives").len() }
+        };
+        assert_eq!(lease(Duration::ZERO).await, 1);
+        let waiting = tokio::spawn(lease(Duration::from_secs(60)));
+        tokio::task::yield_now().await;
+        store.packages().await.expect("it works");
+        clock.advance(Duration::from_secs(10));
+        assert_eq!(waiting.await.expect("it ends"), 1);
+        clock.advance(Duration::from_secs(10));
+        sleeps.store(0, Ordering::SeqCst);
+        for _ in 0..CALLS {
+            store.packages().await.expect("it works");
+        }
+        let sleeps = sleeps.load(Ordering::SeqCst);
+        assert!(sleeps <= CALLS + 10, "{sleeps} turns for {CALLS} calls");
     });
 }

@@ -157,8 +157,10 @@ impl Lanes {
         }
     }
 
-    /// Rates forget what they do not look back to any more.
+    /// Rates forget what they do not look back to any more. Comes first in a turn.
     pub(super) fn pass_time(&mut self, now: Duration) {
+        // Whoever still waits at the end of the turn says again what for.
+        self.wake = None;
         while let Some((at, _, _)) = self.timers.first()
             && *at <= now
             && let Some((_, name, key)) = self.timers.pop_first()
