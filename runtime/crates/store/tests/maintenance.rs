@@ -7,12 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use sunaba_store::maintenance::{MaintenanceError, Report, backup, info, restore, verify};
 use sunaba_store::{
-    EmbeddedStore, Engine, LeaseRequest, Leased, NewPackage, OpenError, Options, Queues, Settlement, SledEngine, Store,
-    TaskQuery, Writes,
+    CancelWish, EmbeddedStore, Engine, LeaseRequest, Leased, NewPackage, OpenError, Options, Queues, Settlement,
+    SledEngine, Store, TaskQuery, Writes,
 };
 use sunaba_task::{
-    AttemptDetail, Decision, Digest, Durability, Ending, NewTask, Payload, Policy, StateName, TaskId, TaskSpec,
-    Verdict, When,
+    AttemptDetail, Callback, CallbackOn, Decision, Digest, Durability, Ending, HandlerChange, NewTask, OnConflict,
+    Payload, Policy, QueueChange, Retention, StateName, TaskId, TaskSpec, Unique, Verdict, When,
 };
 
 /// A folder that goes with the test.
@@ -67,7 +67,16 @@ fn done(leased: &Leased, output_bytes: usize) -> Settlement {
     }
 }
 
-/// One of everything: succeeded with large bodies, running, queued, delayed, with a key, a package.
+fn unique(key: &str) -> Option<Unique> {
+    Some(Unique { key: key.into(), window: Some(Duration::from_secs(3600)), on_conflict: OnConflict::Reject })
+}
+
+fn callbacks() -> Vec<Callback> {
+    vec![Callback { on: CallbackOn::Success, spec: new_task(1).spec }]
+}
+
+/// One of everything: succeeded with large bodies, running, queued, delayed, with a key, cancelled with all that a task can
+/// have; a queue and a handler with settings, a package.
 async fn fill(store: &EmbeddedStore) -> Vec<TaskId> {
     let mut ids = vec![submit(store, new_task(100_000)).await, submit(store, new_task(10)).await];
     let leased = lease(store, 2).await;
@@ -80,6 +89,14 @@ async fn fill(store: &EmbeddedStore) -> Vec<TaskId> {
     keyed.spec.idempotency_key = Some("k".into());
     keyed.spec.queue = "mail".into();
     ids.push(submit(store, keyed).await);
+    let mut marked = NewTask { unique: unique("u"), callbacks: callbacks(), ..new_task(10) };
+    marked.expires = Some(When::After(Duration::from_secs(3600)));
+    marked.spec.tags = vec!["red".into()];
+    let marked = submit(store, marked).await;
+    store.cancel(vec![marked], CancelWish::default()).await.expect("it works");
+    store.set_queue("mail".into(), vec![QueueChange::Weight(Some(2))]).await.expect("it works");
+    store.set_handler(new_task(1).spec.handler, vec![HandlerChange::Concurrency(Some(2))]).await.expect("it works");
+    store.set_retention(Retention::default()).await.expect("it works");
     let package = NewPackage { name: "words".into(), component: Digest::of(b"component"), handlers: Vec::new() };
     store.deploy(package, Bytes::from("component")).await.expect("it works");
     ids
