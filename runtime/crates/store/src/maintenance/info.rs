@@ -150,7 +150,7 @@ fn events(engine: &dyn Engine) -> Result<Option<(u64, u64)>, MaintenanceError> {
 }
 
 /// Files of a folder and all below, and the bytes that they take. What cannot be looked at counts as nothing.
-fn size_of(folder: &Path) -> (u64, u64) {
+pub(super) fn size_of(folder: &Path) -> (u64, u64) {
     use std::os::unix::fs::MetadataExt as _;
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let sizes = entries.filter_map(|entry| {
