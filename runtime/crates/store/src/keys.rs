@@ -23,12 +23,10 @@ pub(crate) const FORMAT: &[u8] = b"f";
 pub(crate) const SEQUENCE: &[u8] = b"s";
 pub(crate) const OPENED: &[u8] = b"h";
 
-/// Whether a key is of what a planner keeps in memory once it is open, besides what runs and what waits: settings.
+/// Whether a key is of a setting, of which a planner that is open has a copy.
 pub(crate) fn is_setting(key: &[u8]) -> bool {
-    !matches!(
-        key.first(),
-        Some(b't' | b'i' | b'o' | b'a' | b'q' | b'd' | b'x' | b'l' | b'k' | b'p' | b'c' | b's' | b'h' | b'y')
-    )
+    // Of a queue, of a handler, and of the retention.
+    matches!(key.first(), Some(b'Q' | b'H' | b'r'))
 }
 
 /// One end of a kind of keys and the other.

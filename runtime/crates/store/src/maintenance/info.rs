@@ -47,7 +47,7 @@ pub struct Info {
     pub packages: u64,
     /// Components, with those that no package has any more.
     pub components: u64,
-    /// The first and the last event that is kept.
+    /// The first event that is kept, and the first of those that were told last.
     pub events: Option<(u64, u64)>,
     /// Below this all sequences may have been used.
     pub sequence: u64,
@@ -141,9 +141,9 @@ fn count(engine: &dyn Engine, kind: u8) -> Result<u64, MaintenanceError> {
     Ok(count)
 }
 
-/// The first and the last event.
+/// The first event, and the first of the last batch.
 fn events(engine: &dyn Engine) -> Result<Option<(u64, u64)>, MaintenanceError> {
-    let (first, end) = keys::all(b'e');
+    let (first, end) = keys::all(b'v');
     let number = |reverse| engine.scan(&first, &end, reverse).next().transpose();
     let (first, last) = (number(false)?, number(true)?);
     Ok(first.and_then(|(key, _)| number_of(&key)).zip(last.and_then(|(key, _)| number_of(&key))))
