@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sunaba_store::maintenance::{MaintenanceError, Report, backup, info, restore, verify};
+use sunaba_store::maintenance::{MaintenanceError, Report, backup, compact, info, restore, verify};
 use sunaba_store::{
     CancelWish, EmbeddedStore, Engine, LeaseRequest, Leased, NewPackage, OpenError, Options, Queues, Settlement,
     SledEngine, Store, TaskQuery, Writes,
@@ -376,4 +376,26 @@ fn backup_of_a_store_that_is_served_has_what_was_acknowledged_before_it() {
         assert!(matches!(exists, MaintenanceError::Exists(_)), "{exists}");
         assert!(!store.tasks(TaskQuery { limit: 1, ..TaskQuery::default() }).await.expect("it works").tasks.is_empty());
     });
+}
+
+#[test]
+fn compacted_store_has_the_same_in_it_and_takes_no_more_room_than_that() {
+    let folder = Folder::new();
+    filled(&folder);
+    let before = all(&folder.data());
+    let key = |number: u32| [b"~".as_slice(), &number.to_be_bytes()].concat();
+    let filler = Some(Bytes::from(vec![1; 2_000]));
+    for batch in 0..20 {
+        let numbers = batch * 100..(batch + 1) * 100;
+        write(&folder.data(), |_| numbers.clone().map(|number| (key(number), filler.clone())).collect());
+    }
+    write(&folder.data(), |_| (0..2_000).map(|number| (key(number), None)).collect());
+    let compacted = compact(&folder.data()).expect("it can be read");
+    assert!(compacted.before_bytes > 4 << 20 && compacted.after_bytes < 1 << 20, "{compacted}");
+    assert_eq!(all(&folder.data()), before);
+    assert!(verify(&folder.data()).expect("it can be read").is_sound());
+    assert!(!folder.data().join("sled.new").exists());
+    let _host = EmbeddedStore::sled(&folder.data()).expect("it is free");
+    let held = compact(&folder.data()).expect_err("it is held");
+    assert!(matches!(held, MaintenanceError::Open(OpenError::InUse { .. })), "{held}");
 }
