@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sunaba_store::{
-    EmbeddedStore, Engine, EngineError, LeaseRequest, Leased, ManualClock, MemoryEngine, OpenError, Pair, Queues,
-    Settlement, SledEngine, Store, StoreError, SystemClock, Writes,
+    EmbeddedStore, Engine, EngineError, EventQuery, LeaseRequest, Leased, ManualClock, MemoryEngine, OpenError, Pair,
+    Queues, Settlement, SledEngine, Store, StoreError, SystemClock, Writes,
 };
 use sunaba_task::{
     AttemptDetail, Decision, Digest, Ending, MAX_KEPT_ATTEMPTS, NewTask, Payload, Policy, SessionId, State, TaskSpec,
@@ -147,6 +147,39 @@ fn failed_barrier_acknowledges_nothing_and_stops_the_store() {
             assert!(matches!(house.store.packages().await, Err(StoreError::Failed(_))));
         }
         assert_eq!(house.barriers.load(Ordering::SeqCst), 1);
+    });
+}
+
+#[test]
+fn event_is_shown_after_the_barrier_of_its_change_and_never_without_it() {
+    test(async {
+        let house = house();
+        let follow = |after| {
+            let query = EventQuery { after: Some(after), limit: 10, wait: Duration::from_secs(60), task: None };
+            let store = house.store.clone();
+            tokio::spawn(async move { store.events(query).await })
+        };
+        // Lets the reader reach the store.
+        let settle_down = async || {
+            tokio::task::yield_now().await;
+            house.store.packages().await.expect("it still works");
+        };
+        let reader = follow(0);
+        settle_down().await;
+        let store = house.store.clone();
+        let submit = tokio::spawn(async move { store.submit(vec![new_task()]).await });
+        until_barriers(&house, 1).await;
+        assert!(!reader.is_finished(), "nothing is durable yet");
+        house.orders.send(Order::Pass).expect("the engine listens");
+        assert_eq!(reader.await.expect("it ends").expect("it is durable").events.len(), 1);
+        assert!(submit.await.expect("it ends").is_ok());
+
+        let reader = follow(1);
+        settle_down().await;
+        house.orders.send(Order::Fail).expect("the engine listens");
+        assert!(house.store.submit(vec![new_task()]).await.is_err());
+        let told = reader.await.expect("it ends");
+        assert!(matches!(told, Err(StoreError::Failed(_))), "{told:?}");
     });
 }
 
