@@ -48,7 +48,8 @@ pub trait Store: Send + Sync + 'static {
     /// Begins a worker's session. Its leases live for `lease_time` after each [`renew`](Self::renew).
     fn open_session(&self, worker: String, lease_time: Duration) -> StoreFuture<'_, SessionId>;
 
-    /// Leases due tasks: the highest priority first, then the oldest. Each counts as an attempt from here on, whatever
+    /// Leases due tasks that nothing holds: queues share the starts by weight, and among queues without one the highest
+    /// priority comes first, then the oldest. Each counts as an attempt from here on, whatever
     /// becomes of its host. Waits until there is one, and returns none after `wait`.
     ///
     /// # Errors

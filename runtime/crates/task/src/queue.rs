@@ -83,9 +83,9 @@ pub struct QueueSettings {
     pub concurrency: Option<u32>,
     /// Attempts at a time, of all tasks with the same key.
     pub key_concurrency: Option<u32>,
-    /// Starts in a time, of the whole queue.
+    /// Starts in a time, of the whole queue. An embedded store does not remember over a restart what it has started.
     pub rate: Option<Rate>,
-    /// Starts in a time, of all tasks with the same key.
+    /// Starts in a time, of all tasks with the same key. As with `rate`, a restart forgets.
     pub key_rate: Option<Rate>,
     /// Tasks that may wait in it, for their time or for a slot. A submit beyond is refused.
     pub max_depth: Option<u64>,
@@ -193,7 +193,8 @@ pub struct HandlerControl {
     pub paused: bool,
     /// Attempts at a time, in all queues together.
     pub concurrency: Option<u32>,
-    /// When it is given a pause because it fails.
+    /// When it is given a pause because it fails. An embedded store begins with every breaker closed; one whose settings change
+    /// begins anew, too.
     pub breaker: Option<BreakerSettings>,
 }
 
