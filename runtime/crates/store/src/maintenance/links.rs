@@ -255,16 +255,22 @@ fn callbacks(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
     links.of_task(&key[1..], |stored| (stored.task.callbacks == 0).then_some("its task has no callbacks"))
 }
 
-fn tag(links: &Links<'_>, key: &[u8], _: &Bytes) -> Found {
-    let Some(id) = keys::id_of(key) else { return Ok(vec!["it has no task".into()]) };
+/// The task of an index in which keys have no values.
+fn indexed(key: &[u8], value: &Bytes) -> Result<TaskId, StoreError> {
+    let id = keys::id_of(key).filter(|_| value.is_empty());
+    id.ok_or_else(|| codec::damaged(key, "it is not of an index".into()))
+}
+
+fn tag(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
+    let id = indexed(key, value)?;
     links.of_task(id.as_bytes(), |Stored { task, .. }| {
         let has = task.spec.tags.iter().any(|tag| key == keys::among(keys::with_tag(tag), id));
         (!has).then_some("its task has no such tag")
     })
 }
 
-fn ended(links: &Links<'_>, key: &[u8], _: &Bytes) -> Found {
-    let Some(id) = keys::id_of(key) else { return Ok(vec!["it has no task".into()]) };
+fn ended(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
+    let id = indexed(key, value)?;
     links.of_task(id.as_bytes(), |Stored { task, .. }| {
         let has = keys::in_state(task.state.name()).is_some_and(|prefix| key == keys::among(prefix, id));
         (!has).then_some("its task is in another state")
