@@ -60,7 +60,7 @@ impl EmbeddedStore {
     /// # Errors
     /// As [`sled`](Self::sled).
     pub fn sled_with(directory: &Path, options: Options) -> Result<Self, OpenError> {
-        Self::open_with(SledEngine::open(directory)?, Arc::new(SystemClock::new()), options)
+        Self::open_with(SledEngine::open_compacted(directory)?, Arc::new(SystemClock::new()), options)
     }
 
     /// A queue that is gone with the process, by the machine's clock.

@@ -410,3 +410,23 @@ fn compacted_store_has_the_same_in_it_and_takes_no_more_room_than_that() {
     let held = compact(&folder.data()).expect_err("it is held");
     assert!(matches!(held, MaintenanceError::Open(OpenError::InUse { .. })), "{held}");
 }
+
+#[test]
+fn log_that_is_mostly_empty_is_written_anew_when_a_host_opens_it() {
+    let folder = Folder::new();
+    filled(&folder);
+    let key = |number: u32| [b"~".as_slice(), &number.to_be_bytes()].concat();
+    let filler = Some(Bytes::from(vec![1; 60_000]));
+    for batch in 0..12 {
+        let numbers = batch * 60..(batch + 1) * 60;
+        write(&folder.data(), |_| numbers.map(|number| (key(number), filler.clone())).collect());
+    }
+    let large = info(&folder.data()).expect("it can be read").log_bytes;
+    drop(EmbeddedStore::sled(&folder.data()).expect("it is free"));
+    assert!(info(&folder.data()).expect("it can be read").log_bytes >= large, "it is in use");
+    write(&folder.data(), |_| (0..720).map(|number| (key(number), None)).collect());
+    drop(EmbeddedStore::sled(&folder.data()).expect("it is free"));
+    let small = info(&folder.data()).expect("it can be read").log_bytes;
+    assert!(large > 32 << 20 && small < large / 8, "{large} and then {small} bytes");
+    assert!(verify(&folder.data()).expect("it can be read").is_sound());
+}

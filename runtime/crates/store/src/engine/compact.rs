@@ -8,11 +8,51 @@ use std::path::Path;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::sled::{SledEngine, open_tree};
+use super::{Engine as _, OpenError};
 
 /// Bytes of one batch.
 const BATCH_BYTES: usize = 1 << 20;
+/// A smaller log is not worth it.
+const MIN_LOG_BYTES: u64 = 32 << 20;
+/// A log is sparse when less than one part in so many is in use.
+const SPARSE: u64 = 4;
 
 impl SledEngine {
+    /// Opens a data directory as [`open`](Self::open) does, and first writes its log anew if that is large and most of it is
+    /// room that deleted tasks have left. If that cannot be done, the log stays as it is.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(crate) fn open_compacted(directory: &Path) -> Result<Self, OpenError> {
+        let engine = Self::open(directory)?;
+        if !engine.is_sparse() {
+            return Ok(engine);
+        }
+        tracing::info!("most of the log is room that deleted tasks have left, and it is written anew");
+        if let Err(error) = engine.compact(directory) {
+            tracing::warn!(%error, "the log could not be written anew, and stays as large as it is");
+        }
+        Self::open(directory)
+    }
+
+    fn is_sparse(&self) -> bool {
+        let log_bytes = self.log_bytes().unwrap_or(0);
+        let has_room = self.free_bytes().is_none_or(|free| free > log_bytes);
+        if log_bytes < MIN_LOG_BYTES || !has_room {
+            return false;
+        }
+        let mut used = 0;
+        // Of a log that is not sparse a part is looked at.
+        for pair in self.tree().iter() {
+            let Ok((key, value)) = pair else { return false };
+            used += (key.len() + value.len()) as u64;
+            if used * SPARSE >= log_bytes {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Copies what there is into a new log, and puts that in the place of the old one: a crash leaves one or the other.
     pub(crate) fn compact(self, directory: &Path) -> io::Result<()> {
         let (old, new) = (directory.join("sled"), directory.join("sled.new"));

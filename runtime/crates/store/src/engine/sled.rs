@@ -144,6 +144,11 @@ impl SledEngine {
         &self.tree
     }
 
+    /// The size of the log's file; none when the system does not say.
+    pub(super) fn log_bytes(&self) -> Option<u64> {
+        self.log.metadata().ok().map(|metadata| metadata.len())
+    }
+
     /// Closes all but the directory.
     pub(super) fn close(self) -> Lock {
         self.lock
