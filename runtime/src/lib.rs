@@ -26,7 +26,7 @@
 
 mod client;
 
-pub use client::{Client, ClientError};
+pub use client::{BulkVerb, Client, ClientError, EventsWanted};
 pub use sunaba_host::{
     AllowedDir, AllowedDirError, Attempt, Ceilings, DeployError, FailureReport, InputError, MAX_INPUT_BYTES, Native,
     NativeHandler, ReceiptReport, RefusedTask, Report, Runtime, RuntimeBuilder, Schema, SchemaError, SnoozeReport,
