@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::units::{format_duration, parse_duration};
+use crate::{Decision, Ending, Policy, Verdict};
 
 /// Attempts that are looked at when nothing else is set.
 const DEFAULT_OVER: u32 = 20;
@@ -117,6 +118,17 @@ impl Breaker {
             BreakerState::Closed => true,
             BreakerState::Open { .. } => false,
             BreakerState::Probing => running == 0,
+        }
+    }
+
+    /// Whether an attempt failed, as far as that says something of its handler. None: it was handed back, snoozed or
+    /// cancelled, or its host is to blame.
+    pub fn looks_at(ending: &Ending, decision: &Decision) -> Option<bool> {
+        let is_hosts_fault = matches!(ending, Ending::HostFailed { .. }) || decision.policy == Policy::Unrunnable;
+        match decision.verdict {
+            Verdict::Succeed => Some(false),
+            _ if decision.charged && !is_hosts_fault => Some(true),
+            _ => None,
         }
     }
 

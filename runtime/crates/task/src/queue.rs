@@ -209,7 +209,8 @@ impl HandlerControl {
     }
 }
 
-/// How long what has ended is kept. None: until somebody deletes it.
+/// How long what has ended is kept, and at most a minute longer. None: until somebody deletes it, or runs it again; from then
+/// on it is kept as what has succeeded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retention {
     /// The result of a task that has succeeded, unless its submitter said otherwise.

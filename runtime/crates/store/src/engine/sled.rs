@@ -17,6 +17,7 @@ use std::panic::AssertUnwindSafe;
 use std::path::Path;
 
 use bytes::Bytes;
+use sunaba_task::format_bytes;
 
 use super::files::{Files, is_shortage};
 use super::{Engine, EngineError, OpenError, Pair, Writes};
@@ -28,6 +29,8 @@ const SEGMENT_BYTES: usize = 128 << 10;
 const CACHE_BYTES: u64 = 64 << 20;
 /// Sixteen of these, ten more that a page may have gathered since, and their keys are below a quarter of a segment.
 const MAX_VALUE_BYTES: usize = 768;
+/// Recovering a log of this size takes a second or more.
+const LARGE_LOG_BYTES: u64 = 256 << 20;
 /// Longer values are files.
 const MAX_CUT_BYTES: usize = 64 << 10;
 
@@ -83,6 +86,20 @@ fn piece_key(key: &[u8], index: u16) -> Vec<u8> {
 }
 
 impl SledEngine {
+    /// Opens a data directory that has a store, and makes none.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and when there is none.
+    pub fn open_existing(directory: &Path) -> Result<Self, OpenError> {
+        match fs::metadata(directory.join("sled/db")) {
+            Ok(_) => Self::open(directory),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(OpenError::Missing { directory: directory.to_owned() })
+            }
+            Err(error) => Err(OpenError::directory(directory, &error)),
+        }
+    }
+
     /// Opens a data directory, or makes it.
     ///
     /// # Errors
@@ -96,6 +113,7 @@ impl SledEngine {
         let lock = Lock::take(directory)?;
         let database = directory.join("sled");
         remove_empty_snapshots(&database).map_err(failed)?;
+        tell_if_large(&database);
         let tree = open_tree(&database).map_err(|error| match error {
             sled::Error::Io(problem) => failed(problem),
             other => OpenError::Unreadable(other.to_string()),
@@ -143,7 +161,8 @@ impl SledEngine {
                     Ok(Bytes::new())
                 }
             },
-            None => Ok(Bytes::new()),
+            // Nobody can read that either, but whoever sets it aside has all of it.
+            None => Ok(Bytes::copy_from_slice(stored)),
         }
     }
 
@@ -165,6 +184,14 @@ fn make_private(directory: &Path) {
     let is_open = fs::metadata(directory).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
     if is_open && let Err(error) = fs::set_permissions(directory, fs::Permissions::from_mode(0o700)) {
         tracing::warn!(%error, "the data directory can be read by others");
+    }
+}
+
+/// sled reads its log from where its last snapshot ends, and says nothing meanwhile.
+fn tell_if_large(database: &Path) {
+    let size_bytes = fs::metadata(database.join("db")).map_or(0, |metadata| metadata.len());
+    if size_bytes >= LARGE_LOG_BYTES {
+        tracing::info!(log = format_bytes(size_bytes), "recovering the log");
     }
 }
 
