@@ -81,6 +81,8 @@ enum Command {
     Events(commands::events::Args),
     /// Show or set how long what has ended is kept
     Retention(commands::retention::Args),
+    /// Look at a data directory that no host holds, verify it, back it up, restore it
+    Store(commands::store::Args),
 }
 
 fn main() -> ExitCode {
@@ -116,6 +118,7 @@ async fn run(global: &Global, command: Command) -> Result<Exit, CommandError> {
         Command::Dead(args) => commands::dead::run(global, args).await,
         Command::Events(args) => commands::events::run(global, args).await,
         Command::Retention(args) => commands::retention::run(global, args).await,
+        Command::Store(args) => commands::store::run(global, args).await,
     }
 }
 

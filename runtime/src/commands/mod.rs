@@ -13,6 +13,7 @@ pub(crate) mod retention;
 pub(crate) mod run;
 pub(crate) mod serve;
 mod show;
+pub(crate) mod store;
 pub(crate) mod task;
 mod which;
 

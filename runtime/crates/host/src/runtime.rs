@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use sunaba_sandbox::Sandbox;
 use sunaba_store::{
-    EmbeddedStore, NewPackage, OpenError, Package, Rerun, RerunError, Store, StoreError, SubmitError, Submitted,
+    EmbeddedStore, NewPackage, OpenError, Options, Package, Rerun, RerunError, Store, StoreError, SubmitError,
+    Submitted,
 };
 use sunaba_task::{
     BoxFuture, Executor, Failure, FuelMode, HandlerInfo, HandlerName, Outcome, Payload, Task, TaskId, Timestamp,
@@ -87,8 +88,16 @@ impl RuntimeBuilder {
     ///
     /// # Errors
     /// [`StartError::Store`]: another process has it, or it cannot be opened.
-    pub fn data(mut self, directory: impl AsRef<Path>) -> Result<Self, StartError> {
-        let store = EmbeddedStore::sled(directory.as_ref())?;
+    pub fn data(self, directory: impl AsRef<Path>) -> Result<Self, StartError> {
+        self.data_with(directory, Options::default())
+    }
+
+    /// The same with options of the store.
+    ///
+    /// # Errors
+    /// As [`data`](Self::data).
+    pub fn data_with(mut self, directory: impl AsRef<Path>, options: Options) -> Result<Self, StartError> {
+        let store = EmbeddedStore::sled_with(directory.as_ref(), options)?;
         // It was just made, if it was not there; whatever its path is, this is where it leads.
         self.allowance.private.extend(directory.as_ref().canonicalize());
         Ok(self.store(Arc::new(store)))

@@ -53,6 +53,8 @@ pub struct HostView {
     pub slots: usize,
     /// Attempts that run now.
     pub running: usize,
+    /// When what the host answers is on stable storage: `sync`, before the answer, or `relaxed(50ms)`, so long after it.
+    pub durability: String,
 }
 
 impl From<&Package> for PackageView {

@@ -69,16 +69,21 @@ pub(crate) fn router(shared: Shared) -> Router {
         .with_state(shared)
 }
 
-/// Ready is a host whose store still works.
-async fn ready(State(shared): State<Shared>) -> Result<&'static str, Problem> {
-    shared.runtime.store().packages().await?;
-    Ok("ok\n")
+/// Ready is a host whose store takes changes; it says how durable they are.
+async fn ready(State(shared): State<Shared>) -> Result<String, Problem> {
+    let store = shared.runtime.store();
+    if let Some(failure) = store.failure() {
+        return Err(failure.into());
+    }
+    store.packages().await?;
+    Ok(format!("ok\ndurability {}\n", store.durability()))
 }
 
 async fn host(State(shared): State<Shared>) -> Reply<HostView> {
     let runtime = &shared.runtime;
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    Reply(HostView { version, slots: runtime.slots(), running: runtime.running() })
+    let durability = runtime.store().durability().to_string();
+    Reply(HostView { version, slots: runtime.slots(), running: runtime.running(), durability })
 }
 
 impl Shared {
