@@ -21,7 +21,7 @@
 //! | `z` state id | that the task ended in this state, and not well |
 //! | `Q` queue | what an operator has set for a queue |
 //! | `H` handler | what an operator has set for a handler |
-//! | `R` | how long what has ended is kept |
+//! | `r` | how long what has ended is kept |
 //! | `p` package | a package |
 //! | `c` digest | a component |
 //! | `y` key | a damaged value that was taken out of its place |
@@ -32,11 +32,12 @@ use sunaba_task::{Digest, HandlerName, StateName, TaskId, Timestamp};
 pub(crate) const FORMAT: &[u8] = b"f";
 pub(crate) const SEQUENCE: &[u8] = b"s";
 pub(crate) const OPENED: &[u8] = b"h";
-pub(crate) const RETENTION: &[u8] = b"R";
+pub(crate) const RETENTION: &[u8] = b"r";
 
-/// Whether a key is of what a planner keeps in memory once it is open, besides what runs and what waits: settings.
+/// Whether a key is of a setting, of which a planner that is open has a copy.
 pub(crate) fn is_setting(key: &[u8]) -> bool {
-    matches!(key.first(), Some(b'Q' | b'H' | b'R'))
+    // Of a queue, of a handler, and of the retention.
+    matches!(key.first(), Some(b'Q' | b'H' | b'r'))
 }
 
 /// One end of a kind of keys and the other.

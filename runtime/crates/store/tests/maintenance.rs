@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sunaba_store::maintenance::{MaintenanceError, Report, backup, info, restore, verify};
+use sunaba_store::maintenance::{MaintenanceError, Report, backup, compact, info, restore, verify};
 use sunaba_store::{
-    EmbeddedStore, Engine, LeaseRequest, Leased, NewPackage, OpenError, Options, Queues, Settlement, SledEngine, Store,
-    TaskQuery, Writes,
+    CancelWish, EmbeddedStore, Engine, LeaseRequest, Leased, NewPackage, OpenError, Options, Queues, Settlement,
+    SledEngine, Store, TaskQuery, Writes,
 };
 use sunaba_task::{
-    AttemptDetail, Decision, Digest, Durability, Ending, NewTask, Payload, Policy, StateName, TaskId, TaskSpec,
-    Verdict, When,
+    AttemptDetail, Callback, CallbackOn, Decision, Digest, Durability, Ending, HandlerChange, NewTask, OnConflict,
+    Payload, Policy, QueueChange, Retention, StateName, TaskId, TaskSpec, Unique, Verdict, When,
 };
 
 /// A folder that goes with the test.
@@ -67,7 +67,16 @@ fn done(leased: &Leased, output_bytes: usize) -> Settlement {
     }
 }
 
-/// One of everything: succeeded with large bodies, running, queued, delayed, with a key, a package.
+fn unique(key: &str) -> Option<Unique> {
+    Some(Unique { key: key.into(), window: Some(Duration::from_secs(3600)), on_conflict: OnConflict::Reject })
+}
+
+fn callbacks() -> Vec<Callback> {
+    vec![Callback { on: CallbackOn::Success, spec: new_task(1).spec }]
+}
+
+/// One of everything: succeeded with large bodies, running, queued, delayed, with a key, cancelled with all that a task can
+/// have; a queue and a handler with settings, a package.
 async fn fill(store: &EmbeddedStore) -> Vec<TaskId> {
     let mut ids = vec![submit(store, new_task(100_000)).await, submit(store, new_task(10)).await];
     let leased = lease(store, 2).await;
@@ -80,6 +89,14 @@ async fn fill(store: &EmbeddedStore) -> Vec<TaskId> {
     keyed.spec.idempotency_key = Some("k".into());
     keyed.spec.queue = "mail".into();
     ids.push(submit(store, keyed).await);
+    let mut marked = NewTask { unique: unique("u"), callbacks: callbacks(), ..new_task(10) };
+    marked.expires = Some(When::After(Duration::from_secs(3600)));
+    marked.spec.tags = vec!["red".into()];
+    let marked = submit(store, marked).await;
+    store.cancel(vec![marked], CancelWish::default()).await.expect("it works");
+    store.set_queue("mail".into(), vec![QueueChange::Weight(Some(2))]).await.expect("it works");
+    store.set_handler(new_task(1).spec.handler, vec![HandlerChange::Concurrency(Some(2))]).await.expect("it works");
+    store.set_retention(Retention::default()).await.expect("it works");
     let package = NewPackage { name: "words".into(), component: Digest::of(b"component"), handlers: Vec::new() };
     store.deploy(package, Bytes::from("component")).await.expect("it works");
     ids
@@ -359,4 +376,26 @@ fn backup_of_a_store_that_is_served_has_what_was_acknowledged_before_it() {
         assert!(matches!(exists, MaintenanceError::Exists(_)), "{exists}");
         assert!(!store.tasks(TaskQuery { limit: 1, ..TaskQuery::default() }).await.expect("it works").tasks.is_empty());
     });
+}
+
+#[test]
+fn compacted_store_has_the_same_in_it_and_takes_no_more_room_than_that() {
+    let folder = Folder::new();
+    filled(&folder);
+    let before = all(&folder.data());
+    let key = |number: u32| [b"~".as_slice(), &number.to_be_bytes()].concat();
+    let filler = Some(Bytes::from(vec![1; 2_000]));
+    for batch in 0..20 {
+        let numbers = batch * 100..(batch + 1) * 100;
+        write(&folder.data(), |_| numbers.clone().map(|number| (key(number), filler.clone())).collect());
+    }
+    write(&folder.data(), |_| (0..2_000).map(|number| (key(number), None)).collect());
+    let compacted = compact(&folder.data()).expect("it can be read");
+    assert!(compacted.before_bytes > 4 << 20 && compacted.after_bytes < 1 << 20, "{compacted}");
+    assert_eq!(all(&folder.data()), before);
+    assert!(verify(&folder.data()).expect("it can be read").is_sound());
+    assert!(!folder.data().join("sled.new").exists());
+    let _host = EmbeddedStore::sled(&folder.data()).expect("it is free");
+    let held = compact(&folder.data()).expect_err("it is held");
+    assert!(matches!(held, MaintenanceError::Open(OpenError::InUse { .. })), "{held}");
 }

@@ -229,8 +229,8 @@ pub struct Task {
     pub hosts_lost: u32,
     /// When it came into its state.
     pub since: Timestamp,
-    /// Its place in its queue moves up by one priority for each such time since its submit. What the queue had when the task
-    /// came.
+    /// Its place in its queue moves up by one priority for each such time since its submit. What the queue has; set when the
+    /// task comes into the queue.
     pub aging: Option<Duration>,
     /// When it expires, if it has not begun by then.
     pub expires_at: Option<Timestamp>,

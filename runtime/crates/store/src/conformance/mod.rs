@@ -5,10 +5,12 @@
 mod bodies;
 mod bulk;
 mod callbacks;
+mod control;
 mod ends;
 mod feed;
 mod idempotency;
 mod leases;
+mod limits;
 mod order;
 mod queries;
 mod rerun;
@@ -21,19 +23,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sunaba_task::{
-    AttemptDetail, DEFAULT_MAX_HOSTS_LOST, Decision, Digest, Ending, NewTask, Payload, Policy, SessionId, State, Task,
-    TaskId, TaskSpec, Verdict, When,
+    AttemptDetail, DEFAULT_MAX_HOSTS_LOST, Decision, Digest, Ending, HandlerChange, NewTask, Payload, Policy,
+    QueueChange, SessionId, State, Task, TaskId, TaskSpec, Verdict, When,
 };
 
-use crate::{CancelWish, Cancelled, LeaseRequest, Leased, Queues, SettleError, Settlement, Store};
+use crate::{
+    CancelWish, Cancelled, HandlerStatus, LeaseRequest, Leased, QueueStatus, Queues, SettleError, Settlement, Store,
+};
 
 pub use bodies::*;
 pub use bulk::*;
 pub use callbacks::*;
+pub use control::*;
 pub use ends::*;
 pub use feed::*;
 pub use idempotency::*;
 pub use leases::*;
+pub use limits::*;
 pub use order::*;
 pub use queries::*;
 pub use rerun::*;
@@ -72,6 +78,36 @@ macro_rules! conformance_tests {
             delayed_task_is_not_leased_early
             task_for_an_instant_that_has_passed_is_due_at_once
             ten_thousand_tasks_in_one_call_keep_their_order
+            task_that_comes_back_has_its_old_place
+            weights_share_the_starts
+            queue_without_work_saves_up_no_share
+            low_priority_does_not_starve_with_aging
+            aging_can_be_changed_while_tasks_wait
+            aging_of_a_deep_queue_is_not_changed
+            // limits
+            queue_runs_no_more_than_its_concurrency
+            handler_runs_no_more_than_its_concurrency_in_all_queues
+            key_runs_no_more_than_its_share_and_others_pass_it
+            blocked_key_does_not_hold_up_its_queue
+            limit_that_is_raised_wakes_a_waiting_worker
+            lost_host_gives_its_places_back
+            rate_lets_so_many_start_and_no_more
+            rate_of_a_key_leaves_other_keys_alone
+            waiting_worker_is_woken_when_a_rate_lets_another_start
+            full_queue_refuses_clearly_and_takes_on_again
+            depth_is_counted_again_after_a_restart
+            // control
+            paused_queue_starts_nothing_until_it_goes_on
+            paused_handler_lets_others_pass
+            settings_are_remembered_after_a_restart
+            settings_out_of_range_change_nothing
+            queues_are_shown_with_what_they_hold
+            handlers_are_shown_with_what_they_do
+            breaker_opens_probes_and_closes
+            waiting_worker_is_woken_when_a_breaker_probes
+            breaker_does_not_look_at_what_its_host_is_to_blame_for
+            standing_says_why_a_task_waits
+            standing_counts_who_comes_before
             // leases
             attempt_counts_from_the_lease_on
             stale_token_changes_nothing
@@ -192,6 +228,15 @@ pub fn run(case: impl Future<Output = ()>) {
         // A bound on real time, for a store that never answers.
         tokio::time::timeout(Duration::from_secs(120), case).await.expect("the store answers");
     });
+}
+
+async fn set_queue(store: &dyn Store, queue: &str, changes: &[QueueChange]) -> QueueStatus {
+    store.set_queue(queue.into(), changes.to_vec()).await.expect("it is in range")
+}
+
+async fn set_handler(store: &dyn Store, handler: &str, changes: &[HandlerChange]) -> HandlerStatus {
+    let handler = handler.parse().expect("a name");
+    store.set_handler(handler, changes.to_vec()).await.expect("it is in range")
 }
 
 /// How long the leases of these tests live.

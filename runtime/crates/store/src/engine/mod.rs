@@ -1,5 +1,6 @@
 //! The ordered key-value engine under the planner: get, scan, apply a batch atomically, make it durable.
 
+mod compact;
 mod files;
 mod memory;
 mod rest;

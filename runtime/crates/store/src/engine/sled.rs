@@ -15,11 +15,12 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
+use std::thread;
 
 use bytes::Bytes;
 use sunaba_task::format_bytes;
 
-use super::files::{Files, is_shortage};
+use super::files::{Files, PAUSE, TRIES, is_shortage};
 use super::{Engine, EngineError, OpenError, Pair, Writes};
 use crate::keys;
 
@@ -50,7 +51,7 @@ pub struct SledEngine {
     log: File,
     files: Files,
     /// Last: the directory is given back when all else is closed.
-    _lock: Lock,
+    lock: Lock,
 }
 
 /// Where a value is, as its key has it.
@@ -136,7 +137,16 @@ impl SledEngine {
             let above = directory.canonicalize().map_err(failed)?;
             above.parent().map_or(Ok(()), sync).map_err(failed)?;
         }
-        Ok(Self { files, tree, log, _lock: lock })
+        Ok(Self { files, tree, log, lock })
+    }
+
+    pub(super) fn tree(&self) -> &sled::Db {
+        &self.tree
+    }
+
+    /// Closes all but the directory.
+    pub(super) fn close(self) -> Lock {
+        self.lock
     }
 
     fn value(&self, key: &[u8], stored: &[u8]) -> Result<Bytes, EngineError> {
@@ -196,11 +206,26 @@ fn tell_if_large(database: &Path) {
 }
 
 /// Opens sled's database, which panics over what it cannot read.
-fn open_tree(database: &Path) -> sled::Result<sled::Db> {
+pub(super) fn open_tree(database: &Path) -> sled::Result<sled::Db> {
     let config =
         sled::Config::new().path(database).segment_size(SEGMENT_BYTES).cache_capacity(CACHE_BYTES).flush_every_ms(None);
-    std::panic::catch_unwind(AssertUnwindSafe(|| config.open()))
-        .unwrap_or_else(|_| Err(sled::Error::Unsupported("sled panicked over what it found".into())))
+    let open = || {
+        std::panic::catch_unwind(AssertUnwindSafe(|| config.open()))
+            .unwrap_or_else(|_| Err(sled::Error::Unsupported("sled panicked over what it found".into())))
+    };
+    for _ in 0..TRIES {
+        match open() {
+            // We have the directory: it is this process's own threads that still cut the file of the one before.
+            Err(sled::Error::Io(error)) if is_locked(&error) => thread::sleep(PAUSE),
+            done => return done,
+        }
+    }
+    open()
+}
+
+/// sled has no kind for it, and says it in a text.
+fn is_locked(error: &std::io::Error) -> bool {
+    error.to_string().contains("could not acquire lock")
 }
 
 impl Engine for SledEngine {
@@ -286,7 +311,7 @@ fn remove_empty_snapshots(database: &Path) -> std::io::Result<()> {
 
 /// A lock on the data directory. The system gives it back when the process ends, however that is.
 #[derive(Debug)]
-struct Lock {
+pub(super) struct Lock {
     _file: File,
 }
 

@@ -47,7 +47,7 @@ pub struct Info {
     pub packages: u64,
     /// Components, with those that no package has any more.
     pub components: u64,
-    /// The first and the last event that is kept.
+    /// The first event that is kept, and the first of those that were told last.
     pub events: Option<(u64, u64)>,
     /// Below this all sequences may have been used.
     pub sequence: u64,
@@ -154,7 +154,7 @@ fn events(engine: &dyn Engine) -> Result<Option<(u64, u64)>, MaintenanceError> {
 }
 
 /// Files of a folder and all below, and the bytes that they take. What cannot be looked at counts as nothing.
-fn size_of(folder: &Path) -> (u64, u64) {
+pub(super) fn size_of(folder: &Path) -> (u64, u64) {
     use std::os::unix::fs::MetadataExt as _;
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let sizes = entries.filter_map(|entry| {

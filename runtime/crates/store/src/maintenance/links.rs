@@ -47,7 +47,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "handlers with settings",
         check: |_, key, value| readable::<HandlerControl>(key, value),
     },
-    Kind { letter: b'R', name: "retention", check: |_, key, value| readable::<Retention>(key, value) },
+    Kind { letter: b'r', name: "retention", check: |_, key, value| readable::<Retention>(key, value) },
     Kind { letter: b'p', name: "packages", check: package },
     Kind { letter: b'c', name: "components", check: component },
 ];
@@ -209,7 +209,8 @@ fn queued(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
 fn due(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
     let Some((id, _)) = keys::due_id_and_queue(value) else { return Ok(vec!["it has no task and queue".into()]) };
     links.of_task(id, |Stored { task, .. }| {
-        let waits = task.due_at().is_some_and(|until| key == keys::due(until, task.sequence));
+        let is_there = *value == keys::due_value(task.id, &task.spec.queue);
+        let waits = is_there && task.due_at().is_some_and(|until| key == keys::due(until, task.sequence));
         (!waits).then_some("its task does not wait for that instant")
     })
 }

@@ -1,9 +1,11 @@
-//! What can be done with a data directory that no host holds: say what is in it, verify it, back it up, restore it.
+//! What can be done with a data directory that no host holds: say what is in it, verify it, back it up, restore it,
+//! make it small.
 //!
 //! The engine is opened and nothing above it: no lease is taken back, and no record changes. sled itself mends its log
 //! when it is opened, as at every start. A directory that a host holds is refused.
 
 mod backup;
+mod compact;
 mod file;
 mod info;
 mod links;
@@ -18,6 +20,7 @@ use crate::planner::check_format;
 use crate::{Engine, EngineError, OpenError, Pair, SledEngine, StoreError, keys};
 
 pub use backup::{backup, restore};
+pub use compact::{Compacted, compact};
 pub use file::Backup;
 pub use info::{Info, LastOpened, info};
 pub(crate) use online::{Copying, MAX_PARTS, write_parts};

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use sunaba_task::{BreakerState, QueueSettings};
 
-use super::lanes::{Handler, Key, Queue};
+use super::groups::{Key, Queue};
+use super::lanes::Handler;
 use crate::Hold;
 
 impl Queue {

@@ -1,10 +1,7 @@
 //! What waits and what runs, as far as it decides who is started next.
 //!
-//! Each lane keeps its head: no task of it stands before that, so that no scan begins over keys that were deleted. Memory
-//! grows with the lanes that have waiting tasks and with what runs, and never with the tasks that wait.
-//!
-//! A lane whose key may not start just now is held aside, until something has happened to the key: a task of it has ended,
-//! or its rate's time has passed. So it is looked at once, however often work is asked for.
+//! Memory grows with the lanes that have waiting tasks, with what runs and with the keys that have started something within
+//! their rate's time, and never with the tasks that wait.
 //!
 //! Counts, rates and breakers live in memory. After a restart the counts are counted, and rates and breakers begin anew.
 
@@ -12,13 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use sunaba_task::{Breaker, HandlerControl, HandlerName, QueueSettings, TaskId, TaskSpec};
 
-use super::rates::{Pass, Recent};
-use crate::StoreError;
-use crate::spot::{KeyDigest, LaneKey, Place, Spot, key_digest};
-use crate::txn::Txn;
+use super::groups::Queue;
+use super::rates::Pass;
+use crate::spot::{KeyDigest, Spot, key_digest};
 
 #[derive(Default)]
 pub(super) struct Lanes {
@@ -34,48 +29,6 @@ pub(super) struct Lanes {
     pub(super) served: Pass,
 }
 
-/// A queue that has tasks or settings, or had starts lately.
-#[derive(Default)]
-pub(super) struct Queue {
-    pub(super) settings: QueueSettings,
-    pub(super) groups: BTreeMap<Arc<HandlerName>, Group>,
-    /// Those that run, that have started lately, or whose lanes are held.
-    pub(super) keys: BTreeMap<KeyDigest, Key>,
-    pub(super) queued: u64,
-    pub(super) scheduled: u64,
-    pub(super) running: u64,
-    pub(super) recent: Recent,
-    pub(super) pass: Pass,
-}
-
-/// The lanes of a queue for one handler.
-#[derive(Default)]
-pub(super) struct Group {
-    pub(super) queued: u64,
-    lanes: BTreeMap<LaneKey, Lane>,
-    /// The heads of the lanes, of those that are not held and of those that are.
-    ready: BTreeSet<(Place, LaneKey)>,
-    held: BTreeSet<(Place, LaneKey)>,
-}
-
-struct Lane {
-    queued: u64,
-    head: Place,
-    /// Who stands there. None: perhaps nobody.
-    id: Option<TaskId>,
-    is_held: bool,
-}
-
-/// A key in a queue, over all handlers.
-#[derive(Default)]
-pub(super) struct Key {
-    pub(super) running: u64,
-    pub(super) recent: Recent,
-    /// The handlers whose lanes of this key are held.
-    held: BTreeSet<Arc<HandlerName>>,
-    timer: Option<Duration>,
-}
-
 /// A handler that has run, or is controlled.
 #[derive(Default)]
 pub(super) struct Handler {
@@ -83,181 +36,6 @@ pub(super) struct Handler {
     pub(super) running: u64,
     pub(super) breaker: Breaker,
     pub(super) has_run: bool,
-}
-
-impl Group {
-    fn sets(&mut self, is_held: bool) -> &mut BTreeSet<(Place, LaneKey)> {
-        if is_held { &mut self.held } else { &mut self.ready }
-    }
-
-    fn set_head(&mut self, key: LaneKey, place: Place, id: Option<TaskId>) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        let (before, is_held) = (std::mem::replace(&mut lane.head, place), lane.is_held);
-        lane.id = id;
-        self.sets(is_held).remove(&(before, key));
-        self.sets(is_held).insert((place, key));
-    }
-
-    fn set_held(&mut self, key: LaneKey, is_held: bool) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        let (head, before) = (lane.head, std::mem::replace(&mut lane.is_held, is_held));
-        self.sets(before).remove(&(head, key));
-        self.sets(is_held).insert((head, key));
-    }
-
-    /// No task that may start stands before this place.
-    pub(super) fn first_ready(&self) -> Option<(Place, LaneKey)> {
-        self.ready.first().copied()
-    }
-
-    /// Every lane, and from where on it may have tasks; those that may start and then those that may not, each from the first
-    /// on.
-    fn heads(&self) -> [impl Iterator<Item = (Place, LaneKey)>; 2] {
-        [self.ready.iter().copied(), self.held.iter().copied()]
-    }
-
-    /// The first task of a lane from its head on, and where it stands.
-    fn peek(&self, txn: &Txn<'_>, head: Spot<'_>) -> Result<Option<(Place, TaskId)>, StoreError> {
-        if let Some(id) = self.lanes.get(&head.key).and_then(|lane| lane.id) {
-            return Ok(Some((head.place, id)));
-        }
-        let first = txn.first(&head.to_bytes(), &head.lane_end())?;
-        let found = |(key, id): (Bytes, Bytes)| {
-            Some((crate::spot::split(&key)?.1, TaskId::from_bytes(id.as_ref().try_into().ok()?)))
-        };
-        Ok(first.and_then(found))
-    }
-
-    /// The lanes that may have tasks before a place, and from where on.
-    pub(super) fn heads_before(&self, place: Place) -> impl Iterator<Item = (Place, LaneKey)> {
-        self.ready.range(..(place, None)).chain(self.held.range(..(place, None))).copied()
-    }
-}
-
-impl Queue {
-    fn is_idle(&self) -> bool {
-        let nothing_waits = self.groups.is_empty() && self.scheduled == 0;
-        let nothing_runs = self.running == 0 && self.keys.is_empty();
-        nothing_waits && nothing_runs && self.recent.is_empty() && self.settings == QueueSettings::default()
-    }
-
-    /// Adds a task to its lane, or many of which this is the first.
-    fn add(&mut self, spot: &Spot<'_>, id: TaskId, count: u64) {
-        self.queued += count;
-        if !self.groups.contains_key(spot.handler) {
-            self.groups.insert(Arc::new(spot.handler.clone()), Group::default());
-        }
-        let Some(group) = self.groups.get_mut(spot.handler) else { return };
-        group.queued += count;
-        match group.lanes.get_mut(&spot.key) {
-            Some(lane) => {
-                lane.queued += count;
-                if spot.place <= lane.head {
-                    group.set_head(spot.key, spot.place, Some(id));
-                }
-            }
-            None => {
-                let lane = Lane { queued: count, head: spot.place, id: Some(id), is_held: false };
-                group.lanes.insert(spot.key, lane);
-                group.ready.insert((spot.place, spot.key));
-            }
-        }
-    }
-
-    fn remove(&mut self, spot: &Spot<'_>) {
-        let Some(group) = self.groups.get_mut(spot.handler) else { return };
-        let Some(lane) = group.lanes.get_mut(&spot.key) else { return };
-        if lane.queued <= 1 {
-            return self.drop_lane(spot.handler, spot.key);
-        }
-        lane.queued -= 1;
-        if lane.head == spot.place {
-            group.set_head(spot.key, spot.place.next(), None);
-        }
-        group.queued -= 1;
-        self.queued -= 1;
-    }
-
-    /// Forgets a lane in which nothing waits any more.
-    fn drop_lane(&mut self, handler: &HandlerName, key: LaneKey) {
-        let Some(group) = self.groups.get_mut(handler) else { return };
-        let Some(lane) = group.lanes.remove(&key) else { return };
-        group.sets(lane.is_held).remove(&(lane.head, key));
-        group.queued = group.queued.saturating_sub(lane.queued);
-        self.queued = self.queued.saturating_sub(lane.queued);
-        if group.lanes.is_empty() {
-            self.groups.remove(handler);
-        }
-        if let Some(key) = key
-            && let Some(state) = self.keys.get_mut(&key)
-        {
-            state.held.remove(handler);
-            self.forget_idle_key(key);
-        }
-    }
-
-    fn forget_idle_key(&mut self, key: KeyDigest) {
-        let is_idle = |state: &Key| state.running == 0 && state.timer.is_none() && state.held.is_empty();
-        if self.keys.get(&key).is_some_and(is_idle) {
-            self.keys.remove(&key);
-        }
-    }
-
-    /// Sets a lane aside until something happens to its key.
-    pub(super) fn hold(&mut self, handler: &Arc<HandlerName>, key: KeyDigest) {
-        if let Some(group) = self.groups.get_mut(handler) {
-            group.set_held(Some(key), true);
-            self.keys.entry(key).or_default().held.insert(Arc::clone(handler));
-        }
-    }
-
-    /// Has the lanes of a key looked at again.
-    fn release(&mut self, key: KeyDigest) {
-        let Some(state) = self.keys.get_mut(&key) else { return };
-        for handler in std::mem::take(&mut state.held) {
-            if let Some(group) = self.groups.get_mut(&handler) {
-                group.set_held(Some(key), false);
-            }
-        }
-    }
-
-    /// The first task of the queue, whether or not it may start.
-    pub(super) fn first(&self, txn: &Txn<'_>, queue: &str) -> Result<Option<TaskId>, StoreError> {
-        let mut first: Option<(Place, TaskId)> = None;
-        for (handler, group) in &self.groups {
-            for heads in group.heads() {
-                for (head, key) in heads {
-                    // In order: whatever comes behind is not before it either.
-                    if first.is_some_and(|(place, _)| place <= head) {
-                        break;
-                    }
-                    if let Some(found) = group.peek(txn, Spot { queue, handler, key, place: head })? {
-                        first = first.into_iter().chain([found]).min_by_key(|(place, _)| *place);
-                    }
-                }
-            }
-        }
-        Ok(first.map(|(_, id)| id))
-    }
-
-    /// The first task of a lane, and where it stands. A lane that has none is forgotten.
-    pub(super) fn resolve(
-        &mut self,
-        txn: &Txn<'_>,
-        queue: &str,
-        handler: &HandlerName,
-        key: LaneKey,
-    ) -> Result<Option<(Place, TaskId)>, StoreError> {
-        let Some(group) = self.groups.get_mut(handler) else { return Ok(None) };
-        let Some(lane) = group.lanes.get(&key) else { return Ok(None) };
-        let Some((place, id)) = group.peek(txn, Spot { queue, handler, key, place: lane.head })? else {
-            tracing::error!(queue, %handler, "a queue has fewer tasks than were counted");
-            self.drop_lane(handler, key);
-            return Ok(None);
-        };
-        group.set_head(key, place, Some(id));
-        Ok(Some((place, id)))
-    }
 }
 
 impl Lanes {
@@ -379,8 +157,10 @@ impl Lanes {
         }
     }
 
-    /// Rates forget what they do not look back to any more.
+    /// Rates forget what they do not look back to any more. Comes first in a turn.
     pub(super) fn pass_time(&mut self, now: Duration) {
+        // Whoever still waits at the end of the turn says again what for.
+        self.wake = None;
         while let Some((at, _, _)) = self.timers.first()
             && *at <= now
             && let Some((_, name, key)) = self.timers.pop_first()

@@ -12,6 +12,7 @@ mod callbacks;
 mod control;
 mod ends;
 mod feed;
+mod groups;
 mod holds;
 mod lanes;
 mod lease;

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use sunaba_task::{HandlerName, TaskId, Timestamp};
 
+use super::groups::{Group, Queue};
 use super::holds::left;
-use super::lanes::{Lanes, Queue};
+use super::lanes::Lanes;
 use super::rates::Pass;
 use crate::spot::{LaneKey, Place, Spot, aging_steps};
 use crate::txn::Txn;
@@ -73,7 +74,7 @@ impl Lanes {
                 wake = left(&hold).into_iter().chain(wake).min();
                 continue;
             }
-            let first = |(handler, group): (&Arc<HandlerName>, &super::lanes::Group)| {
+            let first = |(handler, group): (&Arc<HandlerName>, &Group)| {
                 let (place, _) = group.first_ready()?;
                 Some(Reverse(Candidate::new((name, handler), place, queue, now)))
             };

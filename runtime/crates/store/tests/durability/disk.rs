@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use sunaba_store::{EmbeddedStore, OpenError, SledEngine, Store as _};
-use sunaba_task::{Payload, Verdict};
+use sunaba_store::{EmbeddedStore, OpenError, Options, SledEngine, Store as _};
+use sunaba_task::{Durability, Payload, Verdict};
 
-use crate::{Folder, lease, new_task, settlement, test};
+use crate::{Folder, lease, new_task, settlement, submit, test};
 
 #[test]
 fn directory_has_one_host_at_a_time() {
@@ -56,4 +56,23 @@ fn nothing_is_ever_too_large_for_the_log() {
         }
     });
     assert_eq!(std::fs::read_dir(folder.0.join("sled/blobs")).expect("it is there").count(), 0);
+}
+
+#[test]
+fn relaxed_store_that_was_closed_has_all_that_it_answered() {
+    let folder = Folder::new();
+    test(async {
+        let durability = Durability::relaxed(Duration::from_secs(10)).expect("it may be");
+        let store = EmbeddedStore::sled_with(&folder.0, Options { durability }).expect("it is free");
+        let mut ids = Vec::new();
+        for _ in 0..20 {
+            ids.push(submit(&store).await);
+        }
+        drop(store);
+        let store = EmbeddedStore::sled(&folder.0).expect("it is free");
+        assert_eq!(store.durability(), Durability::Sync);
+        for id in ids {
+            assert!(store.task(id).await.expect("it works").is_some());
+        }
+    });
 }
