@@ -1,7 +1,7 @@
 //! The queue inside another Rust program: native handlers beside guests, without a command line and without HTTP.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sunaba_runtime::task::{
@@ -115,6 +115,66 @@ fn guests_and_native_handlers_share_a_durable_queue() {
         let kept = runtime.store().task(later.id).await.expect("the store works").expect("it is there");
         assert_eq!(kept, later);
         runtime.stop(WAIT).await.expect("the store is there");
+    });
+}
+
+#[test]
+fn hooks_are_called_once_for_what_happens_while_the_host_runs() {
+    block_on(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let heard: Arc<Mutex<Vec<String>>> = Arc::default();
+        let start = async || {
+            let hook = |word: &'static str| {
+                let heard = Arc::clone(&heard);
+                move |task: &Task| heard.lock().expect("no test panicked").push(format!("{word} {}", task.spec.handler))
+            };
+            Runtime::builder()
+                .data(folder.path().join("data"))
+                .expect("it is free")
+                .concurrency(1)
+                .native("hooked/fine", |_| async { Ok(Outcome::Complete(Payload::json("1"))) })
+                .native("hooked/fatal", |_| async { Err(failure("error", Disposition::Fatal)) })
+                .native("hooked/for-ever", |_| std::future::pending())
+                .native("hooked/again", |native| async move {
+                    match native.context.attempt {
+                        1 => Err(failure("network", Disposition::RetryAfter(Duration::from_millis(1)))),
+                        _ => Ok(Outcome::Complete(Payload::json("2"))),
+                    }
+                })
+                .on_success(|_| panic!("on purpose"))
+                .on_success(hook("success"))
+                .on_failure(hook("failure"))
+                .on_timeout(hook("timeout"))
+                .on_retry(hook("retry"))
+                .start()
+                .await
+                .expect("it starts")
+        };
+        let said = |lines: &[&str]| {
+            let heard = std::mem::take(&mut *heard.lock().expect("no test panicked"));
+            assert_eq!(heard, lines);
+        };
+        let runtime = start().await;
+        end(&runtime, request("hooked/fine")).await;
+        end(&runtime, request("hooked/fatal")).await;
+        end(&runtime, request("hooked/again")).await;
+        let timeout = Some(Duration::from_millis(10));
+        end(&runtime, TaskRequest { timeout, max_attempts: Some(1), ..request("hooked/for-ever") }).await;
+        // A stop waits for the hooks of all that has happened before.
+        runtime.stop(WAIT).await.expect("the store is there");
+        said(&[
+            "success hooked/fine",
+            "failure hooked/fatal",
+            "retry hooked/again",
+            "success hooked/again",
+            "timeout hooked/for-ever",
+            "failure hooked/for-ever",
+        ]);
+        drop(runtime);
+
+        let runtime = start().await;
+        runtime.stop(WAIT).await.expect("the store is there");
+        said(&[]);
     });
 }
 

@@ -179,3 +179,65 @@ async fn call(hooks: &Arc<Hooks>, store: &Arc<dyn Store>, events: Vec<TaskEvent>
     // Only a runtime that ends keeps it from being called.
     let _ = called.await;
 }
+
+#[cfg(test)]
+mod tests {
+    use sunaba_task::{
+        AttemptRecord, Decision, Digest, NewTask, Payload, Policy, TaskId, TaskSpec, Timestamp, Verdict,
+    };
+
+    use super::*;
+
+    const NOW: u64 = 1_767_225_600_000;
+
+    /// A record whose attempts ended like this.
+    fn task(endings: &[Ending]) -> Task {
+        let spec = TaskSpec::new("words/word-count".parse().expect("a name"), Digest::of(b"component"));
+        let now = Timestamp::from_unix_ms(NOW);
+        let mut task = Task::submitted(TaskId::new(), 1, &NewTask::new(spec, Payload::json("{}")), now);
+        for (ending, number) in endings.iter().zip(1..) {
+            task.attempts.push(AttemptRecord {
+                number,
+                worker: "w".into(),
+                started_at: now,
+                ended_at: now,
+                ending: ending.clone(),
+                decision: Decision::uncharged(Verdict::Requeue, Policy::Retry, "r".into()),
+                receipt: None,
+            });
+        }
+        task
+    }
+
+    #[test]
+    fn each_happening_has_its_occasions() {
+        let late = Ending::Stopped { cause: Cause::Timeout, message: "m".into() };
+        let fuel = Ending::Stopped { cause: Cause::Fuel, message: "m".into() };
+        let retried = |attempt| Happening::RetryScheduled { attempt, until: Timestamp::from_unix_ms(NOW) };
+        let dead = || Happening::Dead { reason: "r".into() };
+        let cases = [
+            (Happening::Succeeded, vec![Ending::Completed], vec![On::Success]),
+            (Happening::Expired, vec![], vec![On::Failure]),
+            (dead(), vec![fuel.clone()], vec![On::Failure]),
+            (dead(), vec![fuel.clone(), late.clone()], vec![On::Timeout, On::Failure]),
+            (dead(), vec![late.clone(), fuel.clone()], vec![On::Failure]),
+            (retried(1), vec![fuel.clone()], vec![On::Retry]),
+            // The record has moved on since.
+            (retried(1), vec![late.clone(), fuel.clone()], vec![On::Timeout, On::Retry]),
+            (retried(2), vec![late, fuel], vec![On::Retry]),
+            (Happening::Submitted, vec![], vec![]),
+            (Happening::Cancelled, vec![], vec![]),
+        ];
+        for (what, endings, expected) in cases {
+            assert_eq!(occasions(&what, &task(&endings)), expected, "{what:?}");
+        }
+    }
+
+    #[test]
+    fn records_are_read_only_for_those_who_want_to_see_them() {
+        let mut hooks = Hooks::default();
+        hooks.add(On::Timeout, |_| {});
+        assert!(hooks.want(&Happening::Dead { reason: String::new() }));
+        assert!(!hooks.want(&Happening::Succeeded) && !hooks.want(&Happening::Expired));
+    }
+}

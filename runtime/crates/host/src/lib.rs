@@ -8,6 +8,7 @@ mod admission;
 mod allowed;
 mod attempt;
 mod executors;
+mod explain;
 mod guests;
 mod hooks;
 mod input;
@@ -21,6 +22,10 @@ mod schema;
 pub use admission::{Ceilings, MAX_INPUT_BYTES, RefusedTask, TaskRequest};
 pub use allowed::{AllowedDir, AllowedDirError};
 pub use attempt::{Attempt, UnknownHandler};
+pub use explain::{
+    AttemptStory, CancelReport, Changed, DecisionReport, GrantsReport, HoldReport, InputReport, LimitsReport, Link,
+    Observed, OutcomeReport, PolicyReport, RunningAttempt, Story, Submission, explain,
+};
 pub use input::InputError;
 pub use native::{Native, NativeHandler};
 pub use options::{cancel_wish, debounce};

@@ -152,8 +152,8 @@ impl RuntimeBuilder {
     ///
     /// Hooks see what happens to every task of the store while this host runs, each of it at most once and soon after. They
     /// are called one after another, on a thread that may block: a slow one delays the others and holds up no task, and what
-    /// the store's event feed drops meanwhile is never seen. A hook that panics is logged. What must not be missed is for a
-    /// callback task.
+    /// the store's event feed drops meanwhile is never seen. A hook that panics is logged; one that never returns keeps the
+    /// program from ending. What must not be missed is for a callback task.
     #[must_use]
     pub fn on_success(mut self, hook: impl Fn(&Task) + Send + Sync + 'static) -> Self {
         self.hooks.add(On::Success, hook);

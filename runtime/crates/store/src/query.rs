@@ -177,7 +177,8 @@ pub struct EventPage {
     pub events: Vec<TaskEvent>,
     /// Where to go on: [`EventQuery::after`] of the next page.
     pub next: u64,
-    /// Whether events after the place that was asked for are not kept any more.
+    /// Whether events after the place that was asked for are not kept any more, or the place is none of this feed: it is
+    /// beyond the end, because the store was set back since.
     pub missed: bool,
 }
 

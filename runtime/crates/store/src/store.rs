@@ -106,7 +106,11 @@ pub trait Store: Send + Sync + 'static {
     /// What a task that waits for its turn is waiting for; empty when it does not wait, or only for a slot.
     fn standing(&self, id: TaskId) -> StoreFuture<'_, Standing>;
 
-    /// Events after a place in the feed, oldest first. Waits until there is one, and returns none after `wait`.
+    /// Events after a place in the feed, oldest first. Waits until there is one, and returns none after `wait`. One call
+    /// looks at a bounded number of them, so that a reader of one task may get none and yet a place further on.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`]: too many readers are waiting.
     fn events(&self, query: EventQuery) -> StoreFuture<'_, EventPage>;
 
     /// What is kept of an attempt besides its record; none when there is nothing.

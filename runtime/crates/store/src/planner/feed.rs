@@ -26,6 +26,8 @@ const MAX_EVENTS: u64 = 1_000_000;
 const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Batches that a turn trims besides one for each event that it writes.
 const MAX_TRIMMED: usize = 64;
+/// While nothing else happens, the next batches are trimmed after this time.
+const TRIM_PAUSE: Duration = Duration::from_millis(100);
 /// Events that one call looks at: the commit thread does it, and has others to serve.
 const MAX_LOOKS: usize = 2_000;
 /// Callers that may wait for events at a time.
@@ -41,6 +43,8 @@ pub(super) struct Feed {
     next: u64,
     /// The oldest batch; none before the first event.
     oldest: Option<Oldest>,
+    /// The first sequence of the newest.
+    newest: u64,
     max_events: u64,
     /// Readers of this turn, with their deadlines.
     arrived: Vec<(Duration, Reader)>,
@@ -67,13 +71,26 @@ struct Reader {
 
 impl Default for Feed {
     fn default() -> Self {
-        Self { next: 1, oldest: None, max_events: MAX_EVENTS, arrived: Vec::new(), parked: Waiters::default() }
+        Self {
+            next: 1,
+            oldest: None,
+            newest: 0,
+            max_events: MAX_EVENTS,
+            arrived: Vec::new(),
+            parked: Waiters::default(),
+        }
     }
 }
 
 impl Feed {
     pub(super) fn first_deadline(&self) -> Option<Duration> {
         self.parked.first_deadline()
+    }
+
+    /// How long until a batch is too old.
+    pub(super) fn until_trim(&self, now: Timestamp) -> Option<Duration> {
+        let oldest = self.oldest.as_ref().filter(|oldest| oldest.first < self.newest)?;
+        Some(oldest.at.after(MAX_AGE).since(now).max(TRIM_PAUSE))
     }
 
     /// The sequence of the last event that is written; 0 before the first.
@@ -110,6 +127,7 @@ impl Planner {
                     MAX_BATCH
                 }
             };
+            self.feed.newest = first;
             self.feed.next = first.saturating_add(count as u64).max(1);
         }
         if let Some((key, value)) = turn.txn.first(&from, &end)? {
@@ -172,6 +190,7 @@ impl Planner {
         for events in told.chunks(MAX_BATCH) {
             turn.txn.put(keys::events(self.feed.next), codec::write(&Batch::of(events)));
             self.feed.oldest.get_or_insert(Oldest { first: self.feed.next, at: turn.now });
+            self.feed.newest = self.feed.next;
             self.feed.next += events.len() as u64;
         }
         self.trim(turn, told.len().saturating_add(MAX_TRIMMED))?;
@@ -185,7 +204,7 @@ impl Planner {
         let (_, end) = keys::all(b'v');
         for _ in 0..batches {
             let Some(Oldest { first, at }) = self.feed.oldest else { break };
-            if self.feed.next - first <= self.feed.max_events && turn.now.since(at) <= MAX_AGE {
+            if self.feed.next - first <= self.feed.max_events && turn.now.since(at) < MAX_AGE {
                 break;
             }
             // Looked for from where the last one was, and not from the start over all that has been removed.
@@ -298,6 +317,7 @@ mod tests {
     use tokio::sync::{mpsc, oneshot};
 
     use super::*;
+    use crate::planner::MAX_SLEEP;
     use crate::{Engine as _, ManualClock, MemoryEngine};
 
     const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -350,6 +370,10 @@ mod tests {
             self.ask(query).try_recv().expect("it does not wait").expect("memory does not fail")
         }
 
+        fn until_next(&self) -> Duration {
+            self.planner.until_next(self.clock.now(), self.clock.elapsed())
+        }
+
         /// The sequence of the first event that is kept, and how many there are.
         fn kept(&mut self) -> (u64, u64) {
             let first = self.page(0).events.first().map_or(0, |event| event.sequence);
@@ -399,9 +423,11 @@ mod tests {
         house.clock.advance(HOUR * 12);
         house.tell(2);
         assert_eq!(house.kept(), (1, 5));
-        house.clock.advance(HOUR * 13);
+        assert_eq!(house.until_next(), MAX_SLEEP);
+        house.clock.advance(HOUR * 12);
+        assert_eq!(house.until_next(), TRIM_PAUSE);
         house.tell(0);
-        assert_eq!(house.kept(), (4, 2));
+        assert_eq!((house.kept(), house.until_next()), ((4, 2), MAX_SLEEP));
         house.clock.advance(HOUR * 1_000);
         house.reopen();
         house.tell(0);

@@ -235,7 +235,8 @@ impl Planner {
         let by_elapsed = deadlines.into_iter().flatten().min();
         let by_now = [self.next_due, self.next_expiry, self.next_purge].into_iter().flatten().min();
         let by_now = by_now.map(|due| due.since(now).min(MAX_SLEEP));
-        let waits = [by_elapsed.map(|at| at.saturating_sub(elapsed)), by_now];
+        let by_age = self.feed.until_trim(now).map(|wait| wait.min(MAX_SLEEP));
+        let waits = [by_elapsed.map(|at| at.saturating_sub(elapsed)), by_now, by_age];
         waits.into_iter().flatten().min().unwrap_or(MAX_SLEEP)
     }
 

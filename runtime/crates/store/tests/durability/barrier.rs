@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sunaba_store::{EmbeddedStore, Engine as _, ManualClock, MemoryEngine, Options, Store as _};
+use sunaba_store::{
+    EmbeddedStore, Engine as _, EventQuery, ManualClock, MemoryEngine, Options, Store as _, StoreError,
+};
 use sunaba_task::{Durability, MAX_KEPT_ATTEMPTS, Payload, State, Timestamp, Verdict};
 
 use crate::slow::{House, Order, house, house_with};
@@ -41,6 +43,39 @@ fn many_callers_share_one_barrier_and_a_read_needs_none() {
         assert_eq!(house.barriers(), 2);
         assert!(house.store.task(task.id).await.expect("the store works").is_some());
         assert_eq!(house.barriers(), 2);
+    });
+}
+
+#[test]
+fn event_is_shown_after_the_barrier_of_its_change_and_never_without_it() {
+    test(async {
+        let house = house();
+        let follow = |after| {
+            let query = EventQuery { after: Some(after), limit: 10, wait: Duration::from_secs(60), task: None };
+            let store = house.store.clone();
+            tokio::spawn(async move { store.events(query).await })
+        };
+        // Lets the reader reach the store.
+        let settle_down = async || {
+            tokio::task::yield_now().await;
+            house.store.packages().await.expect("it still works");
+        };
+        let reader = follow(0);
+        settle_down().await;
+        let store = house.store.clone();
+        let submit = tokio::spawn(async move { store.submit(vec![new_task()]).await });
+        house.until_barriers(1).await;
+        assert!(!reader.is_finished(), "nothing is durable yet");
+        house.order([Order::Pass]);
+        assert_eq!(reader.await.expect("it ends").expect("it is durable").events.len(), 1);
+        assert!(submit.await.expect("it ends").is_ok());
+
+        let reader = follow(1);
+        settle_down().await;
+        house.order([Order::Fail]);
+        assert!(house.store.submit(vec![new_task()]).await.is_err());
+        let told = reader.await.expect("it ends");
+        assert!(matches!(told, Err(StoreError::Failed(_))), "{told:?}");
     });
 }
 

@@ -1,0 +1,116 @@
+//! What is said of a task besides its numbers: what holds it up, what happens next, why it has ended.
+
+use sunaba_store::Hold;
+use sunaba_task::{Ending, State, Task, Timestamp, format_bytes, format_duration};
+
+use super::HoldReport;
+
+/// What keeps a task from being started.
+pub(super) fn hold(task: &Task, hold: &Hold) -> HoldReport {
+    let (queue, handler) = (&task.spec.queue, &task.spec.handler);
+    let key = task.spec.key.as_deref().unwrap_or_default();
+    let (word, message) = match *hold {
+        Hold::QueuePaused => ("queue-paused", format!("the queue `{queue}` is paused")),
+        Hold::HandlerPaused => ("handler-paused", format!("the handler `{handler}` is paused")),
+        Hold::BreakerOpen { left, failed, of } => (
+            "breaker-open",
+            format!(
+                "the breaker of `{handler}` is open: {failed} of the last {of} attempts failed; it tries one task in {}",
+                format_duration(left)
+            ),
+        ),
+        Hold::BreakerProbing => {
+            ("breaker-probing", format!("the breaker of `{handler}` tries one task, and waits for what becomes of it"))
+        }
+        Hold::QueueConcurrency { limit } => {
+            ("queue-concurrency", format!("the queue `{queue}` runs {limit} at a time, and has as many"))
+        }
+        Hold::HandlerConcurrency { limit } => {
+            ("handler-concurrency", format!("the handler `{handler}` runs {limit} at a time, and has as many"))
+        }
+        Hold::KeyConcurrency { limit } => {
+            ("key-concurrency", format!("the key `{key}` runs {limit} at a time in `{queue}`, and has as many"))
+        }
+        Hold::QueueRate { left } => (
+            "queue-rate",
+            format!(
+                "the queue `{queue}` has started as many as its rate allows; the next may start in {}",
+                format_duration(left)
+            ),
+        ),
+        Hold::KeyRate { left } => (
+            "key-rate",
+            format!(
+                "the key `{key}` has started as many in `{queue}` as its rate allows; the next may start in {}",
+                format_duration(left)
+            ),
+        ),
+    };
+    HoldReport { hold: word.into(), message }
+}
+
+/// What happens next, or why the task has ended as it did.
+pub(super) fn conclusion(task: &Task, held: bool, ahead: Option<u64>, now: Timestamp) -> String {
+    let attempt = task.attempts_started.saturating_add(1);
+    let mut text = match &task.state {
+        State::Scheduled { until } | State::RetryScheduled { until } if task.attempts_started > 0 => {
+            format!("attempt {attempt} is due {}", at(*until, now))
+        }
+        State::Scheduled { until } | State::RetryScheduled { until } => {
+            format!("its first attempt is due {}", at(*until, now))
+        }
+        State::Queued if held => format!("attempt {attempt} starts when nothing holds it up any more"),
+        State::Queued => {
+            let turn = match ahead {
+                None | Some(0) => "",
+                Some(_) => "its turn has come and ",
+            };
+            format!("attempt {attempt} starts when {turn}a worker of the queue `{}` has a free slot", task.spec.queue)
+        }
+        State::Running(_) if task.cancel.is_some() => "it is cancelled as soon as its attempt has ended".into(),
+        State::Running(lease) => {
+            let limit = lease.started_at.after(task.spec.limits.timeout);
+            format!("attempt {} runs, and is stopped unless it ends by {limit}", task.attempts_started)
+        }
+        State::Succeeded => succeeded(task),
+        State::Dead => format!("it is dead: {}", last_words(task)),
+        State::Cancelled => {
+            let reason = task.cancel.as_ref().map(|cancel| format!(": {}", cancel.reason)).unwrap_or_default();
+            let begun = if task.attempts_started == 0 { " before its first attempt" } else { "" };
+            format!("it was cancelled{begun}{reason}")
+        }
+        State::Expired => match task.expires_at {
+            Some(at) => format!("it has expired: it was not started by {at}"),
+            None => "it has expired".into(),
+        },
+    };
+    if task.is_unstarted()
+        && let Some(expires) = task.expires_at
+    {
+        text.push_str(&format!("; it expires unless that is by {expires}"));
+    }
+    text
+}
+
+fn at(until: Timestamp, now: Timestamp) -> String {
+    if until > now { format!("at {until}, in {}", format_duration(until.since(now))) } else { "now".into() }
+}
+
+fn succeeded(task: &Task) -> String {
+    let output = task.output.as_ref().map_or(String::new(), |output| {
+        format!(", with an output of {} of {}", format_bytes(output.size_bytes), output.media_type)
+    });
+    format!("it succeeded in attempt {}{output}", task.attempts_started)
+}
+
+/// Why its last attempt was its last.
+fn last_words(task: &Task) -> String {
+    let Some(last) = task.attempts.last() else { return "nothing is known of its attempts".into() };
+    let said = match &last.ending {
+        Ending::Failed { kind, message } => format!("; the last was {kind}: {message}"),
+        Ending::Stopped { cause, message } => format!("; the last was {cause}: {message}"),
+        Ending::HostFailed { message } => format!("; {message}"),
+        Ending::Completed | Ending::Snoozed { .. } | Ending::HostLost | Ending::HandedBack => String::new(),
+    };
+    format!("{}{said}", last.decision.reason)
+}
