@@ -229,3 +229,21 @@ fn rerun_makes_a_new_task_linked_both_ways() {
     let waiting = later(&host, &[]);
     assert_eq!(host.sunaba(["task", "rerun", &waiting]).status.code(), Some(4));
 }
+
+#[test]
+fn cancel_of_a_running_task_has_a_grace_and_a_reason() {
+    let host = Host::start(&[]);
+    host.deploy("spin");
+    let id = host.ok(&["task", "submit", "spin/spin"]);
+    host.until(&id, "running");
+    let cancelled = host.json(&["task", "cancel", &id, "--grace=20ms", "--reason=took too long"]);
+    assert_eq!(
+        (&cancelled["cancel"]["grace_ms"], &cancelled["cancel"]["reason"]),
+        (&json!(20), &json!("took too long"))
+    );
+    assert_eq!(host.sunaba(["task", "result", &id, "--wait", "-q"]).status.code(), Some(7));
+    assert_eq!(host.json(&["task", "get", &id])["state"], "cancelled");
+    let long = host.sunaba(["task", "cancel", &id, "--grace=2h"]);
+    assert_eq!(long.status.code(), Some(8));
+    assert!(text(&long.stderr).starts_with("error: the grace cannot be `2h`\nhint: "), "{}", text(&long.stderr));
+}

@@ -4,6 +4,7 @@ mod bad_input;
 mod bulk;
 mod command_line;
 mod contract;
+mod data;
 mod dead;
 mod embedding;
 mod events;

@@ -152,3 +152,25 @@ fn task_follows_the_end_of_another() {
         (&json!("hello/hello"), &json!({"how": "callback", "task": id}))
     );
 }
+
+#[test]
+fn explain_tells_why_a_task_waits_and_why_it_ended() {
+    let host = Host::start(&[]);
+    host.deploy("retry-or-fail");
+    host.ok(&["queue", "pause", "slow"]);
+    let submit = ["task", "submit", "retry-or-fail/retry-or-fail", "--input", r#"{"how":"network"}"#];
+    let id = host.ok(&[&submit[..], &["--queue=slow", "--max-attempts=2", "--backoff=fixed(100ms)"]].concat());
+    let waits = host.json(&["task", "explain", &id]);
+    assert_eq!((&waits["id"], &waits["state"]), (&json!(id), &json!("queued")));
+    assert!(host.ok(&["task", "explain", &id]).contains("the queue `slow` is paused"), "{waits:#}");
+    host.ok(&["queue", "resume", "slow"]);
+    assert_eq!(host.sunaba(["task", "result", &id, "--wait", "-q"]).status.code(), Some(7));
+    let story = host.ok(&["task", "explain", &id]);
+    for part in ["failed network: the upstream answered 503", "failure 1 of at most 2", "failure 2 of at most 2"] {
+        assert!(story.contains(part), "{part}: {story}");
+    }
+    let json = host.json(&["task", "explain", &id]);
+    assert_eq!((&json["state"], json["attempts"].as_array().map(Vec::len)), (&json!("dead"), Some(2)), "{json:#}");
+    let unknown = host.sunaba(["task", "explain", "01a1feb5-f1e9-7000-8000-00335c7532b0"]);
+    assert_eq!(unknown.status.code(), Some(3));
+}

@@ -3,6 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 use serde_json::value::RawValue;
+use sunaba_host::Story;
 use sunaba_server::api::{
     Bulk, BulkView, Cancel, Deleted, Filter, GroupsView, LogsView, NewInput, ResultView, Submit, SubmitAll,
     SubmittedAll, TaskView, TasksView,
@@ -125,6 +126,14 @@ impl Client {
     /// [`ClientError`].
     pub async fn dead_groups(&self, filter: &Filter) -> Result<GroupsView, ClientError> {
         self.ask("/v1/dead/groups", filter).await
+    }
+
+    /// Why a task is where it is.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn explain(&self, id: TaskId) -> Result<Story, ClientError> {
+        self.send(self.request(Method::GET, &format!("/v1/tasks/{id}/explain"))).await
     }
 
     /// Cancels a task.

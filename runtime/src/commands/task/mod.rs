@@ -53,6 +53,11 @@ enum Command {
         #[arg(long, value_name = "NUMBER")]
         attempt: Option<u32>,
     },
+    /// Tell why a task is where it is: what happened, what was decided, and what it waits for
+    Explain {
+        /// Its id
+        id: TaskId,
+    },
     /// List tasks, the newest first
     List {
         /// In these states, with commas between them
@@ -144,6 +149,18 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
             result(global, &client, id).await
         }
         Command::Logs { id, attempt } => logs(global, &client, id, attempt).await,
+        Command::Explain { id } => {
+            let story = client.explain(id).await?;
+            match global.output {
+                Format::Text => {
+                    let rows = story.rows();
+                    let rows: Vec<_> = rows.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+                    print::rows(&rows)?;
+                }
+                format => print::json(format, &story)?,
+            }
+            Ok(Exit::Ok)
+        }
         Command::List { state, which, unhandled, before, limit } => {
             let before = before.map(|id| id.to_string());
             let filter = Filter { unhandled: unhandled.then_some(true), before, ..which.filter(&state) };

@@ -58,6 +58,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/tasks/{id}", get(tasks::get).delete(tasks::delete))
         .route("/v1/tasks/{id}/result", get(tasks::result))
         .route("/v1/tasks/{id}/logs", get(tasks::logs))
+        .route("/v1/tasks/{id}/explain", get(tasks::explain))
         .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
         .route("/v1/tasks/{id}/run-now", post(tasks::run_now))
         .route("/v1/tasks/{id}/rerun", post(tasks::rerun))

@@ -5,8 +5,9 @@ use std::time::Duration;
 use axum::Json as Reply;
 use axum::extract::State;
 use serde::Deserialize;
+use sunaba_host::Story;
 use sunaba_store::StoreError;
-use sunaba_task::{AttemptDetail, TaskId};
+use sunaba_task::{AttemptDetail, Digest, TaskId};
 
 use super::{Answer, MAX_WAIT, Shared};
 use crate::api::{AttemptLogs, Cancel, Deleted, Filter, LogsView, NewInput, ResultView, TaskView, TasksView};
@@ -59,6 +60,16 @@ pub(super) async fn logs(State(shared): State<Shared>, At(id): At<String>) -> An
         attempts.push(AttemptLogs { number: attempt.number, logs: detail.logs });
     }
     Ok(Reply(LogsView { id: id.to_string(), state: task.state.name(), attempts }))
+}
+
+/// Why a task is where it is.
+pub(super) async fn explain(State(shared): State<Shared>, At(id): At<String>) -> Answer<Story> {
+    let (id, task) = shared.find(&id).await?;
+    let store = shared.runtime.store();
+    let standing = store.standing(id).await?;
+    let input = store.input(id).await?.map(|input| Digest::of(&input.bytes));
+    let now = standing.now.unwrap_or(task.since);
+    Ok(Reply(sunaba_host::explain(&task, Some(&standing), input, now)))
 }
 
 pub(super) async fn cancel(
