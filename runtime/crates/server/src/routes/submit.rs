@@ -55,7 +55,7 @@ pub(super) async fn many(State(shared): State<Shared>, request: Request) -> Answ
     let mut answers = shared.runtime.submit_all(requests).await?.into_iter();
     let answer = |problem: Option<Problem>| match problem {
         Some(problem) => SubmittedView::Refused { problem },
-        None => answers.next().map_or_else(|| unanswered(), view),
+        None => answers.next().map_or_else(unanswered, view),
     };
     Ok(Reply(SubmittedAll { tasks: unreadable.into_iter().map(answer).collect() }))
 }
