@@ -1,17 +1,19 @@
 //! Speaks to a host over its HTTP API.
 
+mod control;
+mod tasks;
+
 use std::fmt::Display;
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, Url};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::Value;
 use sunaba_server::Problem;
-use sunaba_server::api::{
-    HandlerView, HostView, LogsView, PackageView, PackagesView, ResultView, Submit, TaskView, TasksView,
-};
-use sunaba_task::{HandlerName, TaskId};
+use sunaba_server::api::{HandlerView, HostView, PackageView, PackagesView};
+use sunaba_task::HandlerName;
 
 /// How long a host may take to accept a connection. It is on this machine.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
@@ -19,10 +21,11 @@ const CONNECT_TIME: Duration = Duration::from_secs(5);
 const ANSWER_TIME: Duration = Duration::from_secs(60);
 /// Compiling a large component takes long.
 const DEPLOY_TIME: Duration = Duration::from_secs(600);
-/// Tasks that are asked for at a time.
-const PAGE: usize = 500;
 /// A host waits this long for one request.
 const WAIT_TIME: Duration = Duration::from_secs(30);
+
+pub use control::EventsWanted;
+pub use tasks::BulkVerb;
 
 /// Why a host did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -120,86 +123,6 @@ impl Client {
         self.send(self.request_at(Method::GET, &["v1", "handlers", &name.package, &name.handler])).await
     }
 
-    /// Submits a task. When this returns, the task is on the host's stable storage.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn submit(&self, submit: &Submit) -> Result<TaskView, ClientError> {
-        self.send(self.request(Method::POST, "/v1/tasks").json(submit)).await
-    }
-
-    /// A task.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn task(&self, id: TaskId) -> Result<TaskView, ClientError> {
-        self.send(self.request(Method::GET, &format!("/v1/tasks/{id}"))).await
-    }
-
-    /// A task, once it has ended. Waits as long as that takes; dropping the future stops the wait.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn wait(&self, id: TaskId) -> Result<TaskView, ClientError> {
-        loop {
-            let path = format!("/v1/tasks/{id}?wait_ms={}", WAIT_TIME.as_millis());
-            let task: TaskView = self.send(self.request(Method::GET, &path)).await?;
-            if task.state.is_terminal() {
-                return Ok(task);
-            }
-        }
-    }
-
-    /// What came of a task.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn result(&self, id: TaskId) -> Result<ResultView, ClientError> {
-        self.send(self.request(Method::GET, &format!("/v1/tasks/{id}/result"))).await
-    }
-
-    /// What the attempts of a task said.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn logs(&self, id: TaskId) -> Result<LogsView, ClientError> {
-        self.send(self.request(Method::GET, &format!("/v1/tasks/{id}/logs"))).await
-    }
-
-    /// Tasks, the newest first: all of them, or as many as `limit` says. The filters are `state`, `queue`, `handler` and
-    /// `before`.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn tasks(&self, filters: &[(&str, String)], limit: usize) -> Result<TasksView, ClientError> {
-        let mut all = TasksView { tasks: Vec::new(), next: None };
-        loop {
-            let mut request = self.request(Method::GET, "/v1/tasks").build().map_err(|error| self.protocol(error))?;
-            let page = (limit - all.tasks.len()).min(PAGE).to_string();
-            let others = filters.iter().filter(|(name, _)| all.next.is_none() || *name != "before");
-            request
-                .url_mut()
-                .query_pairs_mut()
-                .extend_pairs(others)
-                .append_pair("limit", &page)
-                .extend_pairs(all.next.iter().map(|next| ("before", next)));
-            let page: TasksView = self.send(RequestBuilder::from_parts(self.http.clone(), request)).await?;
-            all.tasks.extend(page.tasks);
-            all.next = page.next;
-            if all.next.is_none() || all.tasks.len() >= limit {
-                return Ok(all);
-            }
-        }
-    }
-
-    /// Cancels a task.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn cancel(&self, id: TaskId) -> Result<TaskView, ClientError> {
-        self.send(self.request(Method::POST, &format!("/v1/tasks/{id}/cancel")).json(&json!({}))).await
-    }
-
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let url = self.address.join(path).expect("our own paths are valid");
         self.http.request(method, url).timeout(ANSWER_TIME)
@@ -210,6 +133,16 @@ impl Client {
         let mut url = self.address.clone();
         url.path_segments_mut().expect("an http address has a path").clear().extend(parts);
         self.http.request(method, url).timeout(ANSWER_TIME)
+    }
+
+    /// A look at what a question asks for: its fields that say something, as the query.
+    async fn ask<T: DeserializeOwned>(&self, path: &str, question: &impl Serialize) -> Result<T, ClientError> {
+        let mut request = self.request(Method::GET, path).build().map_err(|error| self.protocol(error))?;
+        let fields = serde_json::to_value(question).map_err(|error| self.protocol(error))?;
+        let fields = fields.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        request.url_mut().query_pairs_mut().extend_pairs(fields.map(|(name, value)| (name, text(value))));
+        self.send(RequestBuilder::from_parts(self.http.clone(), request)).await
     }
 
     async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {

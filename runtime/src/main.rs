@@ -69,10 +69,20 @@ enum Command {
     Component(commands::component::Command),
     /// Run a host: a durable queue, its HTTP API, and a worker
     Serve(commands::serve::Args),
-    /// Deploy components to a host, and show what it has
+    /// Deploy components to a host, show what it has, and control it
     Handler(commands::handler::Args),
-    /// Submit tasks to a host, and show what became of them
+    /// Submit tasks to a host, show what became of them, and change that
     Task(commands::task::Args),
+    /// Look at queues, pause them, and set their limits
+    Queue(commands::queue::Args),
+    /// Look at dead letters, and run them again or delete them
+    Dead(commands::dead::Args),
+    /// Print what happens to tasks, a line for each event
+    Events(commands::events::Args),
+    /// Show or set how long what has ended is kept
+    Retention(commands::retention::Args),
+    /// Look at a data directory that no host holds, verify it, back it up, restore it
+    Store(commands::store::Args),
 }
 
 fn main() -> ExitCode {
@@ -104,6 +114,11 @@ async fn run(global: &Global, command: Command) -> Result<Exit, CommandError> {
         Command::Serve(args) => commands::serve::run(global, args).await,
         Command::Handler(args) => commands::handler::run(global, args).await,
         Command::Task(args) => commands::task::run(global, args).await,
+        Command::Queue(args) => commands::queue::run(global, args).await,
+        Command::Dead(args) => commands::dead::run(global, args).await,
+        Command::Events(args) => commands::events::run(global, args).await,
+        Command::Retention(args) => commands::retention::run(global, args).await,
+        Command::Store(args) => commands::store::run(global, args).await,
     }
 }
 

@@ -86,6 +86,15 @@ pub(crate) fn table(table: &Table) -> Result<(), CommandError> {
     data(lines.concat().as_bytes())
 }
 
+/// Lines of a name and a value, on standard output. The values are inert.
+///
+/// # Errors
+/// Standard output is full.
+pub(crate) fn rows(rows: &[(&str, String)]) -> Result<(), CommandError> {
+    let lines = rows.iter().map(|(name, value)| format!("{name:<12} {}\n", inert(value)));
+    data(lines.collect::<String>().as_bytes())
+}
+
 /// One JSON object on standard output.
 ///
 /// # Errors

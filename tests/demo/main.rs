@@ -20,7 +20,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::to_raw_value;
-use sunaba_runtime::server::api::{ResultView, Submit};
+use sunaba_runtime::server::api::{Filter, ResultView, Submit};
 use sunaba_runtime::task::{StateName, TaskId};
 use sunaba_runtime::{Client, FailureReport, ReceiptReport};
 use tokio::task::JoinSet;
@@ -239,7 +239,8 @@ fn take(outcome: &mut Outcome, purpose: &Purpose, result: ResultView) -> Result<
 /// What was submitted, minus the terminal records that the store has of it.
 async fn count_lost(client: &Client, tasks: &[(Purpose, TaskId)]) -> Result<usize> {
     let mut submitted: BTreeSet<_> = tasks.iter().map(|(_, id)| id.to_string()).collect();
-    for task in client.tasks(&[], usize::MAX).await?.tasks.iter().filter(|task| task.state.is_terminal()) {
+    for task in client.tasks(&Filter::default(), usize::MAX).await?.tasks.iter().filter(|task| task.state.is_terminal())
+    {
         submitted.remove(&task.id);
     }
     Ok(submitted.len())

@@ -333,12 +333,83 @@ fn limits_over_the_ceiling_and_options_that_cannot_be() {
         ("--max-attempts", "0", 2, "invalid value '0' for '--max-attempts"),
         ("--priority", "2147483648", 2, "invalid value '2147483648' for '--priority"),
         ("--delay", "-5s", 2, "`-5s` is not a duration"),
+        ("--run-at", "10000-01-01T00:00:00Z", 2, "`10000-01-01T00:00:00Z` is not an instant\nhint: "),
+        ("--expires-in", "0s", 8, "the time to expire cannot be `0us`\nhint: "),
+        ("--expires-in", "400days", 8, "the time to expire cannot be `1year 1month "),
+        ("--tag", "", 8, "the tag cannot be ``\nhint: it has 1 to 64 bytes"),
+        ("--tag", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17", 8, "the number of tags cannot be `17`\nhint: "),
+        ("--key", "a\nb", 8, "the key cannot be `a\\nb`\nhint: it has no control characters"),
+        ("--max-hosts-lost", "0", 2, "invalid value '0' for '--max-hosts-lost"),
+        ("--backoff", "often", 2, "`often` is not a backoff\nhint: "),
+        ("--retry-on", "Network", 8, "the kinds to retry cannot be `Network`\nhint: "),
+        ("--retry-for", "0s", 8, "the time for retries cannot be `0us`\nhint: it is above zero"),
+        ("--unique", "", 8, "the unique key cannot be ``\nhint: it has 1 to 256 bytes"),
+        ("--on-success", "nobody/hello", 3, "no package `nobody` is deployed\nhint: "),
+        ("--on-failure", "hello", 2, "`hello` does not name a handler\nhint: "),
     ] {
         let option = format!("{flag}={value}");
         let (got, shown) =
             refused_by(&host, &["task", "submit", "hello/hello", "--input", r#"{"name":"Ada"}"#, &option]);
         assert_eq!(got, code, "{option}: {shown}");
         assert!(shown.starts_with("error: ") && shown.contains(message), "{option}: {shown}");
+    }
+    has_no_task(&host);
+}
+
+#[test]
+fn numbers_that_cannot_be_are_refused_over_the_wire() {
+    let host = Host::start(&[]);
+    host.deploy("hello");
+    let large = "t".repeat(1 << 20);
+    for (field, value, status) in [
+        ("delay_ms", "-1", "400"),
+        ("delay_ms", "1.5", "400"),
+        ("delay_ms", "9223372036854775808", "422"),
+        ("delay_ms", "18446744073709551616", "400"),
+        ("run_at", r#""10000-01-01T00:00:00Z""#, "422"),
+        ("run_at", r#""2026-01-31""#, "422"),
+        ("expires_in_ms", "0", "422"),
+        ("expires_in_ms", "18446744073709551615", "422"),
+        ("expires_at", r#""tomorrow""#, "422"),
+        ("priority", "2147483648", "400"),
+        ("priority", "-2147483649", "400"),
+        ("max_attempts", "0", "422"),
+        ("max_attempts", "4294967296", "400"),
+        ("max_hosts_lost", "0", "422"),
+        ("timeout_ms", "0", "422"),
+        ("timeout_ms", "18446744073709551615", "422"),
+        ("memory_bytes", "18446744073709551615", "422"),
+        ("fuel", r#""-1""#, "422"),
+        ("backoff", r#""fixed(0s)""#, "422"),
+        ("retry_for_ms", "0", "422"),
+        ("retry_for_ms", "18446744073709551615", "422"),
+        ("keep_result_ms", "18446744073709551615", "422"),
+        ("retry_on", r#"["a b"]"#, "422"),
+        ("tags", &format!(r#"["{large}"]"#), "422"),
+        ("tags", r#"["a,b"]"#, "422"),
+        ("key", &format!(r#""{large}""#), "422"),
+        ("unique", r#"{"key":"k","window_ms":0}"#, "422"),
+        ("unique", r#"{"key":"k","on_conflict":"fight"}"#, "422"),
+        ("debounce", r#"{"key":"k","delay_ms":0}"#, "422"),
+        ("debounce", r#"{"key":"k","delay_ms":18446744073709551615}"#, "422"),
+        ("debounce", r#"{"key":"k","delay_ms":5000,"longest_ms":4999}"#, "422"),
+        ("on_success", r#"["hello"]"#, "422"),
+        ("on_success", &format!("[{}]", [r#""hello/hello""#; 9].join(",")), "422"),
+        ("on_failure", r#"["nobody/hello"]"#, "404"),
+    ] {
+        let body = format!(r#"{{"handler":"hello/hello","input":{{"name":"Ada"}},"{field}":{value}}}"#);
+        let (answered, problem) = host.raw("POST /v1/tasks", "Content-Type: application/json\r\n", &body);
+        let shown: String = value.chars().take(40).collect();
+        assert_eq!(answered, status, "{field}: {shown}: {problem}");
+        assert!(problem.len() < 1_000, "{field}: {shown}: {} bytes", problem.len());
+    }
+    for body in [
+        r#"{"handler":"hello/hello","delay_ms":1,"run_at":"2026-01-31T12:00:00Z"}"#,
+        r#"{"handler":"hello/hello","expires_in_ms":1,"expires_at":"2026-01-31T12:00:00Z"}"#,
+        r#"{"handler":"hello/hello","delay_ms":1,"debounce":{"key":"k","delay_ms":1}}"#,
+    ] {
+        let (answered, problem) = host.raw("POST /v1/tasks", "Content-Type: application/json\r\n", body);
+        assert!(answered == "422" && problem.contains(r#""hint":"leave out"#), "{answered}: {problem}");
     }
     has_no_task(&host);
 }

@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sunaba_runtime::task::{Disposition, Ending, Failure, LogLevel, Outcome, Payload, Snooze, State, StateName, Task};
+use sunaba_runtime::task::{
+    Disposition, Ending, Failure, LogLevel, Outcome, Payload, Snooze, State, StateName, Task, When,
+};
 use sunaba_runtime::{RefusedTask, Runtime, StartError, SubmitRefusal, TaskRequest};
 
 use crate::support::{block_on, guest};
@@ -100,7 +102,7 @@ fn guests_and_native_handlers_share_a_durable_queue() {
         };
         let runtime = start().await;
         runtime.deploy("hello", std::fs::read(guest("hello")).expect("it is there").into()).await.expect("it deploys");
-        let later = TaskRequest { delay: Some(Duration::from_secs(3600)), ..request("native/echo") };
+        let later = TaskRequest { start: Some(When::After(Duration::from_secs(3600))), ..request("native/echo") };
         let later = runtime.submit(later).await.expect("it is taken on").into_task();
         runtime.stop(WAIT).await.expect("the store is there");
         drop(runtime);

@@ -6,6 +6,7 @@ use insta::assert_snapshot;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use sunaba_runtime::Client;
+use sunaba_runtime::server::api::Filter;
 
 use crate::support::{Host, block_on, guest, root, text};
 
@@ -185,7 +186,7 @@ fn running_task_is_cancelled() {
     host.until(&id, "running");
     let cancelled = host.sunaba(["task", "cancel", &id, "-o", "json"]);
     let task: Value = serde_json::from_slice(&cancelled.stdout).expect("JSON");
-    assert!(task["cancel_requested_at"].is_string(), "{task:#}");
+    assert!(task["cancel"]["at"].is_string(), "{task:#}");
     let result = host.sunaba(["task", "result", &id, "--wait"]);
     assert_eq!(result.status.code(), Some(7));
     assert!(text(&result.stderr).starts_with("cancelled"), "{}", text(&result.stderr));
@@ -329,7 +330,10 @@ fn thousand_tasks_survive_a_killed_host() {
             assert_eq!(task.failures_charged, 0);
         }
         let listed = async |states: &str| {
-            let listed = to.tasks(&[("state", states.into())], usize::MAX).await.expect("it answers");
+            let listed = to
+                .tasks(&Filter { state: Some(states.into()), ..Filter::default() }, usize::MAX)
+                .await
+                .expect("it answers");
             listed.tasks.len()
         };
         assert_eq!(listed("succeeded").await, COUNT);

@@ -1,13 +1,19 @@
 //! Everything that crosses a crate, in one binary: each test binary links the whole engine.
 
 mod bad_input;
+mod bulk;
 mod command_line;
 mod contract;
+mod data;
+mod dead;
 mod embedding;
+mod events;
 mod examples;
 mod host;
 mod hostile;
 mod house;
+mod options;
+mod queues;
 mod readme;
 mod sandbox;
 mod support;

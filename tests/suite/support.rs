@@ -144,6 +144,24 @@ impl Host {
         sunaba(arguments.into_iter().chain(["--address", &self.address]))
     }
 
+    /// What a command prints that ends well, without the last line's end.
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.sunaba(arguments.iter().copied());
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout).trim_end().to_owned()
+    }
+
+    /// The same as one JSON object.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.ok(&[arguments, &["-o", "json"]].concat())).expect("JSON")
+    }
+
+    /// The same as a JSON object a line.
+    pub(crate) fn lines(&self, arguments: &[&str]) -> Vec<Value> {
+        let printed = self.ok(&[arguments, &["-o", "jsonl"]].concat());
+        printed.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+
     /// Deploys a guest under its own name.
     pub(crate) fn deploy(&self, name: &str) {
         let output = self.sunaba(["handler", "deploy", &guest(name).display().to_string()]);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sunaba_runtime::sandbox::ComponentInfo;
 use sunaba_runtime::task::{FuelMode, HandlerInfo, format_bytes};
 
-use super::{load, read_component, small_sandbox};
+use super::{load, ms, read_component, small_sandbox};
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
 
@@ -98,7 +98,9 @@ fn handler_as_json(handler: &HandlerInfo) -> Value {
             "max_attempts": settings.max_attempts,
             "backoff": settings.backoff,
             "retry_on": settings.retry_on,
-            "timeout_ms": settings.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+            "never_retry_on": settings.never_retry_on,
+            "retry_for_ms": settings.retry_for.map(ms),
+            "timeout_ms": settings.timeout.map(ms),
             "fuel": settings.fuel.map(|fuel| fuel.to_string()),
             "memory_bytes": settings.memory_bytes,
             "queue": settings.queue,

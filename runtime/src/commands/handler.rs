@@ -1,15 +1,15 @@
-//! `sunaba handler`: deploys components to a host, and shows what it has.
+//! `sunaba handler`: deploys components to a host, shows what it has, and controls it.
 
 use std::path::PathBuf;
 
 use comfy_table::Table;
 use serde_json::value::RawValue;
-use sunaba_runtime::server::api::{HandlerView, PackageView};
+use sunaba_runtime::server::api::{HandlerPatch, HandlerView, PackageView};
 use sunaba_runtime::task::{HandlerName, format_bytes, is_name};
 use sunaba_runtime::{DeployError, package_name_of};
 
 use super::component::handler_lines;
-use super::read_component;
+use super::{control, read_component};
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
 
@@ -36,6 +36,20 @@ enum Command {
         /// As PACKAGE/HANDLER
         handler: HandlerName,
     },
+    /// Show how handlers fare: what waits and runs, what failed, and what needs attention
+    Status,
+    /// Start no more tasks of a handler; what runs goes on
+    Pause {
+        /// As PACKAGE/HANDLER
+        handler: HandlerName,
+    },
+    /// Let a handler go on
+    Resume {
+        /// As PACKAGE/HANDLER
+        handler: HandlerName,
+    },
+    /// Set limits of a handler; what is not named stays as it is
+    Set(control::SetArgs),
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
@@ -69,6 +83,16 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
                 format => print::json(format, &handler)?,
             }
         }
+        Command::Status => control::status(global, &client).await?,
+        Command::Pause { handler } => {
+            let patch = HandlerPatch { paused: Some(true), ..HandlerPatch::default() };
+            control::set(global, &client, &handler, &patch).await?;
+        }
+        Command::Resume { handler } => {
+            let patch = HandlerPatch { paused: Some(false), ..HandlerPatch::default() };
+            control::set(global, &client, &handler, &patch).await?;
+        }
+        Command::Set(args) => control::set(global, &client, &args.handler, &args.patch()?).await?,
     }
     Ok(Exit::Ok)
 }

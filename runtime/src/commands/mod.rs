@@ -1,15 +1,25 @@
 //! The verbs of the command line, a file each. They parse arguments, call the library and print; nothing else.
 
+mod bulk;
 pub(crate) mod component;
+mod control;
+pub(crate) mod dead;
+pub(crate) mod events;
 pub(crate) mod handler;
 mod input;
+mod limit;
+pub(crate) mod queue;
+pub(crate) mod retention;
 pub(crate) mod run;
 pub(crate) mod serve;
 mod show;
+pub(crate) mod store;
 pub(crate) mod task;
+mod which;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -17,6 +27,11 @@ use sunaba_runtime::sandbox::{ComponentInfo, MAX_COMPONENT_BYTES, Sandbox};
 use sunaba_runtime::task::{FuelMode, format_bytes};
 
 use crate::exit::{CommandError, Exit, cannot_load};
+
+/// Milliseconds; what is longer than they can say is the most that they can.
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
 
 /// A sandbox for one attempt at a time.
 fn small_sandbox() -> Result<Sandbox, CommandError> {

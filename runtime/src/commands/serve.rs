@@ -8,8 +8,8 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use sunaba_runtime::server::{BindError, Server};
-use sunaba_runtime::store::OpenError;
-use sunaba_runtime::task::{format_duration, parse_duration};
+use sunaba_runtime::store::{OpenError, Options};
+use sunaba_runtime::task::{Durability, format_duration, parse_duration};
 use sunaba_runtime::{AllowedDir, Runtime, StartError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -37,6 +37,10 @@ pub(crate) struct Args {
     /// A directory out of which submitters may grant, read-only with `:ro`; none by default
     #[arg(long, value_name = "ROOT[:ro]")]
     allow_dir: Vec<AllowedDir>,
+    /// When what the host answers is on stable storage: `sync`, before the answer, or `relaxed(50ms)`, so long after it, which
+    /// a crash loses
+    #[arg(long, env = "SUNABA_DURABILITY", default_value_t = Durability::Sync)]
+    durability: Durability,
     /// How long attempts have to end at a stop; what does not is handed back
     #[arg(long, value_parser = parse_duration, default_value = "30s")]
     grace: Duration,
@@ -56,7 +60,9 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
         StartError::Store(OpenError::InUse { .. }) => CommandError::new(Exit::Unavailable, error),
         _ => CommandError::new(Exit::Error, error),
     };
-    let mut builder = Runtime::builder().data(&args.data).map_err(failed)?.allow_dirs(args.allow_dir.clone());
+    let mut builder =
+        Runtime::builder().data_with(&args.data, Options { durability: args.durability }).map_err(failed)?;
+    builder = builder.allow_dirs(args.allow_dir.clone());
     builder = builder.worker(|worker| {
         worker.name = format!("host-{}", std::process::id());
         worker.lease_time = args.lease_time;
@@ -127,9 +133,13 @@ fn announce(global: &Global, args: &Args, server: &Server, runtime: &Runtime) ->
     let address = format!("http://{}", server.address());
     let data = std::path::absolute(&args.data).unwrap_or_else(|_| args.data.clone());
     let packages = runtime.packages().len();
+    let durability = match args.durability.loss() {
+        None => args.durability.to_string(),
+        Some(loss) => format!("{}: a crash loses up to {} of answers", args.durability, format_duration(loss)),
+    };
     if global.output != Format::Text {
         let ready = json!({
-            "address": address, "data": data, "concurrency": runtime.slots(), "packages": packages,
+            "address": address, "data": data, "durability": args.durability, "concurrency": runtime.slots(), "packages": packages,
             "pid": std::process::id(),
         });
         return print::json(Format::Jsonl, &ready);
@@ -139,6 +149,7 @@ fn announce(global: &Global, args: &Args, server: &Server, runtime: &Runtime) ->
         for (name, value) in [
             ("address", address),
             ("data", data.display().to_string()),
+            ("durability", durability),
             ("concurrency", runtime.slots().to_string()),
             ("packages", packages.to_string()),
         ] {

@@ -20,6 +20,8 @@ use proc_macro::TokenStream;
 /// | `max_attempts` | failures until the task is dead, from 1 |
 /// | `backoff` | `"fixed(5s)"`, `"linear(5s)"`, `"exponential(1s)"`, each with an optional `, max = 1m` |
 /// | `retry_on` | error kinds that are retried, `["network", "timeout"]`; without it, all that are not fatal |
+/// | `never_retry_on` | error kinds that are not retried, whatever else is said, `["quota"]` |
+/// | `retry_for` | no retry begins later than this after the submit, `"48h"` |
 /// | `timeout` | how long an attempt may take, `"30s"` |
 /// | `fuel` | instructions an attempt may use, `1_000_000_000`; `"off"` does not count them |
 /// | `memory` | how much memory an attempt may use, `"64MiB"` |

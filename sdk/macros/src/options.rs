@@ -11,12 +11,25 @@ use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprArray, ExprLit, ExprUnary, Lit, Result, Token, UnOp};
 
-const NAMES: [&str; 9] =
-    ["name", "max_attempts", "backoff", "retry_on", "timeout", "fuel", "memory", "queue", "priority"];
+const NAMES: [&str; 11] = [
+    "name",
+    "max_attempts",
+    "backoff",
+    "retry_on",
+    "never_retry_on",
+    "retry_for",
+    "timeout",
+    "fuel",
+    "memory",
+    "queue",
+    "priority",
+];
 /// The longest name of a handler, a queue or an error kind, in bytes.
 const MAX_NAME_BYTES: usize = 64;
 /// The longest timeout that a host takes.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest time box that a host takes.
+const MAX_RETRY_FOR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// The options of one handler.
 #[derive(Default)]
@@ -52,6 +65,7 @@ impl Options {
             "priority" => integer(&option, &value, i64::from(i32::MIN), i64::from(i32::MAX))?,
             "fuel" => fuel(&option, &value)?,
             "timeout" => text_as(&option, &value, timeout)?,
+            "retry_for" => text_as(&option, &value, retry_for)?,
             "memory" => text_as(&option, &value, size)?,
             "backoff" => text_as(&option, &value, backoff)?,
             "queue" => name(&option, &value)?,
@@ -69,6 +83,8 @@ fn example(option: &str) -> &'static str {
         "max_attempts" => "max_attempts = 5",
         "backoff" => "backoff = \"exponential(1s, max = 1m)\"",
         "retry_on" => "retry_on = [\"network\", \"timeout\"]",
+        "never_retry_on" => "never_retry_on = [\"quota\"]",
+        "retry_for" => "retry_for = \"48h\"",
         "timeout" => "timeout = \"30s\"",
         "fuel" => "fuel = 1_000_000_000` or `fuel = \"off\"",
         "memory" => "memory = \"64MiB\"",
@@ -157,6 +173,13 @@ fn timeout(text: &str) -> std::result::Result<(), &'static str> {
     }
 }
 
+fn retry_for(text: &str) -> std::result::Result<(), &'static str> {
+    match humantime::parse_duration(text) {
+        Ok(span) if !span.is_zero() && span <= MAX_RETRY_FOR => Ok(()),
+        _ => Err("a duration above zero, of up to a year"),
+    }
+}
+
 fn size(text: &str) -> std::result::Result<(), &'static str> {
     match bytesize::ByteSize::from_str(text) {
         Ok(size) if (64 << 10..=4 << 30).contains(&size.as_u64()) => Ok(()),
@@ -200,7 +223,9 @@ fn kinds(option: &str, value: &Expr) -> Result<String> {
     };
     let kinds: Punctuated<Expr, Token![,]> = elems.clone();
     if kinds.is_empty() {
-        return Err(wrong(option, value, "at least one error kind; without the option every kind is retried"));
+        let without = if option == "retry_on" { "every kind is retried" } else { "no kind is exempt" };
+        let what = format!("at least one error kind; without the option {without}");
+        return Err(wrong(option, value, &what));
     }
     Ok(kinds.iter().map(|kind| name(option, kind)).collect::<Result<Vec<_>>>()?.join(","))
 }

@@ -35,4 +35,14 @@ fn twice() -> Result<(), TaskError> {
     Ok(())
 }
 
+#[handler(retry_for = "0s")]
+fn no_box() -> Result<(), TaskError> {
+    Ok(())
+}
+
+#[handler(never_retry_on = [])]
+fn no_kinds() -> Result<(), TaskError> {
+    Ok(())
+}
+
 fn main() {}

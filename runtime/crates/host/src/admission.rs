@@ -6,13 +6,15 @@ use std::time::Duration;
 use serde::Serialize;
 use sunaba_store::Package;
 use sunaba_task::{
-    DEFAULT_MAX_ATTEMPTS, DEFAULT_QUEUE, Digest, DirGrant, EnvGrant, Fuel, GrantError, Grants, HandlerInfo,
-    HandlerName, LimitError, Limits, MAX_DELAY, MAX_IDEMPOTENCY_KEY_BYTES, NewTask, Payload, TaskSpec, When,
-    format_bytes, format_duration, is_name,
+    Backoff, Callback, CallbackOn, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_HOSTS_LOST, DEFAULT_QUEUE, Digest, DirGrant,
+    EnvGrant, Fuel, GrantError, Grants, HandlerInfo, HandlerName, LimitError, Limits, NewTask, Payload, TaskSpec,
+    Unique, When, format_bytes, format_duration,
 };
 
 use crate::allowed::{Allowance, AllowedDirError};
 use crate::input::{self, InputError};
+use crate::options;
+use crate::packages::Packages;
 use crate::schema::Schema;
 
 /// A longer input is refused.
@@ -29,10 +31,35 @@ pub struct TaskRequest {
     pub queue: Option<String>,
     /// Higher first.
     pub priority: Option<i32>,
-    /// How long it waits before its first attempt.
-    pub delay: Option<Duration>,
+    /// When it may run first. None: at once.
+    pub start: Option<When>,
+    /// It is not started any more after this.
+    pub expires: Option<When>,
+    /// Tasks of a queue with the same key share what the queue allows each key; 1 to 256 bytes.
+    pub key: Option<String>,
+    /// Words to find it by: at most 16, each of 1 to 64 bytes without commas.
+    pub tags: Vec<String>,
     /// Failures until it is dead, from 1.
     pub max_attempts: Option<u32>,
+    /// Hosts that it may lose until it is dead, from 1.
+    pub max_hosts_lost: Option<u32>,
+    /// How long it waits after a failure.
+    pub backoff: Option<Backoff>,
+    /// The kinds of failure that are retried. None: the handler's, and then every kind that is not fatal. An empty list: no
+    /// kind.
+    pub retry_on: Option<Vec<String>>,
+    /// The kinds of failure that are not retried. None: the handler's, and then no kind.
+    pub never_retry_on: Option<Vec<String>>,
+    /// No retry begins later than this after the submit.
+    pub retry_for: Option<Duration>,
+    /// How long its result can be had after its end. None: as the host has it for all.
+    pub keep_result: Option<Duration>,
+    /// Whether there may be others like it.
+    pub unique: Option<Unique>,
+    /// Handlers of which a task follows when it has succeeded.
+    pub on_success: Vec<HandlerName>,
+    /// Handlers of which a task follows when it has ended in any other way.
+    pub on_failure: Vec<HandlerName>,
     /// How long an attempt may take.
     pub timeout: Option<Duration>,
     /// Instructions that an attempt may use.
@@ -55,8 +82,20 @@ impl TaskRequest {
             input: None,
             queue: None,
             priority: None,
-            delay: None,
+            start: None,
+            expires: None,
+            key: None,
+            tags: Vec::new(),
             max_attempts: None,
+            max_hosts_lost: None,
+            backoff: None,
+            retry_on: None,
+            never_retry_on: None,
+            retry_for: None,
+            keep_result: None,
+            unique: None,
+            on_success: Vec::new(),
+            on_failure: Vec::new(),
             timeout: None,
             fuel: None,
             memory_bytes: None,
@@ -166,57 +205,100 @@ pub(crate) fn admit(
     allowance: &Allowance,
 ) -> Result<NewTask, RefusedTask> {
     let fingerprint = request.idempotency_key.as_ref().map(|_| fingerprint(&request));
-    let limits = limits(&request, handler, ceilings)?;
-    let TaskRequest { handler: name, queue, priority, delay, max_attempts, idempotency_key, env, dirs, .. } = request;
-    let settings = &handler.settings;
+    options::check(&request)?;
+    let mut spec = spec(request.handler, package, handler);
+    spec.limits = Limits {
+        timeout: request.timeout.unwrap_or(spec.limits.timeout),
+        fuel: request.fuel.unwrap_or(spec.limits.fuel),
+        memory_bytes: request.memory_bytes.unwrap_or(spec.limits.memory_bytes),
+        ..spec.limits
+    };
+    check_limits(&spec.limits, ceilings)?;
 
     let input = request.input.unwrap_or_else(|| input::nothing(handler));
+    check_input(&handler.name, schema, &input)?;
+    // Their number first: each is looked for on the disk.
+    let mut grants = Grants { env: request.env, dirs: request.dirs };
+    grants.check()?;
+    grants.dirs = grants.dirs.iter().map(|grant| allowance.check(grant)).collect::<Result<_, _>>()?;
+    let spec = TaskSpec {
+        queue: request.queue.unwrap_or(spec.queue),
+        priority: request.priority.unwrap_or(spec.priority),
+        key: request.key,
+        max_attempts: request.max_attempts.unwrap_or(spec.max_attempts),
+        max_hosts_lost: request.max_hosts_lost.unwrap_or(DEFAULT_MAX_HOSTS_LOST),
+        backoff: request.backoff.unwrap_or(spec.backoff),
+        retry_on: request.retry_on.or(spec.retry_on),
+        never_retry_on: request.never_retry_on.unwrap_or(spec.never_retry_on),
+        retry_for: request.retry_for.or(spec.retry_for),
+        keep_result: request.keep_result,
+        grants,
+        idempotency_key: request.idempotency_key,
+        tags: request.tags,
+        ..spec
+    };
+    let (start, expires, unique) = (request.start, request.expires, request.unique);
+    Ok(NewTask { start, expires, unique, fingerprint, ..NewTask::new(spec, input) })
+}
+
+/// What is asked for when a submitter says nothing: what the handler says, and then the defaults.
+fn spec(name: HandlerName, package: &Package, handler: &HandlerInfo) -> TaskSpec {
+    let settings = &handler.settings;
+    TaskSpec {
+        queue: settings.queue.clone().unwrap_or_else(|| DEFAULT_QUEUE.into()),
+        priority: settings.priority.unwrap_or(0),
+        max_attempts: settings.max_attempts.unwrap_or(DEFAULT_MAX_ATTEMPTS),
+        backoff: settings.backoff.unwrap_or_default(),
+        retry_on: settings.retry_on.clone(),
+        never_retry_on: settings.never_retry_on.clone().unwrap_or_default(),
+        retry_for: settings.retry_for,
+        limits: settings.apply(Limits::default()),
+        ..TaskSpec::new(name, package.component)
+    }
+}
+
+/// What follows the end of a task: tasks of these handlers, as their own settings have them.
+///
+/// # Errors
+/// [`RefusedTask`]: there is no such handler, or its limits are over this host's.
+pub(crate) fn callbacks(
+    on_success: &[HandlerName],
+    on_failure: &[HandlerName],
+    packages: &Packages,
+    ceilings: &Ceilings,
+) -> Result<Vec<Callback>, RefusedTask> {
+    let named = |on, names: &[HandlerName]| {
+        let callback = |name: &HandlerName| {
+            let package = packages.package(name)?;
+            let handler = package.handler(&name.handler).expect("the package was found by this handler");
+            let spec = spec(name.clone(), &package, handler);
+            check_limits(&spec.limits, ceilings)?;
+            Ok(Callback { on, spec })
+        };
+        names.iter().map(callback).collect::<Result<Vec<_>, RefusedTask>>()
+    };
+    let mut callbacks = named(CallbackOn::Success, on_success)?;
+    callbacks.extend(named(CallbackOn::Failure, on_failure)?);
+    Ok(callbacks)
+}
+
+/// Whether a task of the handler of this name can have this input.
+///
+/// # Errors
+/// [`RefusedTask`]: it is too large, or not what the handler takes.
+pub(crate) fn check_input(handler: &str, schema: Option<&Schema>, input: &Payload) -> Result<(), RefusedTask> {
     let size_bytes = input.bytes.len() as u64;
     if size_bytes > MAX_INPUT_BYTES {
         return Err(InputError::TooLarge { size_bytes, limit_bytes: MAX_INPUT_BYTES }.into());
     }
     if !Payload::is_media_type(&input.media_type) {
-        return Err(wrong("media type", shown(&input.media_type), "write it as `type/subtype`, such as `image/png`"));
+        let reason = "write it as `type/subtype`, such as `image/png`";
+        return Err(RefusedTask::value("media type", &input.media_type, reason));
     }
-    input::check(&handler.name, schema, &input)?;
-    let queue = queue.or_else(|| settings.queue.clone()).unwrap_or_else(|| DEFAULT_QUEUE.into());
-    if !is_name(&queue) {
-        return Err(wrong("queue", shown(&queue), "a queue has up to 64 lower-case letters, digits and `-`"));
-    }
-    let max_attempts = max_attempts.or(settings.max_attempts).unwrap_or(DEFAULT_MAX_ATTEMPTS);
-    if max_attempts == 0 {
-        return Err(wrong("number of attempts", max_attempts, "at least one is made"));
-    }
-    if let Some(delay) = delay.filter(|delay| *delay > MAX_DELAY) {
-        let longest = format!("the longest is {}", format_duration(MAX_DELAY));
-        return Err(wrong("delay", format_duration(delay), longest));
-    }
-    if let Some(key) = idempotency_key.as_ref().filter(|key| key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY_BYTES) {
-        return Err(wrong("idempotency key", shown(key), format!("it has 1 to {MAX_IDEMPOTENCY_KEY_BYTES} bytes")));
-    }
-    // Their number first: each is looked for on the disk.
-    let mut grants = Grants { env, dirs };
-    grants.check()?;
-    grants.dirs = grants.dirs.iter().map(|grant| allowance.check(grant)).collect::<Result<_, _>>()?;
-    let spec = TaskSpec {
-        queue,
-        priority: priority.or(settings.priority).unwrap_or(0),
-        max_attempts,
-        backoff: settings.backoff.unwrap_or_default(),
-        retry_on: settings.retry_on.clone(),
-        limits,
-        grants,
-        idempotency_key,
-        ..TaskSpec::new(name, package.component)
-    };
-    Ok(NewTask { start: delay.map(When::After), fingerprint, ..NewTask::new(spec, input) })
+    Ok(input::check(handler, schema, input)?)
 }
 
-fn limits(request: &TaskRequest, handler: &HandlerInfo, ceilings: &Ceilings) -> Result<Limits, RefusedTask> {
-    let mut limits = handler.settings.apply(Limits::default());
-    limits.timeout = request.timeout.unwrap_or(limits.timeout);
-    limits.fuel = request.fuel.unwrap_or(limits.fuel);
-    limits.memory_bytes = request.memory_bytes.unwrap_or(limits.memory_bytes);
+fn check_limits(limits: &Limits, ceilings: &Ceilings) -> Result<(), RefusedTask> {
     limits.check()?;
     let over = |what, value, ceiling| Err(RefusedTask::Ceiling { what, value, ceiling });
     if limits.timeout > ceilings.timeout {
@@ -225,16 +307,20 @@ fn limits(request: &TaskRequest, handler: &HandlerInfo, ceilings: &Ceilings) -> 
     if limits.memory_bytes > ceilings.memory_bytes {
         return over("memory limit", format_bytes(limits.memory_bytes), format_bytes(ceilings.memory_bytes));
     }
-    Ok(limits)
+    Ok(())
 }
 
-/// The beginning of a text of unknown length.
-fn shown(text: &str) -> String {
-    text.chars().take(64).collect()
-}
-
-fn wrong(what: &'static str, value: impl ToString, reason: impl ToString) -> RefusedTask {
-    RefusedTask::Value { what, value: value.to_string(), reason: reason.to_string() }
+impl RefusedTask {
+    /// An option that cannot be. Of a long value the beginning is shown.
+    pub(crate) fn value(what: &'static str, value: impl ToString, reason: impl ToString) -> Self {
+        const SHOWN: usize = 64;
+        let value = value.to_string();
+        let shown = match value.char_indices().nth(SHOWN) {
+            Some((end, _)) => format!("{}...", &value[..end]),
+            None => value,
+        };
+        Self::Value { what, value: shown, reason: reason.to_string() }
+    }
 }
 
 /// The digest of the request as it was written: a handler that is deployed anew does not make it another.

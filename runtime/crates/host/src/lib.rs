@@ -13,6 +13,7 @@ mod guests;
 mod hooks;
 mod input;
 mod native;
+mod options;
 mod packages;
 mod report;
 mod runtime;
@@ -27,8 +28,9 @@ pub use explain::{
 };
 pub use input::InputError;
 pub use native::{Native, NativeHandler};
+pub use options::{cancel_wish, debounce};
 pub use packages::{DeployError, package_name_of};
 pub use report::{FailureReport, ReceiptReport, Report, SnoozeReport, Status, payload_json};
-pub use runtime::{Runtime, RuntimeBuilder, StartError, SubmitRefusal};
+pub use runtime::{RerunRefusal, Runtime, RuntimeBuilder, StartError, SubmitRefusal};
 pub use schema::{Schema, SchemaError};
 pub use sunaba_sandbox::MAX_COMPONENT_BYTES;

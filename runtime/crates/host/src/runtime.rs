@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sunaba_sandbox::Sandbox;
-use sunaba_store::{EmbeddedStore, NewPackage, OpenError, Package, Store, StoreError, SubmitError, Submitted};
+use sunaba_store::{
+    EmbeddedStore, NewPackage, OpenError, Options, Package, Rerun, RerunError, Store, StoreError, SubmitError,
+    Submitted,
+};
 use sunaba_task::{
     BoxFuture, Executor, Failure, FuelMode, HandlerInfo, HandlerName, Outcome, Payload, Task, TaskId, Timestamp,
 };
@@ -85,8 +88,16 @@ impl RuntimeBuilder {
     ///
     /// # Errors
     /// [`StartError::Store`]: another process has it, or it cannot be opened.
-    pub fn data(mut self, directory: impl AsRef<Path>) -> Result<Self, StartError> {
-        let store = EmbeddedStore::sled(directory.as_ref())?;
+    pub fn data(self, directory: impl AsRef<Path>) -> Result<Self, StartError> {
+        self.data_with(directory, Options::default())
+    }
+
+    /// The same with options of the store.
+    ///
+    /// # Errors
+    /// As [`data`](Self::data).
+    pub fn data_with(mut self, directory: impl AsRef<Path>, options: Options) -> Result<Self, StartError> {
+        let store = EmbeddedStore::sled_with(directory.as_ref(), options)?;
         // It was just made, if it was not there; whatever its path is, this is where it leads.
         self.allowance.private.extend(directory.as_ref().canonicalize());
         Ok(self.store(Arc::new(store)))
@@ -326,12 +337,66 @@ impl Runtime {
         Ok(submitted?)
     }
 
+    /// Takes many tasks on, in one commit. The answers are in the order of the requests; one that is refused does not hold
+    /// back the others.
+    ///
+    /// # Errors
+    /// The store could not take any of them on.
+    pub async fn submit_all(
+        &self,
+        requests: Vec<TaskRequest>,
+    ) -> Result<Vec<Result<Submitted, SubmitRefusal>>, StoreError> {
+        let mut refused = Vec::with_capacity(requests.len());
+        let mut taken = Vec::with_capacity(requests.len());
+        for request in requests {
+            match self.admit(request) {
+                Ok(new) => {
+                    taken.push(new);
+                    refused.push(None);
+                }
+                Err(error) => refused.push(Some(error)),
+            }
+        }
+        let mut answers = if taken.is_empty() { Vec::new() } else { self.store.submit(taken).await? }.into_iter();
+        let answer = |refused: Option<RefusedTask>| match refused {
+            Some(error) => Err(error.into()),
+            None => Ok(answers.next().ok_or(StoreError::Closed)??),
+        };
+        Ok(refused.into_iter().map(answer).collect())
+    }
+
+    /// Makes a new task of one that has ended: with its input, or with another, which is checked as at a submit.
+    ///
+    /// # Errors
+    /// [`RerunRefusal`].
+    pub async fn rerun(&self, id: TaskId, input: Option<Payload>) -> Result<Task, RerunRefusal> {
+        if let Some(input) = &input {
+            let task = self.store.task(id).await?.ok_or(RerunError::Unknown(id))?;
+            self.check_input(&task, input)?;
+        }
+        let made = self.store.rerun(vec![Rerun { task: id, input }]).await?.pop().ok_or(StoreError::Closed)?;
+        Ok(made?)
+    }
+
+    /// Whether a task's handler takes this input. When the package has another component by now, whose schema may be
+    /// another, the handler itself has the say.
+    fn check_input(&self, task: &Task, input: &Payload) -> Result<(), RefusedTask> {
+        let name = &task.spec.handler;
+        let package = self.packages.package(name).ok().filter(|package| package.component == task.spec.component);
+        let handler = package.as_ref().and_then(|package| package.handler(&name.handler));
+        let schema = handler.map(|handler| self.packages.schema(task.spec.component, handler)).transpose()?.flatten();
+        admission::check_input(&name.handler, schema.as_deref(), input)
+    }
+
     fn admit(&self, request: TaskRequest) -> Result<sunaba_task::NewTask, RefusedTask> {
+        let (on_success, on_failure) = (request.on_success.clone(), request.on_failure.clone());
         let package = self.packages.package(&request.handler)?;
         let name = &request.handler.handler;
         let handler = package.handler(name).expect("the package was found by this handler");
         let schema = self.packages.schema(package.component, handler)?;
-        admission::admit(request, &package, handler, schema.as_deref(), &self.ceilings, &self.allowance)
+        let new = admission::admit(request, &package, handler, schema.as_deref(), &self.ceilings, &self.allowance)?;
+        let callbacks = admission::callbacks(&on_success, &on_failure, &self.packages, &self.ceilings)?;
+        Ok(sunaba_task::NewTask { callbacks, ..new })
     }
 
     /// Waits for the end of a task, at most so long; gives its record as it is then, none when there is no such task.
@@ -388,6 +453,21 @@ pub enum SubmitRefusal {
     /// Its idempotency key stands for another.
     #[error(transparent)]
     Key(#[from] SubmitError),
+    /// The store could not.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a task was not made over again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RerunRefusal {
+    /// The other input is not one that its handler takes.
+    #[error(transparent)]
+    Refused(#[from] RefusedTask),
+    /// It is not there, or has not ended.
+    #[error(transparent)]
+    Rerun(#[from] RerunError),
     /// The store could not.
     #[error(transparent)]
     Store(#[from] StoreError),

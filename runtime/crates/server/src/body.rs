@@ -40,14 +40,19 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let Body { bytes, room: _room } = read(request, "application/json", MAX_JSON_BYTES).await?;
-        // A list would be taken for the fields of a struct, in their order.
-        if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
-            return Err(Problem::new(StatusCode::BAD_REQUEST, "the body is not a JSON object"));
-        }
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
-            Problem::new(StatusCode::BAD_REQUEST, format!("the body is not what is expected here: {error}"))
-        })
+        object(&bytes, "body").map(Self)
     }
+}
+
+/// Reads a JSON object.
+pub(crate) fn object<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, Problem> {
+    // A list would be taken for the fields of a struct, in their order.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, format!("the {what} is not a JSON object")));
+    }
+    serde_json::from_slice(bytes).map_err(|error| {
+        Problem::new(StatusCode::BAD_REQUEST, format!("the {what} is not what is expected here: {error}"))
+    })
 }
 
 /// The body of a request, if it is of this media type and no larger.

@@ -3,8 +3,9 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use sunaba_host::{AllowedDirError, DeployError, RefusedTask, SubmitRefusal};
-use sunaba_store::{StoreError, SubmitError};
+use sunaba_host::{AllowedDirError, DeployError, RefusedTask, RerunRefusal, SubmitRefusal};
+use sunaba_store::{DeleteError, RerunError, StoreError, SubmitError};
+use sunaba_task::TaskId;
 
 /// An error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,10 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, message)
     }
 
+    pub(crate) fn no_task(id: TaskId) -> Self {
+        Self::not_found(format!("there is no task {id}\nhint: `sunaba task list` shows what there is"))
+    }
+
     pub(crate) fn invalid(message: impl ToString) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, message)
     }
@@ -55,6 +60,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let status = match &error {
             StoreError::NoRoom { .. } => StatusCode::INSUFFICIENT_STORAGE,
+            StoreError::Control(_) => StatusCode::UNPROCESSABLE_ENTITY,
             StoreError::Busy { .. } | StoreError::Failed(_) | StoreError::Closed => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
@@ -82,7 +88,36 @@ impl From<SubmitRefusal> for Problem {
         match error {
             SubmitRefusal::Refused(error) => error.into(),
             SubmitRefusal::Store(error) => error.into(),
-            SubmitRefusal::Key(error @ SubmitError::Conflict { .. }) => Self::new(StatusCode::CONFLICT, error),
+            SubmitRefusal::Key(error) => {
+                let status = match &error {
+                    SubmitError::Conflict { .. } | SubmitError::Taken { .. } => StatusCode::CONFLICT,
+                    SubmitError::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
+                    _ => StatusCode::INTERNAL_SERVER_ERROR,
+                };
+                Self::new(status, error)
+            }
+            error => Self::new(StatusCode::INTERNAL_SERVER_ERROR, error),
+        }
+    }
+}
+
+impl From<RerunRefusal> for Problem {
+    fn from(error: RerunRefusal) -> Self {
+        match error {
+            RerunRefusal::Refused(error) => error.into(),
+            RerunRefusal::Store(error) => error.into(),
+            RerunRefusal::Rerun(RerunError::Unknown(id)) => Self::no_task(id),
+            RerunRefusal::Rerun(error @ RerunError::NotEnded { .. }) => Self::new(StatusCode::CONFLICT, error),
+            error => Self::new(StatusCode::INTERNAL_SERVER_ERROR, error),
+        }
+    }
+}
+
+impl From<DeleteError> for Problem {
+    fn from(error: DeleteError) -> Self {
+        match error {
+            DeleteError::Unknown(id) => Self::no_task(id),
+            error @ DeleteError::NotEnded { .. } => Self::new(StatusCode::CONFLICT, error),
             error => Self::new(StatusCode::INTERNAL_SERVER_ERROR, error),
         }
     }

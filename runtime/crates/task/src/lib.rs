@@ -57,13 +57,13 @@ pub use queue::{
 };
 pub use receipt::Receipt;
 pub use retry::{Backoff, BackoffError, Growth};
-pub use settings::{HandlerSettings, SettingError};
+pub use settings::{HandlerSettings, MAX_SPAN, SettingError};
 pub use state::{State, StateName, StateNameError};
 pub use task::{
     Callback, CallbackOn, CancelRequest, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_HOSTS_LOST, DEFAULT_QUEUE,
     MAX_IDEMPOTENCY_KEY_BYTES, MAX_KEPT_ATTEMPTS, NewTask, OnConflict, Origin, PayloadInfo, Task, TaskSpec, Unique,
     When,
 };
-pub use time::{Clock, Timestamp};
+pub use time::{Clock, Timestamp, TimestampError};
 pub use transition::{ChangeSet, Event, IllegalTransition, Settled, transition};
 pub use units::{UnitError, format_bytes, format_count, format_duration, parse_bytes, parse_duration};

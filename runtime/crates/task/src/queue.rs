@@ -256,6 +256,31 @@ impl Default for Retention {
     }
 }
 
+/// Ten years.
+const MAX_KEPT: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+/// Whoever waits for the end of a task must be able to see it.
+const MIN_KEPT: Duration = Duration::from_secs(1);
+
+impl Retention {
+    /// Whether every time is one that can be kept to.
+    ///
+    /// # Errors
+    /// Records must be kept for a second at least, and nothing with a time for more than ten years.
+    pub fn check(&self) -> Result<(), ControlError> {
+        let records = [self.succeeded, self.cancelled, self.expired, self.dead];
+        let wrong = records.into_iter().flatten().find(|kept| !(MIN_KEPT..=MAX_KEPT).contains(kept));
+        if let Some(kept) = wrong {
+            let range = "it is from 1s to ten years, or without an end";
+            return Err(ControlError::new("time for which records are kept", format_duration(kept), range));
+        }
+        if self.result > MAX_KEPT {
+            let shown = format_duration(self.result);
+            return Err(ControlError::new("time for which results are kept", shown, "it is up to ten years"));
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -276,6 +301,16 @@ mod tests {
         let changed = settings.with(&[QueueChange::Paused(true), QueueChange::Concurrency(Some(2))]).expect("in range");
         assert_eq!((changed.paused, changed.weight, changed.concurrency), (true, Some(3), Some(2)));
         assert_eq!(changed.with(&[QueueChange::Weight(None)]).expect("in range").weight, None);
+    }
+
+    #[test]
+    fn retention_has_bounds() {
+        let retention = |dead| Retention { dead, ..Retention::default() };
+        assert_eq!(retention(None).check(), Ok(()));
+        assert_eq!(retention(Some(Duration::from_secs(1))).check(), Ok(()));
+        assert!(retention(Some(Duration::ZERO)).check().is_err());
+        assert!(retention(Some(Duration::MAX)).check().is_err());
+        assert!(Retention { result: Duration::MAX, ..Retention::default() }.check().is_err());
     }
 
     #[test]

@@ -9,7 +9,20 @@ use crate::units::{format_bytes, format_duration, parse_bytes, parse_duration};
 use crate::{Backoff, Fuel, Limits, is_name};
 
 /// Every key that a handler may set.
-const KEYS: [&str; 8] = ["max-attempts", "backoff", "retry-on", "timeout", "fuel", "memory", "queue", "priority"];
+const KEYS: [&str; 10] = [
+    "max-attempts",
+    "backoff",
+    "retry-on",
+    "never-retry-on",
+    "retry-for",
+    "timeout",
+    "fuel",
+    "memory",
+    "queue",
+    "priority",
+];
+/// The longest span of a task's life that can be set: a year.
+pub const MAX_SPAN: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// A handler's options. What is none is left to the host's defaults.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +33,10 @@ pub struct HandlerSettings {
     pub backoff: Option<Backoff>,
     /// The error kinds that are retried. None: every kind that is not fatal.
     pub retry_on: Option<Vec<String>>,
+    /// The error kinds that are not retried, whatever else is said. None: no kind.
+    pub never_retry_on: Option<Vec<String>>,
+    /// No retry begins later than this after the submit; above zero, up to [`MAX_SPAN`].
+    pub retry_for: Option<Duration>,
     /// How long an attempt may take.
     pub timeout: Option<Duration>,
     /// How fuel is counted and limited.
@@ -81,12 +98,20 @@ impl HandlerSettings {
                 self.max_attempts = Some(attempts.ok_or_else(|| number("a whole number from 1"))?);
             }
             "backoff" => self.backoff = Some(value.parse::<Backoff>().map_err(|error| wrong(error.to_string()))?),
-            "retry-on" => {
+            "retry-on" | "never-retry-on" => {
                 let kinds: Vec<String> = value.split(',').map(|kind| kind.trim().to_owned()).collect();
                 if !kinds.iter().all(|kind| is_name(kind)) {
                     return Err(number("error kinds with commas between them"));
                 }
-                self.retry_on = Some(kinds);
+                let place = if key == "retry-on" { &mut self.retry_on } else { &mut self.never_retry_on };
+                *place = Some(kinds);
+            }
+            "retry-for" => {
+                let span = parse_duration(value).map_err(|error| wrong(error.to_string()))?;
+                if span.is_zero() || span > MAX_SPAN {
+                    return Err(number("a duration above zero, of up to a year"));
+                }
+                self.retry_for = Some(span);
             }
             "timeout" => {
                 let timeout = parse_duration(value).map_err(|error| wrong(error.to_string()))?;
@@ -113,6 +138,8 @@ impl HandlerSettings {
             self.max_attempts.map(|value| value.to_string()),
             self.backoff.map(|value| value.to_string()),
             self.retry_on.as_ref().map(|kinds| kinds.join(",")),
+            self.never_retry_on.as_ref().map(|kinds| kinds.join(",")),
+            self.retry_for.map(format_duration),
             self.timeout.map(format_duration),
             self.fuel.map(|value| value.to_string()),
             self.memory_bytes.map(format_bytes),
@@ -143,6 +170,8 @@ mod tests {
             ("max-attempts", "5"),
             ("backoff", "exponential(1s, max = 1m)"),
             ("retry-on", "network,timeout"),
+            ("never-retry-on", "quota"),
+            ("retry-for", "48h"),
             ("timeout", "30s"),
             ("fuel", "off"),
             ("memory", "64MiB"),
@@ -152,6 +181,8 @@ mod tests {
         .expect("all valid");
         assert_eq!(settings.max_attempts, Some(5));
         assert_eq!(settings.retry_on.as_deref(), Some(&["network".to_owned(), "timeout".to_owned()][..]));
+        assert_eq!(settings.never_retry_on.as_deref(), Some(&["quota".to_owned()][..]));
+        assert_eq!(settings.retry_for, Some(Duration::from_secs(48 * 60 * 60)));
         assert_eq!(settings.priority, Some(-3));
         let limits = settings.apply(Limits::default());
         assert_eq!((limits.fuel, limits.timeout, limits.memory_bytes), (Fuel::Off, Duration::from_secs(30), 64 << 20));
@@ -181,6 +212,9 @@ mod tests {
             ("backoff", "5s"),
             ("retry-on", ""),
             ("retry-on", "Network"),
+            ("never-retry-on", ""),
+            ("retry-for", "0s"),
+            ("retry-for", "367days"),
             ("timeout", "30"),
             ("timeout", "0s"),
             ("fuel", "0"),

@@ -1,6 +1,7 @@
 //! Instants as the store's clock tells them, and the clock itself.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,49 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// A text that is no instant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not an instant\nhint: write it by RFC 3339, such as `2026-01-31T12:00:00Z` or `2026-01-31T14:00:00+02:00`, from \
+     1970 to 9999"
+)]
+pub struct TimestampError(String);
+
+impl FromStr for Timestamp {
+    type Err = TimestampError;
+
+    fn from_str(text: &str) -> Result<Self, TimestampError> {
+        let error = || TimestampError(text.chars().take(64).collect());
+        let (local, offset_minutes) = match text.as_bytes() {
+            [.., b'Z' | b'z'] => (text.get(..text.len() - 1), 0),
+            _ => {
+                let at = text.len().checked_sub(6).ok_or_else(error)?;
+                (text.get(..at), offset(text.get(at..).ok_or_else(error)?).ok_or_else(error)?)
+            }
+        };
+        let local = local.filter(|local| local.contains('T')).ok_or_else(error)?;
+        let instant = humantime::parse_rfc3339(&format!("{local}Z")).map_err(|_| error())?;
+        let local_ms = instant.duration_since(UNIX_EPOCH).map_err(|_| error())?.as_millis();
+        let unix_ms = i64::try_from(local_ms).map_err(|_| error())? - offset_minutes * 60_000;
+        u64::try_from(unix_ms).ok().filter(|ms| *ms <= LAST_MS).map(Self).ok_or_else(error)
+    }
+}
+
+/// The minutes of `+02:00` or `-05:30`.
+fn offset(text: &str) -> Option<i64> {
+    let (sign, rest) = match text.split_at_checked(1)? {
+        ("+", rest) => (1, rest),
+        ("-", rest) => (-1, rest),
+        _ => return None,
+    };
+    let (hours, minutes) = rest.split_once(':')?;
+    let number = |text: &str, below: i64| -> Option<i64> {
+        let is_number = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|number| is_number && *number < below)
+    };
+    Some(sign * (number(hours, 24)? * 60 + number(minutes, 60)?))
+}
+
 /// What a store goes by. Each store has exactly one.
 pub trait Clock: Send + Sync + 'static {
     /// The time of day: for records, and for tasks that wait for an instant. May jump.
@@ -71,6 +115,38 @@ mod tests {
     fn text_form_is_rfc_3339() {
         assert_eq!(Timestamp::from_unix_ms(1_767_225_600_007).to_string(), "2026-01-01T00:00:00.007Z");
         assert_eq!(Timestamp::from_unix_ms(u64::MAX).to_string(), "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn text_form_reads_back_and_offsets_count() {
+        for text in ["2026-01-01T00:00:00.007Z", "9999-12-31T23:59:59.999Z", "1970-01-01T00:00:00.000Z"] {
+            assert_eq!(text.parse::<Timestamp>().map(|at| at.to_string()), Ok(text.to_owned()));
+        }
+        let noon: Timestamp = "2026-01-31T12:00:00Z".parse().expect("an instant");
+        for text in ["2026-01-31T14:00:00+02:00", "2026-01-31T06:30:00.000-05:30"] {
+            assert_eq!(text.parse(), Ok(noon), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_instant_is_refused() {
+        for text in [
+            "",
+            "Z",
+            "tomorrow",
+            "2026-01-31",
+            "2026-01-31 12:00:00Z",
+            "2026-01-31T12:00:00",
+            "2026-02-30T12:00:00Z",
+            "2026-01-31T12:00:00+2:00",
+            "2026-01-31T12:00:00+24:00",
+            "2026-01-31T12:00:00+\u{e9}1:0",
+            "10000-01-01T00:00:00Z",
+            "9999-12-31T23:59:59-00:01",
+            "1969-12-31T23:59:59Z",
+        ] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,0 +1,76 @@
+//! Dead letters by what they died of.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sunaba_task::{Ending, Task};
+
+/// Dead letters of one handler that died of the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupView {
+    /// `package/handler`.
+    pub handler: String,
+    /// The kind of the last failure, or the word for what else ended the last attempt.
+    pub kind: String,
+    /// How many.
+    pub count: u64,
+    /// What the newest of them said last.
+    pub message: String,
+    /// The newest of them.
+    pub newest: String,
+    /// When that one came to its end.
+    pub ended_at: Option<String>,
+}
+
+/// The groups of dead letters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupsView {
+    /// The largest first.
+    pub groups: Vec<GroupView>,
+    /// Dead letters that were looked at, the newest.
+    pub counted: u64,
+    /// Whether there are older ones, which are not counted.
+    pub more: bool,
+}
+
+/// Sorts dead letters into groups, one by one, the newest first.
+#[derive(Default)]
+pub(crate) struct Groups {
+    groups: BTreeMap<(String, String), GroupView>,
+    counted: u64,
+}
+
+impl Groups {
+    pub(crate) fn add(&mut self, task: &Task) {
+        let (kind, message) = died_of(task);
+        let handler = task.spec.handler.to_string();
+        self.counted += 1;
+        let group = self.groups.entry((handler.clone(), kind.to_owned())).or_insert_with(|| GroupView {
+            handler,
+            kind: kind.to_owned(),
+            count: 0,
+            message: message.to_owned(),
+            newest: task.id.to_string(),
+            ended_at: task.ended_at.map(|at| at.to_string()),
+        });
+        group.count += 1;
+    }
+
+    pub(crate) fn view(self, more: bool) -> GroupsView {
+        let mut groups: Vec<_> = self.groups.into_values().collect();
+        groups.sort_by_key(|group| std::cmp::Reverse(group.count));
+        GroupsView { groups, counted: self.counted, more }
+    }
+}
+
+/// The word for what ended the last attempt, and what was said about it.
+fn died_of(task: &Task) -> (&str, &str) {
+    let Some(last) = task.attempts.last() else { return ("never-started", "") };
+    match &last.ending {
+        Ending::Failed { kind, message } => (kind, message),
+        Ending::Stopped { cause, message } => (cause.word(), message),
+        Ending::HostFailed { message } => ("host", message),
+        Ending::HostLost => ("host-lost", &last.decision.reason),
+        Ending::Completed | Ending::Snoozed { .. } | Ending::HandedBack => ("other", &last.decision.reason),
+    }
+}

@@ -1,0 +1,29 @@
+//! What goes over the wire: the JSON that a host takes and gives. Durations are in milliseconds, instants in RFC 3339.
+
+mod bulk;
+mod control;
+mod dead;
+mod feed;
+mod package;
+mod result;
+mod submit;
+mod task;
+
+use std::time::Duration;
+
+pub use bulk::{Bulk, BulkView, Cancel, Deleted, Filter, NewInput};
+pub use control::{ControlView, ControlsView, HandlerPatch, QueuePatch, QueueView, QueuesView, RetentionView};
+pub(crate) use dead::Groups;
+pub use dead::{GroupView, GroupsView};
+pub use feed::{EventView, EventsView};
+pub use package::{HandlerView, HostView, PackageView, PackagesView};
+pub use result::{AttemptLogs, LogsView, ResultView};
+pub use submit::{
+    Debounce, MAX_BULK_BYTES, MAX_BULK_TASKS, Submit, SubmitAll, SubmittedAll, SubmittedView, UniqueSubmit,
+};
+pub use task::{AttemptView, CancelView, OriginView, TaskView, TasksView};
+
+/// Milliseconds; what is longer than they can say is the most that they can.
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

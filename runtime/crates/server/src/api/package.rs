@@ -1,0 +1,84 @@
+//! Packages, their handlers, and the host itself.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sunaba_store::Package;
+use sunaba_task::HandlerInfo;
+
+/// A deployed package.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PackageView {
+    /// Its name.
+    pub name: String,
+    /// Its component's digest.
+    pub component: String,
+    /// Its component's size.
+    pub size_bytes: u64,
+    /// When it got this component.
+    pub deployed_at: String,
+    /// What it has.
+    pub handlers: Vec<HandlerView>,
+}
+
+/// Every package.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PackagesView {
+    /// By name.
+    pub packages: Vec<PackageView>,
+}
+
+/// A handler.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HandlerView {
+    /// `package/handler`.
+    pub name: String,
+    /// What it does, in Markdown.
+    pub doc: String,
+    /// JSON Schema of the input; null means any bytes.
+    pub input_schema: Option<Box<RawValue>>,
+    /// JSON Schema of the output; null means any bytes.
+    pub output_schema: Option<Box<RawValue>>,
+    /// Its own options, as written in the handler attribute.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// The host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostView {
+    /// Of sunaba.
+    pub version: String,
+    /// Attempts at a time.
+    pub slots: usize,
+    /// Attempts that run now.
+    pub running: usize,
+    /// When what the host answers is on stable storage: `sync`, before the answer, or `relaxed(50ms)`, so long after it.
+    pub durability: String,
+}
+
+impl From<&Package> for PackageView {
+    fn from(package: &Package) -> Self {
+        Self {
+            name: package.name.clone(),
+            component: package.component.to_string(),
+            size_bytes: package.size_bytes,
+            deployed_at: package.deployed_at.to_string(),
+            handlers: package.handlers.iter().map(|handler| HandlerView::new(&package.name, handler)).collect(),
+        }
+    }
+}
+
+impl HandlerView {
+    /// A package's handler.
+    pub fn new(package: &str, handler: &HandlerInfo) -> Self {
+        let schema = |text: &Option<String>| text.clone().and_then(|text| RawValue::from_string(text).ok());
+        Self {
+            name: format!("{package}/{}", handler.name),
+            doc: handler.doc.clone(),
+            input_schema: schema(&handler.input_schema),
+            output_schema: schema(&handler.output_schema),
+            settings: handler.settings.given().map(|(key, value)| (key.to_owned(), value)).collect(),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The event feed, by long polls.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json as Reply;
+use axum::extract::State;
+use serde::Deserialize;
+use sunaba_store::EventQuery;
+use sunaba_task::TaskId;
+
+use super::{Answer, MAX_WAIT, Shared};
+use crate::api::EventsView;
+use crate::extract::Asked;
+use crate::problem::Problem;
+
+/// Events of one page, unless asked otherwise.
+const DEFAULT_PAGE: usize = 100;
+
+/// Which events to show.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    /// After this one; 0 means from the oldest that is kept, and nothing means from now on.
+    after: Option<u64>,
+    task: Option<String>,
+    limit: Option<usize>,
+    wait_ms: Option<u64>,
+}
+
+pub(super) async fn events(State(mut shared): State<Shared>, Asked(which): Asked<Which>) -> Answer<EventsView> {
+    let query = EventQuery {
+        after: which.after,
+        task: which.task.map(|id| id.parse::<TaskId>()).transpose().map_err(Problem::invalid)?,
+        limit: which.limit.unwrap_or(DEFAULT_PAGE),
+        wait: Duration::from_millis(which.wait_ms.unwrap_or(0)).min(MAX_WAIT),
+    };
+    let store = Arc::clone(shared.runtime.store());
+    let now = EventQuery { wait: Duration::ZERO, ..query.clone() };
+    match shared.unless_stopping(store.events(query)).await {
+        Some(page) => Ok(Reply(page?.into())),
+        None => Ok(Reply(store.events(now).await?.into())),
+    }
+}

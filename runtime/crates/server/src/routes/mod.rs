@@ -1,0 +1,105 @@
+//! The routes of the API, each a translation between the wire and the host.
+
+mod bulk;
+mod control;
+mod feed;
+mod packages;
+mod submit;
+mod tasks;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{get, patch, post, put};
+use axum::{Json as Reply, Router, middleware};
+use sunaba_host::Runtime;
+use sunaba_task::{Task, TaskId};
+use tokio::sync::watch;
+
+use crate::api::HostView;
+use crate::guard;
+use crate::problem::Problem;
+
+/// The longest wait of one request; whoever wants to wait longer asks again.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// What the routes share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) runtime: Arc<Runtime>,
+    /// Turns true when the server stops: nobody waits any more.
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+type Answer<T> = Result<Reply<T>, Problem>;
+
+pub(crate) fn router(shared: Shared) -> Router {
+    Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/v1/host", get(host))
+        .route("/v1/packages", get(packages::list))
+        .route("/v1/packages/{package}", put(packages::deploy))
+        .route("/v1/handlers", get(control::handlers))
+        .route("/v1/handlers/{package}/{handler}", get(packages::handler).patch(control::set_handler))
+        .route("/v1/queues", get(control::queues))
+        .route("/v1/queues/{name}", patch(control::set_queue))
+        .route("/v1/retention", get(control::retention).put(control::set_retention))
+        .route("/v1/events", get(feed::events))
+        .route("/v1/dead/groups", get(bulk::groups))
+        .route("/v1/tasks", post(submit::one).get(tasks::list))
+        .route("/v1/tasks/bulk", post(submit::many))
+        .route("/v1/tasks/cancel", post(bulk::cancel))
+        .route("/v1/tasks/run-now", post(bulk::run_now))
+        .route("/v1/tasks/rerun", post(bulk::rerun))
+        .route("/v1/tasks/delete", post(bulk::delete))
+        .route("/v1/tasks/{id}", get(tasks::get).delete(tasks::delete))
+        .route("/v1/tasks/{id}/result", get(tasks::result))
+        .route("/v1/tasks/{id}/logs", get(tasks::logs))
+        .route("/v1/tasks/{id}/explain", get(tasks::explain))
+        .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
+        .route("/v1/tasks/{id}/run-now", post(tasks::run_now))
+        .route("/v1/tasks/{id}/rerun", post(tasks::rerun))
+        .fallback(async || Problem::not_found("there is nothing here\nhint: the API is under `/v1`"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this method is not for this path")
+        })
+        .layer(middleware::from_fn(guard::guard))
+        .with_state(shared)
+}
+
+/// Ready is a host whose store takes changes; it says how durable they are.
+async fn ready(State(shared): State<Shared>) -> Result<String, Problem> {
+    let store = shared.runtime.store();
+    if let Some(failure) = store.failure() {
+        return Err(failure.into());
+    }
+    store.packages().await?;
+    Ok(format!("ok\ndurability {}\n", store.durability()))
+}
+
+async fn host(State(shared): State<Shared>) -> Reply<HostView> {
+    let runtime = &shared.runtime;
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let durability = runtime.store().durability().to_string();
+    Reply(HostView { version, slots: runtime.slots(), running: runtime.running(), durability })
+}
+
+impl Shared {
+    /// What `waiting` gives; nothing when the server stops before that.
+    async fn unless_stopping<T>(&mut self, waiting: impl Future<Output = T>) -> Option<T> {
+        // Who loses: the wait, which the store forgets; or the look at the server's stop.
+        tokio::select! {
+            given = waiting => Some(given),
+            () = async { self.stopping.wait_for(|stopping| *stopping).await.map_or((), |_| ()) } => None,
+        }
+    }
+
+    async fn find(&self, id: &str) -> Result<(TaskId, Task), Problem> {
+        let id: TaskId = id.parse().map_err(Problem::invalid)?;
+        let task = self.runtime.store().task(id).await?;
+        Ok((id, task.ok_or_else(|| Problem::no_task(id))?))
+    }
+}

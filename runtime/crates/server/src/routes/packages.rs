@@ -1,0 +1,46 @@
+//! Packages and what their handlers are.
+
+use axum::Json as Reply;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use sunaba_host::{DeployError, MAX_COMPONENT_BYTES};
+use sunaba_task::{HandlerName, is_name};
+
+use super::{Answer, Shared};
+use crate::api::{HandlerView, PackageView, PackagesView};
+use crate::body::{self, Body};
+use crate::extract::At;
+use crate::problem::Problem;
+
+pub(super) async fn list(State(shared): State<Shared>) -> Reply<PackagesView> {
+    let packages = shared.runtime.packages();
+    Reply(PackagesView { packages: packages.iter().map(|package| PackageView::from(&**package)).collect() })
+}
+
+pub(super) async fn deploy(
+    State(shared): State<Shared>,
+    At(package): At<String>,
+    request: Request,
+) -> Answer<PackageView> {
+    if !is_name(&package) {
+        return Err(DeployError::Name(package.chars().take(80).collect()).into());
+    }
+    let Body { bytes, room } = body::read(request, "application/wasm", MAX_COMPONENT_BYTES).await?;
+    // Not given up when the caller goes: what is half done would be done again.
+    let deploying = tokio::spawn(async move {
+        let _room = room;
+        shared.runtime.deploy(&package, bytes).await
+    });
+    let deployed = deploying.await.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error))?;
+    Ok(Reply(PackageView::from(&*deployed?)))
+}
+
+pub(super) async fn handler(
+    State(shared): State<Shared>,
+    At((package, handler)): At<(String, String)>,
+) -> Answer<HandlerView> {
+    let name: HandlerName = format!("{package}/{handler}").parse().map_err(Problem::invalid)?;
+    let package = shared.runtime.package(&name)?;
+    let handler = package.handler(&name.handler).expect("the package was found by this handler");
+    Ok(Reply(HandlerView::new(&name.package, handler)))
+}

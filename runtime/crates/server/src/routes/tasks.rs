@@ -1,0 +1,114 @@
+//! What there is of tasks, and what is done to one of them.
+
+use std::time::Duration;
+
+use axum::Json as Reply;
+use axum::extract::State;
+use serde::Deserialize;
+use sunaba_host::Story;
+use sunaba_store::StoreError;
+use sunaba_task::{AttemptDetail, Digest, TaskId};
+
+use super::{Answer, MAX_WAIT, Shared};
+use crate::api::{AttemptLogs, Cancel, Deleted, Filter, LogsView, NewInput, ResultView, TaskView, TasksView};
+use crate::body::Json;
+use crate::extract::{Asked, At};
+use crate::problem::Problem;
+
+pub(super) async fn list(State(shared): State<Shared>, Asked(filter): Asked<Filter>) -> Answer<TasksView> {
+    let page = shared.runtime.store().tasks(filter.query()?).await?;
+    let next = page.next.map(|id| id.to_string());
+    Ok(Reply(TasksView { tasks: page.tasks.iter().map(TaskView::from).collect(), next }))
+}
+
+/// How long to wait for the end of a task.
+#[derive(Deserialize)]
+pub(super) struct Wait {
+    wait_ms: Option<u64>,
+}
+
+pub(super) async fn get(
+    State(mut shared): State<Shared>,
+    At(id): At<String>,
+    Asked(Wait { wait_ms }): Asked<Wait>,
+) -> Answer<TaskView> {
+    let (id, found) = shared.find(&id).await?;
+    let Some(wait_ms) = wait_ms.filter(|_| !found.state.is_terminal()) else {
+        return Ok(Reply(TaskView::from(&found)));
+    };
+    let store = std::sync::Arc::clone(shared.runtime.store());
+    let waiting = store.wait(id, Duration::from_millis(wait_ms).min(MAX_WAIT));
+    let ended = shared.unless_stopping(waiting).await.transpose()?.flatten();
+    Ok(Reply(TaskView::from(&ended.unwrap_or(found))))
+}
+
+pub(super) async fn result(State(shared): State<Shared>, At(id): At<String>) -> Answer<ResultView> {
+    let (id, task) = shared.find(&id).await?;
+    let output = shared.runtime.output(id).await?;
+    let detail = match task.attempts.last() {
+        Some(last) => shared.runtime.store().attempt_detail(id, last.number).await?.unwrap_or_default(),
+        None => AttemptDetail::default(),
+    };
+    Ok(Reply(ResultView::new(&task, output.as_ref(), detail)))
+}
+
+pub(super) async fn logs(State(shared): State<Shared>, At(id): At<String>) -> Answer<LogsView> {
+    let (id, task) = shared.find(&id).await?;
+    let mut attempts = Vec::with_capacity(task.attempts.len());
+    for attempt in &task.attempts {
+        let detail = shared.runtime.store().attempt_detail(id, attempt.number).await?.unwrap_or_default();
+        attempts.push(AttemptLogs { number: attempt.number, logs: detail.logs });
+    }
+    Ok(Reply(LogsView { id: id.to_string(), state: task.state.name(), attempts }))
+}
+
+/// Why a task is where it is.
+pub(super) async fn explain(State(shared): State<Shared>, At(id): At<String>) -> Answer<Story> {
+    let (id, task) = shared.find(&id).await?;
+    let store = shared.runtime.store();
+    let standing = store.standing(id).await?;
+    let input = store.input(id).await?.map(|input| Digest::of(&input.bytes));
+    let now = standing.now.unwrap_or(task.since);
+    Ok(Reply(sunaba_host::explain(&task, Some(&standing), input, now)))
+}
+
+pub(super) async fn cancel(
+    State(shared): State<Shared>,
+    At(id): At<String>,
+    Json(cancel): Json<Cancel>,
+) -> Answer<TaskView> {
+    let id: TaskId = id.parse().map_err(Problem::invalid)?;
+    let cancelled = shared.runtime.store().cancel(vec![id], cancel.wish()?).await?.pop().flatten();
+    cancelled.map(|task| Reply(TaskView::from(&task))).ok_or_else(|| Problem::no_task(id))
+}
+
+/// What takes nothing, as JSON: no web page can send that without asking.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+pub(super) async fn run_now(
+    State(shared): State<Shared>,
+    At(id): At<String>,
+    Json(Nothing {}): Json<Nothing>,
+) -> Answer<TaskView> {
+    let id: TaskId = id.parse().map_err(Problem::invalid)?;
+    let due = shared.runtime.store().run_now(vec![id]).await?.pop().flatten();
+    due.map(|task| Reply(TaskView::from(&task))).ok_or_else(|| Problem::no_task(id))
+}
+
+pub(super) async fn rerun(
+    State(shared): State<Shared>,
+    At(id): At<String>,
+    Json(input): Json<NewInput>,
+) -> Answer<TaskView> {
+    let id: TaskId = id.parse().map_err(Problem::invalid)?;
+    let made = shared.runtime.rerun(id, input.payload()?).await?;
+    Ok(Reply(TaskView::from(&made)))
+}
+
+pub(super) async fn delete(State(shared): State<Shared>, At(id): At<String>) -> Answer<Deleted> {
+    let id: TaskId = id.parse().map_err(Problem::invalid)?;
+    shared.runtime.store().delete(vec![id]).await?.pop().ok_or(StoreError::Closed)??;
+    Ok(Reply(Deleted { deleted: id.to_string() }))
+}

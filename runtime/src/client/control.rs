@@ -1,0 +1,98 @@
+//! What an operator sets and watches: queues, handlers, retention, events.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde::Serialize;
+use sunaba_server::api::{
+    ControlView, ControlsView, EventsView, HandlerPatch, QueuePatch, QueueView, QueuesView, RetentionView,
+};
+use sunaba_task::{HandlerName, TaskId};
+
+use super::{ANSWER_TIME, Client, ClientError};
+
+/// Which events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EventsWanted {
+    /// After this one. 0: from the oldest that is kept. None: from now on.
+    pub after: Option<u64>,
+    /// Of this task only.
+    pub task: Option<TaskId>,
+    /// How many at most; at most 1,000.
+    pub limit: usize,
+    /// How long to wait for the first; at most 30 s.
+    pub wait: Duration,
+}
+
+impl Client {
+    /// Every queue that has tasks or settings.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn queues(&self) -> Result<QueuesView, ClientError> {
+        self.send(self.request(Method::GET, "/v1/queues")).await
+    }
+
+    /// Changes a queue's settings; how it stands then.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn set_queue(&self, name: &str, patch: &QueuePatch) -> Result<QueueView, ClientError> {
+        self.send(self.request_at(Method::PATCH, &["v1", "queues", name]).json(patch)).await
+    }
+
+    /// Every handler that has run, that has tasks waiting, or that is controlled.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn handlers(&self) -> Result<ControlsView, ClientError> {
+        self.send(self.request(Method::GET, "/v1/handlers")).await
+    }
+
+    /// Changes what is set for a handler; how it stands then.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn set_handler(&self, name: &HandlerName, patch: &HandlerPatch) -> Result<ControlView, ClientError> {
+        let path = ["v1", "handlers", &name.package, &name.handler];
+        self.send(self.request_at(Method::PATCH, &path).json(patch)).await
+    }
+
+    /// How long what has ended is kept.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn retention(&self) -> Result<RetentionView, ClientError> {
+        self.send(self.request(Method::GET, "/v1/retention")).await
+    }
+
+    /// Changes that, for what ends from now on.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn set_retention(&self, retention: &RetentionView) -> Result<RetentionView, ClientError> {
+        self.send(self.request(Method::PUT, "/v1/retention").json(retention)).await
+    }
+
+    /// Events, oldest first. Waits for the first; dropping the future stops the wait.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn events(&self, wanted: EventsWanted) -> Result<EventsView, ClientError> {
+        #[derive(Serialize)]
+        struct Question {
+            after: Option<u64>,
+            task: Option<String>,
+            limit: usize,
+            wait_ms: u64,
+        }
+        let wait = wanted.wait.min(ANSWER_TIME / 2);
+        let question = Question {
+            after: wanted.after,
+            task: wanted.task.map(|id| id.to_string()),
+            limit: wanted.limit,
+            wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+        };
+        self.ask("/v1/events", &question).await
+    }
+}

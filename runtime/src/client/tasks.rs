@@ -1,0 +1,170 @@
+//! Tasks: submits them, shows them, and does things to one or to many.
+
+use reqwest::Method;
+use serde_json::json;
+use serde_json::value::RawValue;
+use sunaba_host::Story;
+use sunaba_server::api::{
+    Bulk, BulkView, Cancel, Deleted, Filter, GroupsView, LogsView, NewInput, ResultView, Submit, SubmitAll,
+    SubmittedAll, TaskView, TasksView,
+};
+use sunaba_task::TaskId;
+
+use super::{Client, ClientError, WAIT_TIME};
+
+/// Tasks that are asked for at a time.
+const PAGE: usize = 500;
+
+/// What can be done to many tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BulkVerb {
+    /// Cancels what has not ended.
+    Cancel,
+    /// Makes due what waits for an instant.
+    RunNow,
+    /// Makes new tasks of those that have ended without success.
+    Rerun,
+    /// Deletes what has ended.
+    Delete,
+}
+
+impl BulkVerb {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Cancel => "/v1/tasks/cancel",
+            Self::RunNow => "/v1/tasks/run-now",
+            Self::Rerun => "/v1/tasks/rerun",
+            Self::Delete => "/v1/tasks/delete",
+        }
+    }
+}
+
+impl Client {
+    /// Submits a task. When this returns, the task is on the host's stable storage.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn submit(&self, submit: &Submit) -> Result<TaskView, ClientError> {
+        self.send(self.request(Method::POST, "/v1/tasks").json(submit)).await
+    }
+
+    /// A task.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn task(&self, id: TaskId) -> Result<TaskView, ClientError> {
+        self.send(self.request(Method::GET, &format!("/v1/tasks/{id}"))).await
+    }
+
+    /// Submits many tasks, in one commit; each as [`Submit`] has it, as JSON. The answers are in their order.
+    ///
+    /// # Errors
+    /// [`ClientError`]: none of them was taken on, or nobody knows.
+    pub async fn submit_all(&self, tasks: Vec<Box<RawValue>>) -> Result<SubmittedAll, ClientError> {
+        self.send(self.request(Method::POST, "/v1/tasks/bulk").json(&SubmitAll { tasks })).await
+    }
+
+    /// A task, once it has ended. Waits as long as that takes; dropping the future stops the wait.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn wait(&self, id: TaskId) -> Result<TaskView, ClientError> {
+        loop {
+            let path = format!("/v1/tasks/{id}?wait_ms={}", WAIT_TIME.as_millis());
+            let task: TaskView = self.send(self.request(Method::GET, &path)).await?;
+            if task.state.is_terminal() {
+                return Ok(task);
+            }
+        }
+    }
+
+    /// What came of a task.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn result(&self, id: TaskId) -> Result<ResultView, ClientError> {
+        self.send(self.request(Method::GET, &format!("/v1/tasks/{id}/result"))).await
+    }
+
+    /// What the attempts of a task said.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn logs(&self, id: TaskId) -> Result<LogsView, ClientError> {
+        self.send(self.request(Method::GET, &format!("/v1/tasks/{id}/logs"))).await
+    }
+
+    /// Tasks, the newest first: all that the filter asks for, or as many as `limit` says.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn tasks(&self, filter: &Filter, limit: usize) -> Result<TasksView, ClientError> {
+        let mut all = TasksView { tasks: Vec::new(), next: filter.before.clone() };
+        loop {
+            let page = (limit - all.tasks.len()).min(PAGE);
+            let question = Filter { before: all.next.take(), limit: Some(page), ..filter.clone() };
+            let page: TasksView = self.ask("/v1/tasks", &question).await?;
+            all.tasks.extend(page.tasks);
+            all.next = page.next;
+            if all.next.is_none() || all.tasks.len() >= limit {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Does something to a page of tasks; go on with [`BulkView::next`] as the filter's `before`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn bulk(&self, verb: BulkVerb, bulk: &Bulk) -> Result<BulkView, ClientError> {
+        self.send(self.request(Method::POST, verb.path()).json(bulk)).await
+    }
+
+    /// Dead letters by what they died of.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn dead_groups(&self, filter: &Filter) -> Result<GroupsView, ClientError> {
+        self.ask("/v1/dead/groups", filter).await
+    }
+
+    /// Why a task is where it is.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn explain(&self, id: TaskId) -> Result<Story, ClientError> {
+        self.send(self.request(Method::GET, &format!("/v1/tasks/{id}/explain"))).await
+    }
+
+    /// Cancels a task.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn cancel(&self, id: TaskId, cancel: &Cancel) -> Result<TaskView, ClientError> {
+        self.send(self.request(Method::POST, &format!("/v1/tasks/{id}/cancel")).json(cancel)).await
+    }
+
+    /// Makes a task that waits for an instant due now.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn run_now(&self, id: TaskId) -> Result<TaskView, ClientError> {
+        self.send(self.request(Method::POST, &format!("/v1/tasks/{id}/run-now")).json(&json!({}))).await
+    }
+
+    /// Makes a new task of one that has ended; the new one.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn rerun(&self, id: TaskId, input: &NewInput) -> Result<TaskView, ClientError> {
+        self.send(self.request(Method::POST, &format!("/v1/tasks/{id}/rerun")).json(input)).await
+    }
+
+    /// Deletes a task that has ended.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn delete(&self, id: TaskId) -> Result<Deleted, ClientError> {
+        self.send(self.request(Method::DELETE, &format!("/v1/tasks/{id}"))).await
+    }
+}

@@ -1,0 +1,90 @@
+//! `sunaba store`: what can be done with a data directory while no host holds it.
+
+use std::path::PathBuf;
+
+use sunaba_runtime::store::OpenError;
+use sunaba_runtime::store::maintenance::{self, MaintenanceError};
+
+use crate::exit::{CommandError, Exit};
+use crate::{Format, Global, print};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+    /// The directory of the queue
+    #[arg(long, env = "SUNABA_DATA", default_value = "sunaba-data", global = true)]
+    data: PathBuf,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Say what is in the store: tasks by state and queue, sizes, durability
+    Info,
+    /// Look at every value; ends with 1 when something is wrong
+    Verify,
+    /// Copy all of it into a file, which must not exist
+    Backup {
+        /// The file
+        file: PathBuf,
+    },
+    /// Make a store of a backup, in a directory that is empty or does not exist
+    Restore {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
+    // On a thread of its own: it reads for as long as there is something.
+    let output = global.output;
+    let working = tokio::task::spawn_blocking(move || work(output, args));
+    working.await.map_err(|error| CommandError::new(Exit::Error, error))?
+}
+
+fn work(output: Format, args: Args) -> Result<Exit, CommandError> {
+    let Args { command, data } = args;
+    match command {
+        Command::Info => {
+            let info = maintenance::info(&data).map_err(failed)?;
+            match output {
+                Format::Text => print::data(inert_lines(&info.to_string()).as_bytes())?,
+                format => print::json(format, &info)?,
+            }
+        }
+        Command::Verify => {
+            let report = maintenance::verify(&data).map_err(failed)?;
+            match output {
+                Format::Text => print::data(inert_lines(&report.to_string()).as_bytes())?,
+                format => print::json(format, &report)?,
+            }
+            return Ok(if report.is_sound() { Exit::Ok } else { Exit::Error });
+        }
+        Command::Backup { file } => show_backup(output, &maintenance::backup(&data, &file).map_err(failed)?)?,
+        Command::Restore { file } => show_backup(output, &maintenance::restore(&file, &data).map_err(failed)?)?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn show_backup(output: Format, backup: &maintenance::Backup) -> Result<(), CommandError> {
+    match output {
+        Format::Text => print::data(inert_lines(&backup.to_string()).as_bytes()),
+        format => print::json(format, backup),
+    }
+}
+
+/// Lines, each inert and with its end.
+fn inert_lines(text: &str) -> String {
+    text.lines().map(|line| format!("{}\n", print::inert(line))).collect()
+}
+
+fn failed(error: MaintenanceError) -> CommandError {
+    let exit = match &error {
+        MaintenanceError::Open(OpenError::InUse { .. }) => Exit::Unavailable,
+        MaintenanceError::Open(OpenError::Missing { .. }) => Exit::NotFound,
+        MaintenanceError::Exists(_) | MaintenanceError::NotEmpty(_) => Exit::Conflict,
+        MaintenanceError::Damaged { .. } => Exit::Invalid,
+        _ => Exit::Error,
+    };
+    CommandError::new(exit, error)
+}

@@ -1,0 +1,109 @@
+//! How tasks are shown.
+
+use std::time::Duration;
+
+use comfy_table::Table;
+use sunaba_runtime::Client;
+use sunaba_runtime::server::api::{AttemptView, Filter, TaskView, TasksView};
+use sunaba_runtime::task::{format_bytes, format_duration};
+
+use crate::exit::{CommandError, Exit};
+use crate::{Format, Global, print};
+
+/// Tasks as a table, the newest first, or as a JSON object a line.
+pub(super) async fn list(
+    global: &Global,
+    client: &Client,
+    filter: &Filter,
+    limit: usize,
+) -> Result<Exit, CommandError> {
+    let TasksView { tasks, next } = client.tasks(filter, limit).await?;
+    if global.output != Format::Text {
+        for task in &tasks {
+            print::json(Format::Jsonl, task)?;
+        }
+        return Ok(Exit::Ok);
+    }
+    if tasks.is_empty() {
+        print::note("no such tasks");
+        return Ok(Exit::Ok);
+    }
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING).set_header([
+        "ID",
+        "STATE",
+        "HANDLER",
+        "QUEUE",
+        "ATTEMPTS",
+        "SUBMITTED",
+    ]);
+    for task in &tasks {
+        let attempts = task.attempts_started.to_string();
+        let state = task.state.to_string();
+        table.add_row([&task.id, &state, &task.handler, &task.queue, &attempts, &task.submitted_at]);
+    }
+    print::table(&table)?;
+    if let Some(before) = next {
+        print::note(format_args!("there are more: `--before {before}`, or a higher `--limit`"));
+    }
+    Ok(Exit::Ok)
+}
+
+/// A task as lines, or as JSON. Of what is rarely set, only what is set.
+pub(crate) fn show_task(global: &Global, task: &TaskView) -> Result<(), CommandError> {
+    if global.output != Format::Text {
+        return print::json(global.output, task);
+    }
+    let mut rows = vec![
+        ("task", task.id.clone()),
+        ("state", task.state.to_string()),
+        ("handler", task.handler.clone()),
+        ("queue", format!("{}, priority {}", task.queue, task.priority)),
+        (
+            "attempts",
+            format!(
+                "{} started, {} of at most {} failures, {} hosts lost",
+                task.attempts_started, task.failures_charged, task.max_attempts, task.hosts_lost
+            ),
+        ),
+        ("submitted", task.submitted_at.clone()),
+    ];
+    let others = [
+        ("due", task.due_at.clone()),
+        ("expires", task.expires_at.clone().filter(|_| task.attempts_started == 0)),
+        ("ended", task.ended_at.clone()),
+        ("cancel", task.cancel.as_ref().map(|cancel| format!("asked for at {}: {}", cancel.at, cancel.reason))),
+        ("key", task.key.clone()),
+        ("unique", task.unique.clone()),
+        ("tags", (!task.tags.is_empty()).then(|| task.tags.join(", "))),
+        ("origin", task.origin.as_ref().map(|origin| format!("{} {}", origin_words(&origin.how), origin.task))),
+        ("successor", task.successor.clone()),
+        ("followed by", (!task.followers.is_empty()).then(|| task.followers.join(", "))),
+    ];
+    rows.extend(others.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    rows.push(("input", format!("{} of {}", format_bytes(task.input.size_bytes), task.input.media_type)));
+    if let Some(output) = &task.output {
+        rows.push(("output", format!("{} of {}", format_bytes(output.size_bytes), output.media_type)));
+    }
+    rows.push(("component", task.component.clone()));
+    rows.extend(task.attempts.iter().map(|attempt| ("attempt", attempt_line(attempt))));
+    print::rows(&rows)
+}
+
+fn attempt_line(attempt: &AttemptView) -> String {
+    let what = attempt.cause.as_ref().or(attempt.kind.as_ref()).map(|word| format!(" {word}")).unwrap_or_default();
+    let message = attempt.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+    let delay =
+        attempt.delay_ms.map(|ms| format!(" in {}", format_duration(Duration::from_millis(ms)))).unwrap_or_default();
+    format!("{} {}{what}{message}; {}{delay} ({})", attempt.number, attempt.ending, attempt.verdict, attempt.reason)
+}
+
+/// What a task has to do with the one that it was made from.
+fn origin_words(how: &str) -> &str {
+    match how {
+        "rerun" => "a rerun of",
+        "callback" => "follows the end of",
+        "replaces" => "in place of",
+        other => other,
+    }
+}
