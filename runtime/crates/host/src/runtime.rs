@@ -378,13 +378,12 @@ impl Runtime {
         Ok(made?)
     }
 
-    /// Whether a task's handler takes this input. When the package has another component by now, whose schema may be
-    /// another, the handler itself has the say.
+    /// Whether the handler that a task would have now takes this input.
     fn check_input(&self, task: &Task, input: &Payload) -> Result<(), RefusedTask> {
         let name = &task.spec.handler;
-        let package = self.packages.package(name).ok().filter(|package| package.component == task.spec.component);
-        let handler = package.as_ref().and_then(|package| package.handler(&name.handler));
-        let schema = handler.map(|handler| self.packages.schema(task.spec.component, handler)).transpose()?.flatten();
+        let package = self.packages.package(name)?;
+        let handler = package.handler(&name.handler).expect("the package was found by this handler");
+        let schema = self.packages.schema(package.component, handler)?;
         admission::check_input(&name.handler, schema.as_deref(), input)
     }
 

@@ -107,7 +107,9 @@ impl From<RerunRefusal> for Problem {
             RerunRefusal::Refused(error) => error.into(),
             RerunRefusal::Store(error) => error.into(),
             RerunRefusal::Rerun(RerunError::Unknown(id)) => Self::no_task(id),
-            RerunRefusal::Rerun(error @ RerunError::NotEnded { .. }) => Self::new(StatusCode::CONFLICT, error),
+            RerunRefusal::Rerun(error @ (RerunError::NotEnded { .. } | RerunError::NoHandler { .. })) => {
+                Self::new(StatusCode::CONFLICT, error)
+            }
             error => Self::new(StatusCode::INTERNAL_SERVER_ERROR, error),
         }
     }

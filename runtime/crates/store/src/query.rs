@@ -100,6 +100,16 @@ pub enum RerunError {
         /// Where it stands.
         state: StateName,
     },
+    /// The package that has been deployed since has no such handler.
+    #[error(
+        "task {task} cannot be run again: its package has no handler `{handler}` any more\nhint: deploy one that has it"
+    )]
+    NoHandler {
+        /// The task.
+        task: TaskId,
+        /// What would have to run it.
+        handler: HandlerName,
+    },
     /// Its record or input cannot be read.
     #[error("task {task} is damaged: {problem}\nhint: submit it anew")]
     Damaged {

@@ -80,7 +80,7 @@ pub trait Store: Send + Sync + 'static {
     /// ids; none for an id that is not known.
     fn run_now(&self, tasks: Vec<TaskId>) -> StoreFuture<'_, Vec<Option<Task>>>;
 
-    /// Makes a new task of each that has ended. The answers are in the order of the requests.
+    /// Makes a new task of each that has ended, for the component that its package has now. The answers are in the order of the requests.
     fn rerun(&self, requests: Vec<Rerun>) -> StoreFuture<'_, Vec<Result<Task, RerunError>>>;
 
     /// Deletes tasks that have ended, and all that is kept of them. The answers are in the order of the ids.

@@ -1,10 +1,10 @@
 //! A task over again.
 
 use bytes::Bytes;
-use sunaba_task::{Callback, CallbackOn, OnConflict, Origin, StateName, Unique};
+use sunaba_task::{Callback, CallbackOn, HandlerInfo, HandlerSettings, OnConflict, Origin, StateName, Unique};
 
 use super::*;
-use crate::{Rerun, RerunError, TaskQuery};
+use crate::{NewPackage, Rerun, RerunError, TaskQuery};
 
 async fn rerun(store: &dyn Store, id: TaskId, input: Option<Payload>) -> Result<Task, RerunError> {
     store.rerun(vec![Rerun { task: id, input }]).await.expect("the store works").remove(0)
@@ -90,4 +90,32 @@ pub async fn dead_letter_that_was_run_again_goes_like_a_success(subject: &mut im
     subject.advance(SECOND + SLACK);
     assert_eq!(find(&*store, again.id).await, None);
     assert_eq!(find(&*store, left.id).await, Some(left));
+}
+
+/// What was mended since is what runs.
+pub async fn rerun_has_the_component_that_is_deployed_now(subject: &mut impl Subject) {
+    let store = subject.store();
+    submit(&*store, new_task()).await;
+    let session = open(&*store).await;
+    let dead = finish(&*store, session, Verdict::GiveUp).await;
+    let (mended, spec) = (Digest::of(b"mended"), &dead.spec);
+    let info = |name: &str| HandlerInfo {
+        name: name.into(),
+        doc: String::new(),
+        input_schema: None,
+        output_schema: None,
+        settings: HandlerSettings::default(),
+    };
+    let deploy = async |handler: &str| {
+        let name = spec.handler.package.clone();
+        let package = NewPackage { name, component: mended, handlers: vec![info(handler)] };
+        store.deploy(package, "mended".into()).await.expect("the store works")
+    };
+    deploy("another").await;
+    let refused = rerun(&*store, dead.id, None).await;
+    assert_eq!(refused, Err(RerunError::NoHandler { task: dead.id, handler: spec.handler.clone() }));
+    deploy(&spec.handler.handler).await;
+    let again = rerun(&*store, dead.id, None).await.expect("it has ended");
+    assert_eq!((again.spec.component, &again.spec.handler), (mended, &spec.handler));
+    assert_eq!(task(&*store, &dead).await.spec.component, spec.component);
 }

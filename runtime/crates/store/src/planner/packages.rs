@@ -35,6 +35,11 @@ impl Planner {
         Ok(packages)
     }
 
+    pub(super) fn package(&self, turn: &Turn<'_>, name: &str) -> Result<Option<Package>, StoreError> {
+        let key = keys::package(name);
+        turn.txn.get(&key)?.map(|stored| codec::read(&key, &stored)).transpose()
+    }
+
     pub(crate) fn component(&self, turn: &Turn<'_>, digest: Digest) -> Result<Option<Bytes>, StoreError> {
         let key = keys::component(digest);
         turn.txn.get(&key)?.map(|stored| codec::read_bytes(&key, &stored)).transpose()

@@ -18,7 +18,8 @@ impl Planner {
         requests.into_iter().map(|request| self.rerun_one(turn, request)).collect()
     }
 
-    /// A new task with what this one was submitted with, but for its keys, its delay and its expiry: those are the submit's.
+    /// A new task with what this one was submitted with, but for its keys, its delay and its expiry, which are the submit's,
+    /// and with the component that its package has now.
     pub(super) fn rerun_one(
         &mut self,
         turn: &mut Turn<'_>,
@@ -53,7 +54,15 @@ impl Planner {
             Some(input) => input,
             None => body(turn, &keys::input(task.id), stored.input.as_ref(), &task.input.media_type)?,
         };
-        let mut new = NewTask::new(without_key(task.spec.clone()), input);
+        let mut spec = without_key(task.spec.clone());
+        // Whatever it failed over may be mended by now. What no package has is of the host's own program.
+        if let Some(package) = self.package(turn, &spec.handler.package)? {
+            if package.handler(&spec.handler.handler).is_none() {
+                return Ok(Err(RerunError::NoHandler { task: task.id, handler: spec.handler }));
+            }
+            spec.component = package.component;
+        }
+        let mut new = NewTask::new(spec, input);
         if task.callbacks > 0 {
             new.callbacks = callbacks(turn, task.id)?;
         }
