@@ -10,4 +10,5 @@ mod hostile;
 mod house;
 mod readme;
 mod sandbox;
+mod simulation;
 mod support;
