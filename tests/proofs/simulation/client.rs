@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use sunaba_runtime::store::{CancelWish, Store as _};
 use sunaba_runtime::task::{Digest, NewTask, Payload, TaskSpec, Timestamp, When};
-use tokio::sync::watch;
 
 use super::book::{self, Book};
+use super::gate::Gate;
 use super::journal::{Fault, Journal};
 use super::link::Link;
 
@@ -22,7 +22,7 @@ pub(super) struct Client {
     pub(super) book: Arc<Book>,
     pub(super) journal: Journal,
     /// The store as long as there is a process.
-    pub(super) link: watch::Receiver<Option<Link>>,
+    pub(super) link: Arc<Gate<Link>>,
     /// Shared by all: the number of the next task.
     pub(super) next: Arc<AtomicU32>,
     /// When nothing new is wanted any more.
@@ -45,20 +45,12 @@ impl Client {
         }
     }
 
-    async fn link(&mut self) -> Link {
-        match self.link.wait_for(Option::is_some).await.map(|link| link.clone()) {
-            Ok(Some(link)) => link,
-            // The simulation is over.
-            _ => std::future::pending().await,
-        }
-    }
-
     async fn submit(&mut self) {
         let count = if self.random.u32(..4) == 0 { self.random.usize(2..6) } else { 1 };
         let tasks: Vec<_> = (0..count).map(|_| self.new_task()).collect();
         let can_repeat = tasks.iter().all(|task| task.spec.idempotency_key.is_some());
         for _ in 0..TRIES {
-            let link = self.link().await;
+            let link = self.link.pass().await;
             match link.submit(tasks.clone()).await {
                 Ok(answers) => {
                     for refused in answers.iter().filter_map(|answer| answer.as_ref().err()) {
@@ -98,7 +90,7 @@ impl Client {
         let Some(id) = self.book.any_task(&mut self.random) else { return };
         let grace = self.random.bool().then(|| Duration::from_millis(self.random.u64(..3_000)));
         let wish = CancelWish { grace, ..CancelWish::default() };
-        let link = self.link().await;
+        let link = self.link.pass().await;
         if let Ok(answers) = link.cancel(vec![id], wish).await {
             self.journal.fired(Fault::Cancel);
             if answers.first().is_none_or(Option::is_none) {
@@ -111,14 +103,14 @@ impl Client {
     async fn look(&mut self) {
         let Some(id) = self.book.any_task(&mut self.random) else { return };
         let wait = Duration::from_millis(self.random.u64(..5_000));
-        let link = self.link().await;
+        let link = self.link.pass().await;
         if let Ok(None) = link.wait(id, wait).await {
             self.journal.problem(format_args!("{id} is gone"));
         }
     }
 
     async fn list(&mut self) {
-        let link = self.link().await;
+        let link = self.link.pass().await;
         // What fails with the process fails: the next look will see the same.
         let _ = link.tasks(sunaba_runtime::store::TaskQuery { limit: 100, ..Default::default() }).await;
     }

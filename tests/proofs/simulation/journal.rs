@@ -106,9 +106,6 @@ impl Journal {
     /// Something happened.
     pub(super) fn write(&self, what: fmt::Arguments<'_>) {
         let line = format!("{:>9.3} {what}", self.clock.elapsed().as_secs_f64());
-        if std::env::var_os("DBG").is_some() {
-            eprintln!("{line}");
-        }
         let mut inner = self.inner();
         line.hash(&mut inner.digest);
         if inner.lines.len() < MAX_LINES {

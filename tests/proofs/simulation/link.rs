@@ -1,7 +1,7 @@
 //! A worker's or a client's way to the store: passes everything on, writes it down, and can be cut for a while.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,10 +14,10 @@ use sunaba_runtime::task::{
     AttemptDetail, Clock as _, Digest, HandlerChange, HandlerName, LeaseToken, NewTask, Payload, Progress, QueueChange,
     Retention, SessionId, Task, TaskId,
 };
-use tokio::sync::watch;
 
 use super::book::Book;
 use super::clock::SimulatedClock;
+use super::gate::Gate;
 
 /// Clones are the same way.
 #[derive(Clone)]
@@ -26,25 +26,23 @@ pub(super) struct Link {
     pub(super) book: Arc<Book>,
     pub(super) clock: SimulatedClock,
     /// Whether anything passes.
-    pub(super) open: Arc<watch::Sender<bool>>,
+    pub(super) gate: Arc<Gate>,
     /// The process has ended: nobody is there any more to hear an answer.
     pub(super) dead: Arc<AtomicBool>,
     /// Whether the worker must mind its own clock.
     pub(super) is_remote: bool,
     /// The session that came last.
-    pub(super) session: Arc<watch::Sender<Option<SessionId>>>,
+    pub(super) session: Arc<Mutex<Option<SessionId>>>,
 }
 
 impl Link {
     pub(super) fn new(store: EmbeddedStore, book: Arc<Book>, clock: SimulatedClock, dead: Arc<AtomicBool>) -> Self {
-        let (open, session) = (Arc::new(watch::Sender::new(true)), Arc::new(watch::Sender::new(None)));
-        Self { store, book, clock, open, dead, is_remote: false, session }
+        Self { store, book, clock, gate: Arc::new(Gate::open()), dead, is_remote: false, session: Arc::default() }
     }
 
     /// Waits until the way is open.
     async fn passable(&self) {
-        // The sender is ours.
-        let _ = self.open.subscribe().wait_for(|open| *open).await;
+        self.gate.pass().await;
         if self.dead.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
@@ -89,7 +87,7 @@ impl Store for Link {
 
     fn open_session(&self, worker: String, lease_time: Duration) -> StoreFuture<'_, SessionId> {
         Box::pin(self.pass(self.store.open_session(worker, lease_time), move |book, asked, session| {
-            self.session.send_replace(Some(*session));
+            *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(*session);
             book.opened(*session, lease_time, asked);
         }))
     }

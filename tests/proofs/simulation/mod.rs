@@ -7,6 +7,7 @@ mod book;
 mod client;
 mod clock;
 mod engine;
+mod gate;
 mod journal;
 mod link;
 mod script;

@@ -1,19 +1,19 @@
 //! The world itself: processes that come and go, workers, and the hand that lets things go wrong.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use sunaba_runtime::store::{EmbeddedStore, Queues, Store as _, TaskQuery};
 use sunaba_runtime::task::{Clock as _, LeaseToken, Retention, TaskId};
 use sunaba_runtime::worker::{Worker, WorkerConfig};
-use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::book::Book;
 use super::client::Client;
 use super::clock::SimulatedClock;
 use super::engine::CrashyEngine;
+use super::gate::Gate;
 use super::journal::{Fault, Journal, Written};
 use super::link::Link;
 use super::script::Scripted;
@@ -38,7 +38,7 @@ struct World {
     lease_time: Duration,
     process: Process,
     /// Where clients find the store.
-    link: watch::Sender<Option<Link>>,
+    link: Arc<Gate<Link>>,
     workers_made: u32,
 }
 
@@ -59,7 +59,7 @@ pub(super) async fn run(seed: u64) -> Written {
     let engine = CrashyEngine::new(random.fork(), journal.clone());
     let lease_time = Duration::from_millis(random.u64(1_000..8_000));
     let (engine, process) = open(&mut random, &engine, &clock, &book).await;
-    let (link, links) = watch::channel(Some(process.link.clone()));
+    let link = Arc::new(Gate::with(process.link.clone()));
     let mut clients = JoinSet::new();
     let next = Arc::new(AtomicU32::new(0));
     for _ in 0..random.u32(1..=3) {
@@ -67,7 +67,7 @@ pub(super) async fn run(seed: u64) -> Written {
             random: random.fork(),
             book: Arc::clone(&book),
             journal: journal.clone(),
-            link: links.clone(),
+            link: Arc::clone(&link),
             next: Arc::clone(&next),
             until: tokio::time::Instant::now() + TROUBLE,
         };
@@ -162,7 +162,7 @@ impl World {
     /// Ends the process as `kill -9` does, and starts another on what is durable.
     async fn restart(&mut self) {
         self.process.dead.store(true, Ordering::Relaxed);
-        self.link.send_replace(None);
+        self.link.set(None);
         self.process.serve.abort();
         // It must have gone: two processes cannot hold the engine. It may have ended by itself before.
         if !self.process.serve.is_finished() {
@@ -173,7 +173,7 @@ impl World {
         let (engine, process) = open(&mut self.random, &self.engine, &self.clock, &self.book).await;
         (self.engine, self.process) = (engine, process);
         self.journal.write(format_args!("a process begins"));
-        self.link.send_replace(Some(self.process.link.clone()));
+        self.link.set(Some(self.process.link.clone()));
         self.start_workers();
     }
 
@@ -184,7 +184,7 @@ impl World {
         let (worker, link) = self.process.workers.swap_remove(self.random.usize(..self.process.workers.len()));
         self.journal.fired(Fault::WorkerKilled);
         drop(worker);
-        let session = *link.session.borrow();
+        let session = *link.session.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(session) = session {
             let lost = self.book.host_lost(session);
             tokio::spawn(check_taken_back(
@@ -220,11 +220,11 @@ impl World {
         if cut > self.lease_time {
             self.journal.fired(Fault::WorkerCutOff);
         }
-        link.open.send_replace(false);
-        let open = Arc::clone(&link.open);
+        link.gate.set(None);
+        let gate = Arc::clone(&link.gate);
         tokio::spawn(async move {
             tokio::time::sleep(cut).await;
-            open.send_replace(true);
+            gate.set(Some(()));
         });
     }
 
