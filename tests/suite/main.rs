@@ -8,6 +8,7 @@ mod examples;
 mod host;
 mod hostile;
 mod house;
+mod model;
 mod readme;
 mod sandbox;
 mod simulation;
