@@ -4,6 +4,8 @@
 //! Each proof takes a seed, drives the production code with it, and reports what it has done, or what it found wrong
 //! together with the seed. No test framework and no printing live here.
 
+pub mod crash;
 pub mod model;
 pub mod seed;
 pub mod simulation;
+pub mod tally;

@@ -3,6 +3,7 @@
 mod bad_input;
 mod command_line;
 mod contract;
+mod crash;
 mod embedding;
 mod examples;
 mod host;
