@@ -6,7 +6,8 @@ use std::path::Path;
 
 use super::child::Orders;
 use super::ledger::{Ledger, Line};
-use super::mount::{self, Mount};
+use super::means::Means;
+use super::mount::Mount;
 use super::run::{self, Then};
 use crate::tally::Tally;
 
@@ -21,8 +22,8 @@ const MAX_LINES: u64 = 200_000;
 ///
 /// # Errors
 /// The system did not let us try.
-pub fn disk_full(soak: &Path, seed: u64, rounds: u32) -> std::io::Result<Tally> {
-    let mounted = mount::memory_works();
+pub fn disk_full(soak: &Path, means: Means, seed: u64, rounds: u32) -> std::io::Result<Tally> {
+    let mounted = means.memory;
     let mut tally = Tally::new("disk is full", if mounted { "small tmpfs" } else { "file size limit" });
     for round in 0..rounds {
         let round_seed = crate::seed::nth(seed, u64::from(round));

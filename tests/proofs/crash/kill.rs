@@ -6,6 +6,7 @@ use std::path::Path;
 use super::child::Orders;
 use super::fail_point::FailPoint;
 use super::ledger::{Ledger, Line};
+use super::means::Means;
 use super::run::{self, Then};
 use super::trace;
 use crate::tally::Tally;
@@ -23,7 +24,7 @@ const ENOUGH_LINES: u64 = 3_000;
 ///
 /// # Errors
 /// The system did not let us try.
-pub fn at_random(soak: &Path, seed: u64, rounds: u32) -> std::io::Result<Tally> {
+pub fn at_random(soak: &Path, _: Means, seed: u64, rounds: u32) -> std::io::Result<Tally> {
     let mut random = fastrand::Rng::with_seed(seed);
     rounds_of("killed at random", "SIGKILL", seed, rounds, |directory, ledger, tally, round_seed| {
         let orders = Orders { seed: round_seed, first: ledger.next(), ..Orders::default() };
@@ -41,9 +42,9 @@ pub fn at_random(soak: &Path, seed: u64, rounds: u32) -> std::io::Result<Tally> 
 ///
 /// # Errors
 /// The system did not let us try.
-pub fn at_writes(soak: &Path, seed: u64, rounds: u32) -> std::io::Result<Tally> {
+pub fn at_writes(soak: &Path, means: Means, seed: u64, rounds: u32) -> std::io::Result<Tally> {
     let mut random = fastrand::Rng::with_seed(seed);
-    let traced = trace::works();
+    let traced = means.trace;
     let way = if traced { "SIGKILL by strace" } else { "abort at a fail point" };
     rounds_of("killed at the Nth write", way, seed, rounds, |directory, ledger, tally, round_seed| {
         let call = random.u64(1..MAX_CALLS);
@@ -68,9 +69,9 @@ pub fn at_writes(soak: &Path, seed: u64, rounds: u32) -> std::io::Result<Tally> 
 ///
 /// # Errors
 /// The system did not let us try.
-pub fn sync_fails(soak: &Path, seed: u64, rounds: u32) -> std::io::Result<Tally> {
+pub fn sync_fails(soak: &Path, means: Means, seed: u64, rounds: u32) -> std::io::Result<Tally> {
     let mut random = fastrand::Rng::with_seed(seed);
-    let traced = trace::works();
+    let traced = means.trace;
     let way = if traced { "EIO by strace" } else { "failing barrier" };
     rounds_of("fsync fails", way, seed, rounds, |directory, ledger, tally, round_seed| {
         let call = random.u64(2..150);

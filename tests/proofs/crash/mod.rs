@@ -9,6 +9,7 @@ mod fail_point;
 mod full;
 mod kill;
 mod ledger;
+mod means;
 mod mount;
 mod order;
 mod power;
@@ -20,6 +21,7 @@ use std::time::Duration;
 pub use child::{Orders, live};
 pub use full::disk_full;
 pub use kill::{at_random, at_writes, sync_fails};
+pub use means::Means;
 pub use power::power_cut;
 
 /// Measures real time.

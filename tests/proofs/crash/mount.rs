@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
@@ -42,20 +41,16 @@ impl Drop for Mount {
     }
 }
 
-/// Whether we may mount memory; and images, for which it takes more.
+/// Whether we may mount memory.
 pub(super) fn memory_works() -> bool {
-    static WORKS: OnceLock<bool> = OnceLock::new();
-    *WORKS.get_or_init(|| Mount::memory(1 << 20).is_ok())
+    Mount::memory(1 << 20).is_ok()
 }
 
 /// Whether we may mount images.
 pub(super) fn images_work() -> bool {
-    static WORKS: OnceLock<bool> = OnceLock::new();
-    *WORKS.get_or_init(|| {
-        tempfile::tempdir().is_ok_and(|folder| {
-            let file = folder.path().join("image");
-            make_image(&file, 8 << 20).and_then(|()| Mount::image(&file)).is_ok()
-        })
+    tempfile::tempdir().is_ok_and(|folder| {
+        let file = folder.path().join("image");
+        make_image(&file, 8 << 20).and_then(|()| Mount::image(&file)).is_ok()
     })
 }
 

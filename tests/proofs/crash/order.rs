@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::child::Orders;
 use super::ledger::Ledger;
+use super::means::Means;
 use super::run;
 use super::{kill, trace};
 use crate::tally::Tally;
@@ -18,9 +19,9 @@ const CALLS: &str = "write,pwrite64,writev,pwritev,fdatasync";
 ///
 /// # Errors
 /// The system did not let us try.
-pub(super) fn barrier_comes_first(soak: &Path, seed: u64, rounds: u32) -> std::io::Result<Tally> {
+pub(super) fn barrier_comes_first(soak: &Path, means: Means, seed: u64, rounds: u32) -> std::io::Result<Tally> {
     let mut tally = Tally::new("power cut", "order of system calls (no image can be mounted)");
-    if !trace::works() {
+    if !means.trace {
         tally.problems.push("neither images can be mounted nor processes traced here: nothing was shown".into());
         return Ok(tally);
     }

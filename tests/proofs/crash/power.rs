@@ -8,6 +8,7 @@ use std::process::Command;
 
 use super::child::Orders;
 use super::ledger::Ledger;
+use super::means::Means;
 use super::mount::{self, Mount};
 use super::run::{self, Then};
 use super::{kill, order};
@@ -26,9 +27,9 @@ const COPIES: u32 = 10;
 ///
 /// # Errors
 /// The system did not let us try.
-pub fn power_cut(soak: &Path, seed: u64, rounds: u32) -> std::io::Result<Tally> {
-    if !mount::images_work() {
-        return order::barrier_comes_first(soak, seed, rounds);
+pub fn power_cut(soak: &Path, means: Means, seed: u64, rounds: u32) -> std::io::Result<Tally> {
+    if !means.image {
+        return order::barrier_comes_first(soak, means, seed, rounds);
     }
     let mut tally = Tally::new("power cut", "copy of a mounted image");
     let mut random = fastrand::Rng::with_seed(seed);

@@ -1,6 +1,7 @@
 //! Starts a child, listens to it, and ends it.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -26,7 +27,8 @@ pub(super) fn command(wrapper: &[String], soak: &Path, directory: &Path, orders:
         None => Command::new(soak),
     };
     command.arg("child").arg(directory).args(orders.arguments());
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    // A group of its own: what is typed at a terminal is meant for us, and we end it in our time.
+    command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     command
 }
 

@@ -1,30 +1,16 @@
 //! strace, where it is and may trace: counts a process's calls, and spoils the one that is wanted.
 
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 
 /// Calls by which a process changes what is on the disk, or says something.
 pub(super) const WRITES: &str = "write,pwrite64,writev,pwritev,fsync,fdatasync,sync_file_range,ftruncate,rename,unlink";
 
 /// Whether this machine has it and lets us trace.
 pub(super) fn works() -> bool {
-    static WORKS: OnceLock<bool> = OnceLock::new();
-    *WORKS.get_or_init(|| {
-        let mut probe = Command::new("strace");
-        probe.args([
-            "-f",
-            "-qq",
-            "-o",
-            "/dev/null",
-            "-e",
-            "trace=fdatasync",
-            "-e",
-            "inject=fdatasync:error=EIO",
-            "true",
-        ]);
-        probe.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        probe.status().is_ok_and(|status| status.success())
-    })
+    let mut probe = Command::new("strace");
+    probe.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO", "true"]);
+    probe.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    probe.status().is_ok_and(|status| status.success())
 }
 
 /// Words before a command that spoil its calls: `inject` is what strace is to do with `calls`.

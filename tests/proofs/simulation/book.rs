@@ -43,8 +43,6 @@ struct Entry {
     runs: BTreeMap<u32, Run>,
     /// The record as it was first seen after its end.
     end: Option<Task>,
-    /// When the host of its last attempt was lost.
-    host_lost: Option<Duration>,
 }
 
 /// An attempt that runs.
@@ -179,9 +177,6 @@ impl Book {
         let newest = entry.leases.last_key_value().map_or(0, |(attempt, _)| *attempt);
         self.check(newest < attempt, format_args!("{id} has attempt {attempt} after {newest}"));
         entry.leases.insert(attempt, (leased.token, session));
-        if let Some(lost) = entry.host_lost.take() {
-            self.journal.recovered(self.clock.elapsed().saturating_sub(lost));
-        }
     }
 
     /// A settlement was answered.
@@ -263,14 +258,12 @@ impl Book {
 
     /// The leases of a worker that is gone: its tasks must be given to others in time.
     pub(super) fn host_lost(&self, session: SessionId) -> Vec<LeaseToken> {
-        let now = self.clock.elapsed();
-        let mut inner = self.inner();
+        let inner = self.inner();
         let mut lost = Vec::new();
-        for entry in inner.tasks.values_mut() {
+        for entry in inner.tasks.values() {
             let Some((attempt, (token, holder))) = entry.leases.last_key_value() else { continue };
             if *holder == session && entry.end.is_none() && !entry.settled.contains_key(attempt) {
                 lost.push(*token);
-                entry.host_lost = Some(now);
             }
         }
         lost

@@ -132,7 +132,7 @@ impl Journal {
         self.inner().acknowledged += operations as u64;
     }
 
-    /// A task was given to another so long after its host was lost.
+    /// A task was taken back so long after its host was lost.
     pub(super) fn recovered(&self, after: Duration) {
         let mut inner = self.inner();
         inner.longest_recovery = inner.longest_recovery.max(after);

@@ -31,7 +31,7 @@ pub struct Outcome {
     pub fired: BTreeMap<Fault, u64>,
     /// Submits, leases, settlements and cancels that were acknowledged.
     pub acknowledged: u64,
-    /// From the loss of a worker until the last of its tasks was given to another, in the simulation's time.
+    /// From the loss of a worker until the last of its tasks was taken back, in the simulation's time.
     pub longest_recovery: Duration,
     /// Every event.
     pub lines: Vec<String>,
