@@ -12,8 +12,8 @@ use sunaba_runtime::store::{
     Store as _, StoreError, SubmitError, Submitted, TaskQuery,
 };
 use sunaba_runtime::task::{
-    AttemptDetail, Decision, Digest, Ending, LeaseToken, NewTask, Payload, Policy, SessionId, State, StateName, Task,
-    TaskId, TaskSpec, Timestamp, Verdict as Real, When,
+    AttemptDetail, Decision, Digest, Ending, LeaseToken, NewTask, Payload, Policy, Retention, SessionId, State,
+    StateName, Task, TaskId, TaskSpec, Timestamp, Verdict as Real, When,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -21,6 +21,8 @@ use tokio::task::JoinHandle;
 
 use super::reference::{Answer, Item, MAX_HOSTS_LOST, Model, Place, START_MS, pick};
 use super::step::{Step, Verdict, Wish, any_step};
+
+const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Steps that were taken, and restarts among them.
 pub(super) static STEPS: AtomicU64 = AtomicU64::new(0);
@@ -128,6 +130,10 @@ impl<const ON_DISK: bool> System<ON_DISK> {
             }
         };
         self.serve = Some(serve);
+        // Longer than any step of the clock: what is deleted in time has cases of its own.
+        let kept = Some(KEPT);
+        let retention = Retention { result: KEPT, succeeded: kept, cancelled: kept, expired: kept, dead: kept };
+        self.runtime.block_on(store.set_retention(retention)).expect("the store works");
         self.handles = Some([store.clone(), store]);
     }
 

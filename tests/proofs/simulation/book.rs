@@ -35,14 +35,21 @@ struct Entry {
     acknowledged: bool,
     /// A cancel was acknowledged before the task had ended.
     cancelled: bool,
-    leases: BTreeMap<u32, (LeaseToken, SessionId)>,
+    leases: BTreeMap<u32, Granted>,
     /// Attempts whose end was acknowledged, with the revision that followed; and those whose lease was found lost.
     settled: BTreeMap<u32, u64>,
     refused: Vec<u32>,
     /// Attempts that run.
     runs: BTreeMap<u32, Run>,
-    /// The record as it was first seen after its end.
-    end: Option<Task>,
+    /// The record as it was first seen after its end, and when.
+    end: Option<(Task, Duration)>,
+}
+
+/// A lease as it was handed out. Answers that come together are read in any order: what came first, the revision says.
+struct Granted {
+    token: LeaseToken,
+    session: SessionId,
+    revision: u64,
 }
 
 /// An attempt that runs.
@@ -87,7 +94,7 @@ impl Book {
     }
 
     /// A submit was acknowledged.
-    pub(super) fn submitted(&self, submitted: Submitted) {
+    pub(super) fn submitted(&self, asked: Duration, submitted: Submitted) {
         let task = submitted.into_task();
         self.journal.acknowledged(1);
         self.journal.write(format_args!(
@@ -103,11 +110,11 @@ impl Book {
             self.check(owner == task.id, format_args!("the key `{key}` gave {owner} and {}", task.id));
         }
         drop(inner);
-        self.saw(&task);
+        self.saw(asked, &task);
     }
 
-    /// A record was shown.
-    pub(super) fn saw(&self, task: &Task) {
+    /// A record was shown to somebody who asked then.
+    pub(super) fn saw(&self, asked: Duration, task: &Task) {
         let (id, spec) = (task.id, &task.spec);
         self.check(
             task.hosts_lost <= spec.max_hosts_lost && task.failures_charged <= spec.max_attempts,
@@ -116,26 +123,30 @@ impl Book {
         let mut inner = self.inner();
         let entry = inner.tasks.entry(id).or_default();
         match &entry.end {
-            Some(end) => {
-                self.check(end == task, format_args!("{id} has ended, and has changed since: {end:?} {task:?}"))
+            Some((end, seen)) => {
+                let is_older = task.revision < end.revision && asked <= *seen;
+                self.check(
+                    end == task || is_older,
+                    format_args!("{id} has ended, and has changed since: {end:?} {task:?}"),
+                );
             }
             None if task.state.is_terminal() => {
                 self.journal.write(format_args!("ended {id} {}", task.state.name()));
-                entry.end = Some(task.clone());
+                entry.end = Some((task.clone(), self.clock.elapsed()));
             }
             None => {}
         }
     }
 
     /// A cancel was acknowledged.
-    pub(super) fn cancelled(&self, task: &Task) {
+    pub(super) fn cancelled(&self, asked: Duration, task: &Task) {
         self.journal.acknowledged(1);
         self.journal.write(format_args!("cancel {} {}", task.id, task.state.name()));
         self.check(task.cancel.is_some() || task.state.is_terminal(), format_args!("{} ignores a cancel", task.id));
         if !task.state.is_terminal() {
             self.inner().tasks.entry(task.id).or_default().cancelled = true;
         }
-        self.saw(task);
+        self.saw(asked, task);
     }
 
     pub(super) fn opened(&self, session: SessionId, lease_time: Duration, asked: Duration) {
@@ -173,18 +184,27 @@ impl Book {
         );
         let mut inner = self.inner();
         let entry = inner.tasks.entry(id).or_default();
-        self.check(entry.end.is_none(), format_args!("{id} was leased after its end"));
-        let newest = entry.leases.last_key_value().map_or(0, |(attempt, _)| *attempt);
-        self.check(newest < attempt, format_args!("{id} has attempt {attempt} after {newest}"));
-        entry.leases.insert(attempt, (leased.token, session));
+        let has_ended = entry.end.as_ref().is_some_and(|(end, _)| end.revision < task.revision);
+        self.check(!has_ended, format_args!("{id} was leased after its end"));
+        let granted = Granted { token: leased.token, session, revision: task.revision };
+        let twice = entry.leases.insert(attempt, granted).is_some();
+        self.check(!twice, format_args!("{id} has attempt {attempt} twice"));
+        let newer = entry.leases.range(attempt + 1..).any(|(_, newer)| newer.revision < task.revision);
+        self.check(!newer, format_args!("{id} has attempt {attempt} after a later one"));
     }
 
     /// A settlement was answered.
-    pub(super) fn settled(&self, token: &LeaseToken, verdict: Verdict, answer: &Result<Task, SettleError>) {
+    pub(super) fn settled(
+        &self,
+        asked: Duration,
+        token: &LeaseToken,
+        verdict: Verdict,
+        answer: &Result<Task, SettleError>,
+    ) {
         let id = token.task;
         let mut inner = self.inner();
         let entry = inner.tasks.entry(id).or_default();
-        let attempt = entry.leases.iter().find(|(_, (known, _))| known == token).map(|(attempt, _)| *attempt);
+        let attempt = entry.leases.iter().find(|(_, granted)| granted.token == *token).map(|(attempt, _)| *attempt);
         let Some(attempt) = attempt else {
             return self.journal.problem(format_args!("{id} was settled by nobody's token"));
         };
@@ -192,7 +212,8 @@ impl Book {
             Ok(task) => {
                 self.journal.acknowledged(1);
                 self.journal.write(format_args!("settled {id} {attempt} {verdict:?} {}", task.state.name()));
-                let is_current = entry.leases.keys().next_back() == Some(&attempt) && task.attempts_started == attempt;
+                let newer = entry.leases.range(attempt + 1..).any(|(_, newer)| newer.revision < task.revision);
+                let is_current = !newer && task.attempts_started == attempt;
                 self.check(is_current, format_args!("{id} attempt {attempt} was settled after another began"));
                 let twice = entry.settled.insert(attempt, task.revision).is_some();
                 self.check(!twice, format_args!("{id} attempt {attempt} was settled twice"));
@@ -201,7 +222,7 @@ impl Book {
                 let cancelled = entry.cancelled && task.state != State::Cancelled;
                 self.check(!cancelled, format_args!("{id} was cancelled, and is {}", task.state.name()));
                 drop(inner);
-                self.saw(task);
+                self.saw(asked, task);
             }
             Err(SettleError::LeaseLost) => {
                 self.journal.write(format_args!("lease lost {id} {attempt}"));
@@ -227,7 +248,7 @@ impl Book {
                 }
                 continue;
             }
-            let session = entry.leases.get(other).and_then(|(_, session)| sessions.get(session));
+            let session = entry.leases.get(other).and_then(|granted| sessions.get(&granted.session));
             let has_lease =
                 session.is_some_and(|session| session.open && now < session.renewed.saturating_add(session.lease_time));
             self.check(!has_lease, format_args!("{id} attempt {attempt} began while {other} ran and had its lease"));
@@ -261,9 +282,9 @@ impl Book {
         let inner = self.inner();
         let mut lost = Vec::new();
         for entry in inner.tasks.values() {
-            let Some((attempt, (token, holder))) = entry.leases.last_key_value() else { continue };
-            if *holder == session && entry.end.is_none() && !entry.settled.contains_key(attempt) {
-                lost.push(*token);
+            let Some((attempt, granted)) = entry.leases.last_key_value() else { continue };
+            if granted.session == session && entry.end.is_none() && !entry.settled.contains_key(attempt) {
+                lost.push(granted.token);
             }
         }
         lost
@@ -284,7 +305,7 @@ impl Book {
 
     /// What must be true of a record when all is over.
     pub(super) fn check_end(&self, task: &Task, output: Option<&Payload>) {
-        self.saw(task);
+        self.saw(self.clock.elapsed(), task);
         let id = task.id;
         let state = task.state.name();
         self.check(task.state.is_terminal(), format_args!("{id} has not ended: {task:?}"));

@@ -11,8 +11,8 @@ use sunaba_runtime::store::{
     Store, StoreError, StoreFuture, SubmitError, Submitted, TaskPage, TaskQuery,
 };
 use sunaba_runtime::task::{
-    AttemptDetail, Clock as _, Digest, HandlerChange, HandlerName, LeaseToken, NewTask, Payload, Progress, QueueChange,
-    Retention, SessionId, Task, TaskId,
+    AttemptDetail, Clock as _, Digest, Durability, HandlerChange, HandlerName, LeaseToken, NewTask, Payload, Progress,
+    QueueChange, Retention, SessionId, Task, TaskId,
 };
 
 use super::book::Book;
@@ -79,9 +79,17 @@ impl Store for Link {
         !self.is_remote
     }
 
+    fn durability(&self) -> Durability {
+        self.store.durability()
+    }
+
+    fn failure(&self) -> Option<StoreError> {
+        self.store.failure()
+    }
+
     fn submit(&self, tasks: Vec<NewTask>) -> StoreFuture<'_, Vec<Result<Submitted, SubmitError>>> {
-        Box::pin(self.pass(self.store.submit(tasks), |book, _, answers| {
-            answers.iter().flatten().for_each(|submitted| book.submitted(submitted.clone()));
+        Box::pin(self.pass(self.store.submit(tasks), |book, asked, answers| {
+            answers.iter().flatten().for_each(|submitted| book.submitted(asked, submitted.clone()));
         }))
     }
 
@@ -105,8 +113,10 @@ impl Store for Link {
 
     fn settle(&self, settlements: Vec<Settlement>) -> StoreFuture<'_, Vec<Result<Task, SettleError>>> {
         let said: Vec<_> = settlements.iter().map(|one| (one.token, one.decision.verdict)).collect();
-        Box::pin(self.pass(self.store.settle(settlements), move |book, _, answers| {
-            said.iter().zip(answers).for_each(|((token, verdict), answer)| book.settled(token, *verdict, answer));
+        Box::pin(self.pass(self.store.settle(settlements), move |book, asked, answers| {
+            said.iter()
+                .zip(answers)
+                .for_each(|((token, verdict), answer)| book.settled(asked, token, *verdict, answer));
         }))
     }
 
@@ -116,21 +126,27 @@ impl Store for Link {
     }
 
     fn cancel(&self, tasks: Vec<TaskId>, wish: CancelWish) -> StoreFuture<'_, Vec<Option<Task>>> {
-        Box::pin(self.pass(self.store.cancel(tasks, wish), |book, _, answers| {
-            answers.iter().flatten().for_each(|task| book.cancelled(task));
+        Box::pin(self.pass(self.store.cancel(tasks, wish), |book, asked, answers| {
+            answers.iter().flatten().for_each(|task| book.cancelled(asked, task));
         }))
     }
 
     fn task(&self, id: TaskId) -> StoreFuture<'_, Option<Task>> {
-        Box::pin(self.pass(self.store.task(id), |book, _, task| task.iter().for_each(|task| book.saw(task))))
+        Box::pin(self.pass(self.store.task(id), |book, asked, task| {
+            task.iter().for_each(|task| book.saw(asked, task));
+        }))
     }
 
     fn wait(&self, id: TaskId, wait: Duration) -> StoreFuture<'_, Option<Task>> {
-        Box::pin(self.pass(self.store.wait(id, wait), |book, _, task| task.iter().for_each(|task| book.saw(task))))
+        Box::pin(self.pass(self.store.wait(id, wait), |book, asked, task| {
+            task.iter().for_each(|task| book.saw(asked, task));
+        }))
     }
 
     fn tasks(&self, query: TaskQuery) -> StoreFuture<'_, TaskPage> {
-        Box::pin(self.pass(self.store.tasks(query), |book, _, page| page.tasks.iter().for_each(|task| book.saw(task))))
+        Box::pin(self.pass(self.store.tasks(query), |book, asked, page| {
+            page.tasks.iter().for_each(|task| book.saw(asked, task));
+        }))
     }
 
     pass_on! {

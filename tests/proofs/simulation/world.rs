@@ -129,6 +129,7 @@ impl World {
             queues,
             lease_time: self.lease_time,
             cancel_grace: Duration::from_millis(self.random.u64(..2_000)),
+            ..WorkerConfig::default()
         };
         self.process.workers.push((Worker::start(Arc::new(link.clone()), Arc::new(executor), config), link));
     }
@@ -137,12 +138,14 @@ impl World {
     async fn trouble(&mut self) {
         while self.clock.elapsed() < TROUBLE {
             let pause = Duration::from_millis(self.random.u64(20..4_000));
-            tokio::select! {
-                biased;
-                _ = &mut self.process.serve => self.restart().await,
-                () = tokio::time::sleep(pause) => self.fault().await,
-            }
+            tokio::time::sleep(pause).await;
+            // A store that has failed shows what is durable, until somebody starts another process.
+            if self.has_failed() { self.restart().await } else { self.fault().await }
         }
+    }
+
+    fn has_failed(&self) -> bool {
+        self.process.link.store.failure().is_some()
     }
 
     async fn fault(&mut self) {
@@ -167,10 +170,8 @@ impl World {
         self.process.dead.store(true, Ordering::Relaxed);
         self.link.set(None);
         self.process.serve.abort();
-        // It must have gone: two processes cannot hold the engine. It may have ended by itself before.
-        if !self.process.serve.is_finished() {
-            let _ = (&mut self.process.serve).await;
-        }
+        // It must have gone: two processes cannot hold the engine. That it was aborted is no news.
+        let _ = (&mut self.process.serve).await;
         self.process.workers.clear();
         self.book.process_ended();
         let (engine, process) = open(&mut self.random, &self.engine, &self.clock, &self.book).await;
@@ -237,7 +238,7 @@ impl World {
         // The latest that any task can be due.
         self.clock.set_moved_ms(HOUR_MS);
         // The disk may have failed just now.
-        if self.process.serve.is_finished() {
+        if self.has_failed() {
             self.restart().await;
         }
         self.start_worker(true);
@@ -298,7 +299,8 @@ async fn check_taken_back(
         loop {
             let task = link.store.task(token.task).await;
             // While the disk hangs nobody can renew, and so nobody's lease runs out.
-            if dead.load(Ordering::Relaxed) || journal.times(Fault::SlowBarrier) != stalls {
+            let is_over = dead.load(Ordering::Relaxed) || link.store.failure().is_some();
+            if is_over || journal.times(Fault::SlowBarrier) != stalls {
                 return;
             }
             let Ok(Some(task)) = task else { return };

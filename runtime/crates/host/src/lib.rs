@@ -9,6 +9,7 @@ mod allowed;
 mod attempt;
 mod executors;
 mod guests;
+mod hooks;
 mod input;
 mod native;
 mod packages;

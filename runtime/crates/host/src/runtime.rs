@@ -13,13 +13,18 @@ use sunaba_task::{
 };
 use sunaba_worker::{Worker, WorkerConfig, WorkerError};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::admission::{self, Ceilings, RefusedTask, TaskRequest};
 use crate::allowed::{Allowance, AllowedDir};
 use crate::executors::Executors;
 use crate::guests::Guests;
+use crate::hooks::{Hooked, Hooks, On};
 use crate::native::{Native, NativePackage};
 use crate::packages::{self, DeployError, Packages};
+
+/// Hooks have at least this long for what has happened before a stop.
+const MIN_HOOK_GRACE: Duration = Duration::from_secs(1);
 
 /// Why a host does not start.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +55,7 @@ pub struct RuntimeBuilder {
     worker: WorkerConfig,
     ceilings: Ceilings,
     allowance: Allowance,
+    hooks: Hooks,
 }
 
 impl Default for RuntimeBuilder {
@@ -62,6 +68,7 @@ impl Default for RuntimeBuilder {
             worker: WorkerConfig { slots: cores(), ..WorkerConfig::default() },
             ceilings: Ceilings::default(),
             allowance: Allowance::default(),
+            hooks: Hooks::default(),
         }
     }
 }
@@ -130,6 +137,41 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Called when a task has succeeded, with its record.
+    ///
+    /// Hooks see what happens to every task of the store while this host runs, each of it at most once and soon after. They
+    /// are called one after another, on a thread that may block: a slow one delays the others and holds up no task, and what
+    /// the store's event feed drops meanwhile is never seen. A hook that panics is logged. What must not be missed is for a
+    /// callback task.
+    #[must_use]
+    pub fn on_success(mut self, hook: impl Fn(&Task) + Send + Sync + 'static) -> Self {
+        self.hooks.add(On::Success, hook);
+        self
+    }
+
+    /// Called when a task is dead, or has expired. For the rest as [`on_success`](Self::on_success).
+    #[must_use]
+    pub fn on_failure(mut self, hook: impl Fn(&Task) + Send + Sync + 'static) -> Self {
+        self.hooks.add(On::Failure, hook);
+        self
+    }
+
+    /// Called when an attempt has run out of time, whether the task is retried or dead; before the hooks for that. The
+    /// record may have moved on since. For the rest as [`on_success`](Self::on_success).
+    #[must_use]
+    pub fn on_timeout(mut self, hook: impl Fn(&Task) + Send + Sync + 'static) -> Self {
+        self.hooks.add(On::Timeout, hook);
+        self
+    }
+
+    /// Called when an attempt has failed and there will be another. The record may have moved on since. For the rest as
+    /// [`on_success`](Self::on_success).
+    #[must_use]
+    pub fn on_retry(mut self, hook: impl Fn(&Task) + Send + Sync + 'static) -> Self {
+        self.hooks.add(On::Retry, hook);
+        self
+    }
+
     /// Something else than the sandbox to run components.
     #[must_use]
     pub fn executor(mut self, executor: Arc<dyn Executor>) -> Self {
@@ -169,10 +211,11 @@ impl RuntimeBuilder {
         let natives = own.keys().copied().collect();
         let others = self.executor.unwrap_or_else(|| Arc::clone(&guests) as _);
         let executors = Arc::new(Executors { own, others, allowance: self.allowance.clone() });
+        let hooked = self.hooks.start(Arc::clone(&store)).await?;
         let worker = Worker::start(Arc::clone(&store), executors, self.worker);
         prepare(Arc::clone(&guests), deployed);
         let (ceilings, allowance, deploying) = (self.ceilings, self.allowance, Mutex::default());
-        Ok(Runtime { store, guests, packages, natives, worker, ceilings, allowance, slots, deploying })
+        Ok(Runtime { store, guests, packages, natives, worker, ceilings, allowance, slots, deploying, hooked })
     }
 }
 
@@ -214,6 +257,7 @@ pub struct Runtime {
     slots: usize,
     /// One deploy at a time: what is kept in the store and what is known here are the same.
     deploying: Mutex<()>,
+    hooked: Option<Hooked>,
 }
 
 impl Runtime {
@@ -306,12 +350,18 @@ impl Runtime {
         self.store.output(id).await
     }
 
-    /// Takes no more tasks, lets what runs end within the grace period, and hands the rest back uncharged.
+    /// Takes no more tasks, lets what runs end within the grace period, and hands the rest back uncharged. Hooks are called
+    /// for all of that.
     ///
     /// # Errors
     /// The worker had lost its store.
     pub async fn stop(&self, grace: Duration) -> Result<(), WorkerError> {
-        self.worker.stop(grace).await
+        let begun = Instant::now();
+        let stopped = self.worker.stop(grace).await;
+        if let Some(hooked) = &self.hooked {
+            hooked.stop(grace.saturating_sub(begun.elapsed()).max(MIN_HOOK_GRACE)).await;
+        }
+        stopped
     }
 
     /// Cuts the grace period of a stop short.

@@ -1,13 +1,19 @@
-//! The commit thread: gathers requests, plans them in one turn, makes the turn durable once, then answers.
+//! The commit thread: gathers changes, plans them in one turn, makes the turn durable, answers, and then serves the reads.
+//!
+//! Reads come after the changes of their turn, so that they see what was kept and nothing else. When the engine fails or
+//! the thread panics, no change is taken on any more, and reads are served from what is left (`read_only.rs`).
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use sunaba_task::LeaseToken;
+use sunaba_task::{Durability, LeaseToken};
 use tokio::sync::mpsc;
 
-use crate::planner::{Planner, SharedClock, Turn};
-use crate::{Engine, OpenError, StoreError};
+use crate::maintenance::{Copying, LastOpened};
+use crate::planner::{Answer, Planner, SharedClock, Turn};
+use crate::read_only::ReadOnly;
+use crate::{Engine, EngineError, OpenError, StoreError, Writes, codec, keys};
 
 /// Requests of one turn. Each may hold many tasks.
 const MAX_GATHERED: usize = 256;
@@ -15,72 +21,252 @@ const MAX_GATHERED: usize = 256;
 /// A turn that takes this long keeps workers from renewing, through no fault of theirs.
 const MIN_STALL: Duration = Duration::from_secs(1);
 
-/// What one caller wants done.
-pub(crate) type Request = Box<dyn FnOnce(&mut Planner, &mut Turn<'_>) + Send>;
+/// Keys that are remembered until they are durable, when durability is relaxed; then the barrier comes at once.
+const MAX_UNSYNCED: usize = 100_000;
 
-/// Opens the engine's store; what the process before has left undone is done and durable.
-pub(crate) fn open(
-    engine: &mut dyn Engine,
-    clock: &SharedClock,
-    random: fastrand::Rng,
-) -> Result<(Planner, mpsc::UnboundedReceiver<LeaseToken>), OpenError> {
-    // Bounded by the leases that there are.
-    let (unwanted, returned) = mpsc::unbounded_channel();
-    let mut turn = Turn::new(engine, &**clock);
-    let mut planner = Planner::open(&mut turn, unwanted, random)?;
-    planner.finish(&mut turn)?;
-    let writes = turn.txn.into_writes();
-    let durable = engine.apply(&writes).and_then(|()| engine.barrier());
-    durable.map_err(|error| OpenError::Unreadable(error.to_string()))?;
-    Ok((planner, returned))
+/// A change, or a wait: sees the turn, and answers when it is durable.
+pub(crate) type Change = Box<dyn FnOnce(&mut Planner, &mut Turn<'_>) + Send>;
+/// Shows what is there; answers by itself. It may remember what it has found, and can write nothing.
+pub(crate) type Read = Box<dyn FnOnce(&mut Planner, &Turn<'_>) + Send>;
+
+/// What one caller wants.
+pub(crate) enum Request {
+    Change(Change),
+    /// A read of records.
+    Records(Read),
+    /// A read that needs to know every setting.
+    Settings(Read),
+    /// A backup of all that there is.
+    Copy(Copying),
 }
 
-/// Serves requests until the last sender is gone. After a failure of the engine nothing is served: nobody knows any more
-/// what is durable.
-pub(crate) async fn serve(
-    mut planner: Planner,
-    mut engine: Box<dyn Engine>,
+/// What the commit thread owns.
+pub(crate) struct Commit {
+    planner: Planner,
+    engine: Box<dyn Engine>,
     clock: SharedClock,
-    mut requests: mpsc::Receiver<Request>,
-    mut returned: mpsc::UnboundedReceiver<LeaseToken>,
-    failure: Arc<OnceLock<StoreError>>,
-) {
-    let mut gathered = Vec::with_capacity(MAX_GATHERED);
-    let mut unwanted = None;
-    loop {
-        let wait = planner.until_next(clock.now(), clock.elapsed());
-        // The sleep that loses is made anew; the receivers that lose have taken nothing.
-        tokio::select! {
-            biased;
-            token = returned.recv() => unwanted = token,
-            count = requests.recv_many(&mut gathered, MAX_GATHERED) => if count == 0 { return },
-            () = clock.sleep(wait) => {}
-        }
+    durability: Durability,
+    /// What is being applied. It is here so that a panic does not take it.
+    applying: Writes,
+    /// What was applied since the last barrier.
+    unsynced: Vec<Vec<u8>>,
+    /// When the first of that was applied.
+    unsynced_since: Option<Duration>,
+    returned: mpsc::UnboundedReceiver<LeaseToken>,
+    /// A backup on its way; a second one waits for nobody, and takes its place.
+    copying: Option<Copying>,
+    failure: Arc<OnceLock<EngineError>>,
+}
+
+/// The engine or the thread has failed.
+struct Failed;
+
+impl Commit {
+    /// Opens the engine's store; what the process before has left undone is done and durable.
+    pub(crate) fn open(
+        mut engine: Box<dyn Engine>,
+        clock: SharedClock,
+        random: fastrand::Rng,
+        durability: Durability,
+        failure: Arc<OnceLock<EngineError>>,
+    ) -> Result<Self, OpenError> {
+        // Bounded by the leases that there are.
+        let (unwanted, returned) = mpsc::unbounded_channel();
         let mut turn = Turn::new(&*engine, &*clock);
-        let begun = turn.elapsed;
-        let nobody_took = unwanted.take().into_iter().chain(std::iter::from_fn(|| returned.try_recv().ok()));
-        let planned = plan(&mut planner, &mut turn, nobody_took, gathered.drain(..));
-        let answers = std::mem::take(&mut turn.answers);
+        let mut planner = Planner::open(&mut turn, unwanted, random)?;
+        planner.finish(&mut turn)?;
+        turn.txn.put(keys::OPENED.to_vec(), codec::write(&LastOpened { at: turn.now, durability }));
         let writes = turn.txn.into_writes();
-        let durable = planned.and_then(|()| {
-            if writes.is_empty() {
-                return Ok(());
+        let durable = engine.apply(&writes).and_then(|()| engine.barrier());
+        durable.map_err(|error| OpenError::Unreadable(error.to_string()))?;
+        match durability.loss() {
+            None => tracing::info!(%durability, "the store is open"),
+            Some(loss) => {
+                tracing::info!(%durability, "the store is open; a crash may lose what it answered in the last {loss:?}")
             }
-            engine.apply(&writes)?;
-            Ok(engine.barrier()?)
-        });
-        if let Err(error) = durable {
-            tracing::error!(%error, "the store has failed, and takes nothing on any more");
-            // Before the answers are dropped, which tells their callers to look here.
-            let _ = failure.set(error);
-            return;
         }
-        let stall = clock.elapsed().saturating_sub(begun);
+        let (applying, unsynced) = (Writes::new(), Vec::new());
+        Ok(Self {
+            planner,
+            engine,
+            clock,
+            durability,
+            applying,
+            unsynced,
+            unsynced_since: None,
+            returned,
+            copying: None,
+            failure,
+        })
+    }
+
+    /// Serves requests until the last sender is gone.
+    pub(crate) async fn serve(mut self, mut requests: mpsc::Receiver<Request>) {
+        let mut gathered = Vec::with_capacity(MAX_GATHERED);
+        let mut unwanted = None;
+        let mut wait = Duration::ZERO;
+        loop {
+            let mut is_closed = false;
+            // The sleep that loses is made anew; the receivers that lose have taken nothing.
+            tokio::select! {
+                biased;
+                token = self.returned.recv() => unwanted = token,
+                count = requests.recv_many(&mut gathered, MAX_GATHERED) => is_closed = count == 0,
+                () = room(self.copying.as_ref()) => {}
+                () = self.clock.sleep(wait) => {}
+            }
+            let served = self.guarded(|commit| {
+                if is_closed {
+                    return commit.barrier().map(|()| Duration::ZERO);
+                }
+                commit.turn(unwanted.take(), &mut gathered)?;
+                Ok(commit.until_next())
+            });
+            match served {
+                Ok(_) if is_closed => return,
+                Ok(until_next) => wait = until_next,
+                Err(Failed) => break,
+            }
+        }
+        let Self { planner, engine, clock, applying, unsynced, copying, failure, .. } = self;
+        // Whoever waits is told at once.
+        drop((planner, copying));
+        let Some(error) = failure.get().cloned() else { return };
+        let written = unsynced.into_iter().chain(applying.into_keys());
+        ReadOnly::new(engine, clock, error, written).serve(gathered, requests).await;
+    }
+
+    /// Does something that may panic, and notes a failure for all callers, before anybody's answer is dropped.
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Failed>) -> Result<T, Failed> {
+        // What a panic leaves half done is not looked at any more: neither the planner nor what it was writing.
+        catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+            Err(self.fail(EngineError::new("the commit thread panicked", text.unwrap_or_else(|| "see the log".into()))))
+        })
+    }
+
+    fn fail(&self, error: EngineError) -> Failed {
+        tracing::error!(%error, "the store has failed; it takes no changes any more, and goes on showing what is durable");
+        let _ = self.failure.set(error);
+        Failed
+    }
+
+    fn turn(&mut self, unwanted: Option<LeaseToken>, gathered: &mut Vec<Request>) -> Result<(), Failed> {
+        let begun = self.clock.elapsed();
+        let returned = &mut self.returned;
+        let nobody_took = unwanted.into_iter().chain(std::iter::from_fn(|| returned.try_recv().ok()));
+        let mut turn = Turn::new(&*self.engine, &*self.clock);
+        let mut reads = Vec::new();
+        let planned = plan(&mut self.planner, &mut turn, nobody_took, gathered, &mut reads, &mut self.copying);
+        let answers = std::mem::take(&mut turn.answers);
+        let planned = turn.txn.failure().map_or(planned.map_err(as_engine_error), Err);
+        self.applying = turn.txn.into_writes();
+        let mut kept = planned.and_then(|()| self.apply());
+        if self.durability == Durability::Sync {
+            kept = kept.and_then(|()| self.sync());
+        }
+        if let Err(error) = kept {
+            // The answers are dropped after it, which tells their callers to look here. Reads can still be answered.
+            gathered.append(&mut reads);
+            return Err(self.fail(error));
+        }
+        // Before anybody hears of it: time that passes from here on is the callers' own.
+        self.forgive(begun);
+        answers.into_iter().for_each(|answer: Answer| answer());
+        self.show(reads);
+        self.copy()?;
+        if self.until_barrier().is_some_and(|left| left.is_zero()) || self.unsynced.len() >= MAX_UNSYNCED {
+            let begun = self.clock.elapsed();
+            self.barrier()?;
+            self.forgive(begun);
+        }
+        Ok(())
+    }
+
+    fn forgive(&mut self, begun: Duration) {
+        let stall = self.clock.elapsed().saturating_sub(begun);
         if stall >= MIN_STALL {
             tracing::warn!(?stall, "the disk was slow; sessions are given that time again");
-            planner.forgive(stall);
+            self.planner.forgive(stall);
         }
-        answers.into_iter().for_each(|answer| answer());
+    }
+
+    fn show(&mut self, reads: Vec<Request>) {
+        if reads.is_empty() {
+            return;
+        }
+        let turn = Turn::new(&*self.engine, &*self.clock);
+        for request in reads {
+            if let Request::Records(read) | Request::Settings(read) = request {
+                read(&mut self.planner, &turn);
+            }
+        }
+        self.planner.note_suspects(turn);
+    }
+
+    fn apply(&mut self) -> Result<(), EngineError> {
+        if self.applying.is_empty() {
+            return Ok(());
+        }
+        self.engine.apply(&self.applying)?;
+        if let Some(copying) = &mut self.copying {
+            copying.note(&self.applying);
+        }
+        self.unsynced.extend(std::mem::take(&mut self.applying).into_keys());
+        self.unsynced_since.get_or_insert_with(|| self.clock.elapsed());
+        Ok(())
+    }
+
+    fn copy(&mut self) -> Result<(), Failed> {
+        let Some(copying) = &mut self.copying else { return Ok(()) };
+        match copying.step(&*self.engine) {
+            Ok(true) => {}
+            Ok(false) => self.copying = None,
+            Err(error) => return Err(self.fail(error)),
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), EngineError> {
+        if self.unsynced_since.is_some() {
+            self.engine.barrier()?;
+            self.unsynced.clear();
+            self.unsynced_since = None;
+        }
+        Ok(())
+    }
+
+    fn barrier(&mut self) -> Result<(), Failed> {
+        self.sync().map_err(|error| self.fail(error))
+    }
+
+    /// How long what was applied may wait for its barrier; none when there is nothing.
+    fn until_barrier(&self) -> Option<Duration> {
+        let due = self.unsynced_since?.saturating_add(self.durability.loss().unwrap_or_default());
+        Some(due.saturating_sub(self.clock.elapsed()))
+    }
+
+    /// How long nothing happens by itself.
+    fn until_next(&self) -> Duration {
+        let planned = self.planner.until_next(self.clock.now(), self.clock.elapsed());
+        self.until_barrier().map_or(planned, |left| left.min(planned))
+    }
+}
+
+/// Waits until a backup has room for more; for ever when there is no backup.
+async fn room(copying: Option<&Copying>) {
+    match copying {
+        Some(copying) => copying.room().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn as_engine_error(error: StoreError) -> EngineError {
+    match error {
+        StoreError::Failed(error) => error,
+        // The planner cannot go on, which is a failure of the store as much.
+        other => EngineError::new("cannot plan", other),
     }
 }
 
@@ -88,13 +274,24 @@ fn plan(
     planner: &mut Planner,
     turn: &mut Turn<'_>,
     nobody_took: impl Iterator<Item = LeaseToken>,
-    requests: impl Iterator<Item = Request>,
+    requests: &mut Vec<Request>,
+    reads: &mut Vec<Request>,
+    copying: &mut Option<Copying>,
 ) -> Result<(), StoreError> {
     for token in nobody_took {
         planner.take_back(turn, &token)?;
     }
     planner.pass_time(turn)?;
-    requests.for_each(|request| request(planner, turn));
+    for request in requests.drain(..) {
+        match request {
+            Request::Change(change) => change(planner, turn),
+            Request::Records(_) | Request::Settings(_) => reads.push(request),
+            Request::Copy(copy) => *copying = Some(copy),
+        }
+    }
     planner.serve_parked(turn)?;
+    if !turn.txn.is_empty() {
+        planner.set_suspects_aside(turn)?;
+    }
     planner.finish(turn)
 }

@@ -1,28 +1,36 @@
 //! The store that lives in the host's process: the planner behind a commit thread.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bytes::Bytes;
 use sunaba_task::{
-    AttemptDetail, Clock, Digest, HandlerChange, HandlerName, LeaseToken, NewTask, Payload, Progress, QueueChange,
-    Retention, SessionId, Task, TaskId,
+    AttemptDetail, Clock, Digest, Durability, HandlerChange, HandlerName, LeaseToken, NewTask, Payload, Progress,
+    QueueChange, Retention, SessionId, Task, TaskId,
 };
 use tokio::sync::{mpsc, oneshot};
 
-use crate::commit::{self, Request};
+use crate::commit::{Commit, Request};
+use crate::maintenance::{Backup, Copying, MAX_PARTS, MaintenanceError, write_parts};
 use crate::planner::{Planner, Reply, Turn, answer};
 use crate::{
-    BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, Engine, EventPage, EventQuery, HandlerStatus,
-    LeaseRequest, Leased, MemoryEngine, NewPackage, OpenError, Package, QueueStatus, Rerun, RerunError, SettleError,
-    Settlement, SledEngine, Standing, Store, StoreError, StoreFuture, SubmitError, Submitted, SystemClock, TaskPage,
-    TaskQuery,
+    BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, Engine, EngineError, EventPage, EventQuery,
+    HandlerStatus, LeaseRequest, Leased, MemoryEngine, NewPackage, OpenError, Package, QueueStatus, Rerun, RerunError,
+    SettleError, Settlement, SledEngine, Standing, Store, StoreError, StoreFuture, SubmitError, Submitted, SystemClock,
+    TaskPage, TaskQuery,
 };
 
 /// Requests that wait for the commit thread; further callers wait to get in.
 const MAX_WAITING: usize = 1_024;
+
+/// How a store is to be opened.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// When what it answers is on stable storage.
+    pub durability: Durability,
+}
 
 /// A queue in this process, on an engine of its own. Closed when the last clone is dropped.
 #[derive(Clone)]
@@ -33,7 +41,8 @@ pub struct EmbeddedStore {
 struct Inner {
     /// None only while the store is dropped.
     requests: Option<mpsc::Sender<Request>>,
-    failure: Arc<OnceLock<StoreError>>,
+    durability: Durability,
+    failure: Arc<OnceLock<EngineError>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -43,7 +52,15 @@ impl EmbeddedStore {
     /// # Errors
     /// [`OpenError`]: another process has it, the system did not let us, or it cannot be read.
     pub fn sled(directory: &Path) -> Result<Self, OpenError> {
-        Self::open(SledEngine::open(directory)?, Arc::new(SystemClock::new()))
+        Self::sled_with(directory, Options::default())
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`sled`](Self::sled).
+    pub fn sled_with(directory: &Path, options: Options) -> Result<Self, OpenError> {
+        Self::open_with(SledEngine::open(directory)?, Arc::new(SystemClock::new()), options)
     }
 
     /// A queue that is gone with the process, by the machine's clock.
@@ -59,7 +76,15 @@ impl EmbeddedStore {
     /// # Errors
     /// [`OpenError`]: what the engine has cannot be read, or the system gives no thread.
     pub fn open(engine: impl Engine, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let (mut store, serve) = Self::open_without_thread(engine, clock, fastrand::Rng::new())?;
+        Self::open_with(engine, clock, Options::default())
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(engine: impl Engine, clock: Arc<dyn Clock>, options: Options) -> Result<Self, OpenError> {
+        let (mut store, serve) = Self::open_without_thread(engine, clock, options, fastrand::Rng::new())?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
@@ -85,23 +110,54 @@ impl EmbeddedStore {
         clock: Arc<dyn Clock>,
         seed: u64,
     ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), OpenError> {
-        Self::open_without_thread(engine, clock, fastrand::Rng::with_seed(seed))
+        Self::open_without_thread(engine, clock, Options::default(), fastrand::Rng::with_seed(seed))
+    }
+
+    /// Copies all that there is into a file while the store is served; the file has the store as it was at some instant
+    /// after this was called. Of two backups at a time the earlier one fails.
+    ///
+    /// # Errors
+    /// The file exists, the system did not let us, or the store failed or was closed meanwhile.
+    pub async fn backup(&self, file: PathBuf) -> Result<Backup, MaintenanceError> {
+        if let Some(failure) = self.failure() {
+            return Err(failure.into());
+        }
+        let (sender, parts) = mpsc::channel(MAX_PARTS);
+        let (reply, written) = oneshot::channel();
+        let system = |problem: std::io::Error| OpenError::Unreadable(problem.to_string());
+        let write = move || drop(reply.send(write_parts(file, parts)));
+        thread::Builder::new().name("sunaba-backup".into()).spawn(write).map_err(system)?;
+        let requests = self.inner.requests.as_ref().ok_or(StoreError::Closed)?;
+        requests.send(Request::Copy(Copying::new(sender))).await.map_err(|_| self.gone())?;
+        written.await.map_err(|_| self.gone())?
     }
 
     fn open_without_thread(
-        mut engine: impl Engine,
+        engine: impl Engine,
         clock: Arc<dyn Clock>,
+        Options { durability }: Options,
         random: fastrand::Rng,
     ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), OpenError> {
-        let (planner, returned) = commit::open(&mut engine, &clock, random)?;
-        let (requests, receiver) = mpsc::channel(MAX_WAITING);
         let failure = Arc::new(OnceLock::new());
-        let serve = commit::serve(planner, Box::new(engine), clock, receiver, returned, Arc::clone(&failure));
-        let inner = Inner { requests: Some(requests), failure, thread: Mutex::default() };
-        Ok((Self { inner: Arc::new(inner) }, serve))
+        let commit = Commit::open(Box::new(engine), clock, random, durability, Arc::clone(&failure))?;
+        let (requests, receiver) = mpsc::channel(MAX_WAITING);
+        let inner = Inner { requests: Some(requests), durability, failure, thread: Mutex::default() };
+        Ok((Self { inner: Arc::new(inner) }, commit.serve(receiver)))
     }
 
     /// Has the commit thread do something, and waits for its answer.
+    async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, StoreError> {
+        let (sender, answer) = oneshot::channel();
+        let requests = self.inner.requests.as_ref().ok_or(StoreError::Closed)?;
+        requests.send(request(Reply::new(sender))).await.map_err(|_| self.gone())?;
+        answer.await.map_err(|_| self.gone())?
+    }
+
+    fn gone(&self) -> StoreError {
+        self.failure().unwrap_or(StoreError::Closed)
+    }
+
+    /// A change, or a wait, that is answered when it wants.
     async fn park<T>(
         &self,
         work: impl FnOnce(&mut Planner, &mut Turn<'_>, Reply<T>) + Send + 'static,
@@ -109,16 +165,28 @@ impl EmbeddedStore {
     where
         T: Send + 'static,
     {
-        let gone = || self.inner.failure.get().cloned().unwrap_or(StoreError::Closed);
-        let (reply, answer) = oneshot::channel();
-        let requests = self.inner.requests.as_ref().ok_or(StoreError::Closed)?;
-        let request: Request = Box::new(move |planner, turn| work(planner, turn, reply));
-        requests.send(request).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+        if let Some(failure) = self.failure() {
+            return Err(failure);
+        }
+        self.ask(|reply| Request::Change(Box::new(move |planner, turn| work(planner, turn, reply)))).await
     }
 
-    /// The same for what can be answered in its turn.
-    async fn call<T>(
+    /// After a failure there is nothing to wait for. What is there is shown if it is enough for the caller; otherwise he is
+    /// told of the failure, so that he does not ask again at once.
+    async fn or_what_is_there<T>(
+        &self,
+        told: Result<T, StoreError>,
+        read: impl Future<Output = Result<T, StoreError>>,
+        is_enough: impl FnOnce(&T) -> bool,
+    ) -> Result<T, StoreError> {
+        match told {
+            Err(failed @ StoreError::Failed(_)) => read.await.ok().filter(is_enough).ok_or(failed),
+            told => told,
+        }
+    }
+
+    /// A change that is answered when its turn is durable.
+    async fn change<T>(
         &self,
         work: impl FnOnce(&mut Planner, &mut Turn<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError>
@@ -130,6 +198,28 @@ impl EmbeddedStore {
             turn.answers.push(answer(reply, done));
         })
         .await
+    }
+
+    /// A read of records.
+    async fn read<T>(
+        &self,
+        look: impl FnOnce(&mut Planner, &Turn<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+    {
+        self.ask(|reply| Request::Records(Box::new(move |planner, turn| reply.send(look(planner, turn))))).await
+    }
+
+    /// A read that needs to know every setting.
+    async fn read_settings<T>(
+        &self,
+        look: impl FnOnce(&mut Planner, &Turn<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+    {
+        self.ask(|reply| Request::Settings(Box::new(move |planner, turn| reply.send(look(planner, turn))))).await
     }
 }
 
@@ -150,12 +240,20 @@ impl Store for EmbeddedStore {
         true
     }
 
+    fn durability(&self) -> Durability {
+        self.inner.durability
+    }
+
+    fn failure(&self) -> Option<StoreError> {
+        self.inner.failure.get().cloned().map(StoreError::Failed)
+    }
+
     fn submit(&self, tasks: Vec<NewTask>) -> StoreFuture<'_, Vec<Result<Submitted, SubmitError>>> {
-        Box::pin(self.call(|planner, turn| planner.submit(turn, tasks)))
+        Box::pin(self.change(|planner, turn| planner.submit(turn, tasks)))
     }
 
     fn open_session(&self, worker: String, lease_time: Duration) -> StoreFuture<'_, SessionId> {
-        Box::pin(self.call(move |planner, turn| Ok(planner.open_session(turn, worker, lease_time))))
+        Box::pin(self.change(move |planner, turn| Ok(planner.open_session(turn, worker, lease_time))))
     }
 
     fn lease(&self, request: LeaseRequest) -> StoreFuture<'_, Vec<Leased>> {
@@ -170,102 +268,114 @@ impl Store for EmbeddedStore {
     }
 
     fn settle(&self, settlements: Vec<Settlement>) -> StoreFuture<'_, Vec<Result<Task, SettleError>>> {
-        Box::pin(self.call(|planner, turn| planner.settle(turn, settlements)))
+        Box::pin(self.change(|planner, turn| planner.settle(turn, settlements)))
     }
 
     fn close_session(&self, session: SessionId) -> StoreFuture<'_, ()> {
-        Box::pin(self.call(move |planner, turn| planner.close_session(turn, session)))
+        Box::pin(self.change(move |planner, turn| planner.close_session(turn, session)))
     }
 
     fn progress(&self, reports: Vec<(LeaseToken, Progress)>) -> StoreFuture<'_, ()> {
-        Box::pin(self.call(move |planner, turn| planner.progress(turn, reports)))
+        Box::pin(self.change(move |planner, turn| planner.progress(turn, reports)))
     }
 
     fn cancel(&self, tasks: Vec<TaskId>, wish: CancelWish) -> StoreFuture<'_, Vec<Option<Task>>> {
-        Box::pin(self.call(move |planner, turn| planner.cancel(turn, &tasks, &wish)))
+        Box::pin(self.change(move |planner, turn| planner.cancel(turn, &tasks, &wish)))
     }
 
     fn run_now(&self, tasks: Vec<TaskId>) -> StoreFuture<'_, Vec<Option<Task>>> {
-        Box::pin(self.call(move |planner, turn| planner.run_now(turn, &tasks)))
+        Box::pin(self.change(move |planner, turn| planner.run_now(turn, &tasks)))
     }
 
     fn rerun(&self, requests: Vec<Rerun>) -> StoreFuture<'_, Vec<Result<Task, RerunError>>> {
-        Box::pin(self.call(move |planner, turn| planner.rerun(turn, requests)))
+        Box::pin(self.change(move |planner, turn| planner.rerun(turn, requests)))
     }
 
     fn delete(&self, tasks: Vec<TaskId>) -> StoreFuture<'_, Vec<Result<(), DeleteError>>> {
-        Box::pin(self.call(move |planner, turn| planner.delete(turn, &tasks)))
+        Box::pin(self.change(move |planner, turn| planner.delete(turn, &tasks)))
     }
 
     fn bulk(&self, action: BulkAction, query: TaskQuery) -> StoreFuture<'_, BulkPage> {
-        Box::pin(self.call(move |planner, turn| planner.bulk(turn, &action, &query)))
+        Box::pin(self.change(move |planner, turn| planner.bulk(turn, &action, &query)))
     }
 
     fn task(&self, id: TaskId) -> StoreFuture<'_, Option<Task>> {
-        Box::pin(self.call(move |planner, turn| planner.task(turn, id)))
+        Box::pin(self.read(move |planner, turn| planner.task(turn, id)))
     }
 
     fn wait(&self, id: TaskId, wait: Duration) -> StoreFuture<'_, Option<Task>> {
-        Box::pin(self.park(move |planner, turn, reply| planner.park_wait(turn, id, wait, reply)))
+        Box::pin(async move {
+            if wait.is_zero() {
+                return self.task(id).await;
+            }
+            let told = self.park(move |planner, turn, reply| planner.park_wait(turn, id, wait, reply)).await;
+            let has_ended = |task: &Option<Task>| task.as_ref().is_none_or(|task| task.state.is_terminal());
+            self.or_what_is_there(told, self.task(id), has_ended).await
+        })
     }
 
     fn tasks(&self, query: TaskQuery) -> StoreFuture<'_, TaskPage> {
-        Box::pin(self.call(move |planner, turn| planner.tasks(turn, &query)))
+        Box::pin(self.read(move |planner, turn| planner.tasks(turn, &query)))
     }
 
     fn input(&self, id: TaskId) -> StoreFuture<'_, Option<Payload>> {
-        Box::pin(self.call(move |planner, turn| planner.input(turn, id)))
+        Box::pin(self.read(move |planner, turn| planner.input(turn, id)))
     }
 
     fn output(&self, id: TaskId) -> StoreFuture<'_, Option<Payload>> {
-        Box::pin(self.call(move |planner, turn| planner.output(turn, id)))
+        Box::pin(self.read(move |planner, turn| planner.output(turn, id)))
     }
 
     fn attempt_detail(&self, id: TaskId, number: u32) -> StoreFuture<'_, Option<AttemptDetail>> {
-        Box::pin(self.call(move |planner, turn| planner.attempt_detail(turn, id, number)))
+        Box::pin(self.read(move |planner, turn| planner.attempt_detail(turn, id, number)))
     }
 
     fn standing(&self, id: TaskId) -> StoreFuture<'_, Standing> {
-        Box::pin(self.call(move |planner, turn| planner.standing(turn, id)))
+        Box::pin(self.read_settings(move |planner, turn| planner.standing(turn, id)))
     }
 
     fn events(&self, query: EventQuery) -> StoreFuture<'_, EventPage> {
-        Box::pin(self.park(move |planner, turn, reply| planner.park_events(turn, query, reply)))
+        Box::pin(async move {
+            let (asked, is_patient) = (query.clone(), !query.wait.is_zero());
+            let told = self.park(move |planner, turn, reply| planner.park_events(turn, query, reply)).await;
+            let events = self.read(move |planner, turn| planner.events(turn, &asked));
+            self.or_what_is_there(told, events, |page| !is_patient || page.missed || !page.events.is_empty()).await
+        })
     }
 
     fn queues(&self) -> StoreFuture<'_, Vec<QueueStatus>> {
-        Box::pin(self.call(|planner, turn| planner.queues(turn)))
+        Box::pin(self.read_settings(|planner, turn| planner.queues(turn)))
     }
 
     fn set_queue(&self, queue: String, changes: Vec<QueueChange>) -> StoreFuture<'_, QueueStatus> {
-        Box::pin(self.call(move |planner, turn| planner.set_queue(turn, &queue, &changes)))
+        Box::pin(self.change(move |planner, turn| planner.set_queue(turn, &queue, &changes)))
     }
 
     fn handlers(&self) -> StoreFuture<'_, Vec<HandlerStatus>> {
-        Box::pin(self.call(|planner, turn| planner.handlers(turn)))
+        Box::pin(self.read_settings(|planner, turn| planner.handlers(turn)))
     }
 
     fn set_handler(&self, handler: HandlerName, changes: Vec<HandlerChange>) -> StoreFuture<'_, HandlerStatus> {
-        Box::pin(self.call(move |planner, turn| planner.set_handler(turn, &handler, &changes)))
+        Box::pin(self.change(move |planner, turn| planner.set_handler(turn, &handler, &changes)))
     }
 
     fn retention(&self) -> StoreFuture<'_, Retention> {
-        Box::pin(self.call(|planner, _| Ok(planner.retention())))
+        Box::pin(self.read_settings(|planner, _| Ok(planner.retention())))
     }
 
     fn set_retention(&self, retention: Retention) -> StoreFuture<'_, ()> {
-        Box::pin(self.call(move |planner, turn| planner.set_retention(turn, retention)))
+        Box::pin(self.change(move |planner, turn| planner.set_retention(turn, retention)))
     }
 
     fn deploy(&self, package: NewPackage, component: Bytes) -> StoreFuture<'_, Package> {
-        Box::pin(self.call(move |planner, turn| planner.deploy(turn, package, &component)))
+        Box::pin(self.change(move |planner, turn| planner.deploy(turn, package, &component)))
     }
 
     fn packages(&self) -> StoreFuture<'_, Vec<Package>> {
-        Box::pin(self.call(|planner, turn| planner.packages(turn)))
+        Box::pin(self.read(|planner, turn| planner.packages(turn)))
     }
 
     fn component(&self, digest: Digest) -> StoreFuture<'_, Option<Bytes>> {
-        Box::pin(self.call(move |planner, turn| planner.component(turn, digest)))
+        Box::pin(self.read(move |planner, turn| planner.component(turn, digest)))
     }
 }

@@ -31,6 +31,19 @@ pub enum StoreError {
     /// A setting is out of range.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The aging of a queue changes the place of all that waits in it, and that is too much to be done at once.
+    #[error(
+        "{waiting} tasks wait in the queue `{queue}`, and its aging can be changed with {limit} at most\nhint: let workers run \
+         some of them first"
+    )]
+    TooDeepToReorder {
+        /// The queue.
+        queue: String,
+        /// Tasks that wait in it for a slot.
+        waiting: u64,
+        /// How many may.
+        limit: u64,
+    },
     /// A record cannot be read. It is left as it is.
     #[error("the record `{key}` is damaged: {problem}")]
     Damaged {
@@ -39,8 +52,8 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: String,
     },
-    /// The engine failed, and from then on nothing is taken on. Whether the last changes were kept shows when the store
-    /// is opened again.
+    /// The engine failed, and from then on nothing is changed. Whether the last changes were kept shows when the store is
+    /// opened again; until then, whoever asks for what they wrote gets this too, and all else is shown.
     #[error("the store has failed: {0}\nhint: look at the disk, then start the host again")]
     Failed(EngineError),
     /// The store was closed.

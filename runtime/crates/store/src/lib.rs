@@ -14,13 +14,17 @@ mod embedded;
 mod engine;
 mod error;
 mod keys;
+pub mod maintenance;
 mod planner;
+mod progress;
 mod query;
+mod read_only;
+mod spot;
 mod store;
 mod txn;
 
 pub use clock::{ManualClock, SystemClock};
-pub use embedded::EmbeddedStore;
+pub use embedded::{EmbeddedStore, Options};
 pub use engine::{Engine, EngineError, MemoryEngine, OpenError, Pair, SledEngine, Writes};
 pub use error::StoreError;
 pub use query::{

@@ -125,6 +125,14 @@ pub enum DeleteError {
         /// Where it stands.
         state: StateName,
     },
+    /// Its record cannot be read, so that nobody knows what there is of it. It is left as it is.
+    #[error("task {task} is damaged: {problem}")]
+    Damaged {
+        /// The task.
+        task: TaskId,
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
 /// What can be done to many tasks at once. Tasks in a state to which it cannot be done are left out.

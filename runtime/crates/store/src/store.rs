@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sunaba_task::{
-    AttemptDetail, BoxFuture, Decision, Digest, Ending, HandlerChange, HandlerInfo, HandlerName, LeaseToken, NewTask,
-    Payload, Progress, QueueChange, Receipt, Retention, SessionId, Task, TaskId, Timestamp,
+    AttemptDetail, BoxFuture, Decision, Digest, Durability, Ending, HandlerChange, HandlerInfo, HandlerName,
+    LeaseToken, NewTask, Payload, Progress, QueueChange, Receipt, Retention, SessionId, Task, TaskId, Timestamp,
 };
 
 use crate::{
@@ -23,13 +23,23 @@ pub const MAX_PAGE: usize = 1_000;
 /// Where the queue, its records and its results are kept.
 ///
 /// Every method is atomic: all of its changes are made, or none. A method that changes something returns when the change
-/// is on stable storage, and no method shows what is not. A store has one clock of its own: durations count by that, and
+/// is on stable storage, and no method shows what is not, unless its [`durability`](Store::durability) says otherwise. A store has one clock of its own: durations count by that, and
 /// no caller's clock matters. A batch takes one commit, however many it holds.
 pub trait Store: Send + Sync + 'static {
     /// Whether the store is in its callers' process: then silence means that it is slow, and never that it has given their
     /// leases to others. Default: it may be elsewhere.
     fn is_in_process(&self) -> bool {
         false
+    }
+
+    /// When what it answers is on stable storage. Default: before the answer.
+    fn durability(&self) -> Durability {
+        Durability::Sync
+    }
+
+    /// Why the store takes no changes any more. Default: it does. What it has is shown as far as it is durable.
+    fn failure(&self) -> Option<StoreError> {
+        None
     }
 
     /// Takes tasks on. The answers are in the order of the tasks; one that is refused does not hold back the others.
@@ -90,7 +100,7 @@ pub trait Store: Send + Sync + 'static {
     /// What the handler of a task gets.
     fn input(&self, id: TaskId) -> StoreFuture<'_, Option<Payload>>;
 
-    /// The output of a task that has succeeded.
+    /// The output of a task that has succeeded; none once it need not be kept any more.
     fn output(&self, id: TaskId) -> StoreFuture<'_, Option<Payload>>;
 
     /// What a task that waits for its turn is waiting for; empty when it does not wait, or only for a slot.
@@ -141,7 +151,7 @@ pub trait Store: Send + Sync + 'static {
 pub enum Submitted {
     /// A new task.
     Created(Task),
-    /// The task that was submitted before with the same idempotency key.
+    /// The task that was submitted before with the same idempotency key, or that holds the unique key.
     Existing(Task),
 }
 
@@ -169,8 +179,8 @@ pub enum SubmitError {
         /// The task that has it.
         task: TaskId,
     },
-    /// Who has the idempotency key cannot be read.
-    #[error("what the idempotency key `{key}` stands for is damaged: {problem}\nhint: use another key")]
+    /// Who has the idempotency key, or holds the unique key, cannot be read.
+    #[error("what the key `{key}` stands for is damaged: {problem}\nhint: use another key")]
     Damaged {
         /// The key.
         key: String,

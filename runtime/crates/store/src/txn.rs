@@ -1,9 +1,11 @@
 //! What one turn of the commit thread reads and writes: the engine as it is, with the turn's own writes over it.
 
+use std::cell::RefCell;
+
 use bytes::Bytes;
 
 use crate::StoreError;
-use crate::engine::{Engine, Pair, Writes};
+use crate::engine::{Engine, EngineError, Pair, Writes};
 
 /// With less room on the disk, nothing new is taken on: what is there needs some to come to its end, and to be opened again.
 const FLOOR_BYTES: u64 = 64 << 20;
@@ -12,15 +14,32 @@ const FLOOR_BYTES: u64 = 64 << 20;
 pub(crate) struct Txn<'a> {
     engine: &'a dyn Engine,
     writes: Writes,
+    /// The engine's first error. Whoever met it may have left half of what he had to do.
+    failure: RefCell<Option<EngineError>>,
 }
 
 impl<'a> Txn<'a> {
     pub(crate) fn new(engine: &'a dyn Engine) -> Self {
-        Self { engine, writes: Writes::new() }
+        Self { engine, writes: Writes::new(), failure: RefCell::default() }
     }
 
     pub(crate) fn into_writes(self) -> Writes {
         self.writes
+    }
+
+    /// Whether nothing was written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
+    /// The first error of the engine, if there was one.
+    pub(crate) fn failure(&self) -> Option<EngineError> {
+        self.failure.borrow().clone()
+    }
+
+    fn failed(&self, error: EngineError) -> StoreError {
+        self.failure.borrow_mut().get_or_insert_with(|| error.clone());
+        error.into()
     }
 
     /// Whether there is room to take more on. What was taken on goes on below the floor: it has to end somehow.
@@ -36,7 +55,7 @@ impl<'a> Txn<'a> {
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         match self.writes.get(key) {
             Some(written) => Ok(written.clone()),
-            None => Ok(self.engine.get(key)?),
+            None => self.engine.get(key).map_err(|error| self.failed(error)),
         }
     }
 
@@ -69,7 +88,7 @@ impl<'a> Txn<'a> {
                     (Some(Ok((key, _))), Some((own, _)))
                         if *own != key.as_ref() && (*own > key.as_ref()) != reverse =>
                     {
-                        return stored.next().map(|pair| Ok(pair?));
+                        return stored.next().map(|pair| pair.map_err(|error| self.failed(error)));
                     }
                     (_, None) => return None,
                     (hidden, Some((own, _))) => {

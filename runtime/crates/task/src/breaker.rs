@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::units::{format_duration, parse_duration};
+use crate::{Decision, Ending, Policy, Verdict};
 
 /// Attempts that are looked at when nothing else is set.
 const DEFAULT_OVER: u32 = 20;
@@ -42,10 +43,17 @@ impl FromStr for BreakerSettings {
         let error = || BreakerError(text.chars().take(64).collect());
         let (when, pause) = text.split_once(',').ok_or_else(error)?;
         let (percent, over) = when.split_once("%/").ok_or_else(error)?;
-        let percent = percent.trim().parse().ok().filter(|percent| (1..=100).contains(percent)).ok_or_else(error)?;
-        let over = over.trim().parse().ok().filter(|over| (1..=MAX_OVER).contains(over)).ok_or_else(error)?;
-        let pause = parse_duration(pause.trim()).ok().filter(|pause| !pause.is_zero() && *pause <= MAX_PAUSE);
-        Ok(Self { percent, over, pause: pause.ok_or_else(error)? })
+        let percent = percent.trim().parse().map_err(|_| error())?;
+        let over = over.trim().parse().map_err(|_| error())?;
+        let pause = parse_duration(pause.trim()).map_err(|_| error())?;
+        Some(Self { percent, over, pause }).filter(Self::is_in_range).ok_or_else(error)
+    }
+}
+
+impl BreakerSettings {
+    pub(crate) fn is_in_range(&self) -> bool {
+        let counts = (1..=100).contains(&self.percent) && (1..=MAX_OVER).contains(&self.over);
+        counts && !self.pause.is_zero() && self.pause <= MAX_PAUSE
     }
 }
 
@@ -117,6 +125,17 @@ impl Breaker {
             BreakerState::Closed => true,
             BreakerState::Open { .. } => false,
             BreakerState::Probing => running == 0,
+        }
+    }
+
+    /// Whether an attempt failed, as far as that says something of its handler. None: it was handed back, snoozed or
+    /// cancelled, or its host is to blame.
+    pub fn looks_at(ending: &Ending, decision: &Decision) -> Option<bool> {
+        let is_hosts_fault = matches!(ending, Ending::HostFailed { .. }) || decision.policy == Policy::Unrunnable;
+        match decision.verdict {
+            Verdict::Succeed => Some(false),
+            _ if decision.charged && !is_hosts_fault => Some(true),
+            _ => None,
         }
     }
 
@@ -219,6 +238,25 @@ mod tests {
         let (open, now) = breaker("xxxx");
         let state = open.state(now);
         assert_eq!(open.after(true, Some(&settings()), now).state(now), state);
+    }
+
+    #[test]
+    fn only_what_a_handler_is_to_blame_for_counts() {
+        let failed = Ending::Failed { kind: "error".into(), message: "m".into() };
+        let lost = Ending::HostFailed { message: "m".into() };
+        let retry = Verdict::Retry(SECOND);
+        for (ending, verdict, charged, policy, expected) in [
+            (&Ending::Completed, Verdict::Succeed, false, Policy::Success, Some(false)),
+            (&failed, retry, true, Policy::Retry, Some(true)),
+            (&failed, Verdict::GiveUp, true, Policy::Fatal, Some(true)),
+            (&lost, retry, true, Policy::Retry, None),
+            (&failed, Verdict::GiveUp, true, Policy::Unrunnable, None),
+            (&failed, Verdict::Snooze(SECOND), false, Policy::Snooze, None),
+            (&failed, Verdict::Cancel, false, Policy::Cancel, None),
+        ] {
+            let decision = Decision { verdict, charged, policy, reason: "r".into() };
+            assert_eq!(Breaker::looks_at(ending, &decision), expected, "{decision:?}");
+        }
     }
 
     #[test]

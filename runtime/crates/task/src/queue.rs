@@ -13,9 +13,10 @@ use crate::units::{format_duration, parse_duration};
 pub const MAX_WEIGHT: u32 = 1_000;
 /// A day: the longest span of a rate, and the slowest aging.
 const MAX_SPAN: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_RATE_COUNT: u32 = 1_000_000;
 const MIN_AGING: Duration = Duration::from_secs(1);
 
-/// At most so many starts in such a time, written `100/1s`.
+/// At most so many starts in any span of such a time, written `100/1s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Rate {
@@ -38,9 +39,15 @@ impl FromStr for Rate {
     fn from_str(text: &str) -> Result<Self, RateError> {
         let error = || RateError(text.chars().take(64).collect());
         let (count, per) = text.split_once('/').ok_or_else(error)?;
-        let count = count.trim().parse().ok().filter(|count| (1..=1_000_000).contains(count)).ok_or_else(error)?;
-        let per = parse_duration(per.trim()).ok().filter(|per| !per.is_zero() && *per <= MAX_SPAN).ok_or_else(error)?;
-        Ok(Self { count, per })
+        let count = count.trim().parse().map_err(|_| error())?;
+        let per = parse_duration(per.trim()).map_err(|_| error())?;
+        Some(Self { count, per }).filter(Self::is_in_range).ok_or_else(error)
+    }
+}
+
+impl Rate {
+    fn is_in_range(&self) -> bool {
+        (1..=MAX_RATE_COUNT).contains(&self.count) && !self.per.is_zero() && self.per <= MAX_SPAN
     }
 }
 
@@ -139,8 +146,8 @@ impl QueueSettings {
                 }
                 QueueChange::Concurrency(limit) => self.concurrency = positive("concurrency", limit)?,
                 QueueChange::KeyConcurrency(limit) => self.key_concurrency = positive("concurrency of a key", limit)?,
-                QueueChange::Rate(rate) => self.rate = rate,
-                QueueChange::KeyRate(rate) => self.key_rate = rate,
+                QueueChange::Rate(rate) => self.rate = in_range(rate)?,
+                QueueChange::KeyRate(rate) => self.key_rate = in_range(rate)?,
                 QueueChange::MaxDepth(depth) => {
                     if depth == Some(0) {
                         return Err(ControlError::new(
@@ -167,6 +174,15 @@ fn positive(what: &'static str, limit: Option<u32>) -> Result<Option<u32>, Contr
     match limit {
         Some(0) => Err(ControlError::new(what, 0, "it is from 1; to start nothing, pause instead")),
         limit => Ok(limit),
+    }
+}
+
+fn in_range(rate: Option<Rate>) -> Result<Option<Rate>, ControlError> {
+    match rate.filter(|rate| !rate.is_in_range()) {
+        Some(rate) => {
+            Err(ControlError::new("rate", rate, "it has a count from 1 to 1000000 and a time of up to a day"))
+        }
+        None => Ok(rate),
     }
 }
 
@@ -202,14 +218,21 @@ impl HandlerControl {
             match *change {
                 HandlerChange::Paused(paused) => self.paused = paused,
                 HandlerChange::Concurrency(limit) => self.concurrency = positive("concurrency", limit)?,
-                HandlerChange::Breaker(breaker) => self.breaker = breaker,
+                HandlerChange::Breaker(breaker) => {
+                    if let Some(breaker) = breaker.filter(|breaker| !breaker.is_in_range()) {
+                        let range = "it has 1 to 100 per cent, 1 to 1000 attempts, and a pause of up to a day";
+                        return Err(ControlError::new("breaker", breaker, range));
+                    }
+                    self.breaker = breaker;
+                }
             }
         }
         Ok(self)
     }
 }
 
-/// How long what has ended is kept. None: until somebody deletes it.
+/// How long what has ended is kept, and at most a minute longer. None: until somebody deletes it, or runs it again; from then
+/// on it is kept as what has succeeded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retention {
     /// The result of a task that has succeeded, unless its submitter said otherwise.
@@ -263,11 +286,19 @@ mod tests {
             QueueChange::Concurrency(Some(0)),
             QueueChange::KeyConcurrency(Some(0)),
             QueueChange::MaxDepth(Some(0)),
+            QueueChange::Rate(Some(Rate { count: 0, per: day })),
+            QueueChange::Rate(Some(Rate { count: 1_000_001, per: day })),
+            QueueChange::KeyRate(Some(Rate { count: 1, per: Duration::ZERO })),
+            QueueChange::KeyRate(Some(Rate { count: 1, per: day * 2 })),
             QueueChange::Aging(Some(Duration::ZERO)),
             QueueChange::Aging(Some(day * 2)),
         ] {
             assert!(QueueSettings::default().with(std::slice::from_ref(&change)).is_err(), "{change:?}");
         }
         assert!(HandlerControl::default().with(&[HandlerChange::Concurrency(Some(0))]).is_err());
+        for (percent, over, pause) in [(0, 1, day), (101, 1, day), (50, 0, day), (50, 1_001, day), (50, 1, day * 2)] {
+            let breaker = HandlerChange::Breaker(Some(BreakerSettings { percent, over, pause }));
+            assert!(HandlerControl::default().with(std::slice::from_ref(&breaker)).is_err(), "{breaker:?}");
+        }
     }
 }

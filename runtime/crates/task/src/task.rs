@@ -46,7 +46,8 @@ pub struct TaskSpec {
     pub never_retry_on: Vec<String>,
     /// No retry begins later than this after the submit.
     pub retry_for: Option<Duration>,
-    /// How long the result can be had after the task's end. None: as the store has it for all.
+    /// How long the result can be had after the task's end; its record is kept as long at least. None: as the store has it for
+    /// all.
     pub keep_result: Option<Duration>,
     /// What an attempt may use.
     pub limits: Limits,
@@ -133,7 +134,15 @@ pub enum OnConflict {
     },
 }
 
-/// A task that follows another one's end, and gets what came of it.
+/// A task that follows another one's end, and gets what came of it. It has no callbacks of its own, and its
+/// [`idempotency_key`](TaskSpec::idempotency_key) is left out.
+///
+/// Its input is a JSON object in which each of these is always there:
+/// - `task`, `handler`, `state`, `attempts`: the id of the task that has ended, who ran it, how it ended, and after how many
+///   attempts.
+/// - `output`: the output, if that is JSON; `output_base64` if it is not; `media_type` of either. Null when there is none.
+/// - `output_omitted`: true when there is one of more than 1 MiB, which can be asked for by the id.
+/// - `failure`: `kind`, `message` and `reason` of what did not succeed; null for what did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Callback {
     /// At which end.
@@ -148,7 +157,7 @@ pub struct Callback {
 pub enum CallbackOn {
     /// It succeeded.
     Success,
-    /// It is dead, has expired or was cancelled.
+    /// It is dead, has expired or was cancelled. One that was replaced is followed by its successor alone.
     Failure,
 }
 
@@ -220,8 +229,8 @@ pub struct Task {
     pub hosts_lost: u32,
     /// When it came into its state.
     pub since: Timestamp,
-    /// Its place in its queue moves up by one priority for each such time since its submit. What the queue had when the task
-    /// came.
+    /// Its place in its queue moves up by one priority for each such time since its submit. What the queue has; set when the
+    /// task comes into the queue.
     pub aging: Option<Duration>,
     /// When it expires, if it has not begun by then.
     pub expires_at: Option<Timestamp>,

@@ -1,13 +1,14 @@
 //! The worker itself: its slots, its session, and how it stops.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sunaba_store::{Cancelled, LeaseRequest, Leased, Queues, Store, StoreError};
 use sunaba_task::{AttemptHost, Cause, Executor, SessionId, TaskId};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -40,6 +41,9 @@ pub struct WorkerConfig {
     pub lease_time: Duration,
     /// How long a cancelled attempt has to end by itself.
     pub cancel_grace: Duration,
+    /// What attempts say of their progress is passed on at most so often: of each the last that it said. What an attempt
+    /// says shortly before its end may be dropped.
+    pub progress_interval: Duration,
 }
 
 impl Default for WorkerConfig {
@@ -50,6 +54,7 @@ impl Default for WorkerConfig {
             queues: Queues::All,
             lease_time: Duration::from_secs(30),
             cancel_grace: Duration::from_secs(1),
+            progress_interval: Duration::from_secs(1),
         }
     }
 }
@@ -89,13 +94,19 @@ impl Worker {
             settling: Semaphore::new(slots * SETTLING_PER_SLOT),
             config: WorkerConfig { slots, lease_time, ..config },
             attempts: Mutex::default(),
+            progressed: Arc::default(),
         });
         let (stop, stopping) = watch::channel(Stop::No);
         let (end, ended) = watch::channel(None);
         let running = tokio::spawn({
             let shared = Arc::clone(&shared);
             async move {
-                let done = shared.run(stopping).await;
+                // Who loses: what attempts have said and nobody was told.
+                let done = tokio::select! {
+                    biased;
+                    done = Arc::clone(&shared).run(stopping) => done,
+                    never = shared.tell_progress() => match never {},
+                };
                 end.send_replace(Some(done));
             }
         });
@@ -164,6 +175,8 @@ struct Shared {
     /// Held while an attempt is settled.
     settling: Semaphore,
     attempts: Mutex<Attempts>,
+    /// Woken when an attempt has said how far it is.
+    progressed: Arc<Notify>,
 }
 
 /// The attempts of the session.
@@ -245,6 +258,24 @@ impl Shared {
         });
     }
 
+    /// Passes on what attempts say of their progress, for ever: all of them in one call, and the last word of each.
+    async fn tell_progress(&self) -> Infallible {
+        loop {
+            self.progressed.notified().await;
+            let mut reports: Vec<_> =
+                self.attempts().watches.values().filter_map(|watch| watch.take_progress()).collect();
+            // In an order that a simulation can repeat.
+            reports.sort_by_key(|(token, _)| token.sequence);
+            if !reports.is_empty()
+                && let Err(error) = self.store.progress(reports).await
+            {
+                // The next will say more than this one.
+                tracing::debug!(%error, "the progress of attempts was not told");
+            }
+            tokio::time::sleep(self.config.progress_interval).await;
+        }
+    }
+
     /// Leases and starts attempts, for ever.
     async fn lease(self: &Arc<Self>, session: SessionId, attempts: &mut JoinSet<()>) -> Over {
         loop {
@@ -279,7 +310,7 @@ impl Shared {
         let shared = Arc::clone(self);
         // Only this loop takes slots, and it asked for no more than were free.
         let slot = Arc::clone(&self.slots).try_acquire_owned();
-        let (id, watch) = (leased.task.id, Arc::new(Watch::new(leased.task.id)));
+        let (id, watch) = (leased.task.id, Arc::new(Watch::new(leased.token, Arc::clone(&self.progressed))));
         let cancelled = {
             let mut known = self.attempts();
             known.watches.insert(id, Arc::clone(&watch));

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sunaba_store::{CancelWish, EmbeddedStore, ManualClock, MemoryEngine, Store};
+use sunaba_store::{CancelWish, EmbeddedStore, EventQuery, ManualClock, MemoryEngine, Store};
 use sunaba_task::{
     AttemptHost, AttemptReport, AttemptRequest, AttemptResult, BoxFuture, Cause, Clock as _, Digest, Disposition,
-    Ending, ExecuteError, Executor, Failure, NewTask, Outcome, Payload, Receipt, State, StateName, Stop, Task, TaskId,
-    TaskSpec, Timestamp,
+    Ending, ExecuteError, Executor, Failure, Happening, NewTask, Outcome, Payload, Progress, Receipt, State, StateName,
+    Stop, Task, TaskId, TaskSpec, Timestamp,
 };
 use sunaba_worker::{Worker, WorkerConfig};
 use tokio::sync::Semaphore;
@@ -49,6 +49,14 @@ impl Guests {
                     permit = self.gate.acquire() => permit.expect("it is open").forget(),
                     cause = host.stopped() => return stopped(cause),
                 }
+            }
+            "talkative" => {
+                for step in 1..=1_000_u32 {
+                    let fraction = Some(f64::from(step) / 1_000.0);
+                    host.on_progress(Progress { fraction, message: format!("step {step}") });
+                }
+                self.gate.acquire().await.expect("it is open").forget();
+                host.on_progress(Progress { fraction: None, message: "the last word".into() });
             }
             "polite" => {
                 while !host.is_cancelled() {
@@ -93,8 +101,14 @@ impl House {
     }
 
     fn worker(&self, slots: usize) -> Worker {
-        let cancel_grace = Duration::from_millis(10);
-        let config = WorkerConfig { name: "w".into(), slots, cancel_grace, ..WorkerConfig::default() };
+        let short = Duration::from_millis(10);
+        let config = WorkerConfig {
+            name: "w".into(),
+            slots,
+            cancel_grace: short,
+            progress_interval: short,
+            ..WorkerConfig::default()
+        };
         Worker::start(Arc::clone(&self.store) as _, Arc::clone(&self.guests) as _, config)
     }
 
@@ -108,6 +122,22 @@ impl House {
 
     async fn end(&self, task: &Task) -> Task {
         self.store.wait(task.id, WAIT).await.expect("the store works").expect("it is there")
+    }
+
+    /// The first event of a task after a place that is of this kind, and the words of those before it.
+    async fn told(&self, task: &Task, word: &str) -> (Vec<&'static str>, Happening) {
+        let (mut place, mut before) = (0, Vec::new());
+        loop {
+            let query = EventQuery { after: Some(place), task: Some(task.id), limit: 100, wait: WAIT };
+            let page = self.store.events(query).await.expect("the store works");
+            place = page.next;
+            for event in page.events {
+                if event.what.word() == word {
+                    return (before, event.what);
+                }
+                before.push(event.what.word());
+            }
+        }
     }
 
     async fn now(&self, task: &Task) -> Task {
@@ -229,6 +259,28 @@ fn cancelled_guest_that_does_not_listen_is_stopped() {
         assert_eq!(ended.state, State::Cancelled);
         let ending = &ended.attempts[0].ending;
         assert!(matches!(ending, Ending::Stopped { cause: Cause::Cancelled, .. }), "{ending:?}");
+    });
+}
+
+#[test]
+fn attempt_that_says_more_than_is_passed_on_is_told_by_its_last_word() {
+    test(async |house| {
+        let tasks = [house.submit("talkative").await, house.submit("talkative").await];
+        let _worker = house.worker(2);
+        for task in &tasks {
+            let (before, told) = house.told(task, "progress").await;
+            assert_eq!(before, ["submitted", "started"]);
+            let progress = Progress { fraction: Some(1.0), message: "step 1000".into() };
+            assert_eq!(told, Happening::Progress { attempt: 1, progress });
+        }
+        house.guests.gate.add_permits(2);
+        for task in &tasks {
+            house.end(task).await;
+            // What it said last may have been told in time or not, and never after its end.
+            let (before, _) = house.told(task, "succeeded").await;
+            let progress = before.iter().filter(|word| **word == "progress").count();
+            assert!(before.starts_with(&["submitted", "started", "progress"]) && progress <= 2, "{before:?}");
+        }
     });
 }
 

@@ -171,3 +171,26 @@ pub async fn two_workers_never_have_the_same_task(subject: &mut impl Subject) {
     all.dedup();
     assert_eq!(all.len(), 100);
 }
+
+/// A store has one clock, and durations count by that, whichever host they come from.
+pub async fn clocks_of_the_hosts_do_not_matter(subject: &mut impl Subject) {
+    let (here, there) = (subject.store(), subject.store_on_another_host());
+    let late = with(|new| new.start = Some(When::After(SECOND * 10)));
+    let (first, second) = (submit(&*here, late.clone()).await, submit(&*there, late).await);
+    let (one, other) = (open(&*here).await, open(&*there).await);
+    subject.advance(SECOND * 9);
+    assert!(lease(&*there, other, 2).await.is_empty() && lease(&*here, one, 2).await.is_empty());
+    subject.advance(SECOND);
+    let leased = lease(&*there, other, 2).await;
+    assert_eq!(leased.iter().map(|leased| leased.task.id).collect::<Vec<_>>(), [first.id, second.id]);
+    // Renewed in time by its own host, and by the other one too.
+    subject.advance(LEASE - SECOND * 11);
+    here.renew(one, Duration::ZERO).await.expect("in time");
+    there.renew(other, Duration::ZERO).await.expect("in time");
+    subject.advance(LEASE - SECOND);
+    let done = settle(&*there, settlement(&leased[0], Verdict::Succeed)).await.expect("it has the lease");
+    assert_eq!(task(&*here, &done).await, done);
+    subject.advance(SECOND);
+    let session = open(&*here).await;
+    assert_eq!(lease_one(&*here, session).await.task.id, second.id);
+}

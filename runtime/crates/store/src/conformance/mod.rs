@@ -3,35 +3,61 @@
 //! A case begins with an empty store, sees it only through [`Store`], and lets time pass by the store's own clock.
 
 mod bodies;
+mod bulk;
+mod callbacks;
+mod control;
+mod ends;
+mod feed;
 mod idempotency;
 mod leases;
+mod limits;
 mod order;
 mod queries;
+mod rerun;
 mod retries;
+mod search;
+mod unique;
 mod waits;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use sunaba_task::{
-    AttemptDetail, DEFAULT_MAX_HOSTS_LOST, Decision, Digest, Ending, NewTask, Payload, Policy, SessionId, State, Task,
-    TaskSpec, Verdict, When,
+    AttemptDetail, DEFAULT_MAX_HOSTS_LOST, Decision, Digest, Ending, HandlerChange, NewTask, Payload, Policy,
+    QueueChange, SessionId, State, Task, TaskId, TaskSpec, Verdict, When,
 };
 
-use crate::{CancelWish, Cancelled, LeaseRequest, Leased, Queues, SettleError, Settlement, Store};
+use crate::{
+    CancelWish, Cancelled, HandlerStatus, LeaseRequest, Leased, QueueStatus, Queues, SettleError, Settlement, Store,
+};
 
 pub use bodies::*;
+pub use bulk::*;
+pub use callbacks::*;
+pub use control::*;
+pub use ends::*;
+pub use feed::*;
 pub use idempotency::*;
 pub use leases::*;
+pub use limits::*;
 pub use order::*;
 pub use queries::*;
+pub use rerun::*;
 pub use retries::*;
+pub use search::*;
+pub use unique::*;
 pub use waits::*;
 
 /// A store under test.
 pub trait Subject {
     /// A handle to it. Two handles may be on two hosts.
     fn store(&self) -> Arc<dyn Store>;
+
+    /// A handle to it on another host, whose own clock is an hour ahead. For a store that lives in its host's process there is
+    /// no such host.
+    fn store_on_another_host(&self) -> Arc<dyn Store> {
+        self.store()
+    }
 
     /// Lets time pass by the store's clock.
     fn advance(&self, by: Duration);
@@ -52,6 +78,36 @@ macro_rules! conformance_tests {
             delayed_task_is_not_leased_early
             task_for_an_instant_that_has_passed_is_due_at_once
             ten_thousand_tasks_in_one_call_keep_their_order
+            task_that_comes_back_has_its_old_place
+            weights_share_the_starts
+            queue_without_work_saves_up_no_share
+            low_priority_does_not_starve_with_aging
+            aging_can_be_changed_while_tasks_wait
+            aging_of_a_deep_queue_is_not_changed
+            // limits
+            queue_runs_no_more_than_its_concurrency
+            handler_runs_no_more_than_its_concurrency_in_all_queues
+            key_runs_no_more_than_its_share_and_others_pass_it
+            blocked_key_does_not_hold_up_its_queue
+            limit_that_is_raised_wakes_a_waiting_worker
+            lost_host_gives_its_places_back
+            rate_lets_so_many_start_and_no_more
+            rate_of_a_key_leaves_other_keys_alone
+            waiting_worker_is_woken_when_a_rate_lets_another_start
+            full_queue_refuses_clearly_and_takes_on_again
+            depth_is_counted_again_after_a_restart
+            // control
+            paused_queue_starts_nothing_until_it_goes_on
+            paused_handler_lets_others_pass
+            settings_are_remembered_after_a_restart
+            settings_out_of_range_change_nothing
+            queues_are_shown_with_what_they_hold
+            handlers_are_shown_with_what_they_do
+            breaker_opens_probes_and_closes
+            waiting_worker_is_woken_when_a_breaker_probes
+            breaker_does_not_look_at_what_its_host_is_to_blame_for
+            standing_says_why_a_task_waits
+            standing_counts_who_comes_before
             // leases
             attempt_counts_from_the_lease_on
             stale_token_changes_nothing
@@ -63,6 +119,7 @@ macro_rules! conformance_tests {
             restart_takes_leases_back_at_once
             lease_that_nobody_took_is_given_back
             two_workers_never_have_the_same_task
+            clocks_of_the_hosts_do_not_matter
             // retries
             success_is_terminal_and_has_its_output
             failed_task_comes_back_after_its_delay
@@ -91,6 +148,61 @@ macro_rules! conformance_tests {
             newest_tasks_are_listed_first_page_by_page
             filters_leave_out_what_does_not_match
             package_has_the_component_that_was_deployed_last
+            // feed
+            events_come_in_the_order_in_which_things_happened
+            every_end_of_a_task_is_told
+            reader_goes_on_where_it_stopped_after_a_restart
+            events_and_records_agree_after_a_restart
+            pages_of_events_lead_to_the_end
+            waiting_reader_is_woken_only_by_its_task
+            reader_waits_no_longer_than_it_wants
+            place_beyond_the_end_is_told_and_does_not_wait
+            progress_of_a_lost_lease_is_not_told
+            // unique
+            unique_key_refuses_a_second_task_until_the_first_has_ended
+            unique_key_is_free_after_every_end
+            unique_key_gives_the_task_that_holds_it
+            unique_key_of_a_window_is_held_from_the_submit_on
+            task_that_is_replaced_is_cancelled_and_linked_both_ways
+            task_that_has_begun_is_not_replaced_and_loses_the_key
+            debounced_task_is_put_off_and_not_for_ever
+            unique_key_is_held_after_a_restart
+            idempotency_key_comes_before_the_unique_key
+            // ends
+            task_that_is_not_started_in_time_expires
+            task_that_has_begun_does_not_expire
+            expired_task_is_never_leased_however_many_there_are
+            result_goes_after_its_time_and_the_record_later
+            submitter_says_how_long_its_result_is_kept
+            each_state_is_kept_as_long_as_the_operator_says
+            retention_is_for_what_ends_from_then_on
+            idempotency_key_is_free_when_its_task_is_gone
+            // callbacks
+            callback_follows_its_end_and_is_told_of_it
+            callback_follows_every_kind_of_failure
+            callback_outlives_a_restart_together_with_the_end
+            callback_has_no_callbacks_and_no_keys
+            task_that_was_replaced_is_followed_by_its_successor_alone
+            // rerun
+            rerun_makes_a_new_task_and_changes_no_state
+            rerun_can_have_another_input
+            only_what_has_ended_is_run_again
+            dead_letter_that_was_run_again_goes_like_a_success
+            // bulk
+            task_that_waits_can_be_run_now
+            deleted_task_leaves_nothing_behind
+            only_what_has_ended_is_deleted
+            bulk_cancels_page_by_page
+            bulk_runs_now_what_waits_for_an_instant
+            bulk_makes_again_what_failed_once
+            bulk_deletes_what_has_ended
+            // search
+            tasks_are_found_by_tag
+            ended_and_running_tasks_are_found_by_state
+            tasks_are_found_by_time
+            dead_letters_that_were_run_again_can_be_left_out
+            every_query_goes_page_by_page
+            found_tasks_are_the_same_after_a_restart
         );
     };
     (@ $subject:expr; $($case:ident)*) => {
@@ -118,9 +230,20 @@ pub fn run(case: impl Future<Output = ()>) {
     });
 }
 
+async fn set_queue(store: &dyn Store, queue: &str, changes: &[QueueChange]) -> QueueStatus {
+    store.set_queue(queue.into(), changes.to_vec()).await.expect("it is in range")
+}
+
+async fn set_handler(store: &dyn Store, handler: &str, changes: &[HandlerChange]) -> HandlerStatus {
+    let handler = handler.parse().expect("a name");
+    store.set_handler(handler, changes.to_vec()).await.expect("it is in range")
+}
+
 /// How long the leases of these tests live.
 const LEASE: Duration = Duration::from_secs(30);
 const SECOND: Duration = Duration::from_secs(1);
+/// How much longer than it was asked a store may keep what it is to delete.
+const SLACK: Duration = Duration::from_secs(60);
 
 fn new_task() -> NewTask {
     let spec = TaskSpec::new("words/word-count".parse().expect("a name"), Digest::of(b"component"));
@@ -172,6 +295,20 @@ fn settlement(leased: &Leased, verdict: Verdict) -> Settlement {
 
 async fn settle(store: &dyn Store, settlement: Settlement) -> Result<Task, SettleError> {
     store.settle(vec![settlement]).await.expect("the store works").remove(0)
+}
+
+/// Leases a task and ends its attempt.
+async fn finish(store: &dyn Store, session: SessionId, verdict: Verdict) -> Task {
+    let leased = lease_one(store, session).await;
+    settle(store, settlement(&leased, verdict)).await.expect("it has the lease")
+}
+
+async fn cancel(store: &dyn Store, id: TaskId) -> Task {
+    store.cancel(vec![id], CancelWish::default()).await.expect("the store works").remove(0).expect("it is there")
+}
+
+async fn find(store: &dyn Store, id: TaskId) -> Option<Task> {
+    store.task(id).await.expect("the store works")
 }
 
 async fn task(store: &dyn Store, task: &Task) -> Task {

@@ -3,6 +3,7 @@
 use sunaba_task::StateName;
 
 use super::*;
+use crate::StoreError;
 
 /// Of two tasks the one with the higher priority goes first, and of equals the older.
 pub async fn higher_priorities_come_first_and_then_the_oldest(subject: &mut impl Subject) {
@@ -79,4 +80,141 @@ pub async fn ten_thousand_tasks_in_one_call_keep_their_order(subject: &mut impl 
     let session = open(&*store).await;
     let leased: Vec<_> = lease(&*store, session, COUNT).await.iter().map(|leased| leased.task.id).collect();
     assert_eq!(leased, submitted);
+}
+
+/// What was handed back is as old as it was.
+pub async fn task_that_comes_back_has_its_old_place(subject: &mut impl Subject) {
+    let store = subject.store();
+    let first = submit(&*store, new_task()).await;
+    let other = open(&*store).await;
+    assert_eq!(lease_one(&*store, other).await.task.id, first.id);
+    let second = submit(&*store, new_task()).await;
+    let third = submit(&*store, new_task()).await;
+    let session = open(&*store).await;
+    assert_eq!(lease_one(&*store, session).await.task.id, second.id);
+    store.close_session(other).await.expect("the store works");
+    let leased: Vec<_> = lease(&*store, session, 9).await.iter().map(|leased| leased.task.id).collect();
+    assert_eq!(leased, [first.id, third.id]);
+}
+
+/// The queues of the next tasks to be leased, one at a time.
+async fn next_queues(store: &dyn Store, session: SessionId, count: usize) -> Vec<String> {
+    let mut queues = Vec::new();
+    for _ in 0..count {
+        queues.push(lease_one(store, session).await.task.spec.queue);
+    }
+    queues
+}
+
+fn count(queues: &[String], queue: &str) -> usize {
+    queues.iter().filter(|name| *name == queue).count()
+}
+
+/// Queues with a weight get that share of the starts, and all without one are one of weight 1.
+pub async fn weights_share_the_starts(subject: &mut impl Subject) {
+    let store = subject.store();
+    set_queue(&*store, "heavy", &[QueueChange::Weight(Some(6))]).await;
+    set_queue(&*store, "light", &[QueueChange::Weight(Some(3))]).await;
+    for queue in ["heavy", "light", "one", "other"] {
+        store.submit(vec![with(|new| new.spec.queue = queue.into()); 200]).await.expect("the store works");
+    }
+    let session = open(&*store).await;
+    let queues = next_queues(&*store, session, 100).await;
+    // Those without a weight are in the order in which they came.
+    let counts = ["heavy", "light", "one", "other"].map(|queue| count(&queues, queue));
+    assert_eq!(counts, [60, 30, 10, 0]);
+    // In one call as in many.
+    let leased: Vec<_> = lease(&*store, session, 100).await.into_iter().map(|leased| leased.task.spec.queue).collect();
+    assert_eq!(["heavy", "light", "one"].map(|queue| count(&leased, queue)), [60, 30, 10]);
+}
+
+/// A share that was not taken is gone: a queue that gets work again does not shut out the others.
+pub async fn queue_without_work_saves_up_no_share(subject: &mut impl Subject) {
+    let store = subject.store();
+    set_queue(&*store, "a", &[QueueChange::Weight(Some(1))]).await;
+    set_queue(&*store, "b", &[QueueChange::Weight(Some(1))]).await;
+    let many = |queue: &str| vec![with(|new| new.spec.queue = queue.into()); 60];
+    store.submit(many("a")).await.expect("the store works");
+    let session = open(&*store).await;
+    assert_eq!(count(&next_queues(&*store, session, 50).await, "a"), 50);
+    store.submit(many("b")).await.expect("the store works");
+    let queues = next_queues(&*store, session, 20).await;
+    assert_eq!((count(&queues, "a"), count(&queues, "b")), (10, 10));
+}
+
+async fn submit_with(store: &dyn Store, queue: &str, priority: i32) -> Task {
+    let new = with(|new| {
+        new.spec.queue = queue.into();
+        new.spec.priority = priority;
+    });
+    submit(store, new).await
+}
+
+/// In a queue that ages, a task that waits rises by one priority for each step of time, past all that come later.
+pub async fn low_priority_does_not_starve_with_aging(subject: &mut impl Subject) {
+    let store = subject.store();
+    let session = open(&*store).await;
+    set_queue(&*store, "aging", &[QueueChange::Aging(Some(SECOND))]).await;
+    for queue in ["aging", "not"] {
+        let low = submit_with(&*store, queue, 0).await;
+        assert_eq!(low.aging, (queue == "aging").then_some(SECOND));
+        let mut turns = 0;
+        let found = loop {
+            // There is always something more important.
+            subject.advance(SECOND);
+            submit_with(&*store, queue, 10).await;
+            turns += 1;
+            let queues = Queues::Only(vec![queue.into()]);
+            let request = LeaseRequest { session, queues, slots: 1, wait: Duration::ZERO };
+            let leased = store.lease(request).await.expect("it lives").pop().expect("there is one");
+            let done = settle(&*store, settlement(&leased, Verdict::Succeed)).await.expect("it has the lease");
+            if done.id == low.id || turns == 25 {
+                break done.id == low.id;
+            }
+            store.renew(session, Duration::ZERO).await.expect("in time");
+        };
+        assert_eq!(found, queue == "aging");
+        assert!(queue == "not" || (9..=12).contains(&turns), "{turns} seconds");
+    }
+}
+
+/// All that waits is put in order again, and a queue that ages is held against others by its priorities as they are now.
+pub async fn aging_can_be_changed_while_tasks_wait(subject: &mut impl Subject) {
+    let store = subject.store();
+    let low = submit_with(&*store, "a", 0).await;
+    let elsewhere = submit_with(&*store, "b", 5).await;
+    subject.advance(SECOND * 10);
+    let high = submit_with(&*store, "a", 8).await;
+    let scheduled = with(|new| {
+        new.spec.queue = "a".into();
+        new.spec.priority = 9;
+        new.start = Some(When::After(SECOND));
+    });
+    let scheduled = submit(&*store, scheduled).await;
+    set_queue(&*store, "a", &[QueueChange::Aging(Some(SECOND))]).await;
+    assert_eq!(task(&*store, &low).await.aging, Some(SECOND));
+    drop(store);
+    subject.restart();
+    let store = subject.store();
+    let session = open(&*store).await;
+    // 0 and ten steps, 8 and none; 5 of the other queue.
+    assert_eq!(lease_one(&*store, session).await.task.id, low.id);
+    set_queue(&*store, "a", &[QueueChange::Aging(None)]).await;
+    subject.advance(SECOND);
+    let order: Vec<_> = lease(&*store, session, 9).await.iter().map(|leased| leased.task.id).collect();
+    assert_eq!(order, [scheduled.id, high.id, elsewhere.id]);
+}
+
+/// What cannot be put in order in one go is refused, and stays as it is.
+pub async fn aging_of_a_deep_queue_is_not_changed(subject: &mut impl Subject) {
+    let store = subject.store();
+    store.submit(vec![new_task(); 10_001]).await.expect("the store works");
+    let change = || store.set_queue("default".into(), vec![QueueChange::Aging(Some(SECOND))]);
+    let refused = change().await;
+    assert!(matches!(refused, Err(StoreError::TooDeepToReorder { waiting: 10_001, .. })), "{refused:?}");
+    assert_eq!(store.queues().await.expect("the store works")[0].settings.aging, None);
+    let session = open(&*store).await;
+    lease_one(&*store, session).await;
+    assert_eq!(change().await.expect("it is less deep").settings.aging, Some(SECOND));
+    assert_eq!(lease(&*store, session, 10_001).await.len(), 10_000);
 }

@@ -1,12 +1,12 @@
 //! What is shown of a store.
 
 use bytes::Bytes;
-use sunaba_task::{HandlerInfo, HandlerSettings, StateName, TaskId};
+use sunaba_task::{HandlerInfo, HandlerSettings, StateName};
 
 use super::*;
 use crate::{NewPackage, TaskQuery};
 
-async fn ids(store: &dyn Store, query: TaskQuery) -> Vec<TaskId> {
+pub(super) async fn ids(store: &dyn Store, query: TaskQuery) -> Vec<TaskId> {
     store.tasks(query).await.expect("the store works").tasks.iter().map(|task| task.id).collect()
 }
 

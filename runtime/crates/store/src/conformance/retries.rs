@@ -1,6 +1,6 @@
 //! What follows from an attempt, and from a wish to cancel.
 
-use sunaba_task::{StateName, TaskId};
+use sunaba_task::StateName;
 use uuid::Uuid;
 
 use super::*;

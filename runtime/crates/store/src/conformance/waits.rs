@@ -2,7 +2,11 @@
 
 use super::*;
 
-fn waiting_lease(store: &Arc<dyn Store>, session: SessionId, wait: Duration) -> tokio::task::JoinHandle<Vec<Leased>> {
+pub(super) fn waiting_lease(
+    store: &Arc<dyn Store>,
+    session: SessionId,
+    wait: Duration,
+) -> tokio::task::JoinHandle<Vec<Leased>> {
     let store = Arc::clone(store);
     let request = LeaseRequest { session, queues: Queues::All, slots: 2, wait };
     tokio::spawn(async move { store.lease(request).await.expect("it lives") })

@@ -12,8 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 /// How often, and after how long, what a shortage has prevented is tried again.
-const TRIES: u32 = 20;
-const PAUSE: Duration = Duration::from_millis(100);
+pub(super) const TRIES: u32 = 20;
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
 /// A folder of values.
 #[derive(Debug)]

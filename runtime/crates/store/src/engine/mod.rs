@@ -1,7 +1,9 @@
 //! The ordered key-value engine under the planner: get, scan, apply a batch atomically, make it durable.
 
+mod compact;
 mod files;
 mod memory;
+mod rest;
 mod sled;
 
 use std::collections::BTreeMap;
@@ -10,6 +12,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 pub use memory::MemoryEngine;
+pub(crate) use rest::Rest;
 pub use sled::SledEngine;
 
 /// Changes to be applied together: a value, or none to delete.
@@ -92,6 +95,14 @@ pub enum OpenError {
         /// What the system said.
         problem: String,
     },
+    /// There is none.
+    #[error(
+        "there is no store in `{}`\nhint: name the data directory of a host, with the folder `sled` in it", directory.display()
+    )]
+    Missing {
+        /// The directory.
+        directory: PathBuf,
+    },
     /// A newer sunaba has written it.
     #[error(
         "the store has format {found}, and this host knows {known}\nhint: use the sunaba that wrote it, or a newer one"
@@ -114,7 +125,10 @@ pub enum OpenError {
         known: u64,
     },
     /// What is there cannot be read.
-    #[error("the store cannot be read: {0}\nhint: keep a copy of the data directory before you try anything")]
+    #[error(
+        "the store cannot be read: {0}\nhint: it was left as it is; keep a copy of the data directory, then restore a backup \
+         into an empty one with `sunaba store restore`"
+    )]
     Unreadable(String),
 }
 

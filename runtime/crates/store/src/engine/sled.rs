@@ -15,10 +15,12 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
+use std::thread;
 
 use bytes::Bytes;
+use sunaba_task::format_bytes;
 
-use super::files::{Files, is_shortage};
+use super::files::{Files, PAUSE, TRIES, is_shortage};
 use super::{Engine, EngineError, OpenError, Pair, Writes};
 use crate::keys;
 
@@ -28,6 +30,8 @@ const SEGMENT_BYTES: usize = 128 << 10;
 const CACHE_BYTES: u64 = 64 << 20;
 /// Sixteen of these, ten more that a page may have gathered since, and their keys are below a quarter of a segment.
 const MAX_VALUE_BYTES: usize = 768;
+/// Recovering a log of this size takes a second or more.
+const LARGE_LOG_BYTES: u64 = 256 << 20;
 /// Longer values are files.
 const MAX_CUT_BYTES: usize = 64 << 10;
 
@@ -47,7 +51,7 @@ pub struct SledEngine {
     log: File,
     files: Files,
     /// Last: the directory is given back when all else is closed.
-    _lock: Lock,
+    lock: Lock,
 }
 
 /// Where a value is, as its key has it.
@@ -83,6 +87,20 @@ fn piece_key(key: &[u8], index: u16) -> Vec<u8> {
 }
 
 impl SledEngine {
+    /// Opens a data directory that has a store, and makes none.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and when there is none.
+    pub fn open_existing(directory: &Path) -> Result<Self, OpenError> {
+        match fs::metadata(directory.join("sled/db")) {
+            Ok(_) => Self::open(directory),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(OpenError::Missing { directory: directory.to_owned() })
+            }
+            Err(error) => Err(OpenError::directory(directory, &error)),
+        }
+    }
+
     /// Opens a data directory, or makes it.
     ///
     /// # Errors
@@ -96,6 +114,7 @@ impl SledEngine {
         let lock = Lock::take(directory)?;
         let database = directory.join("sled");
         remove_empty_snapshots(&database).map_err(failed)?;
+        tell_if_large(&database);
         let tree = open_tree(&database).map_err(|error| match error {
             sled::Error::Io(problem) => failed(problem),
             other => OpenError::Unreadable(other.to_string()),
@@ -118,7 +137,16 @@ impl SledEngine {
             let above = directory.canonicalize().map_err(failed)?;
             above.parent().map_or(Ok(()), sync).map_err(failed)?;
         }
-        Ok(Self { files, tree, log, _lock: lock })
+        Ok(Self { files, tree, log, lock })
+    }
+
+    pub(super) fn tree(&self) -> &sled::Db {
+        &self.tree
+    }
+
+    /// Closes all but the directory.
+    pub(super) fn close(self) -> Lock {
+        self.lock
     }
 
     fn value(&self, key: &[u8], stored: &[u8]) -> Result<Bytes, EngineError> {
@@ -143,7 +171,8 @@ impl SledEngine {
                     Ok(Bytes::new())
                 }
             },
-            None => Ok(Bytes::new()),
+            // Nobody can read that either, but whoever sets it aside has all of it.
+            None => Ok(Bytes::copy_from_slice(stored)),
         }
     }
 
@@ -168,12 +197,35 @@ fn make_private(directory: &Path) {
     }
 }
 
+/// sled reads its log from where its last snapshot ends, and says nothing meanwhile.
+fn tell_if_large(database: &Path) {
+    let size_bytes = fs::metadata(database.join("db")).map_or(0, |metadata| metadata.len());
+    if size_bytes >= LARGE_LOG_BYTES {
+        tracing::info!(log = format_bytes(size_bytes), "recovering the log");
+    }
+}
+
 /// Opens sled's database, which panics over what it cannot read.
-fn open_tree(database: &Path) -> sled::Result<sled::Db> {
+pub(super) fn open_tree(database: &Path) -> sled::Result<sled::Db> {
     let config =
         sled::Config::new().path(database).segment_size(SEGMENT_BYTES).cache_capacity(CACHE_BYTES).flush_every_ms(None);
-    std::panic::catch_unwind(AssertUnwindSafe(|| config.open()))
-        .unwrap_or_else(|_| Err(sled::Error::Unsupported("sled panicked over what it found".into())))
+    let open = || {
+        std::panic::catch_unwind(AssertUnwindSafe(|| config.open()))
+            .unwrap_or_else(|_| Err(sled::Error::Unsupported("sled panicked over what it found".into())))
+    };
+    for _ in 0..TRIES {
+        match open() {
+            // We have the directory: it is this process's own threads that still cut the file of the one before.
+            Err(sled::Error::Io(error)) if is_locked(&error) => thread::sleep(PAUSE),
+            done => return done,
+        }
+    }
+    open()
+}
+
+/// sled has no kind for it, and says it in a text.
+fn is_locked(error: &std::io::Error) -> bool {
+    error.to_string().contains("could not acquire lock")
 }
 
 impl Engine for SledEngine {
@@ -259,7 +311,7 @@ fn remove_empty_snapshots(database: &Path) -> std::io::Result<()> {
 
 /// A lock on the data directory. The system gives it back when the process ends, however that is.
 #[derive(Debug)]
-struct Lock {
+pub(super) struct Lock {
     _file: File,
 }
 

@@ -1,38 +1,176 @@
 //! What an operator sets for queues and handlers, and how they stand.
 
-use sunaba_task::{HandlerChange, HandlerName, QueueChange, TaskId};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
+use sunaba_task::{Breaker, BreakerState, HandlerChange, HandlerControl, HandlerName, QueueChange, QueueSettings};
+use sunaba_task::{State, TaskId};
+
+use super::lanes::Handler;
 use super::{Planner, Turn};
-use crate::{HandlerStatus, QueueStatus, Standing, StoreError};
+use crate::spot::{self, Spot};
+use crate::{HandlerStatus, QueueStatus, Standing, StoreError, codec, keys};
+
+/// Tasks that are put in another order in one turn.
+const MAX_REORDERED: u64 = 10_000;
+/// How far it is counted who comes before a task.
+const MAX_AHEAD: u64 = 10_000;
 
 impl Planner {
-    pub(crate) fn queues(&mut self, _turn: &mut Turn<'_>) -> Result<Vec<QueueStatus>, StoreError> {
-        Err(StoreError::Closed)
+    pub(crate) fn queues(&self, turn: &Turn<'_>) -> Result<Vec<QueueStatus>, StoreError> {
+        self.lanes.queues.keys().map(|name| self.queue_status(turn, name)).collect()
+    }
+
+    fn queue_status(&self, turn: &Turn<'_>, name: &str) -> Result<QueueStatus, StoreError> {
+        let oldest = self.oldest(turn, name)?;
+        let name = name.to_owned();
+        let Some(queue) = self.lanes.queue(&name) else {
+            let settings = QueueSettings::default();
+            return Ok(QueueStatus { name, settings, queued: 0, scheduled: 0, running: 0, oldest: None });
+        };
+        let settings = queue.settings.clone();
+        let (queued, scheduled, running) = (queue.queued, queue.scheduled, queue.running);
+        Ok(QueueStatus { name, settings, queued, scheduled, running, oldest })
+    }
+
+    /// How long the first task of a queue has waited, whether or not it may start.
+    fn oldest(&self, turn: &Turn<'_>, name: &str) -> Result<Option<Duration>, StoreError> {
+        let Some(queue) = self.lanes.queue(name) else { return Ok(None) };
+        let Some(first) = queue.first(&turn.txn, name)? else { return Ok(None) };
+        match self.stored(turn, first) {
+            Ok(first) => Ok(first.map(|stored| turn.now.since(stored.task.since))),
+            // Whoever leases it will set it aside.
+            Err(StoreError::Damaged { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     pub(crate) fn set_queue(
         &mut self,
-        _turn: &mut Turn<'_>,
-        _queue: &str,
-        _changes: &[QueueChange],
+        turn: &mut Turn<'_>,
+        name: &str,
+        changes: &[QueueChange],
     ) -> Result<QueueStatus, StoreError> {
-        Err(StoreError::Closed)
+        let before = self.lanes.queue(name).map(|queue| queue.settings.clone()).unwrap_or_default();
+        let settings = before.clone().with(changes)?;
+        if settings.aging == before.aging {
+            self.lanes.set(name, settings.clone(), turn.elapsed);
+        } else {
+            self.reorder(turn, name, settings.clone())?;
+        }
+        let key = keys::queue_settings(name);
+        if settings == QueueSettings::default() {
+            turn.txn.delete(key);
+        } else {
+            turn.txn.put(key, codec::write(&settings));
+        }
+        self.queue_status(turn, name)
     }
 
-    pub(crate) fn handlers(&mut self, _turn: &mut Turn<'_>) -> Result<Vec<HandlerStatus>, StoreError> {
-        Err(StoreError::Closed)
+    /// Puts settings in force by which all that waits in the queue stands elsewhere.
+    fn reorder(&mut self, turn: &mut Turn<'_>, name: &str, settings: QueueSettings) -> Result<(), StoreError> {
+        let waiting = self.lanes.queue(name).map_or(0, |queue| queue.queued);
+        if waiting > MAX_REORDERED {
+            return Err(StoreError::TooDeepToReorder { queue: name.to_owned(), waiting, limit: MAX_REORDERED });
+        }
+        let (first, end) = spot::of_queue(name);
+        let mut tasks = Vec::new();
+        // All are read before one is changed.
+        let waiting: Vec<_> = turn.txn.scan(&first, &end, false).collect::<Result<_, _>>()?;
+        for (key, id) in waiting {
+            tasks.push((key, self.stored_by(turn, &id)?));
+        }
+        self.lanes.set(name, settings, turn.elapsed);
+        for (key, stored) in tasks {
+            let Some((lane, place)) = spot::split(&key) else { continue };
+            let Some(read) = spot::read_lane(lane) else { continue };
+            self.unqueue(turn, &Spot { queue: name, handler: &read.handler, key: read.key, place });
+            // A record that is damaged has no place any more; who reads it is told.
+            if let Some(mut stored) = stored.filter(|stored| stored.task.state == State::Queued) {
+                self.put(turn, &mut stored);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn handlers(&self, turn: &Turn<'_>) -> Result<Vec<HandlerStatus>, StoreError> {
+        let waiting = self.lanes.queues.values().flat_map(|queue| queue.groups.keys().map(|name| (**name).clone()));
+        let names: BTreeSet<_> = self.lanes.handlers.keys().cloned().chain(waiting).collect();
+        Ok(names.into_iter().map(|name| self.handler_status(turn, name)).collect())
+    }
+
+    fn handler_status(&self, turn: &Turn<'_>, name: HandlerName) -> HandlerStatus {
+        let queued =
+            self.lanes.queues.values().filter_map(|queue| queue.groups.get(&name)).map(|group| group.queued).sum();
+        let unknown = Handler::default();
+        let handler = self.lanes.handlers.get(&name).unwrap_or(&unknown);
+        let (attempts, failed) = handler.breaker.recent();
+        let breaker = match handler.breaker.state(turn.elapsed) {
+            BreakerState::Open { until } => BreakerState::Open { until: until.saturating_sub(turn.elapsed) },
+            state => state,
+        };
+        let control = handler.control.clone();
+        HandlerStatus { name, control, queued, running: handler.running, attempts, failed, breaker }
     }
 
     pub(crate) fn set_handler(
         &mut self,
-        _turn: &mut Turn<'_>,
-        _handler: &HandlerName,
-        _changes: &[HandlerChange],
+        turn: &mut Turn<'_>,
+        name: &HandlerName,
+        changes: &[HandlerChange],
     ) -> Result<HandlerStatus, StoreError> {
-        Err(StoreError::Closed)
+        let before = self.lanes.handlers.get(name).map(|handler| handler.control.clone()).unwrap_or_default();
+        let control = before.clone().with(changes)?;
+        let handler = self.lanes.handlers.entry(name.clone()).or_default();
+        if control.breaker != before.breaker {
+            // What it has seen, it saw with other eyes.
+            handler.breaker = Breaker::default();
+        }
+        handler.control = control.clone();
+        let key = keys::handler_control(name);
+        if control == HandlerControl::default() {
+            if !handler.has_run {
+                self.lanes.handlers.remove(name);
+            }
+            turn.txn.delete(key);
+        } else {
+            turn.txn.put(key, codec::write(&control));
+        }
+        Ok(self.handler_status(turn, name.clone()))
     }
 
-    pub(crate) fn standing(&mut self, _turn: &mut Turn<'_>, _id: TaskId) -> Result<Standing, StoreError> {
-        Err(StoreError::Closed)
+    pub(crate) fn standing(&self, turn: &Turn<'_>, id: TaskId) -> Result<Standing, StoreError> {
+        let mut standing = Standing { now: Some(turn.now), ..Standing::default() };
+        let Some(stored) = self.stored(turn, id)?.filter(|stored| stored.task.state == State::Queued) else {
+            return Ok(standing);
+        };
+        let spot = Spot::of(&stored.task);
+        let Some(queue) = self.lanes.queue(spot.queue) else { return Ok(standing) };
+        let handler = self.lanes.handlers.get(spot.handler);
+        let key = spot.key.and_then(|key| queue.keys.get(&key));
+        standing.holds.extend(queue.holds(turn.elapsed));
+        standing.holds.extend(handler.into_iter().flat_map(|handler| handler.holds(turn.elapsed)));
+        standing.holds.extend(key.into_iter().flat_map(|key| key.holds(&queue.settings, turn.elapsed)));
+        standing.ahead = Some(self.ahead(turn, &spot)?);
+        Ok(standing)
+    }
+
+    /// How many tasks of its queue come before one, as far as it is counted.
+    fn ahead(&self, turn: &Turn<'_>, spot: &Spot<'_>) -> Result<u64, StoreError> {
+        let mut ahead = 0;
+        let Some(queue) = self.lanes.queue(spot.queue) else { return Ok(ahead) };
+        for (handler, group) in &queue.groups {
+            for (head, key) in group.heads_before(spot.place) {
+                let lane = |place| Spot { queue: spot.queue, handler, key, place }.to_bytes();
+                for pair in turn.txn.scan(&lane(head), &lane(spot.place), false) {
+                    pair?;
+                    ahead += 1;
+                    if ahead == MAX_AHEAD {
+                        return Ok(ahead);
+                    }
+                }
+            }
+        }
+        Ok(ahead)
     }
 }

@@ -1,37 +1,61 @@
-//! What follows when a task ends: its callbacks, and until when what is left of it is kept.
+//! What follows when a task ends, and the end of what was not started in time.
 
-use sunaba_task::Retention;
+use sunaba_task::{Event, State};
 
 use super::{Planner, Stored, Turn};
 use crate::StoreError;
+use crate::keys;
 
-/// What has ended in a turn, by when it is to be deleted.
-#[derive(Default)]
-pub(super) struct Ended {}
+/// Tasks that expire in one turn; more do in the next.
+const MAX_EXPIRED: usize = 1_000;
 
 impl Planner {
     /// A task has ended; its record is not written yet.
-    pub(super) fn end(&mut self, _turn: &mut Turn<'_>, _stored: &mut Stored) -> Result<(), StoreError> {
+    pub(super) fn end(&mut self, turn: &mut Turn<'_>, stored: &mut Stored) -> Result<(), StoreError> {
+        let task = &stored.task;
+        self.release_at_end(turn, task)?;
+        if let Some(key) = keys::in_state(task.state.name()) {
+            turn.txn.put(keys::among(key, task.id), bytes::Bytes::new());
+        }
+        self.follow(turn, stored)?;
+        self.keep(turn, stored);
         Ok(())
     }
 
     /// Ends what was not started in time.
-    pub(super) fn expire(&mut self, _turn: &mut Turn<'_>) -> Result<(), StoreError> {
+    pub(super) fn expire(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        if self.next_expiry.is_none_or(|at| at > turn.now) {
+            return Ok(());
+        }
+        let (first, _) = keys::all(b'x');
+        let end = keys::expiry(turn.now, u64::MAX);
+        let late: Vec<_> = turn.txn.scan(&first, &end, false).take(MAX_EXPIRED).collect::<Result<_, _>>()?;
+        for (key, id) in late {
+            turn.txn.delete(key.to_vec());
+            match self.stored_by(turn, &id)? {
+                Some(stored) if stored.task.is_unstarted() => {
+                    self.change(turn, stored, Event::Expired)?;
+                }
+                _ => tracing::error!(?key, "a key of a task that expires stands for none"),
+            }
+        }
+        self.read_next_expiry(turn)
+    }
+
+    /// Ends a queued task whose time is over and that [`expire`](Self::expire) has not come to; gives it back otherwise.
+    pub(super) fn unless_expired(&mut self, turn: &mut Turn<'_>, stored: Stored) -> Result<Option<Stored>, StoreError> {
+        let task = &stored.task;
+        let is_late = task.is_unstarted() && task.expires_at.is_some_and(|at| at <= turn.now);
+        if !is_late || task.state != State::Queued {
+            return Ok(Some(stored));
+        }
+        self.change(turn, stored, Event::Expired)?;
+        Ok(None)
+    }
+
+    pub(super) fn read_next_expiry(&mut self, turn: &Turn<'_>) -> Result<(), StoreError> {
+        let (first, end) = keys::all(b'x');
+        self.next_expiry = turn.txn.first(&first, &end)?.and_then(|(key, _)| keys::due_at(&key));
         Ok(())
-    }
-
-    /// Deletes what need not be kept any more.
-    pub(super) fn purge(&mut self, _turn: &mut Turn<'_>) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    pub(super) fn write_ended(&mut self, _turn: &mut Turn<'_>) {}
-
-    pub(crate) fn retention(&self) -> Retention {
-        self.retention.clone()
-    }
-
-    pub(crate) fn set_retention(&mut self, _turn: &mut Turn<'_>, _retention: Retention) -> Result<(), StoreError> {
-        Err(StoreError::Closed)
     }
 }

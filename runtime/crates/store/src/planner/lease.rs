@@ -1,16 +1,16 @@
 //! Hands tasks out, and takes them back when a session ends.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sunaba_task::{
-    Decision, Ending, Event, Lease, LeaseToken, Policy, SessionId, Settled, TaskId, Verdict, transition,
+    Decision, Ending, Event, Lease, LeaseToken, Policy, SessionId, Settled, State, TaskId, Verdict, transition,
 };
 
 use super::{Batch, Entry, Planner, Running, Session, Stored, Turn, body};
 use crate::codec;
 use crate::keys;
+use crate::spot::Spot;
 use crate::{Leased, Queues, StoreError};
 
 impl Planner {
@@ -71,6 +71,7 @@ impl Planner {
     /// Takes a task out of the running ones; gives what it was.
     pub(super) fn stop_running(&mut self, turn: &mut Turn<'_>, id: TaskId) -> Option<Running> {
         let running = self.running.remove(&id)?;
+        self.lanes.stop(&running.stored.task.spec);
         if let Some(session) = running.stored.task.lease().and_then(|lease| self.sessions.get_mut(&lease.session)) {
             session.tasks.remove(&id);
         }
@@ -94,24 +95,25 @@ impl Planner {
     ) -> Result<Vec<Leased>, StoreError> {
         let Some(worker) = self.sessions.get(&id).map(|session| session.worker.clone()) else { return Ok(Vec::new()) };
         let (mut entries, mut leased) = (Vec::new(), Vec::new());
-        let mut chosen = self.choose(turn, queues, slots)?.into_iter();
-        if chosen.len() == 0 {
-            return Ok(leased);
-        }
-        let batch = self.sequence(turn);
-        loop {
-            let Some(task) = chosen.next() else {
-                if leased.len() >= slots {
-                    break;
-                }
-                // In place of those that nobody can run.
-                chosen = self.choose(turn, queues, slots - leased.len())?.into_iter();
-                if chosen.len() == 0 {
-                    break;
-                }
+        let mut selection = self.lanes.select(queues, turn.now, turn.elapsed);
+        let mut batch = None;
+        // Whoever cannot run is taken out, and another is in his place.
+        while leased.len() < slots
+            && let Some(pick) = self.lanes.next(&mut selection, &turn.txn)?
+        {
+            let task = pick.id;
+            let is_there =
+                |stored: &Stored| stored.task.state == State::Queued && Spot::of(&stored.task) == pick.spot();
+            let Some(stored) = self.stored_by(turn, task.as_bytes())?.filter(is_there) else {
+                tracing::error!(%task, "a key in a queue stands for no task there");
+                self.unqueue(turn, &pick.spot());
                 continue;
             };
-            let Some(mut stored) = self.stored_by(turn, task.as_bytes())? else { continue };
+            let Some(mut stored) = self.unless_expired(turn, stored)? else { continue };
+            let batch = match batch {
+                Some(batch) => batch,
+                None => *batch.insert(self.sequence(turn)),
+            };
             let lease = Lease {
                 sequence: self.sequence(turn),
                 nonce: self.random.u64(..),
@@ -123,11 +125,13 @@ impl Planner {
                 Ok(change) => change,
                 Err(error) => {
                     tracing::error!(%error, %task, "a task in a queue cannot be leased");
+                    self.unqueue(turn, &pick.spot());
                     continue;
                 }
             };
             let before = std::mem::replace(&mut stored.task, change.task);
             self.leave(turn, &before, &stored.task);
+            self.tell(turn, Some(&before), &stored.task);
             let input = body(turn, &keys::input(task), stored.input.as_ref(), &stored.task.input.media_type);
             let input = match input {
                 Ok(input) => input,
@@ -138,15 +142,15 @@ impl Planner {
                 Err(error) => return Err(error),
             };
             let token = LeaseToken::of(task, &lease);
-            self.tell(turn, Some(&before), &stored.task);
             entries.push(Entry { task, revision: change.expected_revision, lease });
             leased.push(Leased { token, task: stored.task.clone(), input });
+            self.lanes.start(&stored.task.spec, turn.elapsed);
             self.running.insert(task, Running { stored, batch });
             if let Some(session) = self.sessions.get_mut(&id) {
                 session.tasks.insert(task);
             }
         }
-        if !entries.is_empty() {
+        if let Some(batch) = batch.filter(|_| !entries.is_empty()) {
             self.batches.insert(batch, entries.len());
             turn.txn.put(keys::leases(batch), codec::write(&Batch { entries }));
         }
@@ -161,57 +165,5 @@ impl Planner {
         let settled = Settled { ending: Ending::HostFailed { message }, decision, receipt: None, output: None };
         self.change(turn, stored, Event::Settled(Box::new(settled)))?;
         Ok(())
-    }
-
-    /// Takes the first tasks out of these queues.
-    fn choose(&mut self, turn: &mut Turn<'_>, queues: &Queues, slots: usize) -> Result<Vec<TaskId>, StoreError> {
-        let served: Vec<_> = self
-            .heads
-            .iter()
-            .filter(|(queue, _)| queues.contain(queue))
-            .map(|(queue, place)| (queue.clone(), *place))
-            .collect();
-        let mut heads = BinaryHeap::new();
-        for (queue, place) in served {
-            if let Some((place, id)) = self.advance(turn, &queue, place)? {
-                heads.push(Reverse((place, queue, id)));
-            }
-        }
-        let mut chosen = Vec::new();
-        while chosen.len() < slots
-            && let Some(Reverse((place, queue, id))) = heads.pop()
-        {
-            turn.txn.delete(keys::queued(&queue, place));
-            chosen.push(id);
-            if let Some((place, id)) = self.advance(turn, &queue, place)? {
-                heads.push(Reverse((place, queue, id)));
-            }
-        }
-        Ok(chosen)
-    }
-
-    /// Moves a queue's head to its first task from this place on; an empty queue has none.
-    fn advance(
-        &mut self,
-        turn: &Turn<'_>,
-        queue: &str,
-        place: keys::Place,
-    ) -> Result<Option<(keys::Place, TaskId)>, StoreError> {
-        let first = turn.txn.first(&keys::queued(queue, place), &keys::queue_end(queue))?;
-        let found = first.and_then(|(key, id)| {
-            let (_, place) = keys::queue_and_place(&key)?;
-            Some((place, TaskId::from_bytes(<[u8; 16]>::try_from(id.as_ref()).ok()?)))
-        });
-        match found {
-            Some((place, _)) => {
-                if let Some(head) = self.heads.get_mut(queue) {
-                    *head = place;
-                }
-            }
-            None => {
-                self.heads.remove(queue);
-            }
-        }
-        Ok(found)
     }
 }

@@ -8,19 +8,29 @@
 //! [`transition`] makes of the two; when the record has moved on, the entry is void.
 
 mod bulk;
+mod callbacks;
 mod control;
 mod ends;
 mod feed;
+mod groups;
+mod holds;
+mod lanes;
 mod lease;
 mod open;
 mod packages;
 mod parking;
+mod quarantine;
 mod query;
+mod rates;
 mod rerun;
+mod retention;
 mod settle;
+mod starts;
 mod submit;
 mod unique;
+mod waiters;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,20 +38,30 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sunaba_task::{
-    ChangeSet, Clock, Event, Lease, LeaseToken, Payload, Retention, SessionId, State, Task, TaskId, Timestamp,
-    transition,
+    ChangeSet, Clock, Event, Lease, LeaseToken, Payload, Retention, SessionId, State, Task, TaskEvent, TaskId,
+    Timestamp, transition,
 };
 use tokio::sync::mpsc;
 
 use crate::codec;
-use crate::keys::{self, Place};
+use crate::keys;
+use crate::progress::Progress;
+use crate::spot::Spot;
 use crate::txn::Txn;
 use crate::{Cancelled, Engine, OpenError, StoreError};
 
-use ends::Ended;
-use feed::{Feed, Told};
+pub(crate) use feed::Batch as EventBatch;
+use feed::Feed;
+use lanes::Lanes;
+pub(crate) use open::check_format;
 use parking::Parking;
 pub(crate) use parking::{Reply, answer};
+pub(crate) use quarantine::SetAside;
+use quarantine::Suspect;
+use retention::Ended;
+pub(crate) use retention::Noted;
+pub(crate) use submit::Owner;
+pub(crate) use unique::Holder;
 
 /// Longer bodies have a key of their own, so that a record can be listed and changed without them.
 const MAX_INLINE_BYTES: usize = 256;
@@ -62,13 +82,21 @@ pub(crate) struct Turn<'a> {
     pub(crate) elapsed: Duration,
     pub(crate) answers: Vec<Answer>,
     /// What has happened, for the feed.
-    told: Vec<Told>,
+    told: Vec<TaskEvent>,
     /// What has ended, for the retention.
     ended: Ended,
+    /// What reads have met that is damaged.
+    suspects: RefCell<Vec<Suspect>>,
+    clock: &'a dyn Clock,
 }
 
 impl<'a> Turn<'a> {
-    pub(crate) fn new(engine: &'a dyn Engine, clock: &dyn Clock) -> Self {
+    /// Says in the log how far something long is; `what` follows the number.
+    fn progress(&self, what: &'static str) -> Progress<'a> {
+        Progress::new(self.clock, what)
+    }
+
+    pub(crate) fn new(engine: &'a dyn Engine, clock: &'a dyn Clock) -> Self {
         Self {
             txn: Txn::new(engine),
             now: clock.now(),
@@ -76,16 +104,20 @@ impl<'a> Turn<'a> {
             answers: Vec::new(),
             told: Vec::new(),
             ended: Ended::default(),
+            suspects: RefCell::default(),
+            clock,
         }
     }
 }
 
 /// A record and the small bodies that are stored with it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Stored {
-    task: Task,
-    input: Option<Bytes>,
-    output: Option<Bytes>,
+pub(crate) struct Stored {
+    pub(crate) task: Task,
+    pub(crate) input: Option<Bytes>,
+    pub(crate) output: Option<Bytes>,
+    /// Until then the output can be had. None: there is none.
+    pub(crate) output_until: Option<Timestamp>,
 }
 
 /// A task that runs.
@@ -110,8 +142,8 @@ pub(crate) struct Planner {
     next_sequence: u64,
     /// Sequences below are taken.
     reserved_sequences: u64,
-    /// No task of the queue stands before this place. Queues that are not here are empty.
-    heads: BTreeMap<String, Place>,
+    /// Who waits and who runs, as far as it decides who is started next.
+    lanes: Lanes,
     /// Nothing is due before.
     next_due: Option<Timestamp>,
     /// Nothing expires before.
@@ -126,6 +158,8 @@ pub(crate) struct Planner {
     /// How many leases that were made together are not closed.
     batches: HashMap<u64, usize>,
     parking: Parking,
+    /// To be set aside with the next change.
+    suspects: Vec<Suspect>,
     /// Where leases go that nobody takes.
     unwanted: mpsc::UnboundedSender<LeaseToken>,
 }
@@ -137,11 +171,28 @@ impl Planner {
         unwanted: mpsc::UnboundedSender<LeaseToken>,
         random: fastrand::Rng,
     ) -> Result<Self, OpenError> {
-        let mut planner = Self {
+        let mut planner = Self::new(unwanted, random);
+        planner.read(turn)?;
+        planner.take_back_leases(turn)?;
+        Ok(planner)
+    }
+
+    /// A planner that shows what is there, and changes nothing: what runs goes on running. Whatever the turn has written is
+    /// to be thrown away.
+    pub(crate) fn view(turn: &mut Turn<'_>) -> Result<Self, OpenError> {
+        let (unwanted, _) = mpsc::unbounded_channel();
+        let mut planner = Self::new(unwanted, fastrand::Rng::with_seed(0));
+        planner.read(turn)?;
+        planner.read_running(turn)?;
+        Ok(planner)
+    }
+
+    fn new(unwanted: mpsc::UnboundedSender<LeaseToken>, random: fastrand::Rng) -> Self {
+        Self {
             random,
             next_sequence: 0,
             reserved_sequences: 0,
-            heads: BTreeMap::new(),
+            lanes: Lanes::default(),
             next_due: None,
             next_expiry: None,
             next_purge: None,
@@ -151,15 +202,15 @@ impl Planner {
             running: HashMap::new(),
             batches: HashMap::new(),
             parking: Parking::default(),
+            suspects: Vec::new(),
             unwanted,
-        };
-        planner.read(turn)?;
-        Ok(planner)
+        }
     }
 
     /// What happened by itself until now: tasks became due, sessions ran out. Comes first in a turn, so that nobody can
     /// use a lease whose time is up.
     pub(crate) fn pass_time(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        self.lanes.pass_time(turn.elapsed);
         self.promote_due(turn)?;
         self.expire(turn)?;
         self.purge(turn)?;
@@ -180,7 +231,8 @@ impl Planner {
     /// How long nothing happens by itself.
     pub(crate) fn until_next(&self, now: Timestamp, elapsed: Duration) -> Duration {
         let expiry = self.sessions.values().map(|session| session.expires).min();
-        let by_elapsed = [expiry, self.parking.first_deadline()].into_iter().flatten().min();
+        let deadlines = [expiry, self.parking.first_deadline(), self.feed.first_deadline(), self.lanes.next_wake()];
+        let by_elapsed = deadlines.into_iter().flatten().min();
         let by_now = [self.next_due, self.next_expiry, self.next_purge].into_iter().flatten().min();
         let by_now = by_now.map(|due| due.since(now).min(MAX_SLEEP));
         let waits = [by_elapsed.map(|at| at.saturating_sub(elapsed)), by_now];
@@ -194,13 +246,17 @@ impl Planner {
         let (first, _) = keys::all(b'd');
         let end = keys::due(turn.now, u64::MAX);
         let due: Vec<_> = turn.txn.scan(&first, &end, false).take(MAX_DUE).collect::<Result<_, _>>()?;
-        for (key, id) in due {
+        for (key, value) in due {
             turn.txn.delete(key.to_vec());
-            match self.stored_by(turn, &id)? {
+            let (id, queue) = keys::due_id_and_queue(&value).unwrap_or_default();
+            match self.stored_by(turn, id)? {
                 Some(stored) if stored.task.due_at().is_some() => {
                     self.change(turn, stored, Event::Due)?;
                 }
-                _ => tracing::error!(?key, "a key of a waiting task stands for none"),
+                _ => {
+                    tracing::error!(?key, "a key of a waiting task stands for none");
+                    self.lanes.remove_scheduled(queue);
+                }
             }
         }
         self.read_next_due(turn)
@@ -212,40 +268,19 @@ impl Planner {
         Ok(())
     }
 
-    /// A record, running or not. One that is damaged counts as none here, and is told.
-    fn stored_by(&self, turn: &Turn<'_>, id: &[u8]) -> Result<Option<Stored>, StoreError> {
-        let Ok(id) = <[u8; 16]>::try_from(id) else { return Ok(None) };
-        match self.stored(turn, TaskId::from_bytes(id)) {
-            Err(error @ StoreError::Damaged { .. }) => {
-                tracing::error!(%error, "a task is left out");
-                Ok(None)
-            }
-            other => other,
-        }
-    }
-
-    /// A record, running or not.
-    fn stored(&self, turn: &Turn<'_>, id: TaskId) -> Result<Option<Stored>, StoreError> {
-        if let Some(running) = self.running.get(&id) {
-            return Ok(Some(running.stored.clone()));
-        }
-        let key = keys::task(id);
-        turn.txn.get(&key)?.map(|stored| codec::read(&key, &stored)).transpose()
-    }
-
     /// Applies an event to a record that does not run, or has just ceased to: the record, its place in the indexes, and all
     /// that follows.
-    fn change(&mut self, turn: &mut Turn<'_>, stored: Stored, event: Event) -> Result<Stored, StoreError> {
-        let Stored { task: before, input, output } = stored;
-        let ChangeSet { task, .. } = transition(&before, event, turn.now)
-            .map_err(|error| codec::damaged(&keys::task(before.id), error.to_string()))?;
-        self.leave(turn, &before, &task);
-        let mut stored = Stored { task, input, output };
+    fn change(&mut self, turn: &mut Turn<'_>, mut stored: Stored, event: Event) -> Result<Stored, StoreError> {
+        let ChangeSet { task, .. } = transition(&stored.task, event, turn.now)
+            .map_err(|error| codec::damaged(&keys::task(stored.task.id), error.to_string()))?;
+        let before = std::mem::replace(&mut stored.task, task);
+        self.leave(turn, &before, &stored.task);
+        // Before what follows it, which is told too.
+        self.tell(turn, Some(&before), &stored.task);
         if stored.task.state.is_terminal() {
             self.end(turn, &mut stored)?;
         }
-        self.put(turn, &stored);
-        self.tell(turn, Some(&before), &stored.task);
+        self.put(turn, &mut stored);
         Ok(stored)
     }
 
@@ -254,8 +289,9 @@ impl Planner {
         match &before.state {
             State::Scheduled { until } | State::RetryScheduled { until } => {
                 turn.txn.delete(keys::due(*until, before.sequence));
+                self.lanes.remove_scheduled(&before.spec.queue);
             }
-            State::Queued => turn.txn.delete(keys::queued(&before.spec.queue, place(before))),
+            State::Queued => self.unqueue(turn, &Spot::of(before)),
             _ => {}
         }
         if before.is_unstarted()
@@ -264,27 +300,38 @@ impl Planner {
         {
             turn.txn.delete(keys::expiry(at, before.sequence));
         }
+        // What the record forgets is forgotten, however the attempt ended that took its place.
+        if let (Some(oldest), Some(kept)) = (before.attempts.first(), after.attempts.first())
+            && oldest.number != kept.number
+        {
+            turn.txn.delete(keys::attempt(before.id, oldest.number));
+        }
     }
 
-    /// Writes a record and its place in the indexes.
-    fn put(&mut self, turn: &mut Turn<'_>, stored: &Stored) {
+    /// Takes a task's place in its queue.
+    fn unqueue(&mut self, turn: &mut Turn<'_>, spot: &Spot<'_>) {
+        turn.txn.delete(spot.to_bytes());
+        self.lanes.remove(spot);
+    }
+
+    /// Writes a record that is in no index, and its place in the indexes.
+    fn put(&mut self, turn: &mut Turn<'_>, stored: &mut Stored) {
+        if stored.task.state == State::Queued {
+            // All that waits in a queue ages alike, or some of it would starve.
+            stored.task.aging = self.lanes.queue(&stored.task.spec.queue).and_then(|queue| queue.settings.aging);
+        }
         let task = &stored.task;
         turn.txn.put(keys::task(task.id), codec::write(stored));
-        let id = Bytes::copy_from_slice(task.id.as_bytes());
         match &task.state {
             State::Scheduled { until } | State::RetryScheduled { until } => {
-                turn.txn.put(keys::due(*until, task.sequence), id);
+                turn.txn.put(keys::due(*until, task.sequence), keys::due_value(task.id, &task.spec.queue));
+                self.lanes.add_scheduled(&task.spec.queue);
                 self.next_due = Some(self.next_due.map_or(*until, |due| due.min(*until)));
             }
             State::Queued => {
-                let place = place(task);
-                turn.txn.put(keys::queued(&task.spec.queue, place), id);
-                match self.heads.get_mut(&task.spec.queue) {
-                    Some(head) => *head = (*head).min(place),
-                    None => {
-                        self.heads.insert(task.spec.queue.clone(), place);
-                    }
-                }
+                let spot = Spot::of(task);
+                turn.txn.put(spot.to_bytes(), Bytes::copy_from_slice(task.id.as_bytes()));
+                self.lanes.add(&spot, task.id);
             }
             State::Running(_) => {}
             State::Succeeded | State::Dead | State::Cancelled | State::Expired => self.answer_waiters(turn, task),
@@ -301,10 +348,6 @@ impl Planner {
         }
         sequence
     }
-}
-
-fn place(task: &Task) -> Place {
-    Place::new(task.spec.priority, task.sequence)
 }
 
 /// What is left of a body for its record; a long one gets a key of its own.
@@ -330,17 +373,17 @@ fn body(turn: &Turn<'_>, key: &[u8], inline: Option<&Bytes>, media_type: &str) -
 
 /// The leases that were made together.
 #[derive(Debug, Serialize, Deserialize)]
-struct Batch {
-    entries: Vec<Entry>,
+pub(crate) struct Batch {
+    pub(crate) entries: Vec<Entry>,
 }
 
 /// One of them.
 #[derive(Debug, Serialize, Deserialize)]
-struct Entry {
-    task: TaskId,
+pub(crate) struct Entry {
+    pub(crate) task: TaskId,
     /// What the record had before.
-    revision: u64,
-    lease: Lease,
+    pub(crate) revision: u64,
+    pub(crate) lease: Lease,
 }
 
 /// Shared with the commit thread's callers: the clock by which durations count.

@@ -1,88 +1,171 @@
 //! What a planner reads when a store is opened.
 
-use sunaba_task::{Event, State, transition};
+use bytes::Bytes;
+use sunaba_task::{Event, HandlerName, State, TaskId, transition};
 
-use super::{Batch, Planner, Turn};
+use super::{Batch, Entry, Planner, Running, SEQUENCES, Stored, Turn};
 use crate::codec;
 use crate::keys;
-use crate::{OpenError, StoreError};
+use crate::spot::{self, Place, ReadSpot, Spot};
+use crate::{OpenError, Pair, StoreError};
 
 /// The format of the keys.
 const FORMAT: u64 = 2;
+
+/// Whether this version can read a store of this format.
+pub(crate) fn check_format(stored: &Bytes) -> Result<(), OpenError> {
+    match codec::read::<u64>(keys::FORMAT, stored)? {
+        found if found > FORMAT => Err(OpenError::Newer { found, known: FORMAT }),
+        found if found < FORMAT => Err(OpenError::Older { found, known: FORMAT }),
+        _ => Ok(()),
+    }
+}
 
 impl Planner {
     pub(super) fn read(&mut self, turn: &mut Turn<'_>) -> Result<(), OpenError> {
         match turn.txn.get(keys::FORMAT).map_err(OpenError::from)? {
             None => turn.txn.put(keys::FORMAT.to_vec(), codec::write(&FORMAT)),
-            Some(stored) => {
-                let found: u64 = codec::read(keys::FORMAT, &stored)?;
-                if found > FORMAT {
-                    return Err(OpenError::Newer { found, known: FORMAT });
-                }
-                if found < FORMAT {
-                    return Err(OpenError::Older { found, known: FORMAT });
-                }
-            }
+            Some(stored) => check_format(&stored)?,
         }
-        if let Some(stored) = turn.txn.get(keys::SEQUENCE).map_err(OpenError::from)? {
-            // Whatever was reserved may have been used.
-            self.next_sequence = codec::read(keys::SEQUENCE, &stored)?;
-            self.reserved_sequences = self.next_sequence;
-        }
+        let sequence = match turn.txn.get(keys::SEQUENCE).map_err(OpenError::from)? {
+            Some(stored) => turn.read_or_set_aside(keys::SEQUENCE, &stored)?,
+            None => None,
+        };
+        // Whatever was reserved may have been used.
+        self.next_sequence = match sequence {
+            Some(reserved) => reserved,
+            None => self.greatest_sequence(turn)? + SEQUENCES,
+        };
+        self.reserved_sequences = self.next_sequence;
+        self.read_settings(turn)?;
         self.read_queues(turn)?;
         self.read_next_due(turn)?;
-        self.take_back_leases(turn)?;
+        self.read_feed(turn)?;
+        self.read_next_expiry(turn)?;
+        self.read_retention(turn)?;
         Ok(())
     }
 
-    /// Finds the head of each queue, by a jump from queue to queue.
+    /// What an operator has set. What cannot be read is as if it had not been set.
+    fn read_settings(&mut self, turn: &Turn<'_>) -> Result<(), StoreError> {
+        let name = |key: &[u8]| String::from_utf8_lossy(&key[1..]).into_owned();
+        for (key, stored) in read_all(turn, b'Q')? {
+            match codec::read(&key, &stored) {
+                Ok(settings) => self.lanes.set(&name(&key), settings, turn.elapsed),
+                Err(error) => tracing::error!(%error, "the settings of a queue cannot be read"),
+            }
+        }
+        for (key, stored) in read_all(turn, b'H')? {
+            match (codec::read(&key, &stored), name(&key).parse::<HandlerName>()) {
+                (Ok(control), Ok(name)) => self.lanes.handlers.entry(name).or_default().control = control,
+                (Err(error), _) => tracing::error!(%error, "the settings of a handler cannot be read"),
+                (_, Err(error)) => tracing::error!(%error, "a handler with settings has no name"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the head of each lane and counts what waits, in one pass over the keys and without the records.
     fn read_queues(&mut self, turn: &Turn<'_>) -> Result<(), StoreError> {
         let (first, end) = keys::all(b'q');
-        let mut from = first.to_vec();
-        while let Some((key, _)) = turn.txn.first(&from, &end)? {
-            match keys::queue_and_place(&key) {
-                Some((queue, place)) => {
-                    from = keys::queue_end(queue);
-                    self.heads.insert(queue.to_owned(), place);
-                }
-                None => {
-                    tracing::error!(?key, "a key of a queue cannot be read");
-                    from = key.iter().copied().chain([0]).collect();
+        let mut lane: Option<Counted> = None;
+        for pair in turn.txn.scan(&first, &end, false) {
+            let (key, id) = pair?;
+            if let Some(lane) = &mut lane
+                && spot::split(&key).is_some_and(|(found, _)| *found == *lane.lane)
+            {
+                lane.count += 1;
+                continue;
+            }
+            self.add_counted(lane.take());
+            lane = Counted::new(&key, &id);
+            if lane.is_none() {
+                tracing::error!(?key, "a key of a queue cannot be read");
+            }
+        }
+        self.add_counted(lane);
+        let (first, end) = keys::all(b'd');
+        for pair in turn.txn.scan(&first, &end, false) {
+            if let Some((_, queue)) = keys::due_id_and_queue(&pair?.1) {
+                self.lanes.add_scheduled(queue);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_counted(&mut self, counted: Option<Counted>) {
+        if let Some(Counted { read, place, id, count, .. }) = counted {
+            let spot = Spot { queue: &read.queue, handler: &read.handler, key: read.key, place };
+            self.lanes.add_many(&spot, id, count);
+        }
+    }
+
+    /// The greatest count that a record has. Two tasks with the same would take each other's place.
+    fn greatest_sequence(&self, turn: &mut Turn<'_>) -> Result<u64, StoreError> {
+        let (mut greatest, mut progress) = (0, turn.progress("records read, to find the greatest sequence"));
+        for kind in [b't', b'l'] {
+            let (first, end) = keys::all(kind);
+            for pair in turn.txn.scan(&first, &end, false) {
+                let (key, stored) = pair?;
+                progress.add();
+                let sequence = match kind {
+                    b't' => codec::read::<Stored>(&key, &stored).ok().map(|stored| stored.task.sequence),
+                    _ => key.get(1..).and_then(|key| key.try_into().ok()).map(u64::from_be_bytes),
+                };
+                greatest = greatest.max(sequence.unwrap_or(0));
+            }
+        }
+        Ok(greatest)
+    }
+
+    /// Remembers what runs, for a planner that only shows what is there.
+    pub(super) fn read_running(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        let (first, end) = keys::all(b'l');
+        let batches: Vec<_> = turn.txn.scan(&first, &end, false).collect::<Result<_, _>>()?;
+        for (key, stored) in batches {
+            let Ok(batch) = codec::read::<Batch>(&key, &stored) else { continue };
+            for entry in batch.entries {
+                let task = entry.task;
+                if let Some(stored) = self.leased(turn, entry)? {
+                    self.running.insert(task, Running { stored, batch: 0 });
                 }
             }
         }
         Ok(())
+    }
+
+    /// The running record for which an entry stands; none when the entry is void.
+    fn leased(&mut self, turn: &mut Turn<'_>, entry: Entry) -> Result<Option<Stored>, StoreError> {
+        let Some(mut stored) = self.stored_by(turn, entry.task.as_bytes())? else { return Ok(None) };
+        match &stored.task.state {
+            State::Queued if stored.task.revision == entry.revision => {
+                stored.task = transition(&stored.task, Event::Leased(entry.lease), turn.now)
+                    .map_err(|error| codec::damaged(&keys::task(entry.task), error.to_string()))?
+                    .task;
+                Ok(Some(stored))
+            }
+            // Somebody wanted it cancelled, so that its record had to be written while it ran.
+            State::Running(lease) if *lease == entry.lease => Ok(Some(stored)),
+            // Settled before its batch was.
+            _ => Ok(None),
+        }
     }
 
     /// The process that had these leases is gone, or its engine could not have been opened.
-    fn take_back_leases(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+    pub(super) fn take_back_leases(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
         let (first, end) = keys::all(b'l');
         let batches: Vec<_> = turn.txn.scan(&first, &end, false).collect::<Result<_, _>>()?;
-        let mut lost = 0;
+        let (mut lost, mut progress) = (0, turn.progress("leases taken back"));
         for (key, stored) in batches {
-            let batch: Batch = match codec::read(&key, &stored) {
-                Ok(batch) => batch,
-                Err(error) => {
-                    tracing::error!(%error, "leases cannot be read, so that every record is looked at");
-                    lost += self.requeue(turn)?;
-                    turn.txn.delete(key.to_vec());
-                    continue;
-                }
+            let Some(batch) = turn.read_or_set_aside::<Batch>(&key, &stored)? else {
+                tracing::error!("leases cannot be read, so that every record is looked at");
+                lost += self.requeue(turn)?;
+                continue;
             };
             for entry in batch.entries {
-                let Some(mut stored) = self.stored_by(turn, entry.task.as_bytes())? else { continue };
-                match &stored.task.state {
-                    State::Queued if stored.task.revision == entry.revision => {
-                        stored.task = transition(&stored.task, Event::Leased(entry.lease), turn.now)
-                            .map_err(|error| codec::damaged(&key, error.to_string()))?
-                            .task;
-                    }
-                    // Somebody wanted it cancelled, so that its record had to be written while it ran.
-                    State::Running(lease) if *lease == entry.lease => {}
-                    // Settled before its batch was.
-                    _ => continue,
-                }
+                let Some(stored) = self.leased(turn, entry)? else { continue };
                 self.change(turn, stored, Event::HostLost)?;
+                progress.add();
                 lost += 1;
             }
             turn.txn.delete(key.to_vec());
@@ -93,7 +176,7 @@ impl Planner {
         Ok(())
     }
 
-    /// Puts every task that is queued by its record into its queue, where it may be already.
+    /// Puts every task that is queued by its record into its queue, unless it is there.
     fn requeue(&mut self, turn: &mut Turn<'_>) -> Result<usize, StoreError> {
         let (first, end) = keys::all(b't');
         let ids: Vec<_> = turn
@@ -101,11 +184,13 @@ impl Planner {
             .scan(&first, &end, false)
             .map(|pair| pair.map(|(key, _)| key.slice(1..)))
             .collect::<Result<_, _>>()?;
-        let mut queued = 0;
+        let (mut queued, mut progress) = (0, turn.progress("records read, to find what was running"));
         for id in ids {
-            let Some(stored) = self.stored_by(turn, &id)? else { continue };
+            progress.add();
+            let Some(mut stored) = self.stored_by(turn, &id)? else { continue };
             match &stored.task.state {
-                State::Queued => self.put(turn, &stored),
+                State::Queued if turn.txn.get(&Spot::of(&stored.task).to_bytes())?.is_some() => continue,
+                State::Queued => self.put(turn, &mut stored),
                 State::Running(_) => {
                     self.change(turn, stored, Event::HostLost)?;
                 }
@@ -115,4 +200,27 @@ impl Planner {
         }
         Ok(queued)
     }
+}
+
+/// A lane while it is counted.
+struct Counted {
+    lane: Bytes,
+    read: ReadSpot,
+    place: Place,
+    id: TaskId,
+    count: u64,
+}
+
+impl Counted {
+    fn new(key: &Bytes, id: &[u8]) -> Option<Self> {
+        let (lane, place) = spot::split(key)?;
+        let id = TaskId::from_bytes(id.try_into().ok()?);
+        Some(Self { lane: key.slice(..lane.len()), read: spot::read_lane(lane)?, place, id, count: 1 })
+    }
+}
+
+/// Every pair of a kind of which there are few.
+fn read_all(turn: &Turn<'_>, kind: u8) -> Result<Vec<Pair>, StoreError> {
+    let (first, end) = keys::all(kind);
+    turn.txn.scan(&first, &end, false).collect()
 }

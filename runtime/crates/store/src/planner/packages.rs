@@ -27,10 +27,12 @@ impl Planner {
 
     pub(crate) fn packages(&self, turn: &Turn<'_>) -> Result<Vec<Package>, StoreError> {
         let (first, end) = keys::all(b'p');
-        turn.txn
-            .scan(&first, &end, false)
-            .map(|pair| pair.and_then(|(key, stored)| codec::read(&key, &stored)))
-            .collect()
+        let mut packages = Vec::new();
+        for pair in turn.txn.scan(&first, &end, false) {
+            let (key, stored) = pair?;
+            packages.extend(turn.read_or_suspect::<Package>(&key, &stored));
+        }
+        Ok(packages)
     }
 
     pub(crate) fn component(&self, turn: &Turn<'_>, digest: Digest) -> Result<Option<Bytes>, StoreError> {

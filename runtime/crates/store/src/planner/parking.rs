@@ -1,19 +1,48 @@
 //! Callers that wait: for work, for news of their session, for the end of a task. Each is woken, or answered when its
 //! time is up.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sunaba_task::{LeaseToken, SessionId, Task, TaskId};
 use tokio::sync::{mpsc, oneshot};
 
+use super::waiters::Waiters;
 use super::{Answer, Planner, Turn};
-use crate::{Cancelled, LeaseRequest, Leased, StoreError};
+use crate::{Cancelled, EngineError, LeaseRequest, Leased, StoreError};
 
 /// Callers that may wait for the end of a task at a time. Workers may always wait.
 const MAX_WAITERS: usize = 10_000;
 
-pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+/// Where an answer goes. If the commit thread panics over it, that is the answer.
+pub(crate) struct Reply<T> {
+    sender: Option<oneshot::Sender<Result<T, StoreError>>>,
+}
+
+impl<T> Reply<T> {
+    pub(crate) fn new(sender: oneshot::Sender<Result<T, StoreError>>) -> Self {
+        Self { sender: Some(sender) }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.as_ref().is_none_or(oneshot::Sender::is_closed)
+    }
+
+    /// Whoever asked may have gone.
+    pub(crate) fn send(mut self, value: Result<T, StoreError>) {
+        if let Some(sender) = self.sender.take() {
+            let _ = sender.send(value);
+        }
+    }
+}
+
+impl<T> Drop for Reply<T> {
+    fn drop(&mut self) {
+        if let Some(sender) = self.sender.take().filter(|_| std::thread::panicking()) {
+            let _ = sender.send(Err(StoreError::Failed(EngineError::new("the commit thread panicked", "see the log"))));
+        }
+    }
+}
 
 /// Leases on their way to a worker. If it does not take them, they are given back.
 pub(crate) struct Granted {
@@ -44,13 +73,6 @@ struct Worker {
     reply: Reply<Granted>,
 }
 
-/// A caller that waits for the end of a task.
-struct Waiter {
-    deadline: Duration,
-    task: TaskId,
-    reply: Reply<Option<Task>>,
-}
-
 /// Who waits for what.
 #[derive(Default)]
 pub(super) struct Parking {
@@ -58,52 +80,21 @@ pub(super) struct Parking {
     workers: Vec<Worker>,
     /// Renewals, by their sessions.
     renewals: BTreeMap<SessionId, (Duration, Reply<Vec<Cancelled>>)>,
-    next_waiter: u64,
-    waiters: BTreeMap<u64, Waiter>,
-    by_task: HashMap<TaskId, BTreeSet<u64>>,
-    deadlines: BTreeSet<(Duration, u64)>,
+    /// Callers that wait for the end of a task.
+    waiters: Waiters<TaskId, Reply<Option<Task>>>,
 }
 
 impl Parking {
     pub(super) fn first_deadline(&self) -> Option<Duration> {
         let workers = self.workers.iter().map(|worker| worker.deadline);
         let renewals = self.renewals.values().map(|(deadline, _)| *deadline);
-        let waiter = self.deadlines.first().map(|(deadline, _)| *deadline);
-        workers.chain(renewals).chain(waiter).min()
-    }
-
-    fn add_waiter(&mut self, waiter: Waiter) {
-        let number = self.next_waiter;
-        self.next_waiter += 1;
-        self.by_task.entry(waiter.task).or_default().insert(number);
-        self.deadlines.insert((waiter.deadline, number));
-        self.waiters.insert(number, waiter);
-    }
-
-    fn remove_waiter(&mut self, number: u64) -> Option<Waiter> {
-        let waiter = self.waiters.remove(&number)?;
-        self.deadlines.remove(&(waiter.deadline, number));
-        if let Some(numbers) = self.by_task.get_mut(&waiter.task) {
-            numbers.remove(&number);
-            if numbers.is_empty() {
-                self.by_task.remove(&waiter.task);
-            }
-        }
-        Some(waiter)
-    }
-
-    /// Forgets the waiters that have gone away.
-    fn sweep(&mut self) {
-        let gone = self.waiters.iter().filter(|(_, waiter)| waiter.reply.is_closed());
-        for number in gone.map(|(number, _)| *number).collect::<Vec<_>>() {
-            self.remove_waiter(number);
-        }
+        workers.chain(renewals).chain(self.waiters.first_deadline()).min()
     }
 }
 
-/// Sends an answer; whoever asked may have gone.
+/// An answer, to be sent when the turn is durable.
 pub(crate) fn answer<T: Send + 'static>(reply: Reply<T>, value: Result<T, StoreError>) -> Answer {
-    Box::new(move || drop(reply.send(value)))
+    Box::new(move || reply.send(value))
 }
 
 impl Planner {
@@ -140,20 +131,18 @@ impl Planner {
             ended => return turn.answers.push(answer(reply, ended)),
         };
         if self.parking.waiters.len() >= MAX_WAITERS {
-            self.parking.sweep();
+            self.parking.waiters.forget(Reply::is_closed);
         }
         if self.parking.waiters.len() >= MAX_WAITERS {
             return turn.answers.push(answer(reply, Err(StoreError::Busy { waiting: MAX_WAITERS })));
         }
         let deadline = turn.elapsed.saturating_add(wait);
-        self.parking.add_waiter(Waiter { deadline, task: task.id, reply });
+        self.parking.waiters.add(task.id, deadline, reply);
     }
 
     pub(super) fn answer_waiters(&mut self, turn: &mut Turn<'_>, task: &Task) {
-        for number in self.parking.by_task.get(&task.id).cloned().unwrap_or_default() {
-            if let Some(waiter) = self.parking.remove_waiter(number) {
-                turn.answers.push(answer(waiter.reply, Ok(Some(task.clone()))));
-            }
+        for reply in self.parking.waiters.take(task.id) {
+            turn.answers.push(answer(reply, Ok(Some(task.clone()))));
         }
     }
 
@@ -195,12 +184,9 @@ impl Planner {
                 turn.answers.push(answer(reply, Ok(std::mem::take(&mut session.cancelled))));
             }
         }
-        while let Some((deadline, number)) = self.parking.deadlines.first().copied()
-            && deadline <= turn.elapsed
-        {
-            let Some(waiter) = self.parking.remove_waiter(number) else { break };
-            let task = self.task(turn, waiter.task);
-            turn.answers.push(answer(waiter.reply, task));
+        for (id, reply) in self.parking.waiters.take_due(turn.elapsed) {
+            let task = self.task(turn, id);
+            turn.answers.push(answer(reply, task));
         }
         Ok(())
     }

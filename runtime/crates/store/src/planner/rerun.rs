@@ -1,16 +1,62 @@
 //! Makes a task over again.
 
-use sunaba_task::Task;
+use sunaba_task::{NewTask, Origin, Task};
 
-use super::{Planner, Turn};
+use super::callbacks::{callbacks, without_key};
+use super::{Planner, Stored, Turn, body};
+use crate::codec;
+use crate::keys;
 use crate::{Rerun, RerunError, StoreError};
 
 impl Planner {
     pub(crate) fn rerun(
         &mut self,
-        _turn: &mut Turn<'_>,
-        _requests: Vec<Rerun>,
+        turn: &mut Turn<'_>,
+        requests: Vec<Rerun>,
     ) -> Result<Vec<Result<Task, RerunError>>, StoreError> {
-        Err(StoreError::Closed)
+        turn.txn.check_room()?;
+        requests.into_iter().map(|request| self.rerun_one(turn, request)).collect()
+    }
+
+    /// A new task with what this one was submitted with, but for its keys, its delay and its expiry: those are the submit's.
+    pub(super) fn rerun_one(
+        &mut self,
+        turn: &mut Turn<'_>,
+        request: Rerun,
+    ) -> Result<Result<Task, RerunError>, StoreError> {
+        let id = request.task;
+        let (mut old, new) = match self.again(turn, request) {
+            Ok(Ok(both)) => both,
+            Ok(Err(error)) => return Ok(Err(error)),
+            Err(StoreError::Damaged { problem, .. }) => return Ok(Err(RerunError::Damaged { task: id, problem })),
+            Err(error) => return Err(error),
+        };
+        let task = self.take_on(turn, &new, Some(Origin::Rerun(id)));
+        if old.task.successor.is_none() {
+            self.keep_rerun(turn, &old.task);
+        }
+        // Where it stands does not change, only what is known of it.
+        old.task.successor = Some(task.id);
+        old.task.revision += 1;
+        turn.txn.put(keys::task(id), codec::write(&old));
+        Ok(Ok(task))
+    }
+
+    /// A task as it stands, and what is to be made of it. Changes nothing.
+    fn again(&self, turn: &Turn<'_>, request: Rerun) -> Result<Result<(Stored, NewTask), RerunError>, StoreError> {
+        let Some(stored) = self.stored(turn, request.task)? else { return Ok(Err(RerunError::Unknown(request.task))) };
+        let task = &stored.task;
+        if !task.state.is_terminal() {
+            return Ok(Err(RerunError::NotEnded { task: task.id, state: task.state.name() }));
+        }
+        let input = match request.input {
+            Some(input) => input,
+            None => body(turn, &keys::input(task.id), stored.input.as_ref(), &task.input.media_type)?,
+        };
+        let mut new = NewTask::new(without_key(task.spec.clone()), input);
+        if task.callbacks > 0 {
+            new.callbacks = callbacks(turn, task.id)?;
+        }
+        Ok(Ok((stored, new)))
     }
 }

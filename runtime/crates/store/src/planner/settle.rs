@@ -1,6 +1,6 @@
 //! Closes leases, and cancels.
 
-use sunaba_task::{CancelRequest, Event, MAX_KEPT_ATTEMPTS, PayloadInfo, Settled, Task, TaskId, Verdict, transition};
+use sunaba_task::{Breaker, CancelRequest, Event, PayloadInfo, Settled, Task, TaskId, Verdict, transition};
 
 use super::{Planner, Turn, inline_or_put};
 use crate::codec;
@@ -34,6 +34,9 @@ impl Planner {
         let number = task.attempts_started;
         let Some(running) = self.stop_running(turn, id) else { return Ok(Err(SettleError::LeaseLost)) };
         let mut stored = running.stored;
+        if let Some(failed) = Breaker::looks_at(&ending, &decision) {
+            self.lanes.attempted(&stored.task.spec.handler, failed, turn.elapsed);
+        }
         // Only a task that succeeds has an output.
         let output = output.filter(|_| decision.verdict == Verdict::Succeed);
         if let Some(output) = &output {
@@ -41,11 +44,6 @@ impl Planner {
         }
         if !detail.is_empty() {
             turn.txn.put(keys::attempt(id, number), codec::write(&detail));
-        }
-        // What the record forgets is forgotten.
-        let kept = u32::try_from(MAX_KEPT_ATTEMPTS).unwrap_or(u32::MAX);
-        if let Some(dropped) = number.checked_sub(kept).filter(|dropped| *dropped > 0) {
-            turn.txn.delete(keys::attempt(id, dropped));
         }
         let output = output.as_ref().map(PayloadInfo::of);
         let settled = Settled { ending, decision, receipt, output };

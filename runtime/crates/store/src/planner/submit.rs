@@ -1,8 +1,10 @@
 //! Takes tasks on.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sunaba_task::{Digest, NewTask, Task, TaskId};
+use sunaba_task::{Digest, NewTask, Origin, Task, TaskId};
 
+use super::unique::{self, Claim};
 use super::{Planner, Stored, Turn, inline_or_put};
 use crate::codec;
 use crate::keys;
@@ -10,8 +12,8 @@ use crate::{StoreError, SubmitError, Submitted};
 
 /// Who has an idempotency key.
 #[derive(Debug, Serialize, Deserialize)]
-struct Owner {
-    task: TaskId,
+pub(crate) struct Owner {
+    pub(crate) task: TaskId,
     fingerprint: Digest,
 }
 
@@ -22,32 +24,65 @@ impl Planner {
         tasks: Vec<NewTask>,
     ) -> Result<Vec<Result<Submitted, SubmitError>>, StoreError> {
         turn.txn.check_room()?;
-        tasks.into_iter().map(|new| self.submit_one(turn, &new)).collect()
+        tasks.into_iter().map(|new| self.submit_one(turn, new)).collect()
     }
 
-    fn submit_one(&mut self, turn: &mut Turn<'_>, new: &NewTask) -> Result<Result<Submitted, SubmitError>, StoreError> {
+    fn submit_one(&mut self, turn: &mut Turn<'_>, new: NewTask) -> Result<Result<Submitted, SubmitError>, StoreError> {
         if let Some(key) = &new.spec.idempotency_key {
-            match self.owner(turn, key, new) {
+            match readable(key, self.owner(turn, key, &new))? {
                 Ok(None) => {}
                 Ok(Some(known)) => return Ok(known),
-                // Of the others of its batch it is none of the business.
-                Err(StoreError::Damaged { problem, .. }) => {
-                    return Ok(Err(SubmitError::Damaged { key: key.clone(), problem }));
-                }
-                Err(error) => return Err(error),
+                Err(error) => return Ok(Err(error)),
             }
         }
+        let unique = new.unique.as_ref().map_or("", |unique| &unique.key);
+        let (replaced, first) = match readable(unique, self.claim(turn, &new))? {
+            Ok(Claim::Free) => (None, turn.now),
+            Ok(Claim::Instead { of, first }) => (Some(of), first),
+            Ok(Claim::Answered(answer)) => return Ok(answer),
+            Err(error) => return Ok(Err(error)),
+        };
+        // Whoever takes another's place needs none of his own.
+        let queue = &new.spec.queue;
+        if replaced.as_ref().is_none_or(|old| old.task.spec.queue != *queue)
+            && let Some((waiting, limit)) = self.lanes.overflow(queue)
+        {
+            return Ok(Err(SubmitError::QueueFull { queue: queue.clone(), waiting, limit }));
+        }
+        let owner = new.spec.idempotency_key.is_some().then(|| fingerprint(&new));
+        let new = NewTask { start: unique::start(&new, first, turn.now), ..new };
+        let origin = replaced.as_ref().map(|old| Origin::Replaces(old.task.id));
+        let task = self.take_on(turn, &new, origin);
+        if let (Some(key), Some(fingerprint)) = (&new.spec.idempotency_key, owner) {
+            turn.txn.put(keys::idempotency(key), codec::write(&Owner { task: task.id, fingerprint }));
+        }
+        self.hold(turn, &new, task.id, first);
+        if let Some(old) = replaced {
+            self.replace(turn, old, task.id)?;
+        }
+        Ok(Ok(Submitted::Created(task)))
+    }
+
+    /// Makes a task, whatever else it means that there is one.
+    pub(super) fn take_on(&mut self, turn: &mut Turn<'_>, new: &NewTask, origin: Option<Origin>) -> Task {
         let sequence = self.sequence(turn);
         let id = self.task_id(turn, sequence);
-        let task = Task::submitted(id, sequence, new, turn.now);
+        let task = Task { origin, ..Task::submitted(id, sequence, new, turn.now) };
         let input = inline_or_put(turn, keys::input(id), &new.input.bytes);
-        let stored = Stored { task, input, output: None };
-        self.put(turn, &stored);
-        self.tell(turn, None, &stored.task);
-        if let Some(key) = &new.spec.idempotency_key {
-            turn.txn.put(keys::idempotency(key), codec::write(&Owner { task: id, fingerprint: fingerprint(new) }));
+        for tag in &task.spec.tags {
+            turn.txn.put(keys::among(keys::with_tag(tag), id), Bytes::new());
         }
-        Ok(Ok(Submitted::Created(stored.task)))
+        if let Some(at) = task.expires_at {
+            turn.txn.put(keys::expiry(at, sequence), Bytes::copy_from_slice(id.as_bytes()));
+            self.next_expiry = Some(self.next_expiry.map_or(at, |next| next.min(at)));
+        }
+        if !new.callbacks.is_empty() {
+            turn.txn.put(keys::callbacks(id), codec::write(&new.callbacks));
+        }
+        let mut stored = Stored { task, input, output: None, output_until: None };
+        self.put(turn, &mut stored);
+        self.tell(turn, None, &stored.task);
+        stored.task
     }
 
     /// What the key's owner means for this task; none when nobody has the key.
@@ -79,7 +114,17 @@ impl Planner {
     }
 }
 
+/// What was read of a key. If that is damaged, it is none of the business of the others of its batch.
+fn readable<T>(key: &str, read: Result<T, StoreError>) -> Result<Result<T, SubmitError>, StoreError> {
+    match read {
+        Ok(read) => Ok(Ok(read)),
+        Err(StoreError::Damaged { problem, .. }) => Ok(Err(SubmitError::Damaged { key: key.to_owned(), problem })),
+        Err(error) => Err(error),
+    }
+}
+
 /// What a repeated key is held against.
 fn fingerprint(new: &NewTask) -> Digest {
-    new.fingerprint.unwrap_or_else(|| Digest::of(&codec::write(&(&new.spec, &new.start, &new.input))))
+    let NewTask { spec, start, expires, input, unique, callbacks, fingerprint } = new;
+    fingerprint.unwrap_or_else(|| Digest::of(&codec::write(&(spec, start, expires, input, unique, callbacks))))
 }

@@ -1,0 +1,93 @@
+//! A task over again.
+
+use bytes::Bytes;
+use sunaba_task::{Callback, CallbackOn, OnConflict, Origin, StateName, Unique};
+
+use super::*;
+use crate::{Rerun, RerunError, TaskQuery};
+
+async fn rerun(store: &dyn Store, id: TaskId, input: Option<Payload>) -> Result<Task, RerunError> {
+    store.rerun(vec![Rerun { task: id, input }]).await.expect("the store works").remove(0)
+}
+
+/// As it was submitted, but for its keys and its instants; each knows of the other.
+pub async fn rerun_makes_a_new_task_and_changes_no_state(subject: &mut impl Subject) {
+    let store = subject.store();
+    let new = with(|new| {
+        new.spec.idempotency_key = Some("k".into());
+        new.spec.priority = 3;
+        new.spec.tags = vec!["t".into()];
+        new.input = Payload::new("image/png", Bytes::from(vec![7; 100_000]));
+        new.unique = Some(Unique { key: "u".into(), window: None, on_conflict: OnConflict::Reject });
+        new.expires = Some(When::After(SECOND * 60));
+        new.callbacks = vec![Callback { on: CallbackOn::Failure, spec: new_task().spec }];
+    });
+    submit(&*store, new.clone()).await;
+    let session = open(&*store).await;
+    let dead = finish(&*store, session, Verdict::GiveUp).await;
+    let again = rerun(&*store, dead.id, None).await.expect("it has ended");
+    let spec = TaskSpec { idempotency_key: None, ..new.spec };
+    assert_eq!((&again.spec, &again.state, again.attempts_started), (&spec, &State::Queued, 0));
+    assert_eq!((again.origin, again.successor), (Some(Origin::Rerun(dead.id)), None));
+    assert_eq!((&again.unique, again.expires_at, again.callbacks), (&None, None, 1));
+    assert_eq!(store.input(again.id).await.expect("the store works"), Some(new.input));
+    let old = task(&*store, &dead).await;
+    let expected = Task { successor: Some(again.id), revision: dead.revision + 1, ..dead.clone() };
+    assert_eq!(old, expected);
+    let leased = lease(&*store, session, 9).await;
+    assert_eq!(leased[0].task.id, again.id, "its priority is higher than that of what followed the first");
+    let dead = settle(&*store, settlement(&leased[0], Verdict::GiveUp)).await.expect("it has the lease");
+    assert_eq!(dead.followers.len(), 1);
+    // Once more, of the same one.
+    let third = rerun(&*store, old.id, None).await.expect("it has ended");
+    assert_eq!(task(&*store, &old).await.successor, Some(third.id));
+}
+
+/// What was wrong with it may have been its input.
+pub async fn rerun_can_have_another_input(subject: &mut impl Subject) {
+    let store = subject.store();
+    submit(&*store, new_task()).await;
+    let session = open(&*store).await;
+    let dead = finish(&*store, session, Verdict::GiveUp).await;
+    let input = Payload::new("text/plain", "better");
+    let again = rerun(&*store, dead.id, Some(input.clone())).await.expect("it has ended");
+    assert_eq!((again.input.media_type.as_str(), again.input.size_bytes), ("text/plain", 6));
+    assert_eq!(lease_one(&*store, session).await.input, input);
+    assert_eq!(store.input(dead.id).await.expect("the store works"), Some(Payload::json("{}")));
+}
+
+/// In one call, each has its own answer.
+pub async fn only_what_has_ended_is_run_again(subject: &mut impl Subject) {
+    let store = subject.store();
+    let waiting = submit(&*store, with(|new| new.start = Some(When::After(SECOND)))).await;
+    submit(&*store, new_task()).await;
+    let session = open(&*store).await;
+    let done = finish(&*store, session, Verdict::Succeed).await;
+    let unknown = TaskId::from_bytes([7; 16]);
+    let requests = [waiting.id, unknown, done.id].map(|task| Rerun { task, input: None });
+    let answers = store.rerun(requests.into()).await.expect("the store works");
+    let state = StateName::Scheduled;
+    assert_eq!(answers[0], Err(RerunError::NotEnded { task: waiting.id, state }));
+    assert_eq!(answers[1], Err(RerunError::Unknown(unknown)));
+    assert_eq!(answers[2].as_ref().expect("it has ended").origin, Some(Origin::Rerun(done.id)));
+    assert_eq!(task(&*store, &waiting).await, waiting);
+    let all = store.tasks(TaskQuery { limit: 99, ..TaskQuery::default() }).await.expect("the store works");
+    assert_eq!(all.tasks.len(), 3);
+}
+
+/// Nobody has to look at it any more.
+pub async fn dead_letter_that_was_run_again_goes_like_a_success(subject: &mut impl Subject) {
+    let store = subject.store();
+    store.submit(vec![new_task(); 2]).await.expect("the store works");
+    let session = open(&*store).await;
+    let (again, left) =
+        (finish(&*store, session, Verdict::GiveUp).await, finish(&*store, session, Verdict::GiveUp).await);
+    let week = Duration::from_secs(7 * 24 * 60 * 60);
+    subject.advance(week * 9);
+    rerun(&*store, again.id, None).await.expect("it has ended");
+    subject.advance(week - SECOND);
+    assert!(find(&*store, again.id).await.is_some());
+    subject.advance(SECOND + SLACK);
+    assert_eq!(find(&*store, again.id).await, None);
+    assert_eq!(find(&*store, left.id).await, Some(left));
+}

@@ -1,0 +1,283 @@
+//! What each kind of value must be, and which others it must agree with: a table, a check for each kind.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use sunaba_task::{Callback, Digest, HandlerControl, QueueSettings, Retention, State, TaskId, Timestamp};
+
+use super::{LastOpened, body};
+use crate::planner::{Batch, EventBatch, Holder, Noted, Owner, Stored};
+use crate::spot::Spot;
+use crate::{Engine, Package, StoreError, codec, keys};
+
+/// What is wrong with a pair besides itself. A value that cannot be read is [`StoreError::Damaged`].
+pub(super) type Found = Result<Vec<String>, StoreError>;
+
+/// A kind of keys.
+pub(super) struct Kind {
+    pub(super) letter: u8,
+    /// What there are, in the plural.
+    pub(super) name: &'static str,
+    pub(super) check: fn(&Links<'_>, &[u8], &Bytes) -> Found,
+}
+
+/// Every kind but what was set aside, in the order of [`keys`].
+pub(super) const KINDS: &[Kind] = &[
+    Kind { letter: b'f', name: "format", check: |_, key, value| number(key, value) },
+    Kind { letter: b's', name: "sequence", check: |_, key, value| number(key, value) },
+    Kind { letter: b'h', name: "last host", check: |_, key, value| readable::<LastOpened>(key, value) },
+    Kind { letter: b't', name: "tasks", check: task },
+    Kind { letter: b'i', name: "inputs", check: input },
+    Kind { letter: b'o', name: "outputs", check: output },
+    Kind { letter: b'a', name: "attempts' details", check: attempt },
+    Kind { letter: b'q', name: "places in queues", check: queued },
+    Kind { letter: b'd', name: "tasks that wait for an instant", check: due },
+    Kind { letter: b'x', name: "tasks that may expire", check: expiry },
+    Kind { letter: b'l', name: "leases made together", check: leases },
+    Kind { letter: b'v', name: "events told together", check: |_, key, value| readable::<EventBatch>(key, value) },
+    Kind { letter: b'k', name: "idempotency keys", check: idempotency },
+    Kind { letter: b'u', name: "unique keys", check: unique },
+    Kind { letter: b'b', name: "tasks with callbacks", check: callbacks },
+    Kind { letter: b'e', name: "notes of what is to be deleted", check: |_, key, value| readable::<Noted>(key, value) },
+    Kind { letter: b'g', name: "tags of tasks", check: tag },
+    Kind { letter: b'z', name: "tasks that ended, and not well", check: ended },
+    Kind { letter: b'Q', name: "queues with settings", check: |_, key, value| readable::<QueueSettings>(key, value) },
+    Kind {
+        letter: b'H',
+        name: "handlers with settings",
+        check: |_, key, value| readable::<HandlerControl>(key, value),
+    },
+    Kind { letter: b'r', name: "retention", check: |_, key, value| readable::<Retention>(key, value) },
+    Kind { letter: b'p', name: "packages", check: package },
+    Kind { letter: b'c', name: "components", check: component },
+];
+
+/// What checks look others up in.
+pub(super) struct Links<'e> {
+    pub(super) engine: &'e dyn Engine,
+    /// What has a lease, with the revision that its record had before.
+    pub(super) leased: HashMap<TaskId, u64>,
+    pub(super) now: Timestamp,
+}
+
+/// A record that another value belongs to.
+enum Record {
+    Found(Box<Stored>),
+    /// It is told where it stands itself.
+    Damaged,
+    Missing,
+}
+
+impl Links<'_> {
+    fn record(&self, id: &[u8]) -> Result<Record, StoreError> {
+        let Ok(id) = <[u8; 16]>::try_from(id) else { return Ok(Record::Missing) };
+        let key = keys::task(TaskId::from_bytes(id));
+        Ok(match self.engine.get(&key)? {
+            Some(stored) => {
+                codec::read(&key, &stored).map_or(Record::Damaged, |stored| Record::Found(Box::new(stored)))
+            }
+            None if self.engine.get(&keys::set_aside(&key))?.is_some() => Record::Damaged,
+            None => Record::Missing,
+        })
+    }
+
+    /// What is wrong with something that belongs to this task.
+    fn of_task(&self, id: &[u8], check: impl FnOnce(&Stored) -> Option<&'static str>) -> Found {
+        Ok(match self.record(id)? {
+            Record::Found(stored) => check(&stored).map(|problem| format!("{problem}, {}", stored.task.id)),
+            Record::Damaged => None,
+            Record::Missing => Some("its task is not there".into()),
+        }
+        .into_iter()
+        .collect())
+    }
+
+    fn has(&self, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
+        Ok(self.engine.get(key)?.as_deref() == Some(value))
+    }
+
+    /// Whether the task is in each index in which it is to be found.
+    fn is_indexed(&self, Stored { task, .. }: &Stored) -> Result<bool, StoreError> {
+        let states = keys::in_state(task.state.name()).into_iter();
+        for prefix in states.chain(task.spec.tags.iter().map(|tag| keys::with_tag(tag))) {
+            if !self.has(&keys::among(prefix, task.id), &[])? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// What is wrong with a body that has a key of its own.
+    fn body(&self, what: &str, key: &[u8], size_bytes: u64) -> Result<Option<String>, StoreError> {
+        let Some(stored) = self.engine.get(key)? else { return Ok(Some(format!("its {what} is not there"))) };
+        Ok(match body(key, &stored) {
+            Ok(body) if body.len() as u64 == size_bytes => None,
+            Ok(body) => Some(format!("its {what} has {} bytes, and not {size_bytes}", body.len())),
+            // It is told where it stands itself.
+            Err(_) => None,
+        })
+    }
+}
+
+fn readable<T: serde::de::DeserializeOwned>(key: &[u8], value: &Bytes) -> Found {
+    codec::read::<T>(key, value).map(|_| Vec::new())
+}
+
+fn number(key: &[u8], value: &Bytes) -> Found {
+    readable::<u64>(key, value)
+}
+
+fn task(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
+    let stored: Stored = codec::read(key, value)?;
+    let (task, id) = (&stored.task, stored.task.id);
+    let mut found = Vec::new();
+    if key != keys::task(id) {
+        found.push(format!("its key is not that of its task, {id}"));
+    }
+    let lease = links.leased.get(&id);
+    match &task.state {
+        State::Queued => {
+            let waits = links.has(&Spot::of(task).to_bytes(), id.as_bytes())?;
+            match (waits, lease == Some(&task.revision)) {
+                (true, false) | (false, true) => {}
+                (false, false) => found.push("it is queued, and has no place in its queue".into()),
+                (true, true) => found.push("it runs, and has a place in its queue".into()),
+            }
+        }
+        State::Scheduled { until } | State::RetryScheduled { until } => {
+            if !links.has(&keys::due(*until, task.sequence), &keys::due_value(id, &task.spec.queue))? {
+                found.push("it waits for an instant, and nothing makes it due".into());
+            }
+        }
+        State::Running(_) if lease.is_none() => found.push("it runs, and has no lease".into()),
+        State::Running(_) | State::Succeeded | State::Dead | State::Cancelled | State::Expired => {}
+    }
+    if let Some(at) = task.expires_at
+        && task.is_unstarted()
+        && lease.is_none()
+        && !links.has(&keys::expiry(at, task.sequence), id.as_bytes())?
+    {
+        found.push("it expires, and nothing makes it".into());
+    }
+    if stored.input.is_none() {
+        found.extend(links.body("input", &keys::input(id), task.input.size_bytes)?);
+    }
+    if !links.is_indexed(&stored)? {
+        found.push("it cannot be found by its state or by a tag".into());
+    }
+    if task.callbacks > 0 && links.engine.get(&keys::callbacks(id))?.is_none() {
+        found.push("its callbacks are not there".into());
+    }
+    // Of one that may be deleted it does not matter whether it was.
+    let is_kept = |until: Option<Timestamp>| until.is_none_or(|until| until > links.now);
+    if let Some(output) = task.output.as_ref().filter(|_| stored.output.is_none() && is_kept(stored.output_until)) {
+        found.extend(links.body("output", &keys::output(id), output.size_bytes)?);
+    }
+    Ok(found)
+}
+
+fn input(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
+    body(key, value)?;
+    links.of_task(&key[1..], |stored| stored.input.is_some().then_some("its task has another input"))
+}
+
+fn output(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
+    body(key, value)?;
+    links.of_task(&key[1..], |stored| {
+        let is_its = stored.task.output.is_some() && stored.output.is_none();
+        (!is_its).then_some("its task has no such output")
+    })
+}
+
+fn attempt(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
+    readable::<sunaba_task::AttemptDetail>(key, value)?;
+    let (id, number) = key[1..].split_at_checked(16).unwrap_or_default();
+    let number = number.try_into().map(u32::from_be_bytes).unwrap_or(0);
+    links.of_task(id, |stored| {
+        let is_one = (1..=stored.task.attempts_started).contains(&number);
+        (!is_one).then_some("its task has had no such attempt")
+    })
+}
+
+fn queued(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
+    links.of_task(value, |Stored { task, .. }| {
+        let waits = task.state == State::Queued && key == Spot::of(task).to_bytes();
+        (!waits).then_some("its task does not wait there")
+    })
+}
+
+fn due(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
+    let Some((id, _)) = keys::due_id_and_queue(value) else { return Ok(vec!["it has no task and queue".into()]) };
+    links.of_task(id, |Stored { task, .. }| {
+        let is_there = *value == keys::due_value(task.id, &task.spec.queue);
+        let waits = is_there && task.due_at().is_some_and(|until| key == keys::due(until, task.sequence));
+        (!waits).then_some("its task does not wait for that instant")
+    })
+}
+
+fn expiry(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
+    links.of_task(value, |Stored { task, .. }| {
+        let at = task.expires_at.filter(|_| task.is_unstarted());
+        let expires = at.is_some_and(|at| key == keys::expiry(at, task.sequence));
+        (!expires).then_some("its task does not expire then")
+    })
+}
+
+fn leases(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
+    let batch: Batch = codec::read(key, value)?;
+    let mut found = Vec::new();
+    for entry in batch.entries {
+        if matches!(links.record(entry.task.as_bytes())?, Record::Missing) {
+            found.push(format!("the leased task is not there, {}", entry.task));
+        }
+    }
+    Ok(found)
+}
+
+fn idempotency(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
+    let owner: Owner = codec::read(key, value)?;
+    links.of_task(owner.task.as_bytes(), |Stored { task, .. }| {
+        let is_its = task.spec.idempotency_key.as_ref().is_some_and(|own| key == keys::idempotency(own));
+        (!is_its).then_some("its task has another idempotency key")
+    })
+}
+
+fn unique(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
+    let holder: Holder = codec::read(key, value)?;
+    links.of_task(holder.task.as_bytes(), |Stored { task, .. }| {
+        let is_its = task.unique.as_ref().is_some_and(|own| key == keys::unique(own));
+        (!is_its).then_some("its task has another unique key")
+    })
+}
+
+fn callbacks(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
+    readable::<Vec<Callback>>(key, value)?;
+    links.of_task(&key[1..], |stored| (stored.task.callbacks == 0).then_some("its task has no callbacks"))
+}
+
+fn tag(links: &Links<'_>, key: &[u8], _: &Bytes) -> Found {
+    let Some(id) = keys::id_of(key) else { return Ok(vec!["it has no task".into()]) };
+    links.of_task(id.as_bytes(), |Stored { task, .. }| {
+        let has = task.spec.tags.iter().any(|tag| key == keys::among(keys::with_tag(tag), id));
+        (!has).then_some("its task has no such tag")
+    })
+}
+
+fn ended(links: &Links<'_>, key: &[u8], _: &Bytes) -> Found {
+    let Some(id) = keys::id_of(key) else { return Ok(vec!["it has no task".into()]) };
+    links.of_task(id.as_bytes(), |Stored { task, .. }| {
+        let has = keys::in_state(task.state.name()).is_some_and(|prefix| key == keys::among(prefix, id));
+        (!has).then_some("its task is in another state")
+    })
+}
+
+fn package(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
+    let package: Package = codec::read(key, value)?;
+    let component = keys::component(package.component);
+    Ok(links.body("component", &component, package.size_bytes)?.into_iter().collect())
+}
+
+fn component(_: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
+    let is_its = Digest::of(&body(key, value)?).as_bytes() == &key[1..];
+    Ok((!is_its).then(|| "it is not the component of its digest".into()).into_iter().collect())
+}

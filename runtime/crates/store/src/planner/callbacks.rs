@@ -1,0 +1,185 @@
+//! The tasks that follow another one's end, and what they are told of it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use sunaba_task::{Callback, CallbackOn, Ending, NewTask, Origin, Payload, State, Task, TaskId, TaskSpec, Timestamp};
+
+use super::{Planner, Stored, Turn, body};
+use crate::StoreError;
+use crate::codec;
+use crate::keys;
+
+/// A longer output is left out, and can be asked for by the task's id.
+const MAX_OUTPUT_BYTES: u64 = 1 << 20;
+
+impl Planner {
+    /// Makes the tasks that follow the end of this one. One that was replaced has its successor to be followed.
+    pub(super) fn follow(&mut self, turn: &mut Turn<'_>, stored: &mut Stored) -> Result<(), StoreError> {
+        if stored.task.callbacks == 0 || stored.task.successor.is_some() {
+            return Ok(());
+        }
+        let callbacks = match callbacks(turn, stored.task.id) {
+            Ok(callbacks) => callbacks,
+            // That it has ended is true all the same.
+            Err(error @ StoreError::Damaged { .. }) => {
+                tracing::error!(%error, task = %stored.task.id, "what was to follow a task does not");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let at = if stored.task.state == State::Succeeded { CallbackOn::Success } else { CallbackOn::Failure };
+        let mut fitting = callbacks.into_iter().filter(|callback| callback.on == at).peekable();
+        if fitting.peek().is_none() {
+            return Ok(());
+        }
+        let input = Payload::json(input(turn, stored)?);
+        for callback in fitting {
+            let new = NewTask::new(without_key(callback.spec), input.clone());
+            let follower = self.take_on(turn, &new, Some(Origin::Callback(stored.task.id)));
+            stored.task.followers.push(follower.id);
+        }
+        Ok(())
+    }
+}
+
+/// The callbacks of a task that has some.
+pub(super) fn callbacks(turn: &Turn<'_>, id: TaskId) -> Result<Vec<Callback>, StoreError> {
+    let key = keys::callbacks(id);
+    let stored = turn.txn.get(&key)?.ok_or_else(|| codec::damaged(&key, "it is not there".into()))?;
+    codec::read(&key, &stored)
+}
+
+/// What a task that nobody submits asks for: an idempotency key stands for a submit.
+pub(super) fn without_key(spec: TaskSpec) -> TaskSpec {
+    TaskSpec { idempotency_key: None, ..spec }
+}
+
+fn input(turn: &Turn<'_>, stored: &Stored) -> Result<Bytes, StoreError> {
+    let output = match &stored.task.output {
+        Some(info) if info.size_bytes <= MAX_OUTPUT_BYTES => {
+            let key = keys::output(stored.task.id);
+            match body(turn, &key, stored.output.as_ref(), &info.media_type) {
+                Ok(output) => Some(output),
+                Err(StoreError::Damaged { .. }) => None,
+                Err(error) => return Err(error),
+            }
+        }
+        _ => None,
+    };
+    Ok(told(&stored.task, output.as_ref()))
+}
+
+/// What a callback is told of a task. Every field is always there.
+#[derive(Serialize)]
+struct Told<'a> {
+    task: String,
+    handler: String,
+    state: String,
+    attempts: u32,
+    /// When it is JSON.
+    output: Option<&'a RawValue>,
+    /// Of the output.
+    media_type: Option<&'a str>,
+    /// When it is not JSON.
+    output_base64: Option<String>,
+    /// Whether there is one that is not here, because it is too long.
+    output_omitted: bool,
+    failure: Option<Failure<'a>>,
+}
+
+/// How it ended, if not well.
+#[derive(Serialize)]
+struct Failure<'a> {
+    kind: &'a str,
+    message: String,
+    reason: &'a str,
+}
+
+/// The input of a task's callbacks; `output` is its output, if that is not too long.
+fn told(task: &Task, output: Option<&Payload>) -> Bytes {
+    let json = output.filter(|output| output.is_json()).and_then(|output| serde_json::from_slice(&output.bytes).ok());
+    let told = Told {
+        task: task.id.to_string(),
+        handler: task.spec.handler.to_string(),
+        state: task.state.name().to_string(),
+        attempts: task.attempts_started,
+        output: json,
+        media_type: task.output.as_ref().map(|info| info.media_type.as_str()),
+        output_base64: output.filter(|_| json.is_none()).map(|output| STANDARD.encode(&output.bytes)),
+        output_omitted: task.output.is_some() && output.is_none(),
+        failure: failure(task),
+    };
+    serde_json::to_vec(&told).expect("texts, numbers and JSON can be written").into()
+}
+
+fn failure(task: &Task) -> Option<Failure<'_>> {
+    let last = task.attempts.last();
+    match task.state {
+        State::Succeeded => None,
+        State::Cancelled => {
+            let reason = task.cancel.as_ref().map_or("", |cancel| cancel.reason.as_str());
+            Some(Failure { kind: "cancelled", message: "the task was cancelled".into(), reason })
+        }
+        State::Expired => {
+            let at = task.expires_at.as_ref().map(Timestamp::to_string).unwrap_or_default();
+            let message = format!("the task had not been started by {at}");
+            Some(Failure { kind: "expired", message, reason: "it was not started in time" })
+        }
+        _ => {
+            let (kind, message) = last.map_or(("", ""), |attempt| of_ending(&attempt.ending));
+            let reason = last.map_or("", |attempt| attempt.decision.reason.as_str());
+            Some(Failure { kind, message: message.to_owned(), reason })
+        }
+    }
+}
+
+/// The kind of an ending, as retry policies see it, and its message.
+fn of_ending(ending: &Ending) -> (&str, &str) {
+    match ending {
+        Ending::Failed { kind, message } => (kind, message),
+        Ending::Stopped { cause, message } => (cause.word(), message),
+        Ending::HostFailed { message } => ("host", message),
+        Ending::HostLost => ("host-lost", "the host was lost"),
+        Ending::HandedBack => ("handed-back", "the host was stopped"),
+        Ending::Snoozed { reason } => ("snoozed", reason),
+        Ending::Completed => ("completed", ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sunaba_task::{Digest, PayloadInfo};
+
+    use super::*;
+
+    fn told_of(output: &Payload, is_short: bool) -> serde_json::Value {
+        let spec = TaskSpec::new("words/count".parse().expect("a name"), Digest::of(b"component"));
+        let new = NewTask::new(spec, Payload::json("1"));
+        let mut task = Task::submitted(TaskId::from_bytes([7; 16]), 1, &new, Timestamp::from_unix_ms(1));
+        task.state = State::Succeeded;
+        task.output = Some(PayloadInfo::of(output));
+        serde_json::from_slice(&told(&task, is_short.then_some(output))).expect("JSON")
+    }
+
+    #[test]
+    fn json_is_told_as_it_is_and_everything_else_in_base64() {
+        let json = told_of(&Payload::json(r#"{"words": [1, 2]}"#), true);
+        assert_eq!(json["output"], serde_json::json!({"words": [1, 2]}));
+        assert_eq!((&json["output_base64"], &json["failure"]), (&serde_json::Value::Null, &serde_json::Value::Null));
+        for other in [Payload::new("image/png", vec![0xff, 0]), Payload::json(vec![0xff, 0])] {
+            let told = told_of(&other, true);
+            assert_eq!((&told["output"], told["output_base64"].as_str()), (&serde_json::Value::Null, Some("/wA=")));
+            assert_eq!(told["media_type"], other.media_type);
+        }
+    }
+
+    #[test]
+    fn output_that_is_too_long_is_said_to_be_missing() {
+        let told = told_of(&Payload::json("1"), false);
+        assert_eq!((&told["output"], &told["output_omitted"]), (&serde_json::Value::Null, &true.into()));
+        assert_eq!(told_of(&Payload::json("1"), true)["output_omitted"], false);
+    }
+}

@@ -1,0 +1,179 @@
+//! Who is started next, of all that may start: shares between queues by weight, then the highest priority, then the oldest.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sunaba_task::{HandlerName, TaskId, Timestamp};
+
+use super::groups::{Group, Queue};
+use super::holds::left;
+use super::lanes::Lanes;
+use super::rates::Pass;
+use crate::spot::{LaneKey, Place, Spot, aging_steps};
+use crate::txn::Txn;
+use crate::{Queues, StoreError};
+
+/// What one worker is chosen from. While it lives, tasks start and nothing else happens.
+pub(super) struct Selection {
+    /// Whoever has had least of its share is first.
+    order: BinaryHeap<Reverse<(Pass, usize)>>,
+    classes: Vec<Class>,
+    now: Timestamp,
+    elapsed: Duration,
+}
+
+/// A queue with a weight, or all those without.
+#[derive(Default)]
+struct Class {
+    queue: Option<Arc<str>>,
+    groups: BinaryHeap<Reverse<Candidate>>,
+}
+
+/// A group, by the first that may start of it. There may be none, and none that is as early, but none is earlier.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    /// As it is now. Ranks of queues that age differently cannot be compared, so these are.
+    priority: Reverse<i64>,
+    sequence: u64,
+    queue: Arc<str>,
+    handler: Arc<HandlerName>,
+}
+
+impl Candidate {
+    fn new(names: (&Arc<str>, &Arc<HandlerName>), place: Place, queue: &Queue, now: Timestamp) -> Self {
+        let risen = queue.settings.aging.map_or(0, |aging| aging_steps(now.unix_ms(), aging));
+        let (queue, handler) = (Arc::clone(names.0), Arc::clone(names.1));
+        Self { priority: Reverse(place.rank().saturating_add(risen)), sequence: place.sequence(), queue, handler }
+    }
+}
+
+/// A task that is next by its key in the queue. It is there until somebody removes it.
+pub(super) struct Pick {
+    pub(super) id: TaskId,
+    queue: Arc<str>,
+    handler: Arc<HandlerName>,
+    key: LaneKey,
+    place: Place,
+}
+
+impl Pick {
+    pub(super) fn spot(&self) -> Spot<'_> {
+        Spot { queue: &self.queue, handler: &self.handler, key: self.key, place: self.place }
+    }
+}
+
+impl Lanes {
+    /// All that may start now, of these queues.
+    pub(super) fn select(&mut self, served: &Queues, now: Timestamp, elapsed: Duration) -> Selection {
+        let mut classes = vec![Class::default()];
+        let mut wake = None;
+        for (name, queue) in self.queues.iter().filter(|(name, queue)| queue.queued > 0 && served.contain(name)) {
+            if let Some(hold) = queue.holds(elapsed).next() {
+                wake = left(&hold).into_iter().chain(wake).min();
+                continue;
+            }
+            let first = |(handler, group): (&Arc<HandlerName>, &Group)| {
+                let (place, _) = group.first_ready()?;
+                Some(Reverse(Candidate::new((name, handler), place, queue, now)))
+            };
+            let groups = queue.groups.iter().filter_map(first);
+            match queue.settings.weight {
+                Some(_) => classes.push(Class { queue: Some(Arc::clone(name)), groups: groups.collect() }),
+                None => classes[0].groups.extend(groups),
+            }
+        }
+        let order = classes.iter().enumerate().filter(|(_, class)| !class.groups.is_empty());
+        let order = order.map(|(number, class)| Reverse((self.pass(class).0.with_work(self.served), number))).collect();
+        self.wake_after(wake, elapsed);
+        Selection { order, classes, now, elapsed }
+    }
+
+    /// Where a class stands, and its weight.
+    fn pass(&self, class: &Class) -> (Pass, u32) {
+        match class.queue.as_ref().and_then(|queue| self.queues.get(queue)) {
+            Some(queue) => (queue.pass, queue.settings.weight.unwrap_or(1)),
+            None => (self.unweighted, 1),
+        }
+    }
+
+    /// The next that may start. It has to be removed from its lane before another is asked for.
+    pub(super) fn next(&mut self, selection: &mut Selection, txn: &Txn<'_>) -> Result<Option<Pick>, StoreError> {
+        // Whoever cannot start any more is left out from then on, so that this ends.
+        while let Some(Reverse((pass, number))) = selection.order.pop() {
+            let class = &mut selection.classes[number];
+            let Some(pick) = self.next_of(class, selection.now, selection.elapsed, txn)? else { continue };
+            let after = pass.after_start(self.pass(class).1);
+            self.served = self.served.max(pass);
+            match class.queue.as_ref().and_then(|queue| self.queues.get_mut(queue)) {
+                Some(queue) => queue.pass = after,
+                None => self.unweighted = after,
+            }
+            selection.order.push(Reverse((after, number)));
+            return Ok(Some(pick));
+        }
+        Ok(None)
+    }
+
+    fn next_of(
+        &mut self,
+        class: &mut Class,
+        now: Timestamp,
+        elapsed: Duration,
+        txn: &Txn<'_>,
+    ) -> Result<Option<Pick>, StoreError> {
+        while let Some(Reverse(candidate)) = class.groups.pop() {
+            let Some(queue) = self.queues.get_mut(&candidate.queue) else { continue };
+            let handler = self.handlers.get(&*candidate.handler);
+            let hold = queue.holds(elapsed).next().or_else(|| handler?.holds(elapsed).next());
+            if let Some(hold) = hold {
+                self.wake_after(left(&hold), elapsed);
+                continue;
+            }
+            let head = queue.next_of(txn, (&candidate.queue, &candidate.handler), elapsed)?;
+            let Some((place, key, id)) = head else { continue };
+            let found = Candidate::new((&candidate.queue, &candidate.handler), place, queue, now);
+            let is_next = class.groups.peek().is_none_or(|Reverse(other)| found <= *other);
+            let Candidate { queue, handler, .. } = candidate;
+            // As the first of its group that there was: there is none before it, and it is not looked up before it is needed.
+            class.groups.push(Reverse(found));
+            if is_next {
+                return Ok(Some(Pick { id, queue, handler, key, place }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn wake_after(&mut self, left: Option<Duration>, elapsed: Duration) {
+        let at = left.map(|left| elapsed.saturating_add(left));
+        self.wake = at.into_iter().chain(self.wake).min();
+    }
+}
+
+impl Queue {
+    /// The first task of a group whose key may start. Lanes whose keys may not are held from then on.
+    fn next_of(
+        &mut self,
+        txn: &Txn<'_>,
+        (name, handler): (&str, &Arc<HandlerName>),
+        elapsed: Duration,
+    ) -> Result<Option<(Place, LaneKey, TaskId)>, StoreError> {
+        // Each round holds a lane, forgets one, or finds the head of one.
+        while let Some((before, key)) = self.groups.get(handler).and_then(|group| group.first_ready()) {
+            if let Some(key) = key
+                && let Some(state) = self.keys.get(&key)
+                && state.holds(&self.settings, elapsed).next().is_some()
+            {
+                self.hold(handler, key);
+                continue;
+            }
+            if let Some((place, id)) = self.resolve(txn, name, handler, key)?
+                && place == before
+            {
+                return Ok(Some((place, key, id)));
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,184 @@
+//! An answer comes after the barrier, and many share one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sunaba_store::{EmbeddedStore, Engine as _, ManualClock, MemoryEngine, Options, Store as _};
+use sunaba_task::{Durability, MAX_KEPT_ATTEMPTS, Payload, State, Timestamp, Verdict};
+
+use crate::slow::{House, Order, house, house_with};
+use crate::{lease, new_task, settlement, submit, test};
+
+#[test]
+fn answer_comes_after_the_barrier() {
+    test(async {
+        let house = house();
+        let store = house.store.clone();
+        let submit = tokio::spawn(async move { store.submit(vec![new_task()]).await });
+        house.until_barriers(1).await;
+        assert!(!submit.is_finished(), "nothing is durable yet");
+        house.order([Order::Pass]);
+        assert!(submit.await.expect("it ends").is_ok());
+    });
+}
+
+#[test]
+fn many_callers_share_one_barrier_and_a_read_needs_none() {
+    test(async {
+        let house = house();
+        let submit = |store: EmbeddedStore| async move { store.submit(vec![new_task()]).await };
+        let first = tokio::spawn(submit(house.store.clone()));
+        house.until_barriers(1).await;
+        // They come while the first is made durable, and are gathered meanwhile.
+        let others: Vec<_> = (0..50).map(|_| tokio::spawn(submit(house.store.clone()))).collect();
+        tokio::task::yield_now().await;
+        house.order([Order::Pass]);
+        house.order([Order::Pass]);
+        let task = first.await.expect("it ends").expect("it is durable").remove(0).expect("taken on").into_task();
+        for other in others {
+            assert!(other.await.expect("it ends").is_ok());
+        }
+        assert_eq!(house.barriers(), 2);
+        assert!(house.store.task(task.id).await.expect("the store works").is_some());
+        assert_eq!(house.barriers(), 2);
+    });
+}
+
+#[test]
+fn lease_that_was_answered_and_not_received_is_given_back() {
+    test(async {
+        let House { store, orders, .. } = house();
+        orders.send(Order::Pass).expect("the engine listens");
+        let id = store.submit(vec![new_task()]).await.expect("it works").remove(0).expect("taken on").into_task().id;
+        let session = store.open_session("w".into(), Duration::from_secs(900)).await.expect("it works");
+        let asking = tokio::spawn({
+            let store = store.clone();
+            async move { lease(&store, session).await }
+        });
+        tokio::task::yield_now().await;
+        // The answer comes while this thread looks on, and so is not received.
+        let elsewhere = store.clone();
+        let answered = move || {
+            orders.send(Order::Pass).expect("the engine listens");
+            // One for what is given back, one for the lease after that.
+            orders.send(Order::Pass).expect("the engine listens");
+            orders.send(Order::Pass).expect("the engine listens");
+            test(async {
+                while elsewhere.task(id).await.expect("it works").expect("it is there").lease().is_none() {}
+            });
+            orders
+        };
+        let _orders = std::thread::spawn(answered).join().expect("it runs");
+        asking.abort();
+        assert!(asking.await.is_err());
+        let again = loop {
+            let leased = lease(&store, session).await;
+            if !leased.is_empty() {
+                break leased;
+            }
+        };
+        assert_eq!((again[0].task.id, again[0].task.failures_charged, again[0].task.hosts_lost), (id, 0, 0));
+    });
+}
+
+#[test]
+fn callers_that_have_gone_keep_nobody_from_waiting() {
+    test(async {
+        let store = EmbeddedStore::memory().expect("memory opens");
+        let id = store.submit(vec![new_task()]).await.expect("it works").remove(0).expect("taken on").into_task().id;
+        let hour = Duration::from_secs(3600);
+        for _ in 0..110 {
+            let gone: Vec<_> = (0..100)
+                .map(|_| {
+                    let store = store.clone();
+                    tokio::spawn(async move { store.wait(id, hour).await })
+                })
+                .collect();
+            tokio::task::yield_now().await;
+            store.packages().await.expect("the store works");
+            gone.iter().for_each(|gone| gone.abort());
+            tokio::task::yield_now().await;
+        }
+        let waiting = store.wait(id, Duration::from_millis(1)).await;
+        assert!(waiting.is_ok(), "{waiting:?}");
+        let session = store.open_session("w".into(), hour).await.expect("it works");
+        assert_eq!(lease(&store, session).await.len(), 1);
+    });
+}
+
+#[test]
+fn what_the_record_forgets_is_forgotten() {
+    test(async {
+        let engine = MemoryEngine::default();
+        let clock = ManualClock::at(Timestamp::from_unix_ms(1_767_225_600_000));
+        let store = EmbeddedStore::open(engine.clone(), Arc::new(clock.clone())).expect("memory opens");
+        store.submit(vec![new_task()]).await.expect("it works");
+        let session = store.open_session("w".into(), Duration::from_secs(900)).await.expect("it works");
+        for _ in 0..MAX_KEPT_ATTEMPTS + 20 {
+            let leased = lease(&store, session).await.remove(0);
+            let snooze = settlement(&leased, Verdict::Snooze(Duration::from_millis(1)), None);
+            store.settle(vec![snooze]).await.expect("it works").remove(0).expect("it has the lease");
+            clock.advance(Duration::from_millis(1));
+        }
+        assert_eq!(engine.scan(b"a", b"b", false).count(), MAX_KEPT_ATTEMPTS);
+    });
+}
+
+#[test]
+fn nearly_full_disk_takes_nothing_on_and_lets_the_rest_end() {
+    test(async {
+        let house = house();
+        house.order((0..9).map(|_| Order::Pass));
+        let store = house.store.clone();
+        let submit = async || store.submit(vec![new_task()]).await;
+        assert!(submit().await.is_ok());
+        house.leave_free(10 << 20);
+        let full = submit().await.expect_err("there is no room");
+        assert!(full.to_string().starts_with("the disk of the data directory has 10.0 MiB left, "), "{full}");
+        assert!(full.is_retryable());
+        let session = store.open_session("w".into(), Duration::from_secs(900)).await.expect("it works");
+        let leased = lease(&store, session).await.remove(0);
+        let done = settlement(&leased, Verdict::Succeed, Some(Payload::json("1")));
+        let done = store.settle(vec![done]).await.expect("it works").remove(0).expect("it has the lease");
+        assert_eq!(done.state, State::Succeeded);
+        house.leave_free(1 << 30);
+        assert!(submit().await.is_ok());
+    });
+}
+
+#[test]
+fn relaxed_answer_comes_before_the_barrier_and_the_barrier_no_later_than_it_may() {
+    test(async {
+        let durability = Durability::relaxed(Duration::from_millis(50)).expect("it may be");
+        let house = house_with(Options { durability });
+        assert_eq!((house.store.durability(), durability.loss()), (durability, Some(Duration::from_millis(50))));
+        let id = submit(&house.store).await;
+        assert!(house.store.task(id).await.expect("the store works").is_some());
+        house.clock.advance(Duration::from_millis(30));
+        submit(&house.store).await;
+        house.clock.advance(Duration::from_millis(19));
+        house.store.packages().await.expect("the store works");
+        assert_eq!(house.barriers(), 0);
+        // Nobody asks the store for anything: the first write has waited for 50 ms.
+        house.clock.advance(Duration::from_millis(1));
+        house.order([Order::Pass]);
+        house.until_barriers(1).await;
+        house.clock.advance(Duration::from_secs(60));
+        house.store.packages().await.expect("the store works");
+        assert_eq!(house.barriers(), 1, "all is durable");
+    });
+}
+
+#[test]
+fn relaxed_store_is_durable_when_it_is_closed() {
+    test(async {
+        let durability = Durability::relaxed(Duration::from_secs(10)).expect("it may be");
+        let house = house_with(Options { durability });
+        submit(&house.store).await;
+        assert_eq!(house.barriers(), 0);
+        house.order([Order::Pass]);
+        let House { store, strings, orders: _orders, .. } = house;
+        drop(store);
+        assert_eq!(strings.barriers(), 1);
+    });
+}
