@@ -17,6 +17,8 @@ const ROUNDS_ON_ONE: u32 = 8;
 const MAX_LINES: u64 = 600;
 /// No child makes so many calls in one thread before it is killed anyway.
 const MAX_CALLS: u64 = 400;
+/// It has opened its store after about so many.
+const OPENING_CALLS: u64 = 20;
 /// A child whose spoiled call does not come ends after so many lines.
 const ENOUGH_LINES: u64 = 3_000;
 
@@ -47,7 +49,9 @@ pub fn at_writes(soak: &Path, means: Means, seed: u64, rounds: u32) -> std::io::
     let traced = means.trace;
     let way = if traced { "SIGKILL by strace" } else { "abort at a fail point" };
     rounds_of("killed at the Nth write", way, seed, rounds, |directory, ledger, tally, round_seed| {
-        let call = random.u64(1..MAX_CALLS);
+        // Every other time while the store is opened, where few calls decide much.
+        let end = if random.bool() { OPENING_CALLS } else { MAX_CALLS };
+        let call = random.u64(1..end);
         let mut orders = Orders { seed: round_seed, first: ledger.next(), ..Orders::default() };
         let wrapper = if traced {
             trace::spoil(trace::WRITES, &format!("signal=KILL:when={call}"))
