@@ -16,6 +16,8 @@ usage: cargo xtask COMMAND
 
   guests           build every guest into target/guests, and what that needs
   test [FILTER]    run all tests, or those whose name contains FILTER
+  soak [--minutes N] [--seed S]
+                   crash, starve and unplug the queue for N minutes (5), and show what was lost
   demo             run a host, and on it some hundred tasks, each in its own sandbox
   check-cargo-component
                    build a handler by cargo component too, and run it (installing that takes some ten minutes)
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         ["guests"] => guests::build(),
         ["test"] => test(None),
         ["test", filter] => test(Some(filter)),
+        ["soak", options @ ..] => soak(options),
         ["demo"] => demo(),
         ["check-cargo-component"] => component::check(),
         [] | ["help" | "--help" | "-h"] => {
@@ -80,6 +83,15 @@ fn test(filter: Option<&str>) -> Result<()> {
     };
     tests.args(filter).env("SUNABA_GUESTS", guests::folder());
     run(tests)
+}
+
+fn soak(options: &[&str]) -> Result<()> {
+    say::step("building what is to be soaked");
+    run(build())?;
+    say::step("soaking");
+    let mut soak = Command::new(target().join("debug/soak"));
+    soak.args(options).current_dir(root());
+    run(soak)
 }
 
 fn demo() -> Result<()> {

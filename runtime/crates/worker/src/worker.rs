@@ -1,6 +1,6 @@
 //! The worker itself: its slots, its session, and how it stops.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -103,6 +103,7 @@ impl Worker {
             async move {
                 // Who loses: what attempts have said and nobody was told.
                 let done = tokio::select! {
+                    biased;
                     done = Arc::clone(&shared).run(stopping) => done,
                     never = shared.tell_progress() => match never {},
                 };
@@ -181,9 +182,10 @@ struct Shared {
 /// The attempts of the session.
 #[derive(Default)]
 struct Attempts {
-    watches: HashMap<TaskId, Arc<Watch>>,
+    /// In an order that a simulation can repeat.
+    watches: BTreeMap<TaskId, Arc<Watch>>,
     /// Cancelled before we knew that we have them: the store's two answers were under way together.
-    cancelled_early: HashMap<TaskId, Cancelled>,
+    cancelled_early: BTreeMap<TaskId, Cancelled>,
 }
 
 impl Shared {
@@ -201,6 +203,7 @@ impl Shared {
             let mut kept = pin!(self.keep(session));
             // Who loses: a request for work, whose leases the store takes back. The renewal goes on.
             let mut over = tokio::select! {
+                biased;
                 over = &mut kept => Some(over),
                 over = self.lease(session, &mut attempts) => Some(over),
                 _ = stop.wait_for(|stop| *stop != Stop::No) => None,
@@ -208,6 +211,7 @@ impl Shared {
             if over.is_none() {
                 // Leases live on while attempts come to their end.
                 over = tokio::select! {
+                    biased;
                     over = &mut kept => Some(over),
                     () = self.drain(&mut attempts, &mut stop) => None,
                 };
@@ -330,6 +334,7 @@ impl Shared {
     /// Waits until every attempt has ended; once forced, not much longer.
     async fn drain(&self, attempts: &mut JoinSet<()>, stop: &mut watch::Receiver<Stop>) {
         let forced = tokio::select! {
+            biased;
             () = join_all(attempts) => false,
             _ = stop.wait_for(|stop| *stop == Stop::Forced) => true,
         };

@@ -6,7 +6,8 @@
 //!   nothing may become that large. A page of up to 16 values is one message of its log, and the largest message has a
 //!   quarter of a segment: values have at most [`MAX_VALUE_BYTES`]. Longer ones are cut into pieces under keys of their
 //!   own, and the longest are files.
-//! - A full disk leaves empty `snap.*.generating` files behind, over which the next open fails. They are removed first.
+//! - A full disk or a crash leaves half of a `snap.*.generating` behind, or of `conf` where there is nothing else yet, over
+//!   which the next open fails. They are removed first.
 //! - It panics over what it cannot read.
 //! - One thread uses it, and never `flush_async`, which can deadlock.
 
@@ -113,7 +114,7 @@ impl SledEngine {
         make_private(directory);
         let lock = Lock::take(directory)?;
         let database = directory.join("sled");
-        remove_empty_snapshots(&database).map_err(failed)?;
+        remove_unfinished(&database).map_err(failed)?;
         tell_if_large(&database);
         let tree = open_tree(&database).map_err(|error| match error {
             sled::Error::Io(problem) => failed(problem),
@@ -301,15 +302,24 @@ impl Engine for SledEngine {
     }
 }
 
-fn remove_empty_snapshots(database: &Path) -> std::io::Result<()> {
+/// Removes what sled was writing when it was ended. It writes its snapshot and its settings in several steps, and refuses
+/// to open over half of one.
+fn remove_unfinished(database: &Path) -> std::io::Result<()> {
     let Ok(entries) = fs::read_dir(database) else { return Ok(()) };
-    for entry in entries {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with("snap.") && name.ends_with(".generating") && entry.metadata()?.len() == 0 {
-            tracing::warn!(file = %entry.path().display(), "removed an empty snapshot, left by a disk that was full");
+    let entries = entries.collect::<Result<Vec<_>, _>>()?;
+    let name = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+    for entry in &entries {
+        // It has another name once it is whole, and the one before it is there until then.
+        if name(entry).starts_with("snap.") && name(entry).ends_with(".generating") {
+            tracing::warn!(file = %entry.path().display(), "removed a snapshot that was never finished");
             fs::remove_file(entry.path())?;
         }
+    }
+    // Its log is made after its settings: without one there was never anything in it.
+    let is_new = !entries.iter().any(|entry| name(entry) == "db" || name(entry).starts_with("snap."));
+    if is_new && entries.iter().any(|entry| name(entry) == "conf") {
+        tracing::warn!(directory = %database.display(), "removed the settings of a store that was never made");
+        fs::remove_file(database.join("conf"))?;
     }
     Ok(())
 }

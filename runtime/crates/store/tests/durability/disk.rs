@@ -19,13 +19,25 @@ fn directory_has_one_host_at_a_time() {
 }
 
 #[test]
-fn empty_snapshot_of_a_full_disk_does_not_keep_the_store_from_opening() {
+fn unfinished_snapshot_does_not_keep_the_store_from_opening() {
     let folder = Folder::new();
     drop(SledEngine::open(&folder.0).expect("it is free"));
-    let left = folder.0.join("sled/snap.0000000000000000.generating");
-    std::fs::write(&left, "").expect("written");
+    // A full disk leaves nothing of it, and a crash the first of what it writes in three steps.
+    for half in ["", "half of a snapshot"] {
+        let left = folder.0.join("sled/snap.0000000000000000.generating");
+        std::fs::write(&left, half).expect("written");
+        assert!(SledEngine::open(&folder.0).is_ok(), "{half}");
+        assert!(!left.exists(), "{half}");
+    }
+}
+
+#[test]
+fn crash_at_the_first_opening_does_not_keep_the_store_from_opening() {
+    let folder = Folder::new();
+    std::fs::create_dir_all(folder.0.join("sled/blobs")).expect("made");
+    // Its checksum is missing.
+    std::fs::write(folder.0.join("sled/conf"), "segment_size: 131072\n").expect("written");
     assert!(SledEngine::open(&folder.0).is_ok());
-    assert!(!left.exists());
 }
 
 /// A power cut can take what sled keeps outside its log, and then the store cannot be opened any more.

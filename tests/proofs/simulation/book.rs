@@ -1,0 +1,347 @@
+//! What the simulation knows of its tasks, and the promises that it holds the store to. Knows nothing of how they are kept.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sunaba_runtime::store::{Leased, SettleError, Submitted};
+use sunaba_runtime::task::{
+    Clock as _, Ending, LeaseToken, Payload, SessionId, State, StateName, Task, TaskId, Verdict,
+};
+
+use super::clock::SimulatedClock;
+use super::journal::Journal;
+
+/// The attribute that says which of a simulation's tasks it is.
+const NUMBER: &str = "number";
+
+/// Everything that was seen from outside.
+pub(super) struct Book {
+    clock: SimulatedClock,
+    journal: Journal,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    tasks: BTreeMap<TaskId, Entry>,
+    /// Who has an idempotency key.
+    keys: BTreeMap<String, TaskId>,
+    sessions: BTreeMap<SessionId, Session>,
+}
+
+#[derive(Default)]
+struct Entry {
+    acknowledged: bool,
+    /// A cancel was acknowledged before the task had ended.
+    cancelled: bool,
+    leases: BTreeMap<u32, Granted>,
+    /// Attempts whose end was acknowledged, with the revision that followed; and those whose lease was found lost.
+    settled: BTreeMap<u32, u64>,
+    refused: Vec<u32>,
+    /// Attempts that run.
+    runs: BTreeMap<u32, Run>,
+    /// The record as it was first seen after its end, and when.
+    end: Option<(Task, Duration)>,
+}
+
+/// A lease as it was handed out. Answers that come together are read in any order: what came first, the revision says.
+struct Granted {
+    token: LeaseToken,
+    session: SessionId,
+    revision: u64,
+}
+
+/// An attempt that runs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Run {
+    /// Whether it ends when it is told to.
+    pub(super) listens: bool,
+    /// Whether its worker has a clock of its own, and gives up before its leases do.
+    pub(super) is_remote: bool,
+}
+
+struct Session {
+    lease_time: Duration,
+    /// By the clock's `elapsed`: it was renewed then or later.
+    renewed: Duration,
+    open: bool,
+}
+
+/// The number of one of the simulation's tasks.
+pub(super) fn number(attributes: &[(String, String)]) -> u32 {
+    attributes.iter().find(|(key, _)| key == NUMBER).and_then(|(_, number)| number.parse().ok()).unwrap_or(u32::MAX)
+}
+
+/// The attributes of this one.
+pub(super) fn attributes(number: u32) -> Vec<(String, String)> {
+    vec![(NUMBER.into(), number.to_string())]
+}
+
+impl Book {
+    pub(super) fn new(clock: SimulatedClock, journal: Journal) -> Self {
+        Self { clock, journal, inner: Mutex::default() }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn check(&self, holds: bool, what: std::fmt::Arguments<'_>) {
+        if !holds {
+            self.journal.problem(what);
+        }
+    }
+
+    /// A submit was acknowledged.
+    pub(super) fn submitted(&self, asked: Duration, submitted: Submitted) {
+        let task = submitted.into_task();
+        self.journal.acknowledged(1);
+        self.journal.write(format_args!(
+            "submitted {} {} {}",
+            number(&task.spec.attributes),
+            task.id,
+            task.state.name()
+        ));
+        let mut inner = self.inner();
+        inner.tasks.entry(task.id).or_default().acknowledged = true;
+        if let Some(key) = &task.spec.idempotency_key {
+            let owner = *inner.keys.entry(key.clone()).or_insert(task.id);
+            self.check(owner == task.id, format_args!("the key `{key}` gave {owner} and {}", task.id));
+        }
+        drop(inner);
+        self.saw(asked, &task);
+    }
+
+    /// A record was shown to somebody who asked then.
+    pub(super) fn saw(&self, asked: Duration, task: &Task) {
+        let (id, spec) = (task.id, &task.spec);
+        self.check(
+            task.hosts_lost <= spec.max_hosts_lost && task.failures_charged <= spec.max_attempts,
+            format_args!("{id} has {} failures and {} lost hosts", task.failures_charged, task.hosts_lost),
+        );
+        let mut inner = self.inner();
+        let entry = inner.tasks.entry(id).or_default();
+        match &entry.end {
+            Some((end, seen)) => {
+                let is_older = task.revision < end.revision && asked <= *seen;
+                self.check(
+                    end == task || is_older,
+                    format_args!("{id} has ended, and has changed since: {end:?} {task:?}"),
+                );
+            }
+            None if task.state.is_terminal() => {
+                self.journal.write(format_args!("ended {id} {}", task.state.name()));
+                entry.end = Some((task.clone(), self.clock.elapsed()));
+            }
+            None => {}
+        }
+    }
+
+    /// A cancel was acknowledged.
+    pub(super) fn cancelled(&self, asked: Duration, task: &Task) {
+        self.journal.acknowledged(1);
+        self.journal.write(format_args!("cancel {} {}", task.id, task.state.name()));
+        self.check(task.cancel.is_some() || task.state.is_terminal(), format_args!("{} ignores a cancel", task.id));
+        if !task.state.is_terminal() {
+            self.inner().tasks.entry(task.id).or_default().cancelled = true;
+        }
+        self.saw(asked, task);
+    }
+
+    pub(super) fn opened(&self, session: SessionId, lease_time: Duration, asked: Duration) {
+        self.inner().sessions.insert(session, Session { lease_time, renewed: asked, open: true });
+    }
+
+    pub(super) fn renewed(&self, session: SessionId, asked: Duration) {
+        if let Some(session) = self.inner().sessions.get_mut(&session) {
+            session.renewed = session.renewed.max(asked);
+        }
+    }
+
+    pub(super) fn closing(&self, session: SessionId) {
+        if let Some(session) = self.inner().sessions.get_mut(&session) {
+            session.open = false;
+        }
+    }
+
+    /// The process has ended, and with it every session.
+    pub(super) fn process_ended(&self) {
+        let mut inner = self.inner();
+        inner.sessions.values_mut().for_each(|session| session.open = false);
+        inner.tasks.values_mut().for_each(|entry| entry.runs.clear());
+    }
+
+    /// A lease was handed out.
+    pub(super) fn leased(&self, session: SessionId, leased: &Leased) {
+        let task = &leased.task;
+        let (id, attempt) = (task.id, task.attempts_started);
+        self.journal.acknowledged(1);
+        self.journal.write(format_args!("leased {id} {attempt} {session}"));
+        self.check(
+            leased.token.task == id && task.lease().is_some_and(|lease| leased.token.fits(lease)),
+            format_args!("{id} was leased with a token that does not fit"),
+        );
+        let mut inner = self.inner();
+        let entry = inner.tasks.entry(id).or_default();
+        let has_ended = entry.end.as_ref().is_some_and(|(end, _)| end.revision < task.revision);
+        self.check(!has_ended, format_args!("{id} was leased after its end"));
+        let granted = Granted { token: leased.token, session, revision: task.revision };
+        let twice = entry.leases.insert(attempt, granted).is_some();
+        self.check(!twice, format_args!("{id} has attempt {attempt} twice"));
+        let newer = entry.leases.range(attempt + 1..).any(|(_, newer)| newer.revision < task.revision);
+        self.check(!newer, format_args!("{id} has attempt {attempt} after a later one"));
+    }
+
+    /// A settlement was answered.
+    pub(super) fn settled(
+        &self,
+        asked: Duration,
+        token: &LeaseToken,
+        verdict: Verdict,
+        answer: &Result<Task, SettleError>,
+    ) {
+        let id = token.task;
+        let mut inner = self.inner();
+        let entry = inner.tasks.entry(id).or_default();
+        let attempt = entry.leases.iter().find(|(_, granted)| granted.token == *token).map(|(attempt, _)| *attempt);
+        let Some(attempt) = attempt else {
+            return self.journal.problem(format_args!("{id} was settled by nobody's token"));
+        };
+        match answer {
+            Ok(task) => {
+                self.journal.acknowledged(1);
+                self.journal.write(format_args!("settled {id} {attempt} {verdict:?} {}", task.state.name()));
+                let newer = entry.leases.range(attempt + 1..).any(|(_, newer)| newer.revision < task.revision);
+                let is_current = !newer && task.attempts_started == attempt;
+                self.check(is_current, format_args!("{id} attempt {attempt} was settled after another began"));
+                let twice = entry.settled.insert(attempt, task.revision).is_some();
+                self.check(!twice, format_args!("{id} attempt {attempt} was settled twice"));
+                let refused = entry.refused.contains(&attempt);
+                self.check(!refused, format_args!("{id} attempt {attempt} had lost its lease, and was settled"));
+                let cancelled = entry.cancelled && task.state != State::Cancelled;
+                self.check(!cancelled, format_args!("{id} was cancelled, and is {}", task.state.name()));
+                drop(inner);
+                self.saw(asked, task);
+            }
+            Err(SettleError::LeaseLost) => {
+                self.journal.write(format_args!("lease lost {id} {attempt}"));
+                entry.refused.push(attempt);
+            }
+            Err(other) => self.journal.write(format_args!("not settled {id} {attempt}: {other}")),
+        }
+    }
+
+    /// An attempt begins. Gives the attempts of the same task that should have ended by now, and may need a moment.
+    pub(super) fn begins(&self, id: TaskId, attempt: u32, run: Run) -> Vec<u32> {
+        self.journal.write(format_args!("begins {id} {attempt}"));
+        let now = self.clock.elapsed();
+        let mut inner = self.inner();
+        let Inner { tasks, sessions, .. } = &mut *inner;
+        let entry = tasks.entry(id).or_default();
+        let mut late = Vec::new();
+        for (other, running) in &entry.runs {
+            if *other > attempt {
+                // It was leased before its worker was cut off, which hears of both only now.
+                if run.is_remote {
+                    late.push(attempt);
+                }
+                continue;
+            }
+            let session = entry.leases.get(other).and_then(|granted| sessions.get(&granted.session));
+            let has_lease =
+                session.is_some_and(|session| session.open && now < session.renewed.saturating_add(session.lease_time));
+            self.check(!has_lease, format_args!("{id} attempt {attempt} began while {other} ran and had its lease"));
+            if running.listens && running.is_remote {
+                late.push(*other);
+            }
+        }
+        entry.runs.insert(attempt, run);
+        late
+    }
+
+    /// Whether an attempt runs still.
+    pub(super) fn check_has_ended(&self, id: TaskId, attempts: &[u32]) {
+        let inner = self.inner();
+        let Some(entry) = inner.tasks.get(&id) else { return };
+        for attempt in attempts {
+            let runs = entry.runs.contains_key(attempt);
+            self.check(!runs, format_args!("{id} attempt {attempt} ran on after its worker had lost its lease"));
+        }
+    }
+
+    pub(super) fn ends(&self, id: TaskId, attempt: u32) {
+        self.journal.write(format_args!("ends {id} {attempt}"));
+        if let Some(entry) = self.inner().tasks.get_mut(&id) {
+            entry.runs.remove(&attempt);
+        }
+    }
+
+    /// The leases of a worker that is gone: its tasks must be given to others in time.
+    pub(super) fn host_lost(&self, session: SessionId) -> Vec<LeaseToken> {
+        let inner = self.inner();
+        let mut lost = Vec::new();
+        for entry in inner.tasks.values() {
+            let Some((attempt, granted)) = entry.leases.last_key_value() else { continue };
+            if granted.session == session && entry.end.is_none() && !entry.settled.contains_key(attempt) {
+                lost.push(granted.token);
+            }
+        }
+        lost
+    }
+
+    /// A task that somebody knows of, if there is one.
+    pub(super) fn any_task(&self, random: &mut fastrand::Rng) -> Option<TaskId> {
+        let inner = self.inner();
+        let known: Vec<_> = inner.tasks.iter().filter(|(_, entry)| entry.acknowledged).map(|(id, _)| *id).collect();
+        (!known.is_empty()).then(|| known[random.usize(..known.len())])
+    }
+
+    /// Tasks that were acknowledged.
+    pub(super) fn acknowledged(&self) -> Vec<TaskId> {
+        let inner = self.inner();
+        inner.tasks.iter().filter(|(_, entry)| entry.acknowledged).map(|(id, _)| *id).collect()
+    }
+
+    /// What must be true of a record when all is over.
+    pub(super) fn check_end(&self, task: &Task, output: Option<&Payload>) {
+        self.saw(self.clock.elapsed(), task);
+        let id = task.id;
+        let state = task.state.name();
+        self.check(task.state.is_terminal(), format_args!("{id} has not ended: {task:?}"));
+        let succeeded = task.attempts.iter().filter(|attempt| attempt.decision.verdict == Verdict::Succeed);
+        let results: Vec<_> = succeeded.map(|attempt| (attempt.number, attempt.worker.as_str())).collect();
+        let expected = usize::from(state == StateName::Succeeded);
+        self.check(results.len() == expected, format_args!("{id} is {state} with {} results", results.len()));
+        let last = results.first().map(|(attempt, worker)| result(number(&task.spec.attributes), *attempt, worker));
+        self.check(output == last.as_ref(), format_args!("{id} has the output {output:?}, and not {last:?}"));
+        let numbers: Vec<_> = task.attempts.iter().map(|attempt| attempt.number).collect();
+        let all: Vec<_> = (1..=task.attempts_started).collect();
+        self.check(numbers == all, format_args!("{id} has the attempts {numbers:?} of {}", task.attempts_started));
+        let lost = task.attempts.iter().filter(|attempt| attempt.ending == Ending::HostLost).count();
+        self.check(lost == task.hosts_lost as usize, format_args!("{id} lost {lost} hosts and counts otherwise"));
+        let charged = task.attempts.iter().filter(|attempt| attempt.decision.charged).count();
+        self.check(charged == task.failures_charged as usize, format_args!("{id} counts its failures otherwise"));
+        let inner = self.inner();
+        let Some(entry) = inner.tasks.get(&id) else { return };
+        self.check(
+            !entry.cancelled || state == StateName::Cancelled,
+            format_args!("{id} was cancelled, and is {state}"),
+        );
+        for attempt in &task.attempts {
+            let is_lost = matches!(attempt.ending, Ending::HostLost | Ending::HandedBack);
+            let refused = entry.refused.contains(&attempt.number);
+            let kept = !entry.settled.contains_key(&attempt.number) || attempt.ending != Ending::HostLost;
+            self.check(!refused || is_lost, format_args!("{id} took the end of attempt {}", attempt.number));
+            self.check(kept, format_args!("{id} forgot the end of attempt {}", attempt.number));
+        }
+        let unknown =
+            task.attempts.last().is_some_and(|attempt| attempt.number < entry.leases.keys().max().map_or(0, |n| *n));
+        self.check(!unknown, format_args!("{id} forgot an attempt"));
+    }
+}
+
+/// The output of an attempt that succeeds.
+pub(super) fn result(number: u32, attempt: u32, worker: &str) -> Payload {
+    Payload::json(format!("\"{number}:{attempt}:{worker}\""))
+}

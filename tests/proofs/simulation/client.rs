@@ -1,0 +1,117 @@
+//! Those who submit, cancel and look. They outlive every crash, and ask again where they had no answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use sunaba_runtime::store::{CancelWish, Store as _};
+use sunaba_runtime::task::{Digest, NewTask, Payload, TaskSpec, Timestamp, When};
+
+use super::book::{self, Book};
+use super::gate::Gate;
+use super::journal::{Fault, Journal};
+use super::link::Link;
+
+/// What one client does at most.
+const ACTIONS: u32 = 16;
+/// How often a submit with a key is tried.
+const TRIES: u32 = 50;
+
+pub(super) struct Client {
+    pub(super) random: fastrand::Rng,
+    pub(super) book: Arc<Book>,
+    pub(super) journal: Journal,
+    /// The store as long as there is a process.
+    pub(super) link: Arc<Gate<Link>>,
+    /// Shared by all: the number of the next task.
+    pub(super) next: Arc<AtomicU32>,
+    /// When nothing new is wanted any more.
+    pub(super) until: tokio::time::Instant,
+}
+
+impl Client {
+    pub(super) async fn run(mut self) {
+        for _ in 0..ACTIONS {
+            tokio::time::sleep(Duration::from_millis(self.random.u64(..4_000))).await;
+            if tokio::time::Instant::now() >= self.until {
+                return;
+            }
+            match self.random.u32(..10) {
+                0..5 => self.submit().await,
+                5..7 => self.cancel().await,
+                7 => self.list().await,
+                _ => self.look().await,
+            }
+        }
+    }
+
+    async fn submit(&mut self) {
+        let count = if self.random.u32(..4) == 0 { self.random.usize(2..6) } else { 1 };
+        let tasks: Vec<_> = (0..count).map(|_| self.new_task()).collect();
+        let can_repeat = tasks.iter().all(|task| task.spec.idempotency_key.is_some());
+        for _ in 0..TRIES {
+            let link = self.link.pass().await;
+            match link.submit(tasks.clone()).await {
+                Ok(answers) => {
+                    for refused in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+                        self.journal.problem(format_args!("a submit was refused: {refused}"));
+                    }
+                    return;
+                }
+                // Nobody knows whether it was taken on, and without a key nobody may ask again.
+                Err(_) if !can_repeat => return,
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    }
+
+    fn new_task(&mut self) -> NewTask {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let random = &mut self.random;
+        let mut spec = TaskSpec::new("simulated/task".parse().expect("a name"), Digest::of(b"simulated"));
+        spec.attributes = book::attributes(number);
+        spec.queue = ["a", "b", "c"][random.usize(..3)].into();
+        spec.priority = random.i32(-1..=1);
+        spec.max_attempts = random.u32(1..=4);
+        spec.max_hosts_lost = random.u32(1..=3);
+        let backoff = ["fixed(1s)", "exponential(500ms, max = 4s)", "linear(1s)"][random.usize(..3)];
+        spec.backoff = backoff.parse().expect("a backoff");
+        spec.idempotency_key = (random.u32(..4) > 0).then(|| format!("key-{number}"));
+        let start = match random.u32(..8) {
+            0 => Some(When::After(Duration::from_millis(random.u64(..9_000)))),
+            1 => Some(When::At(Timestamp::from_unix_ms(1_767_225_600_000 + random.u64(..60_000)))),
+            _ => None,
+        };
+        let input = Payload::json("0".repeat(random.usize(1..400)));
+        NewTask { start, ..NewTask::new(spec, input) }
+    }
+
+    async fn cancel(&mut self) {
+        let Some(id) = self.book.any_task(&mut self.random) else { return };
+        let grace = self.random.bool().then(|| Duration::from_millis(self.random.u64(..3_000)));
+        let wish = CancelWish { grace, ..CancelWish::default() };
+        let link = self.link.pass().await;
+        if let Ok(answers) = link.cancel(vec![id], wish).await {
+            self.journal.fired(Fault::Cancel);
+            if answers.first().is_none_or(Option::is_none) {
+                self.journal.problem(format_args!("{id} is gone"));
+            }
+        }
+    }
+
+    /// Whoever looks finds what was acknowledged; the link compares it with what was seen before.
+    async fn look(&mut self) {
+        let Some(id) = self.book.any_task(&mut self.random) else { return };
+        let wait = Duration::from_millis(self.random.u64(..5_000));
+        let link = self.link.pass().await;
+        if let Ok(None) = link.wait(id, wait).await {
+            self.journal.problem(format_args!("{id} is gone"));
+        }
+    }
+
+    async fn list(&mut self) {
+        let link = self.link.pass().await;
+        // What fails with the process fails: the next look will see the same.
+        let _ = link.tasks(sunaba_runtime::store::TaskQuery { limit: 100, ..Default::default() }).await;
+    }
+}

@@ -1,0 +1,173 @@
+//! A worker's or a client's way to the store: passes everything on, writes it down, and can be cut for a while.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use sunaba_runtime::store::{
+    BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, EmbeddedStore, EventPage, EventQuery, HandlerStatus,
+    LeaseRequest, Leased, NewPackage, Package, QueueStatus, Rerun, RerunError, SettleError, Settlement, Standing,
+    Store, StoreError, StoreFuture, SubmitError, Submitted, TaskPage, TaskQuery,
+};
+use sunaba_runtime::task::{
+    AttemptDetail, Clock as _, Digest, Durability, HandlerChange, HandlerName, LeaseToken, NewTask, Payload, Progress,
+    QueueChange, Retention, SessionId, Task, TaskId,
+};
+
+use super::book::Book;
+use super::clock::SimulatedClock;
+use super::gate::Gate;
+
+/// Clones are the same way.
+#[derive(Clone)]
+pub(super) struct Link {
+    pub(super) store: EmbeddedStore,
+    pub(super) book: Arc<Book>,
+    pub(super) clock: SimulatedClock,
+    /// Whether anything passes.
+    pub(super) gate: Arc<Gate>,
+    /// The process has ended: nobody is there any more to hear an answer.
+    pub(super) dead: Arc<AtomicBool>,
+    /// Whether the worker must mind its own clock.
+    pub(super) is_remote: bool,
+    /// The session that came last.
+    pub(super) session: Arc<Mutex<Option<SessionId>>>,
+}
+
+impl Link {
+    pub(super) fn new(store: EmbeddedStore, book: Arc<Book>, clock: SimulatedClock, dead: Arc<AtomicBool>) -> Self {
+        Self { store, book, clock, gate: Arc::new(Gate::open()), dead, is_remote: false, session: Arc::default() }
+    }
+
+    /// Waits until the way is open.
+    async fn passable(&self) {
+        self.gate.pass().await;
+        if self.dead.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Passes a call on; `note` writes down the answer as the store gave it, whether or not it arrives.
+    async fn pass<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>>,
+        note: impl FnOnce(&Book, Duration, &T),
+    ) -> Result<T, StoreError> {
+        self.passable().await;
+        let asked = self.clock.elapsed();
+        let answer = call.await;
+        if let Ok(answer) = &answer {
+            note(&self.book, asked, answer);
+        }
+        self.passable().await;
+        answer
+    }
+}
+
+/// What is passed on without a word.
+macro_rules! pass_on {
+    ($($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
+        $(fn $name(&self, $($argument: $kind),*) -> StoreFuture<'_, $answer> {
+            Box::pin(self.pass(self.store.$name($($argument),*), |_, _, _| {}))
+        })*
+    };
+}
+
+impl Store for Link {
+    fn is_in_process(&self) -> bool {
+        !self.is_remote
+    }
+
+    fn durability(&self) -> Durability {
+        self.store.durability()
+    }
+
+    fn failure(&self) -> Option<StoreError> {
+        self.store.failure()
+    }
+
+    fn submit(&self, tasks: Vec<NewTask>) -> StoreFuture<'_, Vec<Result<Submitted, SubmitError>>> {
+        Box::pin(self.pass(self.store.submit(tasks), |book, asked, answers| {
+            answers.iter().flatten().for_each(|submitted| book.submitted(asked, submitted.clone()));
+        }))
+    }
+
+    fn open_session(&self, worker: String, lease_time: Duration) -> StoreFuture<'_, SessionId> {
+        Box::pin(self.pass(self.store.open_session(worker, lease_time), move |book, asked, session| {
+            *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(*session);
+            book.opened(*session, lease_time, asked);
+        }))
+    }
+
+    fn lease(&self, request: LeaseRequest) -> StoreFuture<'_, Vec<Leased>> {
+        let session = request.session;
+        Box::pin(self.pass(self.store.lease(request), move |book, _, leased| {
+            leased.iter().for_each(|leased| book.leased(session, leased));
+        }))
+    }
+
+    fn renew(&self, session: SessionId, wait: Duration) -> StoreFuture<'_, Vec<Cancelled>> {
+        Box::pin(self.pass(self.store.renew(session, wait), move |book, asked, _| book.renewed(session, asked)))
+    }
+
+    fn settle(&self, settlements: Vec<Settlement>) -> StoreFuture<'_, Vec<Result<Task, SettleError>>> {
+        let said: Vec<_> = settlements.iter().map(|one| (one.token, one.decision.verdict)).collect();
+        Box::pin(self.pass(self.store.settle(settlements), move |book, asked, answers| {
+            said.iter()
+                .zip(answers)
+                .for_each(|((token, verdict), answer)| book.settled(asked, token, *verdict, answer));
+        }))
+    }
+
+    fn close_session(&self, session: SessionId) -> StoreFuture<'_, ()> {
+        self.book.closing(session);
+        Box::pin(self.pass(self.store.close_session(session), |_, _, ()| {}))
+    }
+
+    fn cancel(&self, tasks: Vec<TaskId>, wish: CancelWish) -> StoreFuture<'_, Vec<Option<Task>>> {
+        Box::pin(self.pass(self.store.cancel(tasks, wish), |book, asked, answers| {
+            answers.iter().flatten().for_each(|task| book.cancelled(asked, task));
+        }))
+    }
+
+    fn task(&self, id: TaskId) -> StoreFuture<'_, Option<Task>> {
+        Box::pin(self.pass(self.store.task(id), |book, asked, task| {
+            task.iter().for_each(|task| book.saw(asked, task));
+        }))
+    }
+
+    fn wait(&self, id: TaskId, wait: Duration) -> StoreFuture<'_, Option<Task>> {
+        Box::pin(self.pass(self.store.wait(id, wait), |book, asked, task| {
+            task.iter().for_each(|task| book.saw(asked, task));
+        }))
+    }
+
+    fn tasks(&self, query: TaskQuery) -> StoreFuture<'_, TaskPage> {
+        Box::pin(self.pass(self.store.tasks(query), |book, asked, page| {
+            page.tasks.iter().for_each(|task| book.saw(asked, task));
+        }))
+    }
+
+    pass_on! {
+        progress(reports: Vec<(LeaseToken, Progress)>) -> ();
+        run_now(tasks: Vec<TaskId>) -> Vec<Option<Task>>;
+        rerun(requests: Vec<Rerun>) -> Vec<Result<Task, RerunError>>;
+        delete(tasks: Vec<TaskId>) -> Vec<Result<(), DeleteError>>;
+        bulk(action: BulkAction, query: TaskQuery) -> BulkPage;
+        input(id: TaskId) -> Option<Payload>;
+        output(id: TaskId) -> Option<Payload>;
+        standing(id: TaskId) -> Standing;
+        events(query: EventQuery) -> EventPage;
+        attempt_detail(id: TaskId, number: u32) -> Option<AttemptDetail>;
+        queues() -> Vec<QueueStatus>;
+        set_queue(queue: String, changes: Vec<QueueChange>) -> QueueStatus;
+        handlers() -> Vec<HandlerStatus>;
+        set_handler(handler: HandlerName, changes: Vec<HandlerChange>) -> HandlerStatus;
+        retention() -> Retention;
+        set_retention(retention: Retention) -> ();
+        deploy(package: NewPackage, component: Bytes) -> Package;
+        packages() -> Vec<Package>;
+        component(digest: Digest) -> Option<Bytes>;
+    }
+}
