@@ -69,3 +69,33 @@ fn durability_is_chosen_and_shown() {
         assert!(output.status.code() == Some(2) && said.contains("hint: write `sync`, or `relaxed(50ms)`"), "{said}");
     }
 }
+
+/// What was acknowledged is still shown, nothing more is taken on, and whoever watches hosts is told.
+#[test]
+fn host_whose_disk_fails_is_read_only_and_says_so() {
+    let mut host = Host::start_on_a_small_disk(4_096);
+    host.deploy("hello");
+    let large = format!(r#"{{"name":"{}"}}"#, "a".repeat(50_000));
+    let mut acknowledged = Vec::new();
+    let refused = loop {
+        assert!(acknowledged.len() < 1_000, "the disk never fails");
+        let submitted = host.sunaba(["task", "submit", "hello/hello", "--delay=1h", "--input", &large]);
+        match submitted.status.code() {
+            Some(0) => acknowledged.push(text(&submitted.stdout).trim().to_owned()),
+            _ => break submitted,
+        }
+    };
+    assert_eq!(refused.status.code(), Some(6), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("the store has failed"), "{}", text(&refused.stderr));
+    assert!(!acknowledged.is_empty());
+    for id in &acknowledged {
+        assert_eq!(host.json(&["task", "get", id])["state"], "scheduled");
+    }
+    let (status, reason) = host.raw("GET /readyz", "", "");
+    assert_eq!(status, "503", "{reason}");
+    assert!(reason.contains("the store has failed"), "{reason}");
+    assert_eq!(host.raw("GET /livez", "", "").0, "200");
+    let (code, said) = host.stop(Signal::TERM);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("read-only until it is stopped"), "{said}");
+}

@@ -84,6 +84,12 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
         lost = runtime.ended() => {
             // The worker ends by itself only if its store has failed.
             let message = lost.err().map_or_else(|| "the worker has ended".to_owned(), |error| error.to_string());
+            if runtime.store().failure().is_some() {
+                print::note(format_args!("the host is read-only until it is stopped: {message}"));
+                signals.next().await;
+            }
+            stop_serving.notify_one();
+            let _ = serving.await;
             return Err(CommandError::new(Exit::Error, message));
         }
         () = signals.next() => {}
