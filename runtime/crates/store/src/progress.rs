@@ -1,4 +1,5 @@
-//! Says how far something long is, in the log, once a second.
+//! Says how far something long is, in the log, once a second. Hosts show what is said here even when they show no more
+//! than warnings.
 
 use std::time::Duration;
 
@@ -15,6 +16,11 @@ pub(crate) struct Progress<'c> {
     what: &'static str,
     count: u64,
     told_at: Duration,
+}
+
+/// Says that something long begins.
+pub(crate) fn tell(what: impl std::fmt::Display) {
+    tracing::info!("{what}");
 }
 
 impl<'c> Progress<'c> {

@@ -9,6 +9,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::sled::{SledEngine, open_tree};
 use super::{Engine as _, OpenError};
+use crate::progress;
 
 /// Bytes of one batch.
 const BATCH_BYTES: usize = 1 << 20;
@@ -28,7 +29,7 @@ impl SledEngine {
         if !engine.is_sparse() {
             return Ok(engine);
         }
-        tracing::info!("most of the log is room that deleted tasks have left, and it is written anew");
+        progress::tell("most of the log is room that deleted tasks have left, and it is written anew");
         if let Err(error) = engine.compact(directory) {
             tracing::warn!(%error, "the log could not be written anew, and stays as large as it is");
         }

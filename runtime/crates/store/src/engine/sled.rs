@@ -23,7 +23,7 @@ use sunaba_task::format_bytes;
 
 use super::files::{Files, PAUSE, TRIES, is_shortage};
 use super::{Engine, EngineError, OpenError, Pair, Writes};
-use crate::keys;
+use crate::{keys, progress};
 
 /// A flush writes at least a segment. Set when a store is made; sled keeps it.
 const SEGMENT_BYTES: usize = 128 << 10;
@@ -207,7 +207,7 @@ fn make_private(directory: &Path) {
 fn tell_if_large(database: &Path) {
     let size_bytes = fs::metadata(database.join("db")).map_or(0, |metadata| metadata.len());
     if size_bytes >= LARGE_LOG_BYTES {
-        tracing::info!(log = format_bytes(size_bytes), "recovering the log");
+        progress::tell(format_args!("recovering the log, {}", format_bytes(size_bytes)));
     }
 }
 
