@@ -124,13 +124,14 @@ fn is_lost(attempt: &AttemptRecord) -> bool {
 
 fn decision(task: &Task, attempt: &AttemptRecord, before: (u32, u32), after: (u32, u32)) -> DecisionReport {
     let decision = &attempt.decision;
-    let (verdict, state, delay) = match decision.verdict {
-        Verdict::Succeed => ("succeed", StateName::Succeeded, None),
-        Verdict::Retry(delay) => ("retry", StateName::RetryScheduled, Some(delay)),
-        Verdict::Snooze(delay) => ("snooze", StateName::Scheduled, Some(delay)),
-        Verdict::Requeue => ("requeue", StateName::Queued, None),
-        Verdict::GiveUp => ("give-up", StateName::Dead, None),
-        Verdict::Cancel => ("cancel", StateName::Cancelled, None),
+    let delay = decision.verdict.delay();
+    let state = match decision.verdict {
+        Verdict::Succeed => StateName::Succeeded,
+        Verdict::Retry(_) => StateName::RetryScheduled,
+        Verdict::Snooze(_) => StateName::Scheduled,
+        Verdict::Requeue => StateName::Queued,
+        Verdict::GiveUp => StateName::Dead,
+        Verdict::Cancel => StateName::Cancelled,
     };
     DecisionReport {
         observed: Observed {
@@ -146,7 +147,7 @@ fn decision(task: &Task, attempt: &AttemptRecord, before: (u32, u32), after: (u3
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect(),
         },
-        verdict: verdict.into(),
+        verdict: decision.verdict.word().into(),
         delay_ms: delay.map(millis),
         charged: decision.charged,
         reason: decision.reason.clone(),

@@ -88,6 +88,28 @@ pub enum Verdict {
     Cancel,
 }
 
+impl Verdict {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Succeed => "succeed",
+            Self::Retry(_) => "retry",
+            Self::Snooze(_) => "snooze",
+            Self::Requeue => "requeue",
+            Self::GiveUp => "give-up",
+            Self::Cancel => "cancel",
+        }
+    }
+
+    /// Until the next attempt, where that was decided.
+    pub fn delay(self) -> Option<Duration> {
+        match self {
+            Self::Retry(delay) | Self::Snooze(delay) => Some(delay),
+            Self::Succeed | Self::Requeue | Self::GiveUp | Self::Cancel => None,
+        }
+    }
+}
+
 /// What a worker saw of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observation {

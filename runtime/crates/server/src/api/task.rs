@@ -1,8 +1,8 @@
 //! A task as its record has it.
 
 use serde::{Deserialize, Serialize};
-use sunaba_host::ReceiptReport;
-use sunaba_task::{AttemptRecord, CancelRequest, Cause, Ending, Origin, PayloadInfo, StateName, Task, Verdict};
+use sunaba_host::{OutcomeReport, ReceiptReport};
+use sunaba_task::{AttemptRecord, CancelRequest, Origin, PayloadInfo, StateName, Task};
 
 use super::ms;
 
@@ -197,34 +197,19 @@ impl From<Origin> for OriginView {
 
 impl From<&AttemptRecord> for AttemptView {
     fn from(attempt: &AttemptRecord) -> Self {
-        let (ending, cause, kind, message) = match &attempt.ending {
-            Ending::Completed => ("completed", None, None, None),
-            Ending::Snoozed { reason } => ("snoozed", None, None, Some(reason)),
-            Ending::Failed { kind, message } => ("failed", None, Some(kind.as_str()), Some(message)),
-            Ending::Stopped { cause, message } => ("stopped", Some(cause), Some(cause.word()), Some(message)),
-            Ending::HostFailed { message } => ("host-failed", None, Some("host"), Some(message)),
-            Ending::HostLost => ("host-lost", None, None, None),
-            Ending::HandedBack => ("handed-back", None, None, None),
-        };
-        let (verdict, delay) = match attempt.decision.verdict {
-            Verdict::Succeed => ("succeed", None),
-            Verdict::Retry(delay) => ("retry", Some(delay)),
-            Verdict::Snooze(delay) => ("snooze", Some(delay)),
-            Verdict::Requeue => ("requeue", None),
-            Verdict::GiveUp => ("give-up", None),
-            Verdict::Cancel => ("cancel", None),
-        };
+        let OutcomeReport { ending, cause, kind, message } = (&attempt.ending).into();
+        let verdict = attempt.decision.verdict;
         Self {
             number: attempt.number,
             worker: attempt.worker.clone(),
             started_at: attempt.started_at.to_string(),
             ended_at: attempt.ended_at.to_string(),
-            ending: ending.into(),
-            cause: cause.map(Cause::to_string),
-            kind: kind.map(str::to_owned),
-            message: message.cloned(),
-            verdict: verdict.into(),
-            delay_ms: delay.map(ms),
+            ending,
+            cause,
+            kind,
+            message,
+            verdict: verdict.word().into(),
+            delay_ms: verdict.delay().map(ms),
             charged: attempt.decision.charged,
             reason: attempt.decision.reason.clone(),
             receipt: attempt.receipt.clone().map(ReceiptReport::from),
