@@ -24,13 +24,28 @@ pub struct EventsWanted {
     pub wait: Duration,
 }
 
+/// Where a page begins.
+#[derive(Default, Serialize)]
+struct After {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
+}
+
 impl Client {
     /// Every queue that has tasks or settings.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn queues(&self) -> Result<QueuesView, ClientError> {
-        self.send(self.request(Method::GET, "/v1/queues")).await
+    pub async fn queues(&self) -> Result<Vec<QueueView>, ClientError> {
+        let (mut all, mut after) = (Vec::new(), After::default());
+        loop {
+            let page: QueuesView = self.ask("/v1/queues", &after).await?;
+            all.extend(page.queues);
+            after.after = page.next;
+            if after.after.is_none() {
+                return Ok(all);
+            }
+        }
     }
 
     /// Changes a queue's settings; how it stands then.
@@ -45,8 +60,16 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn handlers(&self) -> Result<ControlsView, ClientError> {
-        self.send(self.request(Method::GET, "/v1/handlers")).await
+    pub async fn handlers(&self) -> Result<Vec<ControlView>, ClientError> {
+        let (mut all, mut after) = (Vec::new(), After::default());
+        loop {
+            let page: ControlsView = self.ask("/v1/handlers", &after).await?;
+            all.extend(page.handlers);
+            after.after = page.next;
+            if after.after.is_none() {
+                return Ok(all);
+            }
+        }
     }
 
     /// Changes what is set for a handler; how it stands then.

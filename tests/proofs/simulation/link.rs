@@ -160,9 +160,9 @@ impl Store for Link {
         standing(id: TaskId) -> Standing;
         events(query: EventQuery) -> EventPage;
         attempt_detail(id: TaskId, number: u32) -> Option<AttemptDetail>;
-        queues() -> Vec<QueueStatus>;
+        queues(after: Option<String>) -> Vec<QueueStatus>;
         set_queue(queue: String, changes: Vec<QueueChange>) -> QueueStatus;
-        handlers() -> Vec<HandlerStatus>;
+        handlers(after: Option<HandlerName>) -> Vec<HandlerStatus>;
         set_handler(handler: HandlerName, changes: Vec<HandlerChange>) -> HandlerStatus;
         retention() -> Retention;
         set_retention(retention: Retention) -> ();

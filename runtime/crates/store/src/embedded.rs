@@ -343,16 +343,16 @@ impl Store for EmbeddedStore {
         })
     }
 
-    fn queues(&self) -> StoreFuture<'_, Vec<QueueStatus>> {
-        Box::pin(self.read_settings(|planner, turn| planner.queues(turn)))
+    fn queues(&self, after: Option<String>) -> StoreFuture<'_, Vec<QueueStatus>> {
+        Box::pin(self.read_settings(move |planner, turn| planner.queues(turn, after.as_deref())))
     }
 
     fn set_queue(&self, queue: String, changes: Vec<QueueChange>) -> StoreFuture<'_, QueueStatus> {
         Box::pin(self.change(move |planner, turn| planner.set_queue(turn, &queue, &changes)))
     }
 
-    fn handlers(&self) -> StoreFuture<'_, Vec<HandlerStatus>> {
-        Box::pin(self.read_settings(|planner, turn| planner.handlers(turn)))
+    fn handlers(&self, after: Option<HandlerName>) -> StoreFuture<'_, Vec<HandlerStatus>> {
+        Box::pin(self.read_settings(move |planner, turn| planner.handlers(turn, after.as_ref())))
     }
 
     fn set_handler(&self, handler: HandlerName, changes: Vec<HandlerChange>) -> StoreFuture<'_, HandlerStatus> {

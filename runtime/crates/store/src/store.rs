@@ -19,6 +19,8 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// The most records of one page.
 pub const MAX_PAGE: usize = 1_000;
+/// Queues or handlers of one page.
+pub const NAMES_PAGE: usize = 200;
 
 /// Where the queue, its records and its results are kept.
 ///
@@ -117,8 +119,8 @@ pub trait Store: Send + Sync + 'static {
     /// What is kept of an attempt besides its record; none when there is nothing.
     fn attempt_detail(&self, id: TaskId, number: u32) -> StoreFuture<'_, Option<AttemptDetail>>;
 
-    /// Every queue that has tasks or settings, by name.
-    fn queues(&self) -> StoreFuture<'_, Vec<QueueStatus>>;
+    /// The queues that have tasks or settings, by name: the first [`NAMES_PAGE`] of them, or of those after this one.
+    fn queues(&self, after: Option<String>) -> StoreFuture<'_, Vec<QueueStatus>>;
 
     /// Changes a queue's settings. What has been leased is not touched.
     ///
@@ -126,8 +128,9 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Control`]: a value is out of range.
     fn set_queue(&self, queue: String, changes: Vec<QueueChange>) -> StoreFuture<'_, QueueStatus>;
 
-    /// Every handler that has run since the store was opened, that has tasks waiting, or that is controlled; by name.
-    fn handlers(&self) -> StoreFuture<'_, Vec<HandlerStatus>>;
+    /// The handlers that have run since the store was opened, that have tasks waiting, or that are controlled, by name: the
+    /// first [`NAMES_PAGE`] of them, or of those after this one.
+    fn handlers(&self, after: Option<HandlerName>) -> StoreFuture<'_, Vec<HandlerStatus>>;
 
     /// Changes a handler's control. What has been leased is not touched.
     ///

@@ -154,7 +154,7 @@ impl House {
         self.settle(&leased[0]).await;
         let settle = self.counts.take();
         self.lease(0).await;
-        self.store.queues().await.expect("it works");
+        self.store.queues(None).await.expect("it works");
         self.counts.take();
         let rest = self.lease(1).await;
         let again = self.counts.take();

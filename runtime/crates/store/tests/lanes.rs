@@ -125,7 +125,7 @@ impl World {
 
     /// What the queues say of themselves: queued, scheduled, running.
     async fn counts(&self) -> BTreeMap<String, [u64; 3]> {
-        let queues = self.store.queues().await.expect("it works").into_iter();
+        let queues = self.store.queues(None).await.expect("it works").into_iter();
         let counts = queues.map(|queue| (queue.name, [queue.queued, queue.scheduled, queue.running]));
         counts.filter(|(_, counts)| *counts != [0; 3]).collect()
     }

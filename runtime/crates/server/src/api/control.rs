@@ -43,11 +43,13 @@ pub struct QueueView {
     pub attention: Vec<String>,
 }
 
-/// Every queue.
+/// Some queues.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueuesView {
     /// By name.
     pub queues: Vec<QueueView>,
+    /// `after` of the next page, if there may be one.
+    pub next: Option<String>,
 }
 
 /// Changes of a queue's settings: what is left out stays, and null takes a limit away.
@@ -107,11 +109,13 @@ pub struct ControlView {
     pub attention: Vec<String>,
 }
 
-/// Every handler that has run, waits or is controlled.
+/// Some of the handlers that have run, wait or are controlled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlsView {
     /// By name.
     pub handlers: Vec<ControlView>,
+    /// `after` of the next page, if there may be one.
+    pub next: Option<String>,
 }
 
 /// Changes of a handler's control: what is left out stays, and null takes a limit away.

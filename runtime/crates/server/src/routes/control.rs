@@ -2,17 +2,27 @@
 
 use axum::Json as Reply;
 use axum::extract::State;
+use serde::Deserialize;
+use sunaba_store::{NAMES_PAGE, StoreError};
 use sunaba_task::{HandlerName, Retention, is_name};
 
 use super::{Answer, Shared};
 use crate::api::{ControlView, ControlsView, HandlerPatch, QueuePatch, QueueView, QueuesView, RetentionView};
 use crate::body::Json;
-use crate::extract::At;
+use crate::extract::{Asked, At};
 use crate::problem::Problem;
 
-pub(super) async fn queues(State(shared): State<Shared>) -> Answer<QueuesView> {
-    let queues = shared.runtime.store().queues().await?;
-    Ok(Reply(QueuesView { queues: queues.into_iter().map(QueueView::from).collect() }))
+/// Where a page begins.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct After {
+    after: Option<String>,
+}
+
+pub(super) async fn queues(State(shared): State<Shared>, Asked(After { after }): Asked<After>) -> Answer<QueuesView> {
+    let queues = shared.runtime.store().queues(after).await?;
+    let next = queues.last().filter(|_| queues.len() == NAMES_PAGE).map(|queue| queue.name.clone());
+    Ok(Reply(QueuesView { queues: queues.into_iter().map(QueueView::from).collect(), next }))
 }
 
 /// A queue may be set before anything waits in it.
@@ -30,9 +40,14 @@ pub(super) async fn set_queue(
     Ok(Reply(shared.runtime.store().set_queue(name, patch.changes()).await?.into()))
 }
 
-pub(super) async fn handlers(State(shared): State<Shared>) -> Answer<ControlsView> {
-    let handlers = shared.runtime.store().handlers().await?;
-    Ok(Reply(ControlsView { handlers: handlers.into_iter().map(ControlView::from).collect() }))
+pub(super) async fn handlers(
+    State(shared): State<Shared>,
+    Asked(After { after }): Asked<After>,
+) -> Answer<ControlsView> {
+    let after = after.map(|name| name.parse()).transpose().map_err(Problem::invalid)?;
+    let handlers = shared.runtime.store().handlers(after).await?;
+    let next = handlers.last().filter(|_| handlers.len() == NAMES_PAGE).map(|handler| handler.name.to_string());
+    Ok(Reply(ControlsView { handlers: handlers.into_iter().map(ControlView::from).collect(), next }))
 }
 
 pub(super) async fn set_handler(
@@ -43,11 +58,25 @@ pub(super) async fn set_handler(
     let name: HandlerName = format!("{package}/{handler}").parse().map_err(Problem::invalid)?;
     // What is deployed no more may still have tasks; a name that nobody knows is a mistake.
     if let Err(unknown) = shared.runtime.package(&name)
-        && !shared.runtime.store().handlers().await?.iter().any(|known| known.name == name)
+        && !is_known(&shared, &name).await?
     {
         return Err(unknown.into());
     }
     Ok(Reply(shared.runtime.store().set_handler(name, patch.changes()).await?.into()))
+}
+
+async fn is_known(shared: &Shared, name: &HandlerName) -> Result<bool, StoreError> {
+    let mut after = None;
+    loop {
+        let page = shared.runtime.store().handlers(after).await?;
+        if page.iter().any(|known| known.name == *name) {
+            return Ok(true);
+        }
+        after = page.last().filter(|last| page.len() == NAMES_PAGE && last.name < *name).map(|last| last.name.clone());
+        if after.is_none() {
+            return Ok(false);
+        }
+    }
 }
 
 pub(super) async fn retention(State(shared): State<Shared>) -> Answer<RetentionView> {

@@ -68,8 +68,8 @@ pub async fn settings_are_remembered_after_a_restart(subject: &mut impl Subject)
     drop(store);
     subject.restart();
     let store = subject.store();
-    assert_eq!(store.queues().await.expect("the store works"), [queue]);
-    assert_eq!(store.handlers().await.expect("the store works"), [handler]);
+    assert_eq!(store.queues(None).await.expect("the store works"), [queue]);
+    assert_eq!(store.handlers(None).await.expect("the store works"), [handler]);
     submit(&*store, with(|new| new.spec.queue = "q".into())).await;
     submit(&*store, of("slow/one")).await;
     let session = open(&*store).await;
@@ -83,8 +83,8 @@ pub async fn settings_out_of_range_change_nothing(subject: &mut impl Subject) {
     assert!(matches!(store.set_queue("q".into(), changes).await, Err(StoreError::Control(_))));
     let changes = vec![HandlerChange::Paused(true), HandlerChange::Concurrency(Some(0))];
     assert!(matches!(store.set_handler(HANDLER.parse().expect("a name"), changes).await, Err(StoreError::Control(_))));
-    assert_eq!(store.queues().await.expect("the store works"), []);
-    assert_eq!(store.handlers().await.expect("the store works"), []);
+    assert_eq!(store.queues(None).await.expect("the store works"), []);
+    assert_eq!(store.handlers(None).await.expect("the store works"), []);
 }
 
 /// Every queue with tasks or settings, with what waits and runs, and how long the next has waited.
@@ -103,7 +103,7 @@ pub async fn queues_are_shown_with_what_they_hold(subject: &mut impl Subject) {
     }
     store.submit(vec![new_task(); 2]).await.expect("the store works");
     subject.advance(SECOND);
-    let queues = store.queues().await.expect("the store works");
+    let queues = store.queues(None).await.expect("the store works");
     let shown: Vec<_> = queues
         .iter()
         .map(|queue| (queue.name.as_str(), queue.queued, queue.scheduled, queue.running, queue.oldest))
@@ -113,7 +113,7 @@ pub async fn queues_are_shown_with_what_they_hold(subject: &mut impl Subject) {
     let waiting = store.tasks(crate::TaskQuery { limit: 9, ..crate::TaskQuery::default() }).await.expect("it works");
     let ids = waiting.tasks.iter().filter(|task| !is_running(task)).map(|task| task.id).collect();
     store.cancel(ids, CancelWish::default()).await.expect("the store works");
-    let queue = store.queues().await.expect("the store works").remove(0);
+    let queue = store.queues(None).await.expect("the store works").remove(0);
     assert_eq!((queue.queued, queue.scheduled, queue.running, queue.oldest), (0, 0, 3, None));
 }
 
@@ -126,7 +126,7 @@ pub async fn handlers_are_shown_with_what_they_do(subject: &mut impl Subject) {
     set_handler(&*store, "b/waits", &[HandlerChange::Paused(true)]).await;
     let leased = lease(&*store, session, 9).await;
     settle(&*store, settlement(&leased[0], Verdict::GiveUp)).await.expect("it has the lease");
-    let handlers = store.handlers().await.expect("the store works");
+    let handlers = store.handlers(None).await.expect("the store works");
     let shown: Vec<_> = handlers
         .iter()
         .map(|handler| (handler.name.to_string(), handler.queued, handler.running, handler.attempts, handler.failed))
@@ -149,7 +149,7 @@ async fn attempt(store: &dyn Store, session: SessionId, verdict: Verdict) {
 }
 
 async fn breaker(store: &dyn Store) -> BreakerState {
-    store.handlers().await.expect("the store works").remove(0).breaker
+    store.handlers(None).await.expect("the store works").remove(0).breaker
 }
 
 /// A handler that fails too often is given a pause, then tried with one task, and let go on when that succeeds.
@@ -189,7 +189,7 @@ pub async fn breaker_opens_probes_and_closes(subject: &mut impl Subject) {
 }
 
 async fn breaker_of_words(store: &dyn Store) -> BreakerState {
-    let handlers = store.handlers().await.expect("the store works");
+    let handlers = store.handlers(None).await.expect("the store works");
     handlers.into_iter().find(|handler| handler.name.to_string() == HANDLER).expect("it has run").breaker
 }
 
@@ -312,4 +312,21 @@ pub async fn standing_counts_who_comes_before(subject: &mut impl Subject) {
     store.submit(vec![new_task(); 10_005]).await.expect("the store works");
     let last = submit(&*store, new_task()).await;
     assert_eq!(standing(&*store, &last).await.ahead, Some(10_000));
+}
+
+/// However many queues there are, a page of them is short.
+pub async fn queues_are_shown_page_by_page(subject: &mut impl Subject) {
+    let store = subject.store();
+    let name = |number: usize| format!("queue-{number:04}");
+    let news = (0..NAMES_PAGE + 5).map(|number| with(|new| new.spec.queue = name(number)));
+    store.submit(news.collect()).await.expect("the store works");
+    let names = |queues: Vec<QueueStatus>| queues.into_iter().map(|queue| queue.name).collect::<Vec<_>>();
+    let page = names(store.queues(None).await.expect("the store works"));
+    assert_eq!(page, (0..NAMES_PAGE).map(name).collect::<Vec<_>>());
+    let rest = names(store.queues(page.last().cloned()).await.expect("the store works"));
+    assert_eq!(rest, (NAMES_PAGE..NAMES_PAGE + 5).map(name).collect::<Vec<_>>());
+    let last = with(|new| new.spec.handler = "words/zebra".parse().expect("a name"));
+    submit(&*store, last).await;
+    let after = store.handlers(Some(new_task().spec.handler)).await.expect("the store works");
+    assert_eq!(after.iter().map(|handler| handler.name.to_string()).collect::<Vec<_>>(), ["words/zebra"]);
 }

@@ -236,6 +236,6 @@ pub async fn depth_is_counted_again_after_a_restart(subject: &mut impl Subject) 
     assert_eq!(store.submit(vec![new_task()]).await.expect("the store works"), [Err(full)]);
     let session = open(&*store).await;
     assert_eq!(keys(&lease(&*store, session, 9).await), "xxy-");
-    let queue = store.queues().await.expect("the store works").remove(0);
+    let queue = store.queues(None).await.expect("the store works").remove(0);
     assert_eq!((queue.queued, queue.scheduled, queue.running), (0, 1, 4));
 }

@@ -28,7 +28,8 @@ use sunaba_task::{
 };
 
 use crate::{
-    CancelWish, Cancelled, HandlerStatus, LeaseRequest, Leased, QueueStatus, Queues, SettleError, Settlement, Store,
+    CancelWish, Cancelled, HandlerStatus, LeaseRequest, Leased, NAMES_PAGE, QueueStatus, Queues, SettleError,
+    Settlement, Store,
 };
 
 pub use bodies::*;
@@ -102,6 +103,7 @@ macro_rules! conformance_tests {
             settings_are_remembered_after_a_restart
             settings_out_of_range_change_nothing
             queues_are_shown_with_what_they_hold
+            queues_are_shown_page_by_page
             handlers_are_shown_with_what_they_do
             breaker_opens_probes_and_closes
             waiting_worker_is_woken_when_a_breaker_probes

@@ -212,7 +212,7 @@ pub async fn aging_of_a_deep_queue_is_not_changed(subject: &mut impl Subject) {
     let change = || store.set_queue("default".into(), vec![QueueChange::Aging(Some(SECOND))]);
     let refused = change().await;
     assert!(matches!(refused, Err(StoreError::TooDeepToReorder { waiting: 10_001, .. })), "{refused:?}");
-    assert_eq!(store.queues().await.expect("the store works")[0].settings.aging, None);
+    assert_eq!(store.queues(None).await.expect("the store works")[0].settings.aging, None);
     let session = open(&*store).await;
     lease_one(&*store, session).await;
     assert_eq!(change().await.expect("it is less deep").settings.aging, Some(SECOND));

@@ -1,6 +1,7 @@
 //! What an operator sets for queues and handlers, and how they stand.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::time::Duration;
 
 use sunaba_task::{Breaker, BreakerState, HandlerChange, HandlerControl, HandlerName, QueueChange, QueueSettings};
@@ -9,7 +10,7 @@ use sunaba_task::{State, TaskId};
 use super::lanes::Handler;
 use super::{Planner, Turn};
 use crate::spot::{self, Spot};
-use crate::{HandlerStatus, QueueStatus, Standing, StoreError, codec, keys};
+use crate::{HandlerStatus, NAMES_PAGE, QueueStatus, Standing, StoreError, codec, keys};
 
 /// Tasks that are put in another order in one turn.
 const MAX_REORDERED: u64 = 10_000;
@@ -17,8 +18,10 @@ const MAX_REORDERED: u64 = 10_000;
 const MAX_AHEAD: u64 = 10_000;
 
 impl Planner {
-    pub(crate) fn queues(&self, turn: &Turn<'_>) -> Result<Vec<QueueStatus>, StoreError> {
-        self.lanes.queues.keys().map(|name| self.queue_status(turn, name)).collect()
+    pub(crate) fn queues(&self, turn: &Turn<'_>, after: Option<&str>) -> Result<Vec<QueueStatus>, StoreError> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let names = self.lanes.queues.range::<str, _>((from, Bound::Unbounded)).take(NAMES_PAGE);
+        names.map(|(name, _)| self.queue_status(turn, name)).collect()
     }
 
     fn queue_status(&self, turn: &Turn<'_>, name: &str) -> Result<QueueStatus, StoreError> {
@@ -93,10 +96,15 @@ impl Planner {
         Ok(())
     }
 
-    pub(crate) fn handlers(&self, turn: &Turn<'_>) -> Result<Vec<HandlerStatus>, StoreError> {
+    pub(crate) fn handlers(
+        &self,
+        turn: &Turn<'_>,
+        after: Option<&HandlerName>,
+    ) -> Result<Vec<HandlerStatus>, StoreError> {
         let waiting = self.lanes.queues.values().flat_map(|queue| queue.groups.keys().map(|name| (**name).clone()));
         let names: BTreeSet<_> = self.lanes.handlers.keys().cloned().chain(waiting).collect();
-        Ok(names.into_iter().map(|name| self.handler_status(turn, name)).collect())
+        let names = names.into_iter().filter(|name| after.is_none_or(|after| name > after)).take(NAMES_PAGE);
+        Ok(names.map(|name| self.handler_status(turn, name)).collect())
     }
 
     fn handler_status(&self, turn: &Turn<'_>, name: HandlerName) -> HandlerStatus {
