@@ -110,7 +110,19 @@ impl Host {
 
     /// Starts it again, on the same data and another port.
     pub(crate) fn restart(&mut self) {
-        let mut command = Command::new(binaries().join("sunaba"));
+        self.spawn(Command::new(binaries().join("sunaba")));
+    }
+
+    /// The same; the system lets none of its files become larger than this.
+    pub(crate) fn restart_with_files_up_to(&mut self, bytes: u64) {
+        let mut command = Command::new("sh");
+        // The shell counts in units of 512 bytes.
+        let limited = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", bytes / 512);
+        command.args(["-c", &limited, "sh"]).arg(binaries().join("sunaba"));
+        self.spawn(command);
+    }
+
+    fn spawn(&mut self, mut command: Command) {
         command.args(["serve", "--listen", "127.0.0.1:0", "-o", "json", "--data"]).arg(self.data.path().join("data"));
         command.args(&self.arguments).env("NO_COLOR", "1").current_dir(root());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
