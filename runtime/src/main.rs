@@ -81,7 +81,7 @@ enum Command {
     Events(commands::events::Args),
     /// Show or set how long what has ended is kept
     Retention(commands::retention::Args),
-    /// Look at a data directory that no host holds, verify it, back it up, restore it
+    /// Look at a data directory that no host holds, verify it, back it up, restore it, compact it
     Store(commands::store::Args),
 }
 

@@ -19,9 +19,12 @@ fn style(color: AnsiColor) -> Style {
     if colored { Style::new().fg_color(Some(color.into())).bold() } else { Style::new() }
 }
 
-/// A text without control characters, which would be commands to a terminal.
+/// A text without control characters, which would be commands to a terminal, and without those that turn the direction of
+/// the text or break its line, which would show something else than is there.
 pub(crate) fn inert(text: &str) -> Cow<'_, str> {
-    let is_command = |c: char| c.is_control() && c != '\t';
+    let turns =
+        |c: char| matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_command = |c: char| c.is_control() && c != '\t' || turns(c);
     if !text.contains(is_command) {
         return Cow::Borrowed(text);
     }
@@ -82,7 +85,7 @@ pub(crate) fn data(bytes: &[u8]) -> Result<(), CommandError> {
 /// # Errors
 /// Standard output is full.
 pub(crate) fn table(table: &Table) -> Result<(), CommandError> {
-    let lines: Vec<_> = table.lines().map(|line| format!("{}\n", line.trim())).collect();
+    let lines: Vec<_> = table.lines().map(|line| format!("{}\n", inert(line.trim()))).collect();
     data(lines.concat().as_bytes())
 }
 
@@ -117,5 +120,7 @@ mod tests {
     fn control_characters_are_shown_and_not_obeyed() {
         assert_eq!(inert("plain\ttext: \u{e9}"), "plain\ttext: \u{e9}");
         assert_eq!(inert("a\x1b[2Jb\rc\u{9b}1m"), "a\\u{1b}[2Jb\\rc\\u{9b}1m");
+        // Nor the direction of a text: `gpj.exe` must not look like `exe.jpg`.
+        assert_eq!(inert("\u{202e}gpj.exe\u{2066}\u{2028}"), "\\u{202e}gpj.exe\\u{2066}\\u{2028}");
     }
 }

@@ -173,6 +173,9 @@ fn what_waits_is_made_due_one_by_one_and_all_at_once() {
     let ids: Vec<_> = (0..3).map(|_| later(&host, &[])).collect();
     host.ok(&["task", "run-now", &ids[0]]);
     assert_eq!(host.sunaba(["task", "result", &ids[0], "--wait", "-q"]).status.code(), Some(0));
+    let ended = host.sunaba(["task", "run-now", &ids[0]]);
+    let expected = format!("error: task {} is succeeded, and does not run any more\nhint: ", ids[0]);
+    assert!(ended.status.code() == Some(4) && text(&ended.stderr).starts_with(&expected), "{}", text(&ended.stderr));
     assert_eq!(host.ok(&["task", "run-now", "--all", "--yes"]), "2 tasks made due");
     for id in &ids {
         assert_eq!(host.sunaba(["task", "result", id, "--wait", "-q"]).status.code(), Some(0));

@@ -5,6 +5,12 @@ use serde_json::{Value, json};
 
 use crate::support::{Host, sunaba, text};
 
+/// More than the log has at first, and less than it has after [`MAX_LARGE`] tasks.
+const FILE_BYTES: u64 = 4 << 20;
+/// Tasks until there is no room, at most.
+const MAX_LARGE: usize = 200;
+/// The input of such a task: as large as the log takes. What is larger has a file of its own.
+const LARGE_BYTES: usize = 60_000;
 const ADA: [&str; 2] = ["--input", r#"{"name":"Ada"}"#];
 
 /// A command on a directory: its exit code, and what it printed and said.
@@ -55,6 +61,64 @@ fn store_is_looked_at_verified_backed_up_and_restored() {
 }
 
 #[test]
+fn store_is_compacted_and_has_the_same_in_it() {
+    let mut host = Host::start(&[]);
+    host.deploy("hello");
+    let id = host.ok(&["task", "submit", "hello/hello", ADA[0], ADA[1]]);
+    assert_eq!(host.sunaba(["task", "result", &id, "--wait", "-q"]).status.code(), Some(0));
+    let data = host.data.path().join("data").display().to_string();
+    let (code, _, said) = store(&["compact", "--data", &data]);
+    assert_eq!(code, 6, "a host holds it: {said}");
+    host.stop(Signal::TERM);
+    let (code, compacted, said) = store(&["compact", "--data", &data, "-o", "json"]);
+    assert_eq!(code, 0, "{said}");
+    let compacted: Value = serde_json::from_str(&compacted).expect("JSON");
+    let bytes = ["before_bytes", "after_bytes"].map(|field| compacted[field].as_u64().expect("a number"));
+    assert!(bytes[1] > 0, "{compacted:#}");
+    let (code, shown, _) = store(&["compact", "--data", &data]);
+    assert!(code == 0 && shown.starts_with(&format!("{data}: the log took ")), "{shown}");
+    let (code, shown, _) = store(&["verify", "--data", &data]);
+    assert!(code == 0 && shown.ends_with("nothing is wrong\n"), "{shown}");
+    assert_eq!(store(&["compact", "--data", &format!("{data}-not")]).0, 3, "there is none");
+    host.restart();
+    assert_eq!(host.json(&["task", "get", &id])["state"], "succeeded");
+    assert_eq!(host.ok(&["task", "result", &id, "-q"]), r#"{"greeting":"Hello, Ada!"}"#);
+}
+
+/// A file of the log may not grow any more, as on a full disk.
+#[test]
+fn host_whose_store_has_failed_is_not_ready_and_says_why() {
+    let mut host = Host::start(&[]);
+    host.deploy("hello");
+    let id = host.ok(&["task", "submit", "hello/hello", ADA[0], ADA[1], "--delay=1h"]);
+    host.stop(Signal::TERM);
+    host.restart_with_files_up_to(FILE_BYTES);
+    assert_eq!(host.raw("GET /readyz", "", "").0, "200");
+    let large = format!(
+        "{{\"handler\":\"hello/hello\",\"delay_ms\":3600000,\"input\":{{\"name\":\"{}\"}}}}",
+        "x".repeat(LARGE_BYTES)
+    );
+    let json = "Content-Type: application/json\r\n";
+    let refused = (0..MAX_LARGE).map(|_| host.raw("POST /v1/tasks", json, &large)).find(|(status, _)| status != "201");
+    let (status, problem) = refused.expect("a file is full");
+    assert_eq!(status, "503", "{problem}");
+    let (status, problem) = host.raw("GET /readyz", "", "");
+    let problem: Value = serde_json::from_str(&problem).expect("a problem");
+    assert_eq!((status.as_str(), &problem["status"]), ("503", &json!(503)), "{problem:#}");
+    let detail = problem["detail"].as_str().expect("text");
+    assert!(detail.contains("File too large"), "it does not say why: {detail}");
+    host.until_said("read-only until it is stopped");
+    // What is durable is shown.
+    assert_eq!(host.json(&["task", "get", &id])["state"], "scheduled");
+    assert_eq!(host.raw("GET /livez", "", "").0, "200");
+    let (code, said) = host.stop(Signal::TERM);
+    assert!(code == Some(1) && said.contains("error: ") && said.contains("read-only until it is stopped"), "{said}");
+    host.restart();
+    assert_eq!(host.raw("GET /readyz", "", "").0, "200", "there is room again");
+    assert_eq!(host.json(&["task", "get", &id])["state"], "scheduled");
+}
+
+#[test]
 fn durability_is_chosen_and_shown() {
     let host = Host::start(&["--durability", "relaxed(50ms)"]);
     assert_eq!(host.raw("GET /readyz", "", ""), ("200".into(), "ok\ndurability relaxed(50ms)\n".into()));
@@ -68,34 +132,4 @@ fn durability_is_chosen_and_shown() {
         let said = text(&output.stderr);
         assert!(output.status.code() == Some(2) && said.contains("hint: write `sync`, or `relaxed(50ms)`"), "{said}");
     }
-}
-
-/// What was acknowledged is still shown, nothing more is taken on, and whoever watches hosts is told.
-#[test]
-fn host_whose_disk_fails_is_read_only_and_says_so() {
-    let mut host = Host::start_on_a_small_disk(4_096);
-    host.deploy("hello");
-    let large = format!(r#"{{"name":"{}"}}"#, "a".repeat(50_000));
-    let mut acknowledged = Vec::new();
-    let refused = loop {
-        assert!(acknowledged.len() < 1_000, "the disk never fails");
-        let submitted = host.sunaba(["task", "submit", "hello/hello", "--delay=1h", "--input", &large]);
-        match submitted.status.code() {
-            Some(0) => acknowledged.push(text(&submitted.stdout).trim().to_owned()),
-            _ => break submitted,
-        }
-    };
-    assert_eq!(refused.status.code(), Some(6), "{}", text(&refused.stderr));
-    assert!(text(&refused.stderr).contains("the store has failed"), "{}", text(&refused.stderr));
-    assert!(!acknowledged.is_empty());
-    for id in &acknowledged {
-        assert_eq!(host.json(&["task", "get", id])["state"], "scheduled");
-    }
-    let (status, reason) = host.raw("GET /readyz", "", "");
-    assert_eq!(status, "503", "{reason}");
-    assert!(reason.contains("the store has failed"), "{reason}");
-    assert_eq!(host.raw("GET /livez", "", "").0, "200");
-    let (code, said) = host.stop(Signal::TERM);
-    assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("read-only until it is stopped"), "{said}");
 }

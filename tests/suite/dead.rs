@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 use serde_json::json;
 
-use crate::support::{Host, text};
+use crate::support::{Host, guest, text};
 
 /// A task that has died of what the input asks for.
 fn died(host: &Host, how: &str) -> String {
@@ -81,4 +81,50 @@ fn all_dead_letters_of_a_filter_are_redriven_and_purged() {
     assert_eq!(text(&old.stdout), "0 tasks deleted\n");
     assert_eq!(host.ok(&["dead", "purge", "--all", "--yes"]), "3 tasks deleted");
     assert_eq!(host.lines(&["dead", "list"]).len(), 0);
+}
+
+/// `open-ungranted` before and after somebody has mended the path that it reads: `/etc/passwd` becomes `/mnt/passwd`.
+fn mended() -> Vec<u8> {
+    let (wrong, right) = (b"/etc/passwd", b"/mnt/passwd");
+    let mut component = std::fs::read(guest("open-ungranted")).expect("it is there");
+    let places: Vec<_> = component.windows(wrong.len()).enumerate().filter(|(_, part)| part == wrong).collect();
+    let places: Vec<_> = places.into_iter().map(|(place, _)| place).collect();
+    assert!(!places.is_empty(), "the guest names no path that could be mended");
+    places.into_iter().for_each(|place| component[place..place + right.len()].copy_from_slice(right));
+    component
+}
+
+#[test]
+fn dead_letter_of_a_broken_component_succeeds_once_a_mended_one_is_deployed() {
+    let granted = tempfile::tempdir().expect("a folder");
+    std::fs::write(granted.path().join("passwd"), "ada").expect("written");
+    let root = granted.path().canonicalize().expect("it is there").display().to_string();
+    let host = Host::start(&["--allow-dir", &root]);
+    host.deploy("open-ungranted");
+    let grant = format!("{root}::/mnt");
+    let ids = [(); 3].map(|()| host.ok(&["task", "submit", "open-ungranted/open-ungranted", "--dir", &grant]));
+    for id in &ids {
+        assert_eq!(host.sunaba(["task", "result", id, "--wait", "-q"]).status.code(), Some(7));
+    }
+    // As long as nothing is mended, it dies again.
+    let again = host.ok(&["dead", "redrive", &ids[0]]);
+    assert_eq!(host.sunaba(["task", "result", &again, "--wait", "-q"]).status.code(), Some(7));
+
+    let file = granted.path().join("mended.wasm");
+    std::fs::write(&file, mended()).expect("written");
+    let deployed = host.json(&["handler", "deploy", &file.display().to_string(), "--name=open-ungranted"]);
+    let made = [host.ok(&["dead", "redrive", &again]), host.ok(&["task", "rerun", &ids[1]])];
+    assert_eq!(host.ok(&["dead", "redrive", "--all", "--yes"]), "1 task run again");
+    let last = host.json(&["task", "get", &ids[2]])["successor"].as_str().expect("an id").to_owned();
+    for id in made.into_iter().chain([last]) {
+        let result = host.sunaba(["task", "result", &id, "--wait", "-q"]);
+        assert_eq!((result.status.code(), text(&result.stdout).as_str()), (Some(0), "[\"/mnt/passwd\"]\n"));
+        assert_eq!(host.json(&["task", "get", &id])["component"], deployed["component"]);
+    }
+    assert_eq!(host.lines(&["dead", "list"]).len(), 0);
+    assert_ne!(
+        host.json(&["task", "get", &ids[1]])["component"],
+        deployed["component"],
+        "what has ended stays as it was"
+    );
 }

@@ -1,6 +1,7 @@
 //! The event feed as its readers see it: followed, resumed, and by task.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -107,4 +108,38 @@ fn reader_waits_for_the_next_event_and_no_longer() {
         let page = page.expect("it answers");
         assert_eq!(page.events[0].task, task.expect("it is taken on").id);
     });
+}
+
+/// More than may wait at a time, and fewer than there are connections.
+const POLLS: usize = 600;
+
+#[test]
+fn those_that_wait_leave_others_a_place() {
+    let host = Host::start(&[]);
+    host.deploy("hello");
+    let id = host.ok(&["task", "submit", "hello/hello", ADA[0], ADA[1], "--delay=1h"]);
+    let address = host.address.strip_prefix("http://").expect("an address");
+    let polls: Vec<_> = (0..POLLS)
+        .map(|_| {
+            let mut stream = TcpStream::connect(address).expect("it listens");
+            stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+            write!(stream, "GET /v1/tasks/{id}?wait_ms=60000 HTTP/1.1\r\nHost: {address}\r\n\r\n").expect("it reads");
+            stream
+        })
+        .collect();
+    let mut last = polls.last().expect("there are some");
+    let mut answer = [0; 1_024];
+    let read = last.read(&mut answer).expect("it is answered in time");
+    let answer = text(&answer[..read]);
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("too many requests wait already"), "{answer}");
+    assert_eq!(host.raw("GET /readyz", "", "").0, "200");
+    assert_eq!(host.raw(&format!("GET /v1/tasks/{id}"), "", "").0, "200", "what does not wait is answered");
+    // Who waits is told.
+    host.ok(&["task", "run-now", &id]);
+    let mut first = polls.first().expect("there are some");
+    let mut head = [0; 15];
+    first.read_exact(&mut head).expect("it is answered in time");
+    assert_eq!(&head, b"HTTP/1.1 200 OK");
+    drop(polls);
+    assert_eq!(host.sunaba(["task", "result", &id, "--wait", "-q"]).status.code(), Some(0));
 }

@@ -10,6 +10,7 @@ mod dead;
 mod embedding;
 mod events;
 mod examples;
+mod explain;
 mod host;
 mod hostile;
 mod house;

@@ -92,8 +92,6 @@ pub(crate) struct Host {
     pub(crate) address: String,
     pub(crate) data: tempfile::TempDir,
     arguments: Vec<String>,
-    /// No file of it can become larger, in blocks of the shell's; its writes fail then.
-    file_blocks: Option<u32>,
     process: Option<Child>,
     said: Arc<Mutex<String>>,
     listener: Option<JoinHandle<()>>,
@@ -102,34 +100,29 @@ pub(crate) struct Host {
 impl Host {
     /// Starts `sunaba serve` with these arguments, and waits until it is ready.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        Self::start_with(arguments, None)
-    }
-
-    /// The same on a disk that will fail: no file can have more than so many blocks of 512 or 1,024 bytes.
-    pub(crate) fn start_on_a_small_disk(file_blocks: u32) -> Self {
-        Self::start_with(&[], Some(file_blocks))
-    }
-
-    fn start_with(arguments: &[&str], file_blocks: Option<u32>) -> Self {
         let data = tempfile::tempdir().expect("a folder");
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let (address, said) = (String::new(), Arc::default());
-        let mut host = Self { address, data, arguments, file_blocks, process: None, said, listener: None };
+        let mut host = Self { address, data, arguments, process: None, said, listener: None };
         host.restart();
         host
     }
 
     /// Starts it again, on the same data and another port.
     pub(crate) fn restart(&mut self) {
-        let binary = binaries().join("sunaba");
-        let mut command = match self.file_blocks {
-            None => Command::new(binary),
-            Some(blocks) => {
-                let mut shell = Command::new("sh");
-                shell.args(["-c", r#"trap '' XFSZ; ulimit -f "$0" && exec "$@""#, &blocks.to_string()]).arg(binary);
-                shell
-            }
-        };
+        self.spawn(Command::new(binaries().join("sunaba")));
+    }
+
+    /// The same; the system lets none of its files become larger than this.
+    pub(crate) fn restart_with_files_up_to(&mut self, bytes: u64) {
+        let mut command = Command::new("sh");
+        // The shell counts in units of 512 bytes.
+        let limited = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", bytes / 512);
+        command.args(["-c", &limited, "sh"]).arg(binaries().join("sunaba"));
+        self.spawn(command);
+    }
+
+    fn spawn(&mut self, mut command: Command) {
         command.args(["serve", "--listen", "127.0.0.1:0", "-o", "json", "--data"]).arg(self.data.path().join("data"));
         command.args(&self.arguments).env("NO_COLOR", "1").current_dir(root());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

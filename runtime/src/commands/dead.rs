@@ -45,7 +45,7 @@ enum Command {
         /// Its id
         id: TaskId,
     },
-    /// Run a dead letter again, as it was or with another input; or many
+    /// Run a dead letter again, with the component that is deployed now, perhaps with another input; or many
     Redrive {
         #[command(flatten)]
         target: Target,

@@ -21,7 +21,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Make a component the package's own; tasks that were submitted before stay with theirs
+    /// Make a component the package's own; tasks that were submitted before stay with theirs, unless they are run again
     Deploy {
         /// The component, a `.wasm` file
         component: PathBuf,

@@ -82,15 +82,19 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
     });
     tokio::select! {
         lost = runtime.ended() => {
-            // The worker ends by itself only if its store has failed.
+            // The worker ends by itself only if its store has failed, or has given what it ran to others.
             let message = lost.err().map_or_else(|| "the worker has ended".to_owned(), |error| error.to_string());
-            if runtime.store().failure().is_some() {
-                print::note(format_args!("the host is read-only until it is stopped: {message}"));
-                signals.next().await;
+            let lost = CommandError::new(Exit::Error, message);
+            if runtime.store().failure().is_none() {
+                return Err(lost);
             }
+            // Nothing runs and nothing is taken on any more, but what is durable can be looked at, and `/readyz` says why.
+            print::error(&lost);
+            say(global, "read-only until it is stopped");
+            signals.next().await;
             stop_serving.notify_one();
             let _ = serving.await;
-            return Err(CommandError::new(Exit::Error, message));
+            return Ok(Exit::Error);
         }
         () = signals.next() => {}
     }

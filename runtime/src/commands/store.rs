@@ -1,7 +1,9 @@
 //! `sunaba store`: what can be done with a data directory while no host holds it.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 
+use serde::Serialize;
 use sunaba_runtime::store::OpenError;
 use sunaba_runtime::store::maintenance::{self, MaintenanceError};
 
@@ -33,6 +35,8 @@ enum Command {
         /// The file
         file: PathBuf,
     },
+    /// Give the disk back what deleted tasks took; needs room for what is left beside it meanwhile
+    Compact,
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
@@ -47,29 +51,25 @@ fn work(output: Format, args: Args) -> Result<Exit, CommandError> {
     match command {
         Command::Info => {
             let info = maintenance::info(&data).map_err(failed)?;
-            match output {
-                Format::Text => print::data(inert_lines(&info.to_string()).as_bytes())?,
-                format => print::json(format, &info)?,
-            }
+            show(output, &info)?;
         }
         Command::Verify => {
             let report = maintenance::verify(&data).map_err(failed)?;
-            match output {
-                Format::Text => print::data(inert_lines(&report.to_string()).as_bytes())?,
-                format => print::json(format, &report)?,
-            }
+            show(output, &report)?;
             return Ok(if report.is_sound() { Exit::Ok } else { Exit::Error });
         }
-        Command::Backup { file } => show_backup(output, &maintenance::backup(&data, &file).map_err(failed)?)?,
-        Command::Restore { file } => show_backup(output, &maintenance::restore(&file, &data).map_err(failed)?)?,
+        Command::Backup { file } => show(output, &maintenance::backup(&data, &file).map_err(failed)?)?,
+        Command::Restore { file } => show(output, &maintenance::restore(&file, &data).map_err(failed)?)?,
+        Command::Compact => show(output, &maintenance::compact(&data).map_err(failed)?)?,
     }
     Ok(Exit::Ok)
 }
 
-fn show_backup(output: Format, backup: &maintenance::Backup) -> Result<(), CommandError> {
+/// What was found or done, as text or as JSON.
+fn show(output: Format, report: &(impl Display + Serialize)) -> Result<(), CommandError> {
     match output {
-        Format::Text => print::data(inert_lines(&backup.to_string()).as_bytes()),
-        format => print::json(format, backup),
+        Format::Text => print::data(inert_lines(&report.to_string()).as_bytes()),
+        format => print::json(format, report),
     }
 }
 

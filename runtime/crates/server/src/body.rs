@@ -51,8 +51,19 @@ pub(crate) fn object<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T,
         return Err(Problem::new(StatusCode::BAD_REQUEST, format!("the {what} is not a JSON object")));
     }
     serde_json::from_slice(bytes).map_err(|error| {
-        Problem::new(StatusCode::BAD_REQUEST, format!("the {what} is not what is expected here: {error}"))
+        let problem = with_place(&error);
+        Problem::new(StatusCode::BAD_REQUEST, format!("the {what} is not what is expected here: {problem}"))
     })
+}
+
+/// An error with its place behind what is wrong. serde puts it at the very end, which may be a hint.
+fn with_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    match text.strip_suffix(&place).and_then(|text| text.split_once("\nhint: ")) {
+        Some((problem, hint)) => format!("{problem}{place}\nhint: {hint}"),
+        None => text,
+    }
 }
 
 /// The body of a request, if it is of this media type and no larger.
@@ -105,4 +116,19 @@ async fn gather(mut body: axum::body::Body, limit: usize) -> Result<Option<Body>
         gathered.extend_from_slice(&data);
     }
     Ok(Some(Body { bytes: gathered.into(), room }))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::api::QueuePatch;
+
+    #[test]
+    fn place_of_an_error_is_no_part_of_its_hint() {
+        let problem = super::object::<QueuePatch>(br#"{"rate":"fast"}"#, "body").expect_err("it is no rate");
+        let expected = "the body is not what is expected here: `fast` is not a rate at line 1 column 15";
+        assert_eq!(problem.detail, expected);
+        assert!(problem.hint.is_some_and(|hint| hint.ends_with("a time of up to a day")));
+        let other = super::object::<QueuePatch>(br#"{"speed":1}"#, "body").expect_err("there is no such field");
+        assert!(other.detail.ends_with(" at line 1 column 8") && other.hint.is_none(), "{other:?}");
+    }
 }

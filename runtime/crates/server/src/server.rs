@@ -97,7 +97,9 @@ impl Server {
     /// Serves until `stop` resolves; then lets requests that have begun end, for a short while.
     pub async fn serve(self, runtime: Arc<Runtime>, stop: impl Future<Output = ()>) {
         let (stopping, stopped) = watch::channel(false);
-        let router = routes::router(Shared { runtime, stopping: stopped.clone() });
+        // Those that wait leave others a place.
+        let waits = Arc::new(Semaphore::new(self.connections.div_ceil(2)));
+        let router = routes::router(Shared { runtime, stopping: stopped.clone(), waits });
         let places = Arc::new(Semaphore::new(self.connections));
         let mut connections = JoinSet::new();
         let accept = async {

@@ -94,7 +94,7 @@ enum Command {
         #[arg(long)]
         reason: Option<String>,
     },
-    /// Make a new task of one that has ended, or of many that have without success
+    /// Make a new task, with the component that is deployed now, of one that has ended, or of many that have without success
     Rerun {
         #[command(flatten)]
         target: Target,

@@ -62,8 +62,12 @@ pub(crate) fn show_task(global: &Global, task: &TaskView) -> Result<(), CommandE
         (
             "attempts",
             format!(
-                "{} started, {} of at most {} failures, {} hosts lost",
-                task.attempts_started, task.failures_charged, task.max_attempts, task.hosts_lost
+                "{} started, {} of at most {} failures, {} host{} lost",
+                task.attempts_started,
+                task.failures_charged,
+                task.max_attempts,
+                task.hosts_lost,
+                if task.hosts_lost == 1 { "" } else { "s" }
             ),
         ),
         ("submitted", task.submitted_at.clone()),

@@ -37,7 +37,10 @@ pub(super) async fn events(State(mut shared): State<Shared>, Asked(which): Asked
     };
     let store = Arc::clone(shared.runtime.store());
     let now = EventQuery { wait: Duration::ZERO, ..query.clone() };
-    match shared.unless_stopping(store.events(query)).await {
+    if query.wait.is_zero() {
+        return Ok(Reply(store.events(query).await?.into()));
+    }
+    match shared.unless_stopping(store.events(query)).await? {
         Some(page) => Ok(Reply(page?.into())),
         None => Ok(Reply(store.events(now).await?.into())),
     }

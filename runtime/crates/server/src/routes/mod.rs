@@ -16,7 +16,7 @@ use axum::routing::{get, patch, post, put};
 use axum::{Json as Reply, Router, middleware};
 use sunaba_host::Runtime;
 use sunaba_task::{Task, TaskId};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::api::HostView;
 use crate::guard;
@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) runtime: Arc<Runtime>,
     /// Turns true when the server stops: nobody waits any more.
     pub(crate) stopping: watch::Receiver<bool>,
+    /// Requests that may wait for something at a time: each keeps its connection meanwhile.
+    pub(crate) waits: Arc<Semaphore>,
 }
 
 type Answer<T> = Result<Reply<T>, Problem>;
@@ -89,11 +91,18 @@ async fn host(State(shared): State<Shared>) -> Reply<HostView> {
 
 impl Shared {
     /// What `waiting` gives; nothing when the server stops before that.
-    async fn unless_stopping<T>(&mut self, waiting: impl Future<Output = T>) -> Option<T> {
+    ///
+    /// # Errors
+    /// As many wait already as may.
+    async fn unless_stopping<T>(&mut self, waiting: impl Future<Output = T>) -> Result<Option<T>, Problem> {
+        let _place = self.waits.try_acquire().map_err(|_| {
+            let message = "too many requests wait already\nhint: ask without `wait_ms`, or try again later";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, message)
+        })?;
         // Who loses: the wait, which the store forgets; or the look at the server's stop.
         tokio::select! {
-            given = waiting => Some(given),
-            () = async { self.stopping.wait_for(|stopping| *stopping).await.map_or((), |_| ()) } => None,
+            given = waiting => Ok(Some(given)),
+            () = async { self.stopping.wait_for(|stopping| *stopping).await.map_or((), |_| ()) } => Ok(None),
         }
     }
 

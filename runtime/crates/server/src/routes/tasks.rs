@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::Json as Reply;
 use axum::extract::State;
+use axum::http::StatusCode;
 use serde::Deserialize;
 use sunaba_host::Story;
 use sunaba_store::StoreError;
@@ -33,12 +34,12 @@ pub(super) async fn get(
     Asked(Wait { wait_ms }): Asked<Wait>,
 ) -> Answer<TaskView> {
     let (id, found) = shared.find(&id).await?;
-    let Some(wait_ms) = wait_ms.filter(|_| !found.state.is_terminal()) else {
+    let Some(wait_ms) = wait_ms.filter(|ms| *ms > 0 && !found.state.is_terminal()) else {
         return Ok(Reply(TaskView::from(&found)));
     };
     let store = std::sync::Arc::clone(shared.runtime.store());
     let waiting = store.wait(id, Duration::from_millis(wait_ms).min(MAX_WAIT));
-    let ended = shared.unless_stopping(waiting).await.transpose()?.flatten();
+    let ended = shared.unless_stopping(waiting).await?.transpose()?.flatten();
     Ok(Reply(TaskView::from(&ended.unwrap_or(found))))
 }
 
@@ -93,8 +94,15 @@ pub(super) async fn run_now(
     Json(Nothing {}): Json<Nothing>,
 ) -> Answer<TaskView> {
     let id: TaskId = id.parse().map_err(Problem::invalid)?;
-    let due = shared.runtime.store().run_now(vec![id]).await?.pop().flatten();
-    due.map(|task| Reply(TaskView::from(&task))).ok_or_else(|| Problem::no_task(id))
+    let due = shared.runtime.store().run_now(vec![id]).await?.pop().flatten().ok_or_else(|| Problem::no_task(id))?;
+    if due.state.is_terminal() {
+        let state = due.state.name();
+        let message = format!(
+            "task {id} is {state}, and does not run any more\nhint: `sunaba task rerun {id}` makes a new one of it"
+        );
+        return Err(Problem::new(StatusCode::CONFLICT, message));
+    }
+    Ok(Reply(TaskView::from(&due)))
 }
 
 pub(super) async fn rerun(
