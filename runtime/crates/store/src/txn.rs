@@ -27,9 +27,9 @@ impl<'a> Txn<'a> {
         self.writes
     }
 
-    /// Whether nothing was written.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.writes.is_empty()
+    /// Keys that were written.
+    pub(crate) fn len(&self) -> usize {
+        self.writes.len()
     }
 
     /// The first error of the engine, if there was one.
