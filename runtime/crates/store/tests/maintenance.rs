@@ -215,6 +215,9 @@ fn every_value_that_is_damaged_is_found() {
     let report = verify(&folder.data()).expect("it can be read");
     let found: std::collections::BTreeSet<_> = report.problems.iter().map(|problem| problem.key.clone()).collect();
     assert_eq!(found.len(), pairs.len() - 1, "{report}");
+    let made = backup(&folder.data(), &folder.0.join("copy")).expect("it is copied as it is");
+    let without_checksum = pairs.iter().filter(|(key, _)| b"fqdxgz".contains(&key[0])).count();
+    assert_eq!(made.damaged, (pairs.len() - without_checksum) as u64);
 }
 
 #[test]
