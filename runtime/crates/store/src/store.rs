@@ -19,6 +19,10 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// The most records of one page.
 pub const MAX_PAGE: usize = 1_000;
+/// The most tasks that one [`lease`](Store::lease) gives: a store has others to serve meanwhile.
+pub const MAX_LEASED: usize = 10_000;
+/// Bytes of inputs after which it gives no more.
+pub const MAX_LEASED_BYTES: u64 = 16 << 20;
 
 /// Where the queue, its records and its results are kept.
 ///
@@ -239,7 +243,7 @@ pub struct LeaseRequest {
     pub session: SessionId,
     /// From which queues.
     pub queues: Queues,
-    /// How many at most.
+    /// How many at most. Beyond [`MAX_LEASED`] or [`MAX_LEASED_BYTES`] there are fewer than could be had; ask again.
     pub slots: usize,
     /// How long to wait for the first.
     pub wait: Duration,

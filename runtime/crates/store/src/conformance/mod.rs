@@ -109,6 +109,7 @@ macro_rules! conformance_tests {
             standing_says_why_a_task_waits
             standing_counts_who_comes_before
             // leases
+            one_call_leases_no_more_than_can_be_read_at_once
             attempt_counts_from_the_lease_on
             stale_token_changes_nothing
             lease_that_runs_out_is_given_to_another_once
