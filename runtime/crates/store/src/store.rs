@@ -143,6 +143,9 @@ pub trait Store: Send + Sync + 'static {
     fn retention(&self) -> StoreFuture<'_, Retention>;
 
     /// Changes that, for what ends from now on.
+    ///
+    /// # Errors
+    /// [`StoreError::Control`]: a time is out of range.
     fn set_retention(&self, retention: Retention) -> StoreFuture<'_, ()>;
 
     /// Makes a component the package's own from now on.

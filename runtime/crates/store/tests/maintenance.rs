@@ -2,17 +2,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sunaba_store::maintenance::{MaintenanceError, Report, backup, compact, info, restore, verify};
 use sunaba_store::{
-    CancelWish, EmbeddedStore, Engine, LeaseRequest, Leased, NewPackage, OpenError, Options, Queues, Settlement,
-    SledEngine, Store, TaskQuery, Writes,
+    CancelWish, EmbeddedStore, Engine, LeaseRequest, Leased, ManualClock, NewPackage, OpenError, Options, Queues,
+    Settlement, SledEngine, Store, TaskQuery, Writes,
 };
 use sunaba_task::{
     AttemptDetail, Callback, CallbackOn, Decision, Digest, Durability, Ending, HandlerChange, NewTask, OnConflict,
-    Payload, Policy, QueueChange, Retention, StateName, TaskId, TaskSpec, Unique, Verdict, When,
+    Payload, Policy, QueueChange, Retention, StateName, TaskId, TaskSpec, Timestamp, Unique, Verdict, When,
 };
 
 /// A folder that goes with the test.
@@ -196,6 +197,26 @@ fn sound_store_has_no_problems() {
     assert_eq!(report.values, all(&folder.data()).len() as u64);
     let kinds: String = report.kinds.iter().map(|kind| kind.kind).collect();
     assert_eq!(kinds, "HQabcdefghiklopqrstuvz");
+}
+
+#[test]
+fn store_of_which_a_result_is_gone_has_no_problems() {
+    let folder = Folder::new();
+    test(async {
+        // Ahead of the clock by which the store is verified.
+        let clock = ManualClock::at(Timestamp::from_unix_ms(7_258_118_400_000));
+        let engine = SledEngine::open(&folder.data()).expect("it is free");
+        let store = EmbeddedStore::open(engine, Arc::new(clock.clone())).expect("it opens");
+        let id = submit(&store, new_task(10)).await;
+        let leased = lease(&store, 1).await.remove(0);
+        store.settle(vec![done(&leased, 2_000)]).await.expect("it works").remove(0).expect("it has the lease");
+        clock.advance(Duration::from_secs(2 * 3600));
+        submit(&store, new_task(10)).await;
+        assert_eq!(store.output(id).await.expect("it works"), None);
+    });
+    assert!(!all(&folder.data()).iter().any(|(key, _)| key[0] == b'o'));
+    let report = verify(&folder.data()).expect("it can be read");
+    assert!(report.is_sound(), "{report}");
 }
 
 #[test]
