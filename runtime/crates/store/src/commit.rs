@@ -18,6 +18,9 @@ use crate::{Engine, EngineError, OpenError, StoreError, Writes, codec, keys};
 /// Requests of one turn. Each may hold many tasks.
 const MAX_GATHERED: usize = 256;
 
+/// Keys that a turn has written when it takes no more requests: the others of it, and all who come meanwhile, wait for it.
+const MAX_WRITTEN: usize = 20_000;
+
 /// A turn that takes this long keeps workers from renewing, through no fault of theirs.
 const MIN_STALL: Duration = Duration::from_secs(1);
 
@@ -111,7 +114,9 @@ impl Commit {
             tokio::select! {
                 biased;
                 token = self.returned.recv() => unwanted = token,
-                count = requests.recv_many(&mut gathered, MAX_GATHERED) => is_closed = count == 0,
+                count = requests.recv_many(&mut gathered, MAX_GATHERED), if gathered.is_empty() => is_closed = count == 0,
+                // The turn before has left some.
+                () = std::future::ready(()), if !gathered.is_empty() => {}
                 () = room(self.copying.as_ref()) => {}
                 () = self.clock.sleep(wait) => {}
             }
@@ -282,15 +287,19 @@ fn plan(
         planner.take_back(turn, &token)?;
     }
     planner.pass_time(turn)?;
-    for request in requests.drain(..) {
+    let mut left = std::mem::replace(requests, Vec::with_capacity(MAX_GATHERED)).into_iter();
+    while turn.txn.len() < MAX_WRITTEN
+        && let Some(request) = left.next()
+    {
         match request {
             Request::Change(change) => change(planner, turn),
             Request::Records(_) | Request::Settings(_) => reads.push(request),
             Request::Copy(copy) => *copying = Some(copy),
         }
     }
+    requests.extend(left);
     planner.serve_parked(turn)?;
-    if !turn.txn.is_empty() {
+    if turn.txn.len() > 0 {
         planner.set_suspects_aside(turn)?;
     }
     planner.finish(turn)

@@ -32,6 +32,6 @@ pub use query::{
     Rerun, RerunError, Standing, TaskPage, TaskQuery,
 };
 pub use store::{
-    LeaseRequest, Leased, MAX_PAGE, NAMES_PAGE, NewPackage, Package, Queues, SettleError, Settlement, Store,
-    StoreFuture, SubmitError, Submitted,
+    LeaseRequest, Leased, MAX_LEASED, MAX_LEASED_BYTES, MAX_PAGE, NAMES_PAGE, NewPackage, Package, Queues, SettleError,
+    Settlement, Store, StoreFuture, SubmitError, Submitted,
 };

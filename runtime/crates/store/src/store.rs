@@ -21,6 +21,10 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 pub const MAX_PAGE: usize = 1_000;
 /// Queues or handlers of one page.
 pub const NAMES_PAGE: usize = 200;
+/// The most tasks that one [`lease`](Store::lease) gives: a store has others to serve meanwhile.
+pub const MAX_LEASED: usize = 10_000;
+/// Bytes of inputs after which it gives no more.
+pub const MAX_LEASED_BYTES: u64 = 16 << 20;
 
 /// Where the queue, its records and its results are kept.
 ///
@@ -142,6 +146,9 @@ pub trait Store: Send + Sync + 'static {
     fn retention(&self) -> StoreFuture<'_, Retention>;
 
     /// Changes that, for what ends from now on.
+    ///
+    /// # Errors
+    /// [`StoreError::Control`]: a time is out of range.
     fn set_retention(&self, retention: Retention) -> StoreFuture<'_, ()>;
 
     /// Makes a component the package's own from now on.
@@ -242,7 +249,7 @@ pub struct LeaseRequest {
     pub session: SessionId,
     /// From which queues.
     pub queues: Queues,
-    /// How many at most.
+    /// How many at most. Beyond [`MAX_LEASED`] or [`MAX_LEASED_BYTES`] there are fewer than could be had; ask again.
     pub slots: usize,
     /// How long to wait for the first.
     pub wait: Duration,

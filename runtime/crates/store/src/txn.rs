@@ -27,9 +27,9 @@ impl<'a> Txn<'a> {
         self.writes
     }
 
-    /// Whether nothing was written.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.writes.is_empty()
+    /// Keys that were written.
+    pub(crate) fn len(&self) -> usize {
+        self.writes.len()
     }
 
     /// The first error of the engine, if there was one.
@@ -79,16 +79,17 @@ impl<'a> Txn<'a> {
         let written: Box<dyn Iterator<Item = (&'t [u8], Option<&'t Bytes>)>> =
             if reverse { Box::new(range.rev().map(own)) } else { Box::new(range.map(own)) };
         let mut written = written.peekable();
-        let mut stored = self.engine.scan(from, to, reverse).peekable();
+        let stored = self.engine.scan(from, to, reverse);
+        let mut stored = stored.map(|pair| pair.map_err(|error| self.failed(error))).peekable();
         // A merge of two sorted sequences, in which what was written hides what is stored.
         std::iter::from_fn(move || {
             loop {
                 let (key, value) = match (stored.peek(), written.peek()) {
-                    (Some(Err(_)), _) | (Some(Ok(_)), None) => return stored.next().map(|pair| Ok(pair?)),
+                    (Some(Err(_)), _) | (Some(Ok(_)), None) => return stored.next(),
                     (Some(Ok((key, _))), Some((own, _)))
                         if *own != key.as_ref() && (*own > key.as_ref()) != reverse =>
                     {
-                        return stored.next().map(|pair| pair.map_err(|error| self.failed(error)));
+                        return stored.next();
                     }
                     (_, None) => return None,
                     (hidden, Some((own, _))) => {
@@ -119,6 +120,38 @@ mod tests {
     fn keys(txn: &Txn<'_>, from: &str, to: &str, reverse: bool) -> String {
         let pairs = txn.scan(from.as_bytes(), to.as_bytes(), reverse);
         pairs.map(|pair| String::from_utf8_lossy(&pair.expect("memory does not fail").0).into_owned()).collect()
+    }
+
+    /// Of its pairs the second cannot be read.
+    struct Broken;
+
+    impl Engine for Broken {
+        fn get(&self, _: &[u8]) -> Result<Option<Bytes>, EngineError> {
+            Ok(None)
+        }
+
+        fn scan<'a>(&'a self, _: &[u8], _: &[u8], _: bool) -> Box<dyn Iterator<Item = Result<Pair, EngineError>> + 'a> {
+            let first = (Bytes::from("a"), Bytes::from("1"));
+            Box::new([Ok(first), Err(EngineError::new("cannot scan", "the disk is gone"))].into_iter())
+        }
+
+        fn apply(&mut self, _: &Writes) -> Result<(), EngineError> {
+            Ok(())
+        }
+
+        fn barrier(&mut self) -> Result<(), EngineError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn scan_that_fails_is_a_failure_of_the_turn_whatever_was_written() {
+        for written in [None, Some("0"), Some("z")] {
+            let mut txn = Txn::new(&Broken);
+            written.into_iter().for_each(|key| txn.put(key.into(), Bytes::from("2")));
+            assert!(txn.scan(b"0", b"~", false).any(|pair| pair.is_err()));
+            assert!(txn.failure().is_some(), "{written:?}");
+        }
     }
 
     #[test]

@@ -2,17 +2,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sunaba_store::maintenance::{MaintenanceError, Report, backup, compact, info, restore, verify};
 use sunaba_store::{
-    CancelWish, EmbeddedStore, Engine, LeaseRequest, Leased, NewPackage, OpenError, Options, Queues, Settlement,
-    SledEngine, Store, TaskQuery, Writes,
+    CancelWish, EmbeddedStore, Engine, LeaseRequest, Leased, ManualClock, NewPackage, OpenError, Options, Queues,
+    Settlement, SledEngine, Store, TaskQuery, Writes,
 };
 use sunaba_task::{
     AttemptDetail, Callback, CallbackOn, Decision, Digest, Durability, Ending, HandlerChange, NewTask, OnConflict,
-    Payload, Policy, QueueChange, Retention, StateName, TaskId, TaskSpec, Unique, Verdict, When,
+    Payload, Policy, QueueChange, Retention, StateName, TaskId, TaskSpec, Timestamp, Unique, Verdict, When,
 };
 
 /// A folder that goes with the test.
@@ -199,6 +200,26 @@ fn sound_store_has_no_problems() {
 }
 
 #[test]
+fn store_of_which_a_result_is_gone_has_no_problems() {
+    let folder = Folder::new();
+    test(async {
+        // Ahead of the clock by which the store is verified.
+        let clock = ManualClock::at(Timestamp::from_unix_ms(7_258_118_400_000));
+        let engine = SledEngine::open(&folder.data()).expect("it is free");
+        let store = EmbeddedStore::open(engine, Arc::new(clock.clone())).expect("it opens");
+        let id = submit(&store, new_task(10)).await;
+        let leased = lease(&store, 1).await.remove(0);
+        store.settle(vec![done(&leased, 2_000)]).await.expect("it works").remove(0).expect("it has the lease");
+        clock.advance(Duration::from_secs(2 * 3600));
+        submit(&store, new_task(10)).await;
+        assert_eq!(store.output(id).await.expect("it works"), None);
+    });
+    assert!(!all(&folder.data()).iter().any(|(key, _)| key[0] == b'o'));
+    let report = verify(&folder.data()).expect("it can be read");
+    assert!(report.is_sound(), "{report}");
+}
+
+#[test]
 fn every_value_that_is_damaged_is_found() {
     let folder = Folder::new();
     filled(&folder);
@@ -215,6 +236,9 @@ fn every_value_that_is_damaged_is_found() {
     let report = verify(&folder.data()).expect("it can be read");
     let found: std::collections::BTreeSet<_> = report.problems.iter().map(|problem| problem.key.clone()).collect();
     assert_eq!(found.len(), pairs.len() - 1, "{report}");
+    let made = backup(&folder.data(), &folder.0.join("copy")).expect("it is copied as it is");
+    let without_checksum = pairs.iter().filter(|(key, _)| b"fqdxgz".contains(&key[0])).count();
+    assert_eq!(made.damaged, (pairs.len() - without_checksum) as u64);
 }
 
 #[test]

@@ -53,7 +53,8 @@ pub struct TaskSpec {
     pub limits: Limits,
     /// What an attempt may do.
     pub grants: Grants,
-    /// A second submit with this key gives the same task.
+    /// A second submit with this key gives the same task, as long as its record is kept. A submit that made no task, because
+    /// another one holds its unique key, leaves its idempotency key to the next.
     pub idempotency_key: Option<String>,
     /// Words to find it by.
     pub tags: Vec<String>,
@@ -110,7 +111,7 @@ impl When {
 pub struct Unique {
     /// What makes two tasks the same.
     pub key: String,
-    /// How long a task holds the key, counted from its submit. None: until it has ended.
+    /// How long a task holds the key, counted from its submit, and no longer than its record is kept. None: until it has ended.
     pub window: Option<Duration>,
     /// What becomes of a second submit meanwhile.
     pub on_conflict: OnConflict,

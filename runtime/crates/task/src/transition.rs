@@ -101,18 +101,7 @@ pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet
         }
         (State::Running(lease), Event::HostLost) => {
             next.hosts_lost = next.hosts_lost.saturating_add(1);
-            let (lost, limit) = (next.hosts_lost, next.spec.max_hosts_lost);
-            let decision = match () {
-                () if task.cancel.is_some() => cancelled(),
-                () if lost >= limit => {
-                    let reason = format!("lost its host {lost} times, of at most {limit}");
-                    Decision::uncharged(Verdict::GiveUp, Policy::Poison, reason)
-                }
-                () => {
-                    let reason = format!("lost its host, {lost} of at most {limit}");
-                    Decision::uncharged(Verdict::Requeue, Policy::HostLost, reason)
-                }
-            };
+            let decision = host_lost(&next);
             next.state = after_loss(decision.verdict);
             record(&mut next, lease, now, Ending::HostLost, decision, None);
         }
@@ -152,6 +141,20 @@ pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet
 
 fn cancelled() -> Decision {
     Decision::uncharged(Verdict::Cancel, Policy::Cancel, "the task was cancelled meanwhile".into())
+}
+
+/// What is done about a task that has just lost its host.
+fn host_lost(task: &Task) -> Decision {
+    let (lost, limit) = (task.hosts_lost, task.spec.max_hosts_lost);
+    if task.cancel.is_some() {
+        cancelled()
+    } else if lost >= limit {
+        let reason = format!("lost its host {lost} times, of at most {limit}");
+        Decision::uncharged(Verdict::GiveUp, Policy::Poison, reason)
+    } else {
+        let reason = format!("lost its host, {lost} of at most {limit}");
+        Decision::uncharged(Verdict::Requeue, Policy::HostLost, reason)
+    }
 }
 
 fn after_loss(verdict: Verdict) -> State {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use sunaba_task::Retention;
 
 use super::*;
-use crate::Submitted;
+use crate::{Rerun, StoreError, Submitted};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -196,6 +196,32 @@ pub async fn retention_is_for_what_ends_from_then_on(subject: &mut impl Subject)
         assert!(has_output(&*store, before).await && !has_output(&*store, after).await);
         assert_eq!(find(&*store, after.id).await, None);
     }
+}
+
+/// It was promised before.
+pub async fn result_that_was_asked_for_outlives_a_rerun(subject: &mut impl Subject) {
+    let store = subject.store();
+    let done = succeed(&*store, Some(HOUR * 24 * 30)).await;
+    let reruns = done.iter().map(|task| Rerun { task: task.id, input: None });
+    assert!(store.rerun(reruns.collect()).await.expect("the store works").iter().all(Result::is_ok));
+    subject.advance(HOUR * 24 * 29);
+    deleted(&*store).await;
+    for task in &done {
+        assert!(has_output(&*store, task).await);
+    }
+    subject.advance(HOUR * 24 + SLACK);
+    deleted(&*store).await;
+    assert_eq!(find(&*store, done[0].id).await, None);
+}
+
+/// Whoever waits for the end of a task must be able to see it.
+pub async fn retention_out_of_range_is_refused(subject: &mut impl Subject) {
+    let store = subject.store();
+    for kept in [Duration::ZERO, Duration::MAX] {
+        let retention = Retention { dead: Some(kept), ..Retention::default() };
+        assert!(matches!(store.set_retention(retention).await, Err(StoreError::Control(_))));
+    }
+    assert_eq!(store.retention().await.expect("the store works"), Retention::default());
 }
 
 /// A key is remembered as long as there is something to give for it.

@@ -4,6 +4,7 @@ use sunaba_task::LeaseToken;
 
 use super::*;
 use crate::StoreError;
+use crate::{MAX_LEASED, MAX_LEASED_BYTES};
 
 /// An attempt that nobody ever hears of again has still begun.
 pub async fn attempt_counts_from_the_lease_on(subject: &mut impl Subject) {
@@ -193,4 +194,21 @@ pub async fn clocks_of_the_hosts_do_not_matter(subject: &mut impl Subject) {
     subject.advance(SECOND);
     let session = open(&*here).await;
     assert_eq!(lease_one(&*here, session).await.task.id, second.id);
+}
+
+/// Of many tasks and of large inputs one call gives some, and the next calls the others.
+pub async fn one_call_leases_no_more_than_can_be_read_at_once(subject: &mut impl Subject) {
+    let store = subject.store();
+    let session = open(&*store).await;
+    store.submit(vec![new_task(); MAX_LEASED + 3]).await.expect("the store works");
+    let first = lease(&*store, session, usize::MAX).await.len();
+    assert!((1..=MAX_LEASED).contains(&first), "{first}");
+    assert_eq!(lease(&*store, session, usize::MAX).await.len(), MAX_LEASED + 3 - first);
+    let size = 1 << 20;
+    let new = with(|new| new.input = Payload::new("a/b", vec![7; size]));
+    let count = usize::try_from(MAX_LEASED_BYTES).expect("it fits") / size + 3;
+    store.submit(vec![new; count]).await.expect("the store works");
+    let first = lease(&*store, session, usize::MAX).await.len();
+    assert!((1..count).contains(&first), "{first} of {count}");
+    assert_eq!(lease(&*store, session, usize::MAX).await.len(), count - first);
 }

@@ -111,6 +111,7 @@ macro_rules! conformance_tests {
             standing_says_why_a_task_waits
             standing_counts_who_comes_before
             // leases
+            one_call_leases_no_more_than_can_be_read_at_once
             attempt_counts_from_the_lease_on
             stale_token_changes_nothing
             lease_that_runs_out_is_given_to_another_once
@@ -178,6 +179,8 @@ macro_rules! conformance_tests {
             submitter_says_how_long_its_result_is_kept
             each_state_is_kept_as_long_as_the_operator_says
             retention_is_for_what_ends_from_then_on
+            result_that_was_asked_for_outlives_a_rerun
+            retention_out_of_range_is_refused
             idempotency_key_is_free_when_its_task_is_gone
             // callbacks
             callback_follows_its_end_and_is_told_of_it

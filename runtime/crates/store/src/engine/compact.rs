@@ -26,6 +26,9 @@ impl SledEngine {
     /// As [`open`](Self::open).
     pub(crate) fn open_compacted(directory: &Path) -> Result<Self, OpenError> {
         let engine = Self::open(directory)?;
+        if let Err(error) = remove_left(directory) {
+            tracing::warn!(%error, "a log that a crash has left takes room in the data directory");
+        }
         if !engine.is_sparse() {
             return Ok(engine);
         }
@@ -57,18 +60,18 @@ impl SledEngine {
     /// Copies what there is into a new log, and puts that in the place of the old one: a crash leaves one or the other.
     pub(crate) fn compact(self, directory: &Path) -> io::Result<()> {
         let (old, new) = (directory.join("sled"), directory.join("sled.new"));
-        if new.exists() {
-            // Left by a crash: half of a new log, or the old one, of which there is a whole copy.
-            fs::remove_dir_all(&new)?;
-        }
+        remove_left(directory)?;
         let copied = self.copy_tree(&new);
         // Nobody uses the directory until this one returns.
         let _lock = self.close();
         let swapped = copied.and_then(|()| Ok(renameat_with(CWD, &new, CWD, &old, RenameFlags::EXCHANGE)?));
-        let durable = swapped.and_then(|()| File::open(directory)?.sync_all());
+        if swapped.is_ok() {
+            // Until it is durable that they have changed places, a crash may bring the old one back.
+            File::open(directory)?.sync_all()?;
+        }
         // The new log that could not be made, or the old one.
-        fs::remove_dir_all(&new)?;
-        durable
+        remove_left(directory)?;
+        swapped
     }
 
     fn copy_tree(&self, new: &Path) -> io::Result<()> {
@@ -92,5 +95,36 @@ impl SledEngine {
             File::open(entry?.path())?.sync_all()?;
         }
         File::open(new)?.sync_all()
+    }
+}
+
+/// Removes what stands beside the log: half of a new one, or the old one, of which there is a whole copy. Which of them is
+/// the log must be durable.
+fn remove_left(directory: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(directory.join("sled.new")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Writes;
+
+    #[test]
+    fn log_that_a_crash_has_left_behind_goes_at_the_next_start() {
+        let directory = std::env::temp_dir().join(format!("sunaba-compact-{:016x}", fastrand::u64(..)));
+        let mut engine = SledEngine::open(&directory).expect("it is free");
+        let writes = Writes::from([(crate::keys::FORMAT.to_vec(), Some("format".into()))]);
+        engine.apply(&writes).and_then(|()| engine.barrier()).expect("the disk works");
+        drop(engine);
+        let old = directory.join("sled.new");
+        fs::create_dir(&old).and_then(|()| fs::write(old.join("db"), "the old log")).expect("written");
+        let engine = SledEngine::open_compacted(&directory).expect("it is free");
+        assert!(!old.exists());
+        assert_eq!(engine.get(crate::keys::FORMAT).expect("the disk works"), Some("format".into()));
+        drop(engine);
+        fs::remove_dir_all(&directory).expect("removed");
     }
 }

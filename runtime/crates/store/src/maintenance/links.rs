@@ -169,7 +169,7 @@ fn task(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
         found.push("its callbacks are not there".into());
     }
     // Of one that may be deleted it does not matter whether it was.
-    let is_kept = |until: Option<Timestamp>| until.is_none_or(|until| until > links.now);
+    let is_kept = |until: Option<Timestamp>| until.is_some_and(|until| until > links.now);
     if let Some(output) = task.output.as_ref().filter(|_| stored.output.is_none() && is_kept(stored.output_until)) {
         found.extend(links.body("output", &keys::output(id), output.size_bytes)?);
     }

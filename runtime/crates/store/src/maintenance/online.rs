@@ -1,6 +1,6 @@
 //! A backup of a store that is being served. The commit thread copies a part in each turn, behind a cursor; what is
-//! written later to keys that the cursor has passed is appended. Applied in order, the parts are the store as it was when
-//! the last of them was made.
+//! written later to keys that the cursor has passed goes with the next part. Applied in order, the parts are the store as
+//! it was when the last of them was made.
 
 use std::ops::Bound;
 use std::path::PathBuf;
@@ -22,8 +22,8 @@ const MAX_LATER_BYTES: usize = 64 << 20;
 /// A part of a backup.
 pub(crate) enum Part {
     Block(Writes),
-    /// It is whole.
-    End,
+    /// The last one, with which it is whole.
+    End(Writes),
 }
 
 /// A backup on its way.
@@ -31,15 +31,13 @@ pub(crate) struct Copying {
     parts: mpsc::Sender<Part>,
     /// The last key that was copied. None: nothing was.
     cursor: Option<Vec<u8>>,
-    /// Whether every key was.
-    is_through: bool,
     later: Writes,
     later_bytes: usize,
 }
 
 impl Copying {
     pub(crate) fn new(parts: mpsc::Sender<Part>) -> Self {
-        Self { parts, cursor: None, is_through: false, later: Writes::new(), later_bytes: 0 }
+        Self { parts, cursor: None, later: Writes::new(), later_bytes: 0 }
     }
 
     /// Waits until there is room for a part, or nobody wants one any more.
@@ -50,8 +48,7 @@ impl Copying {
     /// Notes what was applied, as far as the cursor has passed it.
     pub(crate) fn note(&mut self, writes: &Writes) {
         let Some(cursor) = &self.cursor else { return };
-        let passed = if self.is_through { Bound::Unbounded } else { Bound::Included(cursor.clone()) };
-        for (key, value) in writes.range((Bound::Unbounded, passed)) {
+        for (key, value) in writes.range((Bound::Unbounded, Bound::Included(cursor.clone()))) {
             self.later_bytes += key.len() + value.as_ref().map_or(0, bytes::Bytes::len);
             self.later.insert(key.clone(), value.clone());
         }
@@ -59,37 +56,30 @@ impl Copying {
 
     /// Copies a part, if there is room. Gives whether there is more to do.
     pub(crate) fn step(&mut self, engine: &dyn Engine) -> Result<bool, EngineError> {
-        let Self { parts, cursor, is_through, later, later_bytes } = self;
-        let permit = match parts.try_reserve() {
+        let permit = match self.parts.try_reserve() {
             Ok(permit) => permit,
-            Err(mpsc::error::TrySendError::Full(())) if *later_bytes <= MAX_LATER_BYTES => return Ok(true),
+            Err(mpsc::error::TrySendError::Full(())) if self.later_bytes <= MAX_LATER_BYTES => return Ok(true),
             // It has no end, so that whoever writes it knows that it is not whole.
             Err(_) => return Ok(false),
         };
-        if !later.is_empty() {
-            *later_bytes = 0;
-            permit.send(Part::Block(std::mem::take(later)));
-            return Ok(true);
-        }
-        if *is_through {
-            permit.send(Part::End);
-            return Ok(false);
-        }
-        let from: Vec<u8> = cursor.iter().flatten().copied().chain(cursor.as_ref().map(|_| 0)).collect();
-        let (mut block, mut bytes) = (Writes::new(), 0);
+        let from: Vec<u8> = self.cursor.iter().flatten().copied().chain(self.cursor.as_ref().map(|_| 0)).collect();
+        // What was written later goes with what comes next: a store that never rests is copied to its end, too.
+        let mut block = std::mem::take(&mut self.later);
+        self.later_bytes = 0;
+        let (mut count, mut bytes) = (0, 0);
         for pair in engine.scan(&from, END, false) {
             let (key, value) = pair?;
+            count += 1;
             bytes += key.len() + value.len();
-            *cursor = Some(key.to_vec());
+            self.cursor = Some(key.to_vec());
             block.insert(key.to_vec(), Some(value));
-            if block.len() >= TURN_PAIRS || bytes >= BLOCK_BYTES {
+            if count == TURN_PAIRS || bytes >= BLOCK_BYTES {
                 permit.send(Part::Block(block));
                 return Ok(true);
             }
         }
-        *is_through = true;
-        permit.send(Part::Block(block));
-        Ok(true)
+        permit.send(Part::End(block));
+        Ok(false)
     }
 }
 
@@ -99,7 +89,10 @@ pub(crate) fn write_parts(file: PathBuf, mut parts: mpsc::Receiver<Part>) -> Res
     while let Some(part) = parts.blocking_recv() {
         match part {
             Part::Block(block) => writer.block(&block)?,
-            Part::End => return writer.finish(),
+            Part::End(block) => {
+                writer.block(&block)?;
+                return writer.finish();
+            }
         }
     }
     Err(MaintenanceError::System {
@@ -107,4 +100,39 @@ pub(crate) fn write_parts(file: PathBuf, mut parts: mpsc::Receiver<Part>) -> Res
         path: file,
         problem: "the store has failed or was closed, or the disk of the backup is too slow".into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemoryEngine;
+
+    #[test]
+    fn backup_of_a_store_that_never_rests_ends_and_is_whole() {
+        let key = |index: usize| format!("k{index:06}").into_bytes();
+        let write = |index: usize, value: usize| Writes::from([(key(index), Some(value.to_string().into()))]);
+        let mut engine = MemoryEngine::default();
+        (0..2_000).for_each(|index| engine.apply(&write(index, 0)).expect("memory does not fail"));
+        let (parts, mut written) = mpsc::channel(MAX_PARTS);
+        let mut copying = Copying::new(parts);
+        let (mut copy, mut is_whole) = (Writes::new(), false);
+        for turn in 1..100 {
+            // Each turn writes the first key, which was copied long ago.
+            engine.apply(&write(0, turn)).expect("memory does not fail");
+            copying.note(&write(0, turn));
+            let goes_on = copying.step(&engine).expect("memory does not fail");
+            while let Ok(part) = written.try_recv() {
+                is_whole = matches!(part, Part::End(_));
+                let (Part::Block(block) | Part::End(block)) = part;
+                copy.extend(block);
+            }
+            if !goes_on {
+                break;
+            }
+        }
+        assert!(is_whole, "it has ended");
+        let stored: Writes =
+            engine.scan(&[], END, false).flatten().map(|(key, value)| (key.to_vec(), Some(value))).collect();
+        assert_eq!(copy, stored);
+    }
 }

@@ -7,11 +7,12 @@ use sunaba_task::{
     Decision, Ending, Event, Lease, LeaseToken, Policy, SessionId, Settled, State, TaskId, Verdict, transition,
 };
 
+use super::starts::Pick;
 use super::{Batch, Entry, Planner, Running, Session, Stored, Turn, body};
 use crate::codec;
 use crate::keys;
 use crate::spot::Spot;
-use crate::{Leased, Queues, StoreError};
+use crate::{Leased, MAX_LEASED, MAX_LEASED_BYTES, Queues, StoreError};
 
 impl Planner {
     pub(crate) fn open_session(&mut self, turn: &Turn<'_>, worker: String, lease_time: Duration) -> SessionId {
@@ -96,20 +97,19 @@ impl Planner {
         let Some(worker) = self.sessions.get(&id).map(|session| session.worker.clone()) else { return Ok(Vec::new()) };
         let (mut entries, mut leased) = (Vec::new(), Vec::new());
         let mut selection = self.lanes.select(queues, turn.now, turn.elapsed);
-        let mut batch = None;
+        let (mut batch, mut bytes) = (None, 0);
         // Whoever cannot run is taken out, and another is in his place.
-        while leased.len() < slots
+        while leased.len() < slots.min(MAX_LEASED)
+            && bytes < MAX_LEASED_BYTES
             && let Some(pick) = self.lanes.next(&mut selection, &turn.txn)?
         {
             let task = pick.id;
-            let is_there =
-                |stored: &Stored| stored.task.state == State::Queued && Spot::of(&stored.task) == pick.spot();
-            let Some(stored) = self.stored_by(turn, task.as_bytes())?.filter(is_there) else {
-                tracing::error!(%task, "a key in a queue stands for no task there");
-                self.unqueue(turn, &pick.spot());
+            let Some(stored) = self.picked(turn, &pick)? else { continue };
+            let Some(mut stored) = self.unless_expired(turn, stored)? else {
+                // What follows an end may be before all that there was.
+                selection = self.lanes.select(queues, turn.now, turn.elapsed);
                 continue;
             };
-            let Some(mut stored) = self.unless_expired(turn, stored)? else { continue };
             let batch = match batch {
                 Some(batch) => batch,
                 None => *batch.insert(self.sequence(turn)),
@@ -121,14 +121,8 @@ impl Planner {
                 worker: worker.clone(),
                 started_at: turn.now,
             };
-            let change = match transition(&stored.task, Event::Leased(lease.clone()), turn.now) {
-                Ok(change) => change,
-                Err(error) => {
-                    tracing::error!(%error, %task, "a task in a queue cannot be leased");
-                    self.unqueue(turn, &pick.spot());
-                    continue;
-                }
-            };
+            let change = transition(&stored.task, Event::Leased(lease.clone()), turn.now)
+                .map_err(|error| codec::damaged(&keys::task(task), error.to_string()))?;
             let before = std::mem::replace(&mut stored.task, change.task);
             self.leave(turn, &before, &stored.task);
             self.tell(turn, Some(&before), &stored.task);
@@ -137,11 +131,13 @@ impl Planner {
                 Ok(input) => input,
                 Err(StoreError::Damaged { problem, .. }) => {
                     self.bury(turn, stored, problem)?;
+                    selection = self.lanes.select(queues, turn.now, turn.elapsed);
                     continue;
                 }
                 Err(error) => return Err(error),
             };
             let token = LeaseToken::of(task, &lease);
+            bytes += input.bytes.len() as u64;
             entries.push(Entry { task, revision: change.expected_revision, lease });
             leased.push(Leased { token, task: stored.task.clone(), input });
             self.lanes.start(&stored.task.spec, turn.elapsed);
@@ -155,6 +151,17 @@ impl Planner {
             turn.txn.put(keys::leases(batch), codec::write(&Batch { entries }));
         }
         Ok(leased)
+    }
+
+    /// The record of a task that is next in its queue. A key that stands for no such task is taken out.
+    fn picked(&mut self, turn: &mut Turn<'_>, pick: &Pick) -> Result<Option<Stored>, StoreError> {
+        let is_there = |stored: &Stored| stored.task.state == State::Queued && Spot::of(&stored.task) == pick.spot();
+        let stored = self.stored_by(turn, pick.id.as_bytes())?.filter(is_there);
+        if stored.is_none() {
+            tracing::error!(task = %pick.id, "a key in a queue stands for no task there");
+            self.unqueue(turn, &pick.spot());
+        }
+        Ok(stored)
     }
 
     /// Ends a task that nobody can run, in an attempt of its own that says why.

@@ -127,6 +127,7 @@ impl Planner {
             for entry in batch.entries {
                 let task = entry.task;
                 if let Some(stored) = self.leased(turn, entry)? {
+                    self.lanes.start(&stored.task.spec, turn.elapsed);
                     self.running.insert(task, Running { stored, batch: 0 });
                 }
             }
@@ -155,11 +156,10 @@ impl Planner {
     pub(super) fn take_back_leases(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
         let (first, end) = keys::all(b'l');
         let batches: Vec<_> = turn.txn.scan(&first, &end, false).collect::<Result<_, _>>()?;
-        let (mut lost, mut progress) = (0, turn.progress("leases taken back"));
+        let (mut lost, mut is_damaged, mut progress) = (0, false, turn.progress("leases taken back"));
         for (key, stored) in batches {
             let Some(batch) = turn.read_or_set_aside::<Batch>(&key, &stored)? else {
-                tracing::error!("leases cannot be read, so that every record is looked at");
-                lost += self.requeue(turn)?;
+                is_damaged = true;
                 continue;
             };
             for entry in batch.entries {
@@ -169,6 +169,11 @@ impl Planner {
                 lost += 1;
             }
             turn.txn.delete(key.to_vec());
+        }
+        // After all others, whose tasks would be taken for those of the leases that cannot be read.
+        if is_damaged {
+            tracing::error!("leases cannot be read, so that every record is looked at");
+            lost += self.requeue(turn)?;
         }
         if lost > 0 {
             tracing::warn!(tasks = lost, "tasks were running when the host before this one ended");

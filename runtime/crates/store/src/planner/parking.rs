@@ -76,7 +76,7 @@ struct Worker {
 /// Who waits for what.
 #[derive(Default)]
 pub(super) struct Parking {
-    /// In the order in which they came; of each session at most one.
+    /// In the order in which they came.
     workers: Vec<Worker>,
     /// Renewals, by their sessions.
     renewals: BTreeMap<SessionId, (Duration, Reply<Vec<Cancelled>>)>,

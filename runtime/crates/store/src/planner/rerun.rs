@@ -34,7 +34,7 @@ impl Planner {
         };
         let task = self.take_on(turn, &new, Some(Origin::Rerun(id)));
         if old.task.successor.is_none() {
-            self.keep_rerun(turn, &old.task);
+            self.keep_rerun(turn, &old);
         }
         // Where it stands does not change, only what is known of it.
         old.task.successor = Some(task.id);

@@ -52,6 +52,7 @@ impl Planner {
     }
 
     pub(crate) fn set_retention(&mut self, turn: &mut Turn<'_>, retention: Retention) -> Result<(), StoreError> {
+        retention.check()?;
         turn.txn.put(keys::RETENTION.to_vec(), codec::write(&retention));
         self.retention = retention;
         Ok(())
@@ -104,10 +105,12 @@ impl Planner {
     }
 
     /// Another task has been made in this one's stead: nobody waits for somebody to look at it any more, so that it is kept
-    /// no longer than what has succeeded. An earlier end of its time stays as it is.
-    pub(super) fn keep_rerun(&self, turn: &mut Turn<'_>, task: &Task) {
+    /// no longer than what has succeeded. An earlier end of its time stays as it is, and so does a result that was asked for.
+    pub(super) fn keep_rerun(&self, turn: &mut Turn<'_>, stored: &Stored) {
+        let task = &stored.task;
         if let Some(kept) = self.kept_for(task).or(self.retention.succeeded) {
-            turn.ended.note(rounded_up(turn.now, kept), task.id, Part::Record);
+            let result = stored.output_until.map_or(Duration::ZERO, |until| until.since(turn.now));
+            turn.ended.note(rounded_up(turn.now, kept.max(result)), task.id, Part::Record);
         }
     }
 
@@ -147,16 +150,18 @@ impl Planner {
     }
 
     fn purge_part(&mut self, turn: &mut Turn<'_>, id: TaskId, part: Part) -> Result<(), StoreError> {
+        // Somebody may have deleted it before.
+        let Some(mut stored) = self.stored_by(turn, id.as_bytes())? else { return Ok(()) };
         match part {
-            Part::Output => turn.txn.delete(keys::output(id)),
-            Part::Record => {
-                // Somebody may have deleted it before.
-                if let Some(stored) = self.stored_by(turn, id.as_bytes())? {
-                    self.forget(turn, &stored)?;
-                }
+            Part::Output => {
+                turn.txn.delete(keys::output(id));
+                // It is gone, whatever the clock may say later.
+                stored.output_until = None;
+                turn.txn.put(keys::task(id), codec::write(&stored));
+                Ok(())
             }
+            Part::Record => self.forget(turn, &stored),
         }
-        Ok(())
     }
 
     pub(crate) fn delete(

@@ -47,6 +47,28 @@ fn many_callers_share_one_barrier_and_a_read_needs_none() {
 }
 
 #[test]
+fn turn_takes_no_more_than_it_can_do_soon_and_the_rest_comes_in_the_next() {
+    test(async {
+        let house = house();
+        let submit = |store: EmbeddedStore, count| async move { store.submit(vec![new_task(); count]).await };
+        let first = tokio::spawn(submit(house.store.clone(), 1));
+        house.until_barriers(1).await;
+        let large: Vec<_> = (0..6).map(|_| tokio::spawn(submit(house.store.clone(), 10_000))).collect();
+        tokio::task::yield_now().await;
+        house.order([Order::Pass, Order::Pass]);
+        let third = tokio::time::timeout(Duration::from_secs(9), house.until_barriers(3));
+        third.await.expect("one turn does not take them all");
+        assert!(large.iter().any(|call| !call.is_finished()), "some are left");
+        house.order((0..9).map(|_| Order::Pass));
+        for call in large.into_iter().chain([first]) {
+            assert!(call.await.expect("it ends").is_ok());
+        }
+        // Nobody asks for more, and the store still ends what it has taken.
+        drop(house.store);
+    });
+}
+
+#[test]
 fn event_is_shown_after_the_barrier_of_its_change_and_never_without_it() {
     test(async {
         let house = house();

@@ -60,3 +60,23 @@ fn wall_clock_that_is_set_back_runs_nothing_early_and_loses_no_lease() {
         assert_eq!(lease(&store, session).await.len(), 1);
     });
 }
+
+#[test]
+fn result_that_is_gone_stays_gone_when_the_clock_is_set_back() {
+    test(async {
+        let start = Timestamp::from_unix_ms(1_767_225_600_000);
+        let clock = ManualClock::at(start);
+        let store = EmbeddedStore::open(MemoryEngine::default(), Arc::new(clock.clone())).expect("memory opens");
+        let session = store.open_session("w".into(), Duration::from_secs(900)).await.expect("it works");
+        let id = submit(&store).await;
+        let leased = lease(&store, session).await.remove(0);
+        let output = Payload::new("a/b", vec![7; 1_000]);
+        let done = settlement(&leased, Verdict::Succeed, Some(output.clone()));
+        store.settle(vec![done]).await.expect("it works").remove(0).expect("it has the lease");
+        assert_eq!(store.output(id).await.expect("it works"), Some(output));
+        clock.set(start.after(Duration::from_secs(2 * 3600)));
+        submit(&store).await;
+        clock.set(start);
+        assert_eq!(store.output(id).await.expect("it is told as gone, and not as damaged"), None);
+    });
+}

@@ -7,7 +7,9 @@ use sunaba_store::{
     EmbeddedStore, Engine as _, LeaseRequest, ManualClock, MemoryEngine, NewPackage, OpenError, Queues, Store as _,
     StoreError, SystemClock, TaskQuery, Writes,
 };
-use sunaba_task::{Digest, Ending, NewTask, Payload, State, TaskId, Timestamp, When};
+use sunaba_task::{
+    Callback, CallbackOn, Digest, Ending, NewTask, Origin, Payload, State, TaskId, TaskSpec, Timestamp, When,
+};
 
 use crate::{Folder, lease, new_task, submit, test};
 
@@ -114,6 +116,44 @@ fn leases_and_counts_that_are_damaged_do_not_keep_the_store_from_opening() {
         let session = store.open_session("w".into(), Duration::from_secs(9)).await.expect("it works");
         let leased: Vec<_> = lease(&store, session).await.iter().map(|leased| leased.task.id).collect();
         assert_eq!(leased, [ids[0], ids[1], third], "no task has another's place");
+    });
+}
+
+#[test]
+fn leases_that_are_damaged_are_counted_once_beside_others() {
+    test(async {
+        let engine = MemoryEngine::default();
+        let store = open(&engine);
+        let session = store.open_session("w".into(), Duration::from_secs(9)).await.expect("it works");
+        for _ in 0..3 {
+            submit(&store).await;
+            assert_eq!(lease(&store, session).await.len(), 1);
+        }
+        drop(store);
+        let (batch, _) = engine.scan(b"l", b"m", false).next().expect("there is one").expect("memory works");
+        damage(&engine, &batch);
+        let queues = open(&engine).queues().await.expect("it works");
+        assert_eq!(queues.iter().map(|queue| queue.queued).collect::<Vec<_>>(), [3]);
+    });
+}
+
+#[test]
+fn worker_that_waits_gets_what_follows_a_task_that_cannot_be_run() {
+    test(async {
+        let (engine, clock) = (MemoryEngine::default(), ManualClock::at(Timestamp::from_unix_ms(1_767_225_600_000)));
+        let open = || EmbeddedStore::open(engine.clone(), Arc::new(clock.clone())).expect("memory opens");
+        let mut large = NewTask { input: Payload::new("a/b", vec![7; 1_000]), ..new_task() };
+        let spec = TaskSpec::new("after/failure".parse().expect("a name"), Digest::of(b"other"));
+        large.callbacks = vec![Callback { on: CallbackOn::Failure, spec }];
+        let id = open().submit(vec![large]).await.expect("it works").remove(0).expect("taken on").into_task().id;
+        damage(&engine, &[b"i", id.as_bytes().as_slice()].concat());
+        let store = open();
+        let hour = Duration::from_secs(3_600);
+        let session = store.open_session("w".into(), hour).await.expect("it works");
+        let request = LeaseRequest { session, queues: Queues::All, slots: 1, wait: hour };
+        // The clock stands still: nothing but the store itself can wake the worker.
+        let leased = tokio::time::timeout(Duration::from_secs(9), store.lease(request)).await.expect("it is woken");
+        assert_eq!(leased.expect("the session lives")[0].task.origin, Some(Origin::Callback(id)));
     });
 }
 
