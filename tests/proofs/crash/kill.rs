@@ -86,7 +86,12 @@ pub fn sync_fails(soak: &Path, means: Means, seed: u64, rounds: u32) -> std::io:
             orders.fail_point = Some(FailPoint::BarrierFails(call));
             Vec::new()
         };
-        let ended = run::run(run::command(&wrapper, soak, directory, &orders), ledger, tally, |_, _| Then::Listen)?;
+        // Every few answers need a sync, so that it must have failed long before.
+        let mut lines = 0;
+        let ended = run::run(run::command(&wrapper, soak, directory, &orders), ledger, tally, |_, _| {
+            lines += 1;
+            if lines >= ENOUGH_LINES { Then::Kill } else { Then::Listen }
+        })?;
         if ended.status.code() != Some(3) {
             tally.problems.push(format!("the child did not say that its store had failed: {}", ended.status));
         }

@@ -1,6 +1,7 @@
 //! Random sequences of everything that can be done to a store, held against a model of plain maps that predicts every
 //! answer and every record.
 
+mod item;
 mod reference;
 mod step;
 mod system;

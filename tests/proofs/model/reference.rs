@@ -2,50 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::step::{Step, Verdict, Wish};
+use super::item::{Item, Limits, Origin, Place, Refusal};
+use super::step::{Conflict, Step, Verdict, Wish};
 
 /// What the wall clock shows at first.
 pub(super) const START_MS: u64 = 1_767_225_600_000;
 /// Hosts that a task of the model may lose.
 pub(super) const MAX_HOSTS_LOST: u32 = 2;
-
-/// Where a task of the model stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Waits for this instant; snoozed or delayed.
-    Scheduled(u64),
-    /// Waits for a slot.
-    Queued,
-    /// In this session.
-    Running(usize),
-    /// Waits for this instant, having failed.
-    RetryScheduled(u64),
-    /// Ended.
-    Succeeded,
-    /// Ended.
-    Dead,
-    /// Ended.
-    Cancelled,
-}
-
-impl Place {
-    fn has_ended(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Dead | Self::Cancelled)
-    }
-}
-
-/// A task of the model.
-#[derive(Debug, Clone)]
-pub(super) struct Item {
-    pub(super) wish: Wish,
-    pub(super) place: Place,
-    pub(super) submitted_ms: u64,
-    pub(super) attempts: u32,
-    pub(super) failures: u32,
-    pub(super) lost: u32,
-    pub(super) cancelled: bool,
-    pub(super) revision: u64,
-}
+/// How long what has ended is kept. Dead letters are kept for ever, unless they were run again.
+pub(super) const RESULT_MS: u64 = 150_000;
+pub(super) const SUCCEEDED_MS: u64 = 90_000;
+pub(super) const CANCELLED_MS: u64 = 40_000;
+pub(super) const EXPIRED_MS: u64 = 110_000;
+/// Records go at whole minutes: none earlier than was asked, and up to a minute later.
+const MINUTE_MS: u64 = 60_000;
 
 #[derive(Debug, Clone)]
 struct Session {
@@ -60,8 +30,14 @@ struct Session {
 pub(super) enum Answer {
     /// Nothing worth a word.
     Done,
-    /// Of each wish, the task that it gave and whether that is new; or the task that has its key.
-    Submitted(Vec<Result<(usize, bool), usize>>),
+    /// Of each wish, the task that it gave and whether that is new.
+    Submitted(Vec<Result<(usize, bool), Refusal>>),
+    /// Whether there is such a task.
+    Known(bool),
+    /// The new task.
+    Rerun(Result<usize, Refusal>),
+    /// It is deleted.
+    Deleted(Result<(), Refusal>),
     /// Tasks and their attempts, in this order.
     Leased(Vec<(usize, u32)>),
     /// Tasks to be cancelled.
@@ -89,6 +65,10 @@ pub(super) struct Model {
     pub(super) answer: Answer,
     sessions: Vec<Session>,
     keys: BTreeMap<u8, usize>,
+    /// Who holds a unique key, and until when; none: until its end.
+    holders: BTreeMap<u8, (usize, Option<u64>)>,
+    queues: [Limits; 2],
+    handlers: [Limits; 2],
 }
 
 impl Default for Model {
@@ -101,6 +81,9 @@ impl Default for Model {
             answer: Answer::Done,
             sessions: Vec::new(),
             keys: BTreeMap::new(),
+            holders: BTreeMap::new(),
+            queues: Default::default(),
+            handlers: Default::default(),
         }
     }
 }
@@ -145,10 +128,26 @@ impl Model {
                 Answer::Done
             }
             Step::Settle { token, is_behind, verdict, charged } => self.settle(*token, *is_behind, *verdict, *charged),
-            Step::Cancel { task } => {
-                if let Some(task) = pick(*task, self.items.len()) {
-                    self.cancel(task);
+            Step::Cancel { task } => self.known(*task, Self::cancel),
+            Step::RunNow { task } => self.known(*task, |model, task| {
+                if matches!(model.items[task].place, Place::Scheduled(_) | Place::RetryScheduled(_)) {
+                    model.go(task, Place::Queued);
                 }
+            }),
+            Step::Rerun { task, body } => match pick(*task, self.items.len()) {
+                Some(task) => Answer::Rerun(self.ended(task).map(|()| self.rerun(task, *body))),
+                None => Answer::Done,
+            },
+            Step::Delete { task } => match pick(*task, self.items.len()) {
+                Some(task) => Answer::Deleted(self.ended(task).map(|()| self.forget(task))),
+                None => Answer::Done,
+            },
+            Step::SetQueue { queue, control } => {
+                self.queues[usize::from(*queue)].set(*control);
+                Answer::Done
+            }
+            Step::SetHandler { handler, control } => {
+                self.handlers[usize::from(*handler)].set(*control);
                 Answer::Done
             }
             Step::Pass { ms } => {
@@ -166,6 +165,7 @@ impl Model {
             }
             Step::List { ended, queue } => {
                 let mut listed: Vec<_> = (0..self.items.len())
+                    .filter(|task| self.items[*task].place != Place::Gone)
                     .filter(|task| ended.is_none_or(|ended| self.items[*task].place.has_ended() == ended))
                     .filter(|task| queue.is_none_or(|queue| self.items[*task].wish.queue == queue))
                     .collect();
@@ -177,12 +177,17 @@ impl Model {
 
     /// What happens by itself.
     fn pass_time(&mut self) {
-        for item in &mut self.items {
-            if let Place::Scheduled(until) | Place::RetryScheduled(until) = item.place
+        for task in 0..self.items.len() {
+            if let Place::Scheduled(until) | Place::RetryScheduled(until) = self.items[task].place
                 && until <= self.wall_ms
             {
-                item.place = Place::Queued;
-                item.revision += 1;
+                self.go(task, Place::Queued);
+            }
+            if self.items[task].is_unstarted() && self.items[task].expires_ms.is_some_and(|at| at <= self.wall_ms) {
+                self.go(task, Place::Expired);
+            }
+            if self.items[task].place != Place::Gone && self.items[task].goes_ms.is_some_and(|at| at <= self.wall_ms) {
+                self.forget(task);
             }
         }
         for session in 0..self.sessions.len() {
@@ -196,27 +201,144 @@ impl Model {
         pick(index, self.sessions.len()).filter(|session| self.sessions[*session].open)
     }
 
-    fn submit(&mut self, wish: &Wish) -> Result<(usize, bool), usize> {
-        let task = self.items.len();
-        if let Some(key) = wish.key {
-            match self.keys.get(&key) {
-                Some(owner) if self.items[*owner].wish == *wish => return Ok((*owner, false)),
-                Some(owner) => return Err(*owner),
-                None => self.keys.insert(key, task),
-            };
+    /// Does something about a task, if it is there.
+    fn known(&mut self, index: u8, act: impl FnOnce(&mut Self, usize)) -> Answer {
+        let Some(task) = pick(index, self.items.len()) else { return Answer::Done };
+        act(self, task);
+        Answer::Known(self.items[task].place != Place::Gone)
+    }
+
+    fn ended(&self, task: usize) -> Result<(), Refusal> {
+        match self.items[task].place {
+            Place::Gone => Err(Refusal::Unknown),
+            place if place.has_ended() => Ok(()),
+            _ => Err(Refusal::NotEnded),
         }
-        let place = wish.delay_ms.map_or(Place::Queued, |delay| Place::Scheduled(self.wall_ms + delay));
+    }
+
+    fn submit(&mut self, wish: &Wish) -> Result<(usize, bool), Refusal> {
+        if let Some(owner) = wish.key.and_then(|key| self.keys.get(&key)) {
+            let is_same = self.items[*owner].wish == *wish;
+            return if is_same { Ok((*owner, false)) } else { Err(Refusal::Conflict(*owner)) };
+        }
+        let mut replaced = None;
+        if let Some(unique) = wish.unique
+            && let Some((holder, until)) = self.holders.get(&unique.key)
+            && until.is_none_or(|until| until > self.wall_ms)
+        {
+            match unique.conflict {
+                Conflict::Reject => return Err(Refusal::Taken(*holder)),
+                Conflict::Existing => return Ok((*holder, false)),
+                Conflict::Replace => replaced = Some(*holder).filter(|holder| self.items[*holder].is_unstarted()),
+            }
+        }
+        let waiting = self.items.iter().filter(|item| item.wish.queue == wish.queue && item.place.waits()).count();
+        let takes_place = replaced.is_some_and(|old| self.items[old].wish.queue == wish.queue);
+        if !takes_place && self.queues[usize::from(wish.queue)].depth.is_some_and(|depth| waiting >= depth) {
+            return Err(Refusal::Full);
+        }
+        let task = self.add(wish.clone(), replaced.map_or(Origin::Submit, Origin::Replaces), Some(wish.body));
+        if let Some(key) = wish.key {
+            self.keys.insert(key, task);
+        }
+        if let Some(unique) = wish.unique {
+            self.holders.insert(unique.key, (task, unique.window_ms.map(|window| self.wall_ms + window)));
+        }
+        if let Some(old) = replaced {
+            self.items[old].successor = Some(task);
+            self.items[old].cancelled = true;
+            self.go(old, Place::Cancelled);
+        }
+        Ok((task, true))
+    }
+
+    fn add(&mut self, wish: Wish, origin: Origin, body: Option<u16>) -> usize {
         self.items.push(Item {
-            wish: wish.clone(),
-            place,
+            place: wish.delay_ms.map_or(Place::Queued, |delay| Place::Scheduled(self.wall_ms + delay)),
+            expires_ms: wish.expires_ms.map(|expires| self.wall_ms + expires),
             submitted_ms: self.wall_ms,
+            wish,
             attempts: 0,
             failures: 0,
             lost: 0,
             cancelled: false,
             revision: 1,
+            origin,
+            body,
+            successor: None,
+            followers: 0,
+            result_until_ms: 0,
+            goes_ms: None,
+            told: vec!["submitted"],
         });
-        Ok((task, true))
+        self.items.len() - 1
+    }
+
+    /// A task comes to another place.
+    fn go(&mut self, task: usize, place: Place) {
+        let item = &mut self.items[task];
+        item.place = place;
+        item.revision += 1;
+        item.told.push(place.word());
+        if place.has_ended() {
+            self.end(task);
+        }
+    }
+
+    fn end(&mut self, task: usize) {
+        let item = &mut self.items[task];
+        let succeeded = item.place == Place::Succeeded;
+        item.result_until_ms = self.wall_ms + RESULT_MS;
+        let kept = match item.place {
+            Place::Succeeded => Some(SUCCEEDED_MS.max(RESULT_MS)),
+            Place::Cancelled => Some(CANCELLED_MS),
+            Place::Expired => Some(EXPIRED_MS),
+            _ => None,
+        };
+        item.goes_ms = kept.map(|kept| (self.wall_ms + kept).next_multiple_of(MINUTE_MS));
+        if let Some(unique) = item.wish.unique
+            && self.holders.get(&unique.key) == Some(&(task, None))
+        {
+            self.holders.remove(&unique.key);
+        }
+        if item.wish.followed_on_success == Some(succeeded) && item.successor.is_none() {
+            item.followers += 1;
+            self.add(Wish::follower(), Origin::Callback, None);
+        }
+    }
+
+    fn rerun(&mut self, task: usize, body: Option<u16>) -> usize {
+        let old = &mut self.items[task];
+        // Whoever was kept for ever is not any more.
+        old.goes_ms = old.goes_ms.or(Some((self.wall_ms + SUCCEEDED_MS).next_multiple_of(MINUTE_MS)));
+        old.revision += 1;
+        let wish = Wish { delay_ms: None, expires_ms: None, key: None, unique: None, ..old.wish.clone() };
+        let body = body.or(old.body);
+        let new = self.add(wish, Origin::Rerun(task), body);
+        self.items[task].successor = Some(new);
+        new
+    }
+
+    fn forget(&mut self, task: usize) {
+        self.items[task].place = Place::Gone;
+        self.keys.retain(|_, owner| *owner != task);
+        self.holders.retain(|_, (holder, _)| *holder != task);
+    }
+
+    /// Whether another task like this one may start now.
+    fn has_room(&self, wish: &Wish) -> bool {
+        let running = |is_alike: &dyn Fn(&Wish) -> bool| {
+            self.items.iter().filter(|item| matches!(item.place, Place::Running(_)) && is_alike(&item.wish)).count()
+        };
+        let (queue, handler) = (&self.queues[usize::from(wish.queue)], &self.handlers[usize::from(wish.handler)]);
+        let in_queue = running(&|other| other.queue == wish.queue);
+        let of_handler = running(&|other| other.handler == wish.handler);
+        let of_key = running(&|other| other.queue == wish.queue && other.lane == wish.lane);
+        !queue.paused
+            && !handler.paused
+            && queue.concurrency.is_none_or(|limit| in_queue < limit)
+            && handler.concurrency.is_none_or(|limit| of_handler < limit)
+            && (wish.lane.is_none() || queue.of_key.is_none_or(|limit| of_key < limit))
     }
 
     fn lease(&mut self, session: usize, slots: usize, queue: Option<u8>) -> Answer {
@@ -225,14 +347,13 @@ impl Model {
             .filter(|task| queue.is_none_or(|queue| self.items[*task].wish.queue == queue))
             .collect();
         queued.sort_by_key(|task| (std::cmp::Reverse(self.items[*task].wish.priority), *task));
-        queued.truncate(slots);
         let mut leased = Vec::new();
         for task in queued {
-            let item = &mut self.items[task];
-            item.attempts += 1;
-            item.revision += 1;
-            item.place = Place::Running(session);
-            leased.push((task, item.attempts));
+            if leased.len() < slots && self.has_room(&self.items[task].wish) {
+                self.items[task].attempts += 1;
+                self.go(task, Place::Running(session));
+                leased.push((task, self.items[task].attempts));
+            }
         }
         self.tokens.extend(&leased);
         Answer::Leased(leased)
@@ -248,9 +369,8 @@ impl Model {
         if is_behind {
             return Answer::Stale;
         }
-        item.revision += 1;
         item.failures += u32::from(charged);
-        item.place = match verdict {
+        let place = match verdict {
             Verdict::Succeed => Place::Succeeded,
             Verdict::Retry { ms } => Place::RetryScheduled(self.wall_ms + ms),
             Verdict::Snooze { ms } => Place::Scheduled(self.wall_ms + ms),
@@ -258,6 +378,7 @@ impl Model {
             Verdict::GiveUp => Place::Dead,
             Verdict::Cancel => Place::Cancelled,
         };
+        self.go(task, place);
         Answer::Settled
     }
 
@@ -267,12 +388,12 @@ impl Model {
             Place::Running(session) if !item.cancelled => {
                 item.cancelled = true;
                 item.revision += 1;
+                item.told.push("cancel-requested");
                 self.sessions[session].news.insert(task);
             }
-            Place::Scheduled(_) | Place::Queued | Place::RetryScheduled(_) => {
+            place if place.waits() => {
                 item.cancelled = true;
-                item.revision += 1;
-                item.place = Place::Cancelled;
+                self.go(task, Place::Cancelled);
             }
             _ => {}
         }
@@ -282,16 +403,20 @@ impl Model {
         if !std::mem::replace(&mut self.sessions[session].open, false) {
             return;
         }
-        for item in self.items.iter_mut().filter(|item| item.place == Place::Running(session)) {
-            item.revision += 1;
+        for task in 0..self.items.len() {
+            let item = &mut self.items[task];
+            if item.place != Place::Running(session) {
+                continue;
+            }
             item.lost += u32::from(is_lost);
-            item.place = if item.cancelled {
+            let place = if item.cancelled {
                 Place::Cancelled
             } else if is_lost && item.lost >= MAX_HOSTS_LOST {
                 Place::Dead
             } else {
                 Place::Queued
             };
+            self.go(task, place);
         }
     }
 }

@@ -10,8 +10,58 @@ pub(super) struct Wish {
     pub(super) queue: u8,
     pub(super) priority: i32,
     pub(super) delay_ms: Option<u64>,
+    pub(super) expires_ms: Option<u64>,
+    pub(super) handler: u8,
+    /// What shares a limit of its own.
+    pub(super) lane: Option<u8>,
     pub(super) key: Option<u8>,
+    pub(super) unique: Option<OneOfAKind>,
+    /// Whether a callback follows its success or its failure.
+    pub(super) followed_on_success: Option<bool>,
     pub(super) body: u16,
+}
+
+impl Wish {
+    /// What every callback asks for.
+    pub(super) fn follower() -> Self {
+        Self {
+            queue: 0,
+            priority: 0,
+            delay_ms: None,
+            expires_ms: None,
+            handler: 0,
+            lane: None,
+            key: None,
+            unique: None,
+            followed_on_success: None,
+            body: 0,
+        }
+    }
+}
+
+/// A unique key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct OneOfAKind {
+    pub(super) key: u8,
+    pub(super) window_ms: Option<u64>,
+    pub(super) conflict: Conflict,
+}
+
+/// What a second task with a unique key wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Conflict {
+    Reject,
+    Existing,
+    Replace,
+}
+
+/// What an operator sets; the last two are for queues alone.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Control {
+    Pause(bool),
+    Concurrency(Option<u8>),
+    KeyConcurrency(Option<u8>),
+    MaxDepth(Option<u8>),
 }
 
 /// What is done about an attempt.
@@ -35,6 +85,11 @@ pub(super) enum Step {
     CloseSession { session: u8 },
     Settle { token: u8, is_behind: bool, verdict: Verdict, charged: bool },
     Cancel { task: u8 },
+    RunNow { task: u8 },
+    Rerun { task: u8, body: Option<u16> },
+    Delete { task: u8 },
+    SetQueue { queue: u8, control: Control },
+    SetHandler { handler: u8, control: Control },
     Pass { ms: u64 },
     SetClock { wall_ms: u64 },
     Restart,
@@ -43,22 +98,45 @@ pub(super) enum Step {
 
 fn wish() -> impl Strategy<Value = Wish> {
     let delay_ms = prop_oneof![4 => Just(None), 1 => (1..90_000_u64).prop_map(Some)];
-    let plain = (0..2_u8, -2..=2_i32, delay_ms, 0..2_000_u16).prop_map(|(queue, priority, delay_ms, body)| Wish {
-        queue,
-        priority,
-        delay_ms,
-        key: None,
-        body,
-    });
+    let expires_ms = prop_oneof![5 => Just(None), 1 => (1..60_000_u64).prop_map(Some)];
+    let lane = prop_oneof![1 => Just(None), 1 => (0..2_u8).prop_map(Some)];
+    let followed = prop_oneof![2 => Just(None), 1 => any::<bool>().prop_map(Some)];
+    let plain = ((0..2_u8, -2..=2_i32, delay_ms, expires_ms), (0..2_u8, lane, followed, 0..2_000_u16)).prop_map(
+        |((queue, priority, delay_ms, expires_ms), (handler, lane, followed_on_success, body))| Wish {
+            queue,
+            priority,
+            delay_ms,
+            expires_ms,
+            handler,
+            lane,
+            followed_on_success,
+            body,
+            ..Wish::follower()
+        },
+    );
     // Few keys and two bodies, so that they meet.
-    let keyed = (0..4_u8, 0..2_u16).prop_map(|(key, body)| Wish {
-        queue: 0,
-        priority: 0,
-        delay_ms: None,
-        key: Some(key),
-        body,
-    });
-    prop_oneof![3 => plain, 1 => keyed]
+    let keyed = (0..4_u8, 0..2_u16).prop_map(|(key, body)| Wish { key: Some(key), body, ..Wish::follower() });
+    let conflict = prop_oneof![Just(Conflict::Reject), Just(Conflict::Existing), Just(Conflict::Replace)];
+    let window_ms = prop::option::of(1..120_000_u64);
+    let unique =
+        (0..2_u8, window_ms, conflict).prop_map(|(key, window_ms, conflict)| OneOfAKind { key, window_ms, conflict });
+    let only = (plain.clone(), unique).prop_map(|(wish, unique)| Wish { unique: Some(unique), ..wish });
+    prop_oneof![4 => plain, 1 => keyed, 2 => only]
+}
+
+fn control() -> impl Strategy<Value = Control> {
+    prop_oneof![
+        2 => prop::bool::weighted(0.3).prop_map(Control::Pause),
+        1 => prop::option::of(1..4_u8).prop_map(Control::Concurrency),
+    ]
+}
+
+fn queue_control() -> impl Strategy<Value = Control> {
+    prop_oneof![
+        2 => control(),
+        2 => prop::option::of(1..4_u8).prop_map(Control::KeyConcurrency),
+        1 => prop::option::of(1..9_u8).prop_map(Control::MaxDepth),
+    ]
 }
 
 fn verdict() -> impl Strategy<Value = Verdict> {
@@ -84,7 +162,14 @@ pub(super) fn any_step() -> BoxedStrategy<Step> {
         8 => (any::<u8>(), prop::bool::weighted(0.1), verdict(), any::<bool>())
             .prop_map(|(token, is_behind, verdict, charged)| Step::Settle { token, is_behind, verdict, charged }),
         3 => any::<u8>().prop_map(|task| Step::Cancel { task }),
+        1 => any::<u8>().prop_map(|task| Step::RunNow { task }),
+        3 => (any::<u8>(), prop::option::of(0..2_000_u16)).prop_map(|(task, body)| Step::Rerun { task, body }),
+        2 => any::<u8>().prop_map(|task| Step::Delete { task }),
+        3 => (0..2_u8, queue_control()).prop_map(|(queue, control)| Step::SetQueue { queue, control }),
+        1 => (0..2_u8, control()).prop_map(|(handler, control)| Step::SetHandler { handler, control }),
         5 => (1..20_000_u64).prop_map(|ms| Step::Pass { ms }),
+        // Until somebody has gone.
+        1 => (60_000..200_000_u64).prop_map(|ms| Step::Pass { ms }),
         1 => (START_MS - 3_600_000..START_MS + 3_600_000).prop_map(|wall_ms| Step::SetClock { wall_ms }),
         2 => Just(Step::Restart),
         2 => (prop::option::of(any::<bool>()), queue()).prop_map(|(ended, queue)| Step::List { ended, queue }),

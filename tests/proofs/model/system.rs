@@ -8,21 +8,21 @@ use std::time::Duration;
 use proptest::strategy::{BoxedStrategy, Just, Strategy as _};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 use sunaba_runtime::store::{
-    CancelWish, EmbeddedStore, LeaseRequest, ManualClock, MemoryEngine, Queues, SettleError, Settlement, SledEngine,
-    Store as _, StoreError, SubmitError, Submitted, TaskQuery,
+    CancelWish, DeleteError, EmbeddedStore, EventQuery, LeaseRequest, ManualClock, MemoryEngine, Queues, Rerun,
+    RerunError, SettleError, Settlement, SledEngine, Store as _, StoreError, SubmitError, Submitted, TaskQuery,
 };
 use sunaba_runtime::task::{
-    AttemptDetail, Decision, Digest, Ending, LeaseToken, NewTask, Payload, Policy, Retention, SessionId, State,
-    StateName, Task, TaskId, TaskSpec, Timestamp, Verdict as Real, When,
+    AttemptDetail, Callback, CallbackOn, Decision, Digest, Ending, HandlerChange, HandlerName, Happening, LeaseToken,
+    NewTask, OnConflict, Origin as RealOrigin, Payload, Policy, QueueChange, Retention, SessionId, State, StateName,
+    Task, TaskId, TaskSpec, Timestamp, Unique, Verdict as Real, When,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-use super::reference::{Answer, Item, MAX_HOSTS_LOST, Model, Place, START_MS, pick};
-use super::step::{Step, Verdict, Wish, any_step};
-
-const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+use super::item::{Item, Origin, Place, Refusal};
+use super::reference::{self, Answer, MAX_HOSTS_LOST, Model, START_MS, pick};
+use super::step::{Conflict, Control, Step, Verdict, Wish, any_step};
 
 /// Steps that were taken, and restarts among them.
 pub(super) static STEPS: AtomicU64 = AtomicU64::new(0);
@@ -61,7 +61,11 @@ pub(super) struct System<const ON_DISK: bool> {
     turn: usize,
     /// Each opening has chances of its own.
     openings: u64,
+    /// In the order in which the feed tells of their submit.
     tasks: Vec<TaskId>,
+    /// What the feed has told of each, and how far it was read.
+    told: Vec<Vec<&'static str>>,
+    read_until: u64,
     sessions: Vec<SessionId>,
     tokens: Vec<LeaseToken>,
 }
@@ -71,13 +75,41 @@ fn ms(ms: u64) -> Duration {
 }
 
 fn new_task(wish: &Wish) -> NewTask {
-    let mut spec = TaskSpec::new("model/task".parse().expect("a name"), Digest::of(b"model"));
+    let mut spec = TaskSpec::new(handler(wish.handler), Digest::of(b"model"));
+    spec.key = wish.lane.map(|lane| format!("lane {lane}"));
     spec.queue = queue(wish.queue);
     spec.priority = wish.priority;
     spec.max_hosts_lost = MAX_HOSTS_LOST;
     spec.idempotency_key = wish.key.map(|key| format!("key {key}"));
-    let input = Payload::json(vec![b'7'; usize::from(wish.body) + 1]);
-    NewTask { start: wish.delay_ms.map(|delay| When::After(ms(delay))), ..NewTask::new(spec, input) }
+    let input = input(wish.body);
+    let on_conflict = |conflict| match conflict {
+        Conflict::Reject => OnConflict::Reject,
+        Conflict::Existing => OnConflict::Existing,
+        Conflict::Replace => OnConflict::Replace,
+    };
+    let callback = |succeeds| Callback {
+        on: if succeeds { CallbackOn::Success } else { CallbackOn::Failure },
+        spec: new_task(&Wish::follower()).spec,
+    };
+    NewTask {
+        start: wish.delay_ms.map(|delay| When::After(ms(delay))),
+        expires: wish.expires_ms.map(|expires| When::After(ms(expires))),
+        unique: wish.unique.map(|unique| Unique {
+            key: format!("unique {}", unique.key),
+            window: unique.window_ms.map(ms),
+            on_conflict: on_conflict(unique.conflict),
+        }),
+        callbacks: wish.followed_on_success.map(callback).into_iter().collect(),
+        ..NewTask::new(spec, input)
+    }
+}
+
+fn handler(handler: u8) -> HandlerName {
+    format!("model/h{handler}").parse().expect("a name")
+}
+
+fn input(body: u16) -> Payload {
+    Payload::json(vec![b'7'; usize::from(body) + 1])
 }
 
 fn queue(queue: u8) -> String {
@@ -101,10 +133,21 @@ impl<const ON_DISK: bool> System<ON_DISK> {
             turn: 0,
             openings: 0,
             tasks: Vec::new(),
+            told: Vec::new(),
+            read_until: 0,
             sessions: Vec::new(),
             tokens: Vec::new(),
         };
         system.open();
+        let kept = |kept| Some(ms(kept));
+        let retention = Retention {
+            result: ms(reference::RESULT_MS),
+            succeeded: kept(reference::SUCCEEDED_MS),
+            cancelled: kept(reference::CANCELLED_MS),
+            expired: kept(reference::EXPIRED_MS),
+            dead: None,
+        };
+        system.ask(async |store| store.set_retention(retention).await).expect("the store works");
         system
     }
 
@@ -130,11 +173,10 @@ impl<const ON_DISK: bool> System<ON_DISK> {
             }
         };
         self.serve = Some(serve);
-        // Longer than any step of the clock: what is deleted in time has cases of its own.
-        let kept = Some(KEPT);
-        let retention = Retention { result: KEPT, succeeded: kept, cancelled: kept, expired: kept, dead: kept };
-        self.runtime.block_on(store.set_retention(retention)).expect("the store works");
         self.handles = Some([store.clone(), store]);
+        // The whole feed is read anew.
+        self.read_until = 0;
+        self.told.iter_mut().for_each(Vec::clear);
     }
 
     /// Has one of the handles do something.
@@ -142,6 +184,35 @@ impl<const ON_DISK: bool> System<ON_DISK> {
         self.turn += 1;
         let store = self.handles.as_ref().expect("it is open")[self.turn % 2].clone();
         self.runtime.block_on(call(&store))
+    }
+
+    /// Reads what the feed has told since.
+    fn read_feed(&mut self) {
+        loop {
+            let query = EventQuery { after: Some(self.read_until), limit: 1_000, ..EventQuery::default() };
+            let page = self.ask(async |store| store.events(query).await).expect("the store works");
+            assert!(!page.missed, "events are missing");
+            if page.events.is_empty() {
+                return;
+            }
+            for event in page.events {
+                assert_eq!(event.sequence, self.read_until + 1, "events are counted");
+                self.read_until = event.sequence;
+                if event.what == Happening::Submitted && !self.tasks.contains(&event.task) {
+                    self.tasks.push(event.task);
+                    self.told.push(Vec::new());
+                }
+                let position = self.position(event.task);
+                self.told[position].push(event.what.word());
+            }
+        }
+    }
+
+    /// Has one of the handles change something.
+    fn act<T>(&mut self, call: impl AsyncFnOnce(&EmbeddedStore) -> T) -> T {
+        let answer = self.ask(call);
+        self.read_feed();
+        answer
     }
 
     fn position(&self, id: TaskId) -> usize {
@@ -152,7 +223,7 @@ impl<const ON_DISK: bool> System<ON_DISK> {
         match step {
             Step::Submit(wishes) => {
                 let tasks = wishes.iter().map(new_task).collect();
-                let answers = self.ask(async |store| store.submit(tasks).await).expect("the store works");
+                let answers = self.act(async |store| store.submit(tasks).await).expect("the store works");
                 Answer::Submitted(answers.into_iter().map(|answer| self.submitted(answer)).collect())
             }
             Step::OpenSession { lease_ms } => {
@@ -202,12 +273,51 @@ impl<const ON_DISK: bool> System<ON_DISK> {
                     Err(error) => panic!("a new error: {error}"),
                 }
             }
-            Step::Cancel { task } => {
-                if let Some(task) = pick(task, self.tasks.len()) {
-                    let id = self.tasks[task];
-                    let cancelled = self.ask(async |store| store.cancel(vec![id], CancelWish::default()).await);
-                    assert!(cancelled.expect("the store works")[0].is_some());
-                }
+            Step::Cancel { task } => self.known(task, async |store, id| {
+                store.cancel(vec![id], CancelWish::default()).await.expect("the store works").remove(0)
+            }),
+            Step::RunNow { task } => {
+                self.known(task, async |store, id| store.run_now(vec![id]).await.expect("the store works").remove(0))
+            }
+            Step::Rerun { task, body } => {
+                let Some(task) = pick(task, self.tasks.len()) else { return Answer::Done };
+                let request = Rerun { task: self.tasks[task], input: body.map(input) };
+                let again =
+                    self.act(async |store| store.rerun(vec![request]).await).expect("the store works").remove(0);
+                Answer::Rerun(match again {
+                    Ok(task) => Ok(self.position(task.id)),
+                    Err(RerunError::Unknown(_)) => Err(Refusal::Unknown),
+                    Err(RerunError::NotEnded { .. }) => Err(Refusal::NotEnded),
+                    Err(error) => panic!("a new error: {error}"),
+                })
+            }
+            Step::Delete { task } => {
+                let Some(task) = pick(task, self.tasks.len()) else { return Answer::Done };
+                let id = self.tasks[task];
+                let deleted = self.ask(async |store| store.delete(vec![id]).await).expect("the store works").remove(0);
+                Answer::Deleted(deleted.map_err(|error| match error {
+                    DeleteError::Unknown(_) => Refusal::Unknown,
+                    DeleteError::NotEnded { .. } => Refusal::NotEnded,
+                    error => panic!("a new error: {error}"),
+                }))
+            }
+            Step::SetQueue { queue: of, control } => {
+                let change = match control {
+                    Control::Pause(paused) => QueueChange::Paused(paused),
+                    Control::Concurrency(limit) => QueueChange::Concurrency(limit.map(u32::from)),
+                    Control::KeyConcurrency(limit) => QueueChange::KeyConcurrency(limit.map(u32::from)),
+                    Control::MaxDepth(limit) => QueueChange::MaxDepth(limit.map(u64::from)),
+                };
+                self.ask(async |store| store.set_queue(queue(of), vec![change]).await).expect("the store works");
+                Answer::Done
+            }
+            Step::SetHandler { handler: of, control } => {
+                let change = match control {
+                    Control::Pause(paused) => HandlerChange::Paused(paused),
+                    Control::Concurrency(limit) => HandlerChange::Concurrency(limit.map(u32::from)),
+                    Control::KeyConcurrency(_) | Control::MaxDepth(_) => unreachable!("no handler has that"),
+                };
+                self.ask(async |store| store.set_handler(handler(of), vec![change]).await).expect("the store works");
                 Answer::Done
             }
             Step::Pass { ms: passed } => {
@@ -235,21 +345,27 @@ impl<const ON_DISK: bool> System<ON_DISK> {
         self.ask(async |store| store.packages().await).expect("the store works");
     }
 
-    fn submitted(&mut self, answer: Result<Submitted, SubmitError>) -> Result<(usize, bool), usize> {
+    fn known(&mut self, index: u8, call: impl AsyncFnOnce(&EmbeddedStore, TaskId) -> Option<Task>) -> Answer {
+        let Some(task) = pick(index, self.tasks.len()) else { return Answer::Done };
+        let id = self.tasks[task];
+        Answer::Known(self.act(async |store| call(store, id).await).is_some())
+    }
+
+    fn submitted(&self, answer: Result<Submitted, SubmitError>) -> Result<(usize, bool), Refusal> {
         match answer {
-            Ok(Submitted::Created(task)) => {
-                assert!(!self.tasks.contains(&task.id), "an id was given twice");
-                self.tasks.push(task.id);
-                Ok((self.tasks.len() - 1, true))
-            }
+            Ok(Submitted::Created(task)) => Ok((self.position(task.id), true)),
             Ok(Submitted::Existing(task)) => Ok((self.position(task.id), false)),
-            Err(SubmitError::Conflict { task, .. }) => Err(self.position(task)),
+            Err(SubmitError::Conflict { task, .. }) => Err(Refusal::Conflict(self.position(task))),
+            Err(SubmitError::Taken { task, .. }) => Err(Refusal::Taken(self.position(task))),
+            Err(SubmitError::QueueFull { .. }) => Err(Refusal::Full),
             Err(error) => panic!("a submit was refused: {error}"),
         }
     }
 
     fn settlement(&mut self, token: LeaseToken, is_behind: bool, verdict: Verdict, charged: bool) -> Settlement {
-        let task = self.ask(async |store| store.task(token.task).await).expect("the store works").expect("it is there");
+        let task = self.ask(async |store| store.task(token.task).await).expect("the store works");
+        // Nobody knows better of one that has gone.
+        let (revision, attempt) = task.map_or((1, 0), |task| (task.revision, task.attempts_started));
         let verdict = match verdict {
             Verdict::Succeed => Real::Succeed,
             Verdict::Retry { ms: delay } => Real::Retry(ms(delay)),
@@ -260,11 +376,11 @@ impl<const ON_DISK: bool> System<ON_DISK> {
         };
         Settlement {
             token,
-            revision: task.revision - u64::from(is_behind),
+            revision: revision - u64::from(is_behind),
             ending: Ending::Completed,
             decision: Decision { verdict, charged, policy: Policy::Retry, reason: "by the model".into() },
             receipt: None,
-            output: (verdict == Real::Succeed).then(|| output(task.id, task.attempts_started)),
+            output: (verdict == Real::Succeed).then(|| output(token.task, attempt)),
             detail: AttemptDetail::default(),
         }
     }
@@ -300,13 +416,41 @@ impl<const ON_DISK: bool> System<ON_DISK> {
             State::Succeeded => Place::Succeeded,
             State::Dead => Place::Dead,
             State::Cancelled => Place::Cancelled,
-            State::Expired => panic!("nothing expires here"),
+            State::Expired => Place::Expired,
         };
         assert_eq!(place, item.place, "task {position}: {task:?} at {}", model.wall_ms);
         let counts = (task.attempts_started, task.failures_charged, task.hosts_lost, task.revision);
         assert_eq!(counts, (item.attempts, item.failures, item.lost, item.revision), "task {position}: {task:?}");
         assert_eq!(task.cancel.is_some(), item.cancelled, "task {position}: {task:?}");
         assert_eq!(task.submitted_at.unix_ms(), item.submitted_ms);
+        assert_eq!(task.expires_at.map(Timestamp::unix_ms), item.expires_ms, "task {position}");
+        assert_eq!(task.successor.map(|id| self.position(id)), item.successor, "task {position}: {task:?}");
+        let origin = match task.origin {
+            None => Origin::Submit,
+            Some(RealOrigin::Rerun(of)) => Origin::Rerun(self.position(of)),
+            Some(RealOrigin::Replaces(of)) => Origin::Replaces(self.position(of)),
+            Some(RealOrigin::Callback(_)) => Origin::Callback,
+        };
+        assert_eq!(origin, item.origin, "task {position}: {task:?}");
+        assert_eq!(task.followers.len(), item.followers, "task {position}: {task:?}");
+        if let Some(body) = item.body {
+            assert_eq!(task.input.size_bytes, u64::from(body) + 1, "task {position}");
+        }
+    }
+
+    /// Each follows the end of the one that it was made from.
+    fn check_followers(&self, task: &Task) {
+        let store = &self.handles.as_ref().expect("it is open")[1];
+        for id in &task.followers {
+            let (follower, input) = self.runtime.block_on(async { (store.task(*id).await, store.input(*id).await) });
+            // It may have gone before the one that it follows.
+            let Some(follower) = follower.expect("the store works") else { continue };
+            assert_eq!(follower.origin, Some(RealOrigin::Callback(task.id)));
+            let told = input.expect("the store works").expect("it is there");
+            let told: serde_json::Value = serde_json::from_slice(&told.bytes).expect("JSON");
+            assert_eq!(told["task"], task.id.to_string());
+            assert_eq!(told["state"], task.state.name().to_string());
+        }
     }
 }
 
@@ -322,6 +466,7 @@ impl<const ON_DISK: bool> StateMachineTest for System<ON_DISK> {
         STEPS.fetch_add(1, Ordering::Relaxed);
         let answer = state.take(step, model);
         assert_eq!(answer, model.answer);
+        state.read_feed();
         state
     }
 
@@ -331,9 +476,15 @@ impl<const ON_DISK: bool> StateMachineTest for System<ON_DISK> {
         assert_eq!(state.tasks.iter().collect::<BTreeSet<_>>().len(), state.tasks.len());
         for (position, (id, item)) in state.tasks.iter().zip(&model.items).enumerate() {
             let (task, kept) = state.runtime.block_on(async { (store.task(*id).await, store.output(*id).await) });
-            let task = task.expect("the store works").expect("what was acknowledged is there");
-            state.check(&task, item, model, position);
-            let expected = (item.place == Place::Succeeded).then(|| output(*id, item.attempts));
+            assert_eq!(state.told[position], item.told, "what the feed tells of task {position}");
+            let task = task.expect("the store works");
+            assert_eq!(task.is_none(), item.place == Place::Gone, "task {position} at {}: {task:?}", model.wall_ms);
+            if let Some(task) = task {
+                state.check(&task, item, model, position);
+                state.check_followers(&task);
+            }
+            let has_result = item.place == Place::Succeeded && model.wall_ms < item.result_until_ms;
+            let expected = has_result.then(|| output(*id, item.attempts));
             assert_eq!(kept.expect("the store works"), expected, "task {position}");
         }
     }

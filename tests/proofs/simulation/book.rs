@@ -28,6 +28,15 @@ struct Inner {
     /// Who has an idempotency key.
     keys: BTreeMap<String, TaskId>,
     sessions: BTreeMap<SessionId, Session>,
+    paused: Vec<Paused>,
+}
+
+/// Between these places of the feed a queue was paused.
+#[derive(Clone, Copy)]
+pub(super) struct Paused {
+    pub(super) queue: &'static str,
+    pub(super) from: u64,
+    pub(super) until: u64,
 }
 
 #[derive(Default)]
@@ -113,6 +122,24 @@ impl Book {
         self.saw(asked, &task);
     }
 
+    /// A task was made, and not by a submit.
+    pub(super) fn made(&self, id: TaskId) {
+        self.journal.acknowledged(1);
+        self.journal.write(format_args!("made {id}"));
+        self.inner().tasks.entry(id).or_default().acknowledged = true;
+    }
+
+    pub(super) fn paused(&self, paused: Paused) {
+        self.inner().paused.push(paused);
+    }
+
+    /// When queues were paused, and every record as it was at its end.
+    pub(super) fn history(&self) -> (Vec<Paused>, BTreeMap<TaskId, Task>) {
+        let inner = self.inner();
+        let ended = inner.tasks.iter().filter_map(|(id, entry)| Some((*id, entry.end.as_ref()?.0.clone())));
+        (inner.paused.clone(), ended.collect())
+    }
+
     /// A record was shown to somebody who asked then.
     pub(super) fn saw(&self, asked: Duration, task: &Task) {
         let (id, spec) = (task.id, &task.spec);
@@ -125,8 +152,10 @@ impl Book {
         match &entry.end {
             Some((end, seen)) => {
                 let is_older = task.revision < end.revision && asked <= *seen;
+                // But for the task that was made in its stead.
+                let same = Task { successor: end.successor, revision: end.revision, ..task.clone() };
                 self.check(
-                    end == task || is_older,
+                    *end == same || is_older,
                     format_args!("{id} has ended, and has changed since: {end:?} {task:?}"),
                 );
             }

@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use sunaba_runtime::store::{CancelWish, Store as _};
-use sunaba_runtime::task::{Digest, NewTask, Payload, TaskSpec, Timestamp, When};
+use sunaba_runtime::store::{CancelWish, EventQuery, Rerun, Store as _, StoreError, SubmitError};
+use sunaba_runtime::task::{
+    Callback, CallbackOn, Digest, NewTask, OnConflict, Payload, QueueChange, TaskSpec, Timestamp, Unique, When,
+};
 
-use super::book::{self, Book};
+use super::book::{self, Book, Paused};
 use super::gate::Gate;
 use super::journal::{Fault, Journal};
 use super::link::Link;
+use super::replay::{AFTER, HANDLER, QUEUES, REPLACED, SINGLE};
 
 /// What one client does at most.
 const ACTIONS: u32 = 16;
@@ -18,6 +21,8 @@ const ACTIONS: u32 = 16;
 const TRIES: u32 = 50;
 
 pub(super) struct Client {
+    /// The queue that this one alone pauses.
+    pub(super) queue: &'static str,
     pub(super) random: fastrand::Rng,
     pub(super) book: Arc<Book>,
     pub(super) journal: Journal,
@@ -36,10 +41,12 @@ impl Client {
             if tokio::time::Instant::now() >= self.until {
                 return;
             }
-            match self.random.u32(..10) {
-                0..5 => self.submit().await,
-                5..7 => self.cancel().await,
-                7 => self.list().await,
+            match self.random.u32(..14) {
+                0..7 => self.submit().await,
+                7..9 => self.cancel().await,
+                9 => self.list().await,
+                10 => self.pause().await,
+                11..13 => self.rerun().await,
                 _ => self.look().await,
             }
         }
@@ -54,7 +61,10 @@ impl Client {
             match link.submit(tasks.clone()).await {
                 Ok(answers) => {
                     for refused in answers.iter().filter_map(|answer| answer.as_ref().err()) {
-                        self.journal.problem(format_args!("a submit was refused: {refused}"));
+                        match refused {
+                            SubmitError::Taken { .. } => self.journal.fired(Fault::Taken),
+                            _ => self.journal.problem(format_args!("a submit was refused: {refused}")),
+                        }
                     }
                     return;
                 }
@@ -68,9 +78,10 @@ impl Client {
     fn new_task(&mut self) -> NewTask {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let random = &mut self.random;
-        let mut spec = TaskSpec::new("simulated/task".parse().expect("a name"), Digest::of(b"simulated"));
+        let mut spec = TaskSpec::new(HANDLER.parse().expect("a name"), Digest::of(b"simulated"));
         spec.attributes = book::attributes(number);
-        spec.queue = ["a", "b", "c"][random.usize(..3)].into();
+        spec.queue = QUEUES[random.usize(..QUEUES.len())].into();
+        spec.key = random.bool().then(|| format!("key-{}", random.u32(..2)));
         spec.priority = random.i32(-1..=1);
         spec.max_attempts = random.u32(1..=4);
         spec.max_hosts_lost = random.u32(1..=3);
@@ -83,7 +94,61 @@ impl Client {
             _ => None,
         };
         let input = Payload::json("0".repeat(random.usize(1..400)));
-        NewTask { start, ..NewTask::new(spec, input) }
+        let expires = (random.u32(..4) == 0).then(|| When::After(Duration::from_millis(random.u64(1..20_000))));
+        let unique = match random.u32(..8) {
+            0 => Some((SINGLE, [OnConflict::Reject, OnConflict::Existing][random.usize(..2)])),
+            1 => Some((REPLACED, OnConflict::Replace)),
+            _ => None,
+        };
+        let unique = unique.map(|(key, on_conflict)| Unique { key: key.into(), window: None, on_conflict });
+        // One for either end: exactly one of them follows.
+        let after = TaskSpec { attributes: spec.attributes.clone(), queue: spec.queue.clone(), ..after() };
+        let callback = |on| Callback { on, spec: after.clone() };
+        let callbacks = match random.u32(..4) {
+            0 => vec![callback(CallbackOn::Success), callback(CallbackOn::Failure)],
+            _ => Vec::new(),
+        };
+        NewTask { start, expires, unique, callbacks, ..NewTask::new(spec, input) }
+    }
+
+    /// Stops a queue for a while. Nobody else does anything about this one meanwhile, so that nothing of it may start.
+    async fn pause(&mut self) {
+        let Ok(from) = self.set_paused(true).await else { return };
+        self.journal.fired(Fault::Pause);
+        tokio::time::sleep(Duration::from_millis(self.random.u64(..10_000))).await;
+        let until = self.feed_end().await;
+        for _ in 0..TRIES {
+            if self.set_paused(false).await.is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        if let Ok(until) = until {
+            self.book.paused(Paused { queue: self.queue, from, until });
+        }
+    }
+
+    /// How far the feed is once that is so.
+    async fn set_paused(&self, paused: bool) -> Result<u64, StoreError> {
+        let link = self.link.pass().await;
+        link.set_queue(self.queue.into(), vec![QueueChange::Paused(paused)]).await?;
+        self.feed_end().await
+    }
+
+    async fn feed_end(&self) -> Result<u64, StoreError> {
+        let page = self.link.pass().await.events(EventQuery { limit: 1, ..EventQuery::default() }).await?;
+        Ok(page.next)
+    }
+
+    async fn rerun(&mut self) {
+        let Some(task) = self.book.any_task(&mut self.random) else { return };
+        let link = self.link.pass().await;
+        if let Ok(answers) = link.rerun(vec![Rerun { task, input: None }]).await
+            && let Some(Ok(task)) = answers.first()
+        {
+            self.journal.fired(Fault::Rerun);
+            self.book.made(task.id);
+        }
     }
 
     async fn cancel(&mut self) {
@@ -114,4 +179,9 @@ impl Client {
         // What fails with the process fails: the next look will see the same.
         let _ = link.tasks(sunaba_runtime::store::TaskQuery { limit: 100, ..Default::default() }).await;
     }
+}
+
+/// What follows an end.
+fn after() -> TaskSpec {
+    TaskSpec::new(AFTER.parse().expect("a name"), Digest::of(b"simulated"))
 }

@@ -33,11 +33,21 @@ pub enum Fault {
     ClockJump,
     /// Somebody cancels a task.
     Cancel,
+    /// Somebody stops a queue for a while.
+    Pause,
+    /// Somebody has a task run again.
+    Rerun,
+    /// A unique key is another's.
+    Taken,
+    /// A task was not started in time.
+    Expiry,
+    /// A task follows another's end.
+    Callback,
 }
 
 impl Fault {
     /// Every one.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 14] = [
         Self::ProcessCrash,
         Self::CommitLost,
         Self::AnswerLost,
@@ -47,6 +57,11 @@ impl Fault {
         Self::WorkerCutOff,
         Self::ClockJump,
         Self::Cancel,
+        Self::Pause,
+        Self::Rerun,
+        Self::Taken,
+        Self::Expiry,
+        Self::Callback,
     ];
 }
 
@@ -62,6 +77,11 @@ impl fmt::Display for Fault {
             Self::WorkerCutOff => "worker is cut off past its lease",
             Self::ClockJump => "clock jumps by an hour",
             Self::Cancel => "task is cancelled",
+            Self::Pause => "queue is paused",
+            Self::Rerun => "task is run again",
+            Self::Taken => "unique key is taken",
+            Self::Expiry => "task expires",
+            Self::Callback => "callback follows",
         })
     }
 }

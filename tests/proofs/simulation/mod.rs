@@ -10,6 +10,7 @@ mod engine;
 mod gate;
 mod journal;
 mod link;
+mod replay;
 mod script;
 mod world;
 

@@ -1,11 +1,12 @@
 //! The world itself: processes that come and go, workers, and the hand that lets things go wrong.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use sunaba_runtime::store::{EmbeddedStore, Queues, Store as _, TaskQuery};
-use sunaba_runtime::task::{Clock as _, LeaseToken, Retention, TaskId};
+use sunaba_runtime::store::{EmbeddedStore, EventQuery, Queues, Store as _, StoreError, TaskQuery};
+use sunaba_runtime::task::{Clock as _, HandlerChange, LeaseToken, QueueChange, Retention, TaskEvent, TaskId};
 use sunaba_runtime::worker::{Worker, WorkerConfig};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -16,6 +17,7 @@ use super::engine::CrashyEngine;
 use super::gate::Gate;
 use super::journal::{Fault, Journal, Written};
 use super::link::Link;
+use super::replay::{self, AFTER, MAX_AFTER, MAX_IN_QUEUE, MAX_OF_KEY, QUEUES};
 use super::script::Scripted;
 
 /// How long things go wrong.
@@ -65,8 +67,9 @@ pub(super) async fn run(seed: u64) -> Written {
     let link = Arc::new(Gate::with(process.link.clone()));
     let mut clients = JoinSet::new();
     let next = Arc::new(AtomicU32::new(0));
-    for _ in 0..random.u32(1..=3) {
+    for queue in QUEUES.into_iter().take(random.usize(1..=3)) {
         let client = Client {
+            queue,
             random: random.fork(),
             book: Arc::clone(&book),
             journal: journal.clone(),
@@ -100,10 +103,19 @@ async fn open(
             let retention = Retention { result: KEPT, succeeded: kept, cancelled: kept, expired: kept, dead: kept };
             // A store that fails over this is found to have failed like any other.
             let _ = link.store.set_retention(retention).await;
+            let _ = limit(&link.store).await;
             return (engine, Process { link, dead: Arc::default(), serve, workers: Vec::new() });
         }
     }
     unreachable!("faults are rarer than that")
+}
+
+/// The limits of a world, which nothing may exceed at any moment.
+async fn limit(store: &EmbeddedStore) -> Result<(), StoreError> {
+    store.set_queue(QUEUES[1].into(), vec![QueueChange::Concurrency(Some(MAX_IN_QUEUE))]).await?;
+    store.set_queue(QUEUES[2].into(), vec![QueueChange::KeyConcurrency(Some(MAX_OF_KEY))]).await?;
+    let handler = AFTER.parse().expect("a name");
+    store.set_handler(handler, vec![HandlerChange::Concurrency(Some(MAX_AFTER))]).await.map(drop)
 }
 
 impl World {
@@ -122,7 +134,7 @@ impl World {
         let link = Link { is_remote, ..link };
         let executor =
             Scripted { seed: self.seed, worker: name.clone(), is_remote, book: Arc::clone(&self.book), dead };
-        let queues = if for_all || self.random.bool() { Queues::All } else { Queues::Only(vec!["a".into()]) };
+        let queues = if for_all || self.random.bool() { Queues::All } else { Queues::Only(vec![QUEUES[0].into()]) };
         let config = WorkerConfig {
             name,
             slots: self.random.usize(1..=4),
@@ -245,13 +257,44 @@ impl World {
         self.journal.write(format_args!("from here on nothing goes wrong"));
         while clients.join_next().await.is_some() {}
         let over = tokio::time::Instant::now() + QUIET;
-        let mut ids = self.book.acknowledged();
-        // What was taken on without anybody having been told must come to its end, too.
-        ids.extend(self.all_tasks().await);
-        ids.sort_unstable();
-        ids.dedup();
-        for id in ids {
-            self.end_of(id, over).await;
+        // Whoever paused one may not have been heard again.
+        for queue in QUEUES {
+            if let Err(error) = self.process.link.set_queue(queue.into(), vec![QueueChange::Paused(false)]).await {
+                self.journal.problem(format_args!("`{queue}` stays paused: {error}"));
+            }
+        }
+        let mut seen = BTreeSet::new();
+        loop {
+            let mut ids: BTreeSet<_> = self.book.acknowledged().into_iter().collect();
+            // What was taken on without anybody having been told must come to its end, too, and what follows an end.
+            ids.extend(self.all_tasks().await);
+            let new: Vec<_> = ids.into_iter().filter(|id| seen.insert(*id)).collect();
+            if new.is_empty() {
+                break;
+            }
+            for id in new {
+                self.end_of(id, over).await;
+            }
+        }
+        replay::check(&self.journal, &self.book, &self.all_events().await);
+    }
+
+    /// The whole feed, by pages.
+    async fn all_events(&self) -> Vec<TaskEvent> {
+        let (mut events, mut after) = (Vec::new(), 0);
+        loop {
+            let query = EventQuery { after: Some(after), limit: 500, ..EventQuery::default() };
+            match self.process.link.events(query).await {
+                Ok(page) if page.events.is_empty() => return events,
+                Ok(page) => {
+                    after = page.next;
+                    events.extend(page.events);
+                }
+                Err(error) => {
+                    self.journal.problem(format_args!("events cannot be read: {error}"));
+                    return events;
+                }
+            }
         }
     }
 

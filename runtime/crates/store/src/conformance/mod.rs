@@ -192,6 +192,7 @@ macro_rules! conformance_tests {
             rerun_makes_a_new_task_and_changes_no_state
             rerun_can_have_another_input
             only_what_has_ended_is_run_again
+            result_is_kept_as_long_though_its_task_was_run_again
             rerun_has_the_component_that_is_deployed_now
             dead_letter_that_was_run_again_goes_like_a_success
             // bulk

@@ -1,7 +1,9 @@
 //! A task over again.
 
 use bytes::Bytes;
-use sunaba_task::{Callback, CallbackOn, HandlerInfo, HandlerSettings, OnConflict, Origin, StateName, Unique};
+use sunaba_task::{
+    Callback, CallbackOn, HandlerInfo, HandlerSettings, OnConflict, Origin, Retention, StateName, Unique,
+};
 
 use super::*;
 use crate::{NewPackage, Rerun, RerunError, TaskQuery};
@@ -90,6 +92,32 @@ pub async fn dead_letter_that_was_run_again_goes_like_a_success(subject: &mut im
     subject.advance(SECOND + SLACK);
     assert_eq!(find(&*store, again.id).await, None);
     assert_eq!(find(&*store, left.id).await, Some(left));
+}
+
+/// What was promised at its end holds: neither a rerun nor a new retention takes it back.
+pub async fn result_is_kept_as_long_though_its_task_was_run_again(subject: &mut impl Subject) {
+    let store = subject.store();
+    let day = Duration::from_secs(24 * 60 * 60);
+    let session = open(&*store).await;
+    let mut done = Vec::new();
+    for keep_result in [Some(day * 30), None] {
+        submit(&*store, with(|new| new.spec.keep_result = keep_result)).await;
+        let settlement = Settlement {
+            output: Some(Payload::json("1")),
+            ..settlement(&lease_one(&*store, session).await, Verdict::Succeed)
+        };
+        done.push(settle(&*store, settlement).await.expect("it has the lease"));
+    }
+    store.set_retention(Retention { succeeded: Some(SECOND), ..Retention::default() }).await.expect("the store works");
+    for task in &done {
+        rerun(&*store, task.id, None).await.expect("it has ended");
+    }
+    subject.advance(day * 6);
+    assert!(find(&*store, done[1].id).await.is_some());
+    subject.advance(day * 23);
+    assert!(store.output(done[0].id).await.expect("the store works").is_some());
+    subject.advance(day + SLACK);
+    assert_eq!(find(&*store, done[0].id).await, None);
 }
 
 /// What was mended since is what runs.

@@ -118,6 +118,8 @@ pub(crate) struct Stored {
     pub(crate) output: Option<Bytes>,
     /// Until then the output can be had. None: there is none.
     pub(crate) output_until: Option<Timestamp>,
+    /// From then on all of it is deleted. None: it has not ended, or is kept until somebody deletes it or runs it again.
+    pub(crate) record_until: Option<Timestamp>,
 }
 
 /// A task that runs.

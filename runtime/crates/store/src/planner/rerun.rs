@@ -33,9 +33,7 @@ impl Planner {
             Err(error) => return Err(error),
         };
         let task = self.take_on(turn, &new, Some(Origin::Rerun(id)));
-        if old.task.successor.is_none() {
-            self.keep_rerun(turn, &old);
-        }
+        self.keep_rerun(turn, &mut old);
         // Where it stands does not change, only what is known of it.
         old.task.successor = Some(task.id);
         old.task.revision += 1;

@@ -92,6 +92,7 @@ impl Planner {
         if let Some(at) = record {
             turn.ended.note(at, task.id, Part::Record);
         }
+        stored.record_until = record;
     }
 
     /// How long the record of a task that has ended is kept; none when it is until somebody deletes it.
@@ -105,12 +106,13 @@ impl Planner {
     }
 
     /// Another task has been made in this one's stead: nobody waits for somebody to look at it any more, so that it is kept
-    /// no longer than what has succeeded. An earlier end of its time stays as it is, and so does a result that was asked for.
-    pub(super) fn keep_rerun(&self, turn: &mut Turn<'_>, stored: &Stored) {
-        let task = &stored.task;
-        if let Some(kept) = self.kept_for(task).or(self.retention.succeeded) {
-            let result = stored.output_until.map_or(Duration::ZERO, |until| until.since(turn.now));
-            turn.ended.note(rounded_up(turn.now, kept.max(result)), task.id, Part::Record);
+    /// no longer than what has succeeded. What was promised a time when it ended is kept for just that time.
+    pub(super) fn keep_rerun(&self, turn: &mut Turn<'_>, stored: &mut Stored) {
+        if let (None, Some(kept)) = (stored.record_until, self.retention.succeeded) {
+            let result = stored.output_until.unwrap_or(turn.now).since(turn.now);
+            let at = rounded_up(turn.now, kept.max(result));
+            turn.ended.note(at, stored.task.id, Part::Record);
+            stored.record_until = Some(at);
         }
     }
 

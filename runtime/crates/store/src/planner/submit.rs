@@ -79,7 +79,7 @@ impl Planner {
         if !new.callbacks.is_empty() {
             turn.txn.put(keys::callbacks(id), codec::write(&new.callbacks));
         }
-        let mut stored = Stored { task, input, output: None, output_until: None };
+        let mut stored = Stored { task, input, output: None, output_until: None, record_until: None };
         self.put(turn, &mut stored);
         self.tell(turn, None, &stored.task);
         stored.task

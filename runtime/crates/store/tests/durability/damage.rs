@@ -132,7 +132,7 @@ fn leases_that_are_damaged_are_counted_once_beside_others() {
         drop(store);
         let (batch, _) = engine.scan(b"l", b"m", false).next().expect("there is one").expect("memory works");
         damage(&engine, &batch);
-        let queues = open(&engine).queues().await.expect("it works");
+        let queues = open(&engine).queues(None).await.expect("it works");
         assert_eq!(queues.iter().map(|queue| queue.queued).collect::<Vec<_>>(), [3]);
     });
 }

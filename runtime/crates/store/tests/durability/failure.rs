@@ -93,7 +93,7 @@ fn what_the_failed_turn_wrote_is_unknown_and_is_not_shown() {
         let shown = store.task(running).await.expect("it is known").expect("it is there");
         assert_eq!((shown.state, shown.attempts_started), (leased[1].task.state.clone(), 1));
         assert_eq!(listed(store).await, [running]);
-        let queues = store.queues().await.expect("reads are served");
+        let queues = store.queues(None).await.expect("reads are served");
         assert_eq!(queues.iter().map(|queue| queue.running).collect::<Vec<_>>(), [1]);
     });
 }
