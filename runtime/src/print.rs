@@ -10,8 +10,8 @@ use clap::builder::styling::{AnsiColor, Style};
 use comfy_table::Table;
 use serde::Serialize;
 
-use crate::Format;
 use crate::exit::{CommandError, Exit};
+use crate::{Format, Global};
 
 /// A colour for standard error, empty where nobody would see it.
 fn style(color: AnsiColor) -> Style {
@@ -59,6 +59,13 @@ pub(crate) fn headline(good: bool, word: &str, rest: &str) {
 /// A line for people, on standard error.
 pub(crate) fn note(line: impl Display) {
     to_stderr(inert(&line.to_string()));
+}
+
+/// The same, for those who have not asked for quiet.
+pub(crate) fn aside(global: &Global, line: impl Display) {
+    if !global.quiet {
+        note(line);
+    }
 }
 
 /// Whoever reads standard error may have gone; that is no reason to fail.

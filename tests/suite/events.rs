@@ -110,6 +110,20 @@ fn reader_waits_for_the_next_event_and_no_longer() {
     });
 }
 
+/// More events than the host looks at for one page.
+const OTHERS: usize = 2_500;
+
+#[test]
+fn events_of_a_task_are_found_behind_many_of_others() {
+    let host = Host::start(&[]);
+    host.deploy("hello");
+    let file = host.data.path().join("lines");
+    std::fs::write(&file, "{\"name\":\"Ada\"}\n".repeat(OTHERS)).expect("written");
+    host.ok(&["task", "submit", "hello/hello", "--batch", &file.display().to_string(), "--delay=1h"]);
+    let id = host.ok(&["task", "submit", "hello/hello", ADA[0], ADA[1], "--delay=1h"]);
+    assert_eq!(words(&host.lines(&["events", "--task", &id])), ["submitted"]);
+}
+
 /// More than may wait at a time, and fewer than there are connections.
 const POLLS: usize = 600;
 

@@ -16,6 +16,11 @@ fn paused_queue_starts_nothing_until_it_is_resumed() {
     let host = Host::start(&[]);
     host.deploy("hello");
     assert_eq!(text(&host.sunaba(["queue", "list"]).stderr), "no queue has tasks or settings\n");
+    for quiet in
+        [&["queue", "list"][..], &["task", "list"], &["dead", "list"], &["dead", "groups"], &["handler", "status"]]
+    {
+        assert_eq!(text(&host.sunaba([quiet, &["-q"]].concat()).stderr), "", "{quiet:?}");
+    }
     assert_snapshot!(host.ok(&["queue", "pause", "mail"]), @r"
     queue        mail
     settings     paused
@@ -67,6 +72,16 @@ fn full_queue_refuses_and_says_so() {
     let more = host.sunaba(["task", "submit", "hello/hello", ADA[0], ADA[1], "--queue=mail"]);
     let expected = "error: 1 tasks wait in the queue `mail`, and its greatest depth is 1\nhint: try again later\n";
     assert_eq!((more.status.code(), text(&more.stderr)), (Some(6), expected.into()));
+    // A batch ends as each of its lines would, and where they would not end alike, as one that is not acceptable.
+    let file = host.data.path().join("lines");
+    let batch = |lines: &str| {
+        std::fs::write(&file, lines).expect("written");
+        host.sunaba(["task", "submit", "hello/hello", "--queue=mail", "--batch", &file.display().to_string()])
+            .status
+            .code()
+    };
+    assert_eq!(batch("{\"name\":\"Ada\"}\n{\"name\":\"Bob\"}"), Some(6));
+    assert_eq!(batch("{\"name\":\"Ada\"}\n{\"name\":5}\n{\"name\":\"Bob\"}"), Some(8));
     host.ok(&["task", "cancel", &first]);
     submit(&host, &["--queue=mail"]);
 }

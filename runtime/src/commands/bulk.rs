@@ -44,7 +44,7 @@ pub(crate) async fn run(
     // What was run again is not run again by every repetition of the command.
     filter.unhandled = (verb == BulkVerb::Rerun).then_some(true).or(filter.unhandled);
     if !yes {
-        return count(client, verb, &filter).await;
+        return count(global, client, verb, &filter).await;
     }
     filter.limit = Some(PAGE);
     let mut bulk = Bulk { filter, all: false, cancel };
@@ -74,11 +74,11 @@ pub(crate) async fn run(
 }
 
 /// Counts what would be done, and does not do it.
-async fn count(client: &Client, verb: BulkVerb, filter: &Filter) -> Result<Exit, CommandError> {
+async fn count(global: &Global, client: &Client, verb: BulkVerb, filter: &Filter) -> Result<Exit, CommandError> {
     let found = client.tasks(filter, MAX_COUNTED + 1).await?.tasks.len();
     let counted = match found {
         0 => {
-            print::note("no such tasks");
+            print::aside(global, "no such tasks");
             return Ok(Exit::Ok);
         }
         found if found > MAX_COUNTED => format!("more than {} tasks", format_count(MAX_COUNTED as u64)),

@@ -68,7 +68,7 @@ pub(super) async fn status(global: &Global, client: &Client) -> Result<(), Comma
         return handlers.iter().try_for_each(|handler| print::json(Format::Jsonl, handler));
     }
     if handlers.is_empty() {
-        print::note("no handler has run, waits, or is controlled");
+        print::aside(global, "no handler has run, waits, or is controlled");
         return Ok(());
     }
     let mut table = Table::new();

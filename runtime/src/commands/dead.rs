@@ -123,7 +123,7 @@ async fn list(global: &Global, client: &Client, filter: &Filter, limit: usize) -
         return Ok(Exit::Ok);
     }
     if tasks.is_empty() {
-        print::note("no dead letters");
+        print::aside(global, "no dead letters");
         return Ok(Exit::Ok);
     }
     let mut table = Table::new();
@@ -142,7 +142,7 @@ async fn list(global: &Global, client: &Client, filter: &Filter, limit: usize) -
     }
     print::table(&table)?;
     if let Some(before) = next {
-        print::note(format_args!("there are more: `--before {before}`, or a higher `--limit`"));
+        print::aside(global, format_args!("there are more: `--before {before}`, or a higher `--limit`"));
     }
     Ok(Exit::Ok)
 }
@@ -154,7 +154,7 @@ async fn groups(global: &Global, client: &Client, filter: &Filter) -> Result<Exi
         return Ok(Exit::Ok);
     }
     if groups.groups.is_empty() {
-        print::note("no dead letters");
+        print::aside(global, "no dead letters");
         return Ok(Exit::Ok);
     }
     let mut table = Table::new();
@@ -166,7 +166,7 @@ async fn groups(global: &Global, client: &Client, filter: &Filter) -> Result<Exi
     print::table(&table)?;
     if groups.more {
         let counted = format_count(groups.counted);
-        print::note(format_args!("the newest {counted} were counted; there are older ones"));
+        print::aside(global, format_args!("the newest {counted} were counted; there are older ones"));
     }
     Ok(Exit::Ok)
 }

@@ -49,7 +49,8 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
         say_missed(global, page.missed && args.after.is_some_and(|after| after > 0));
         page.events.iter().try_for_each(|event| show(global, event, true))?;
         left -= page.events.len().min(left);
-        let is_last = page.events.is_empty() || Some(page.next) == wanted.after;
+        // A page without events is not the last: the host looks at so many, of whichever task, for each.
+        let is_last = Some(page.next) == wanted.after;
         wanted.after = Some(page.next);
         if is_last || left == 0 {
             break;

@@ -69,7 +69,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
         Command::List => {
             let packages = client.packages().await?.packages;
             if global.output == Format::Text {
-                list(&packages)?;
+                list(global, &packages)?;
             } else {
                 for handler in packages.iter().flat_map(|package| &package.handlers) {
                     print::json(Format::Jsonl, handler)?;
@@ -106,10 +106,10 @@ fn deployed(global: &Global, package: &PackageView) -> Result<(), CommandError> 
     print::data(names.concat().as_bytes())
 }
 
-fn list(packages: &[PackageView]) -> Result<(), CommandError> {
+fn list(global: &Global, packages: &[PackageView]) -> Result<(), CommandError> {
     let handlers: Vec<_> = packages.iter().flat_map(|package| &package.handlers).collect();
     if handlers.is_empty() {
-        print::note("no handler is deployed; `sunaba handler deploy COMPONENT.wasm` does that");
+        print::aside(global, "no handler is deployed; `sunaba handler deploy COMPONENT.wasm` does that");
         return Ok(());
     }
     let mut table = Table::new();

@@ -73,7 +73,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
         Command::List => {
             let queues = client.queues().await?;
             match global.output {
-                Format::Text => list(&queues)?,
+                Format::Text => list(global, &queues)?,
                 _ => queues.iter().try_for_each(|queue| print::json(Format::Jsonl, queue))?,
             }
         }
@@ -119,9 +119,9 @@ async fn set(global: &Global, client: &Client, name: &str, patch: QueuePatch) ->
     show(global, &client.set_queue(name, &patch).await?)
 }
 
-fn list(queues: &[QueueView]) -> Result<(), CommandError> {
+fn list(global: &Global, queues: &[QueueView]) -> Result<(), CommandError> {
     if queues.is_empty() {
-        print::note("no queue has tasks or settings");
+        print::aside(global, "no queue has tasks or settings");
         return Ok(());
     }
     let mut table = Table::new();

@@ -42,34 +42,33 @@ pub(super) async fn run(
         Box::new(BufReader::new(std::fs::File::open(file).map_err(|error| CommandError::file(file, &error))?))
     };
     let mut lines = Lines { source, number: 0 };
-    let (mut gathered, mut refused) = (Gathered::default(), 0_u64);
+    let (mut gathered, mut exit) = (Gathered::default(), Exit::Ok);
     loop {
         let (number, line) = match lines.next(file) {
             Ok(Some(line)) => line,
             Ok(None) => break,
             Err(error) => {
-                send(global, client, &mut gathered).await?;
+                send(global, client, &mut gathered, &mut exit).await?;
                 return Err(error);
             }
         };
         let task = match with_input(template, is_json, &line) {
             Ok(task) => task,
             Err(error) => {
-                refused += 1;
-                print::error(&CommandError::from(error).about(format_args!("line {number}")));
+                refuse(&CommandError::from(error).about(format_args!("line {number}")), &mut exit);
                 continue;
             }
         };
         let bytes = task.get().len() + 1;
         if gathered.tasks.len() == MAX_BULK_TASKS || gathered.bytes + bytes > MAX_BULK_BYTES - AROUND_BYTES {
-            refused += send(global, client, &mut gathered).await?;
+            send(global, client, &mut gathered, &mut exit).await?;
         }
         gathered.tasks.push(task);
         gathered.lines.push(number);
         gathered.bytes += bytes;
     }
-    refused += send(global, client, &mut gathered).await?;
-    Ok(if refused == 0 { Exit::Ok } else { Exit::Invalid })
+    send(global, client, &mut gathered, &mut exit).await?;
+    Ok(exit)
 }
 
 struct Lines {
@@ -121,20 +120,25 @@ fn with_input(template: &Submit, is_json: bool, line: &[u8]) -> Result<Box<RawVa
     RawValue::from_string(task).map_err(wrong)
 }
 
-/// Sends what is gathered, and prints what became of it; how many were refused.
-async fn send(global: &Global, client: &Client, gathered: &mut Gathered) -> Result<u64, CommandError> {
+/// Tells why a line was refused. When all were for one reason, that is what the exit code says.
+fn refuse(error: &CommandError, exit: &mut Exit) {
+    print::error(error);
+    *exit = if [Exit::Ok, error.exit].contains(exit) { error.exit } else { Exit::Invalid };
+}
+
+/// Sends what is gathered, and prints what became of it.
+async fn send(global: &Global, client: &Client, gathered: &mut Gathered, exit: &mut Exit) -> Result<(), CommandError> {
     let Gathered { tasks, lines, .. } = std::mem::take(gathered);
     if tasks.is_empty() {
-        return Ok(0);
+        return Ok(());
     }
     let answers = client.submit_all(tasks).await?.tasks;
-    let (mut refused, mut shown) = (0, String::new());
+    let mut shown = String::new();
     for (number, answer) in lines.iter().zip(&answers) {
         match answer {
             SubmittedView::Refused { problem } => {
-                refused += 1;
                 let error = CommandError::from(sunaba_runtime::ClientError::Refused(problem.clone()));
-                print::error(&error.about(format_args!("line {number}")));
+                refuse(&error.about(format_args!("line {number}")), exit);
             }
             SubmittedView::Taken { id, .. } => {
                 shown.push_str(id);
@@ -152,7 +156,7 @@ async fn send(global: &Global, client: &Client, gathered: &mut Gathered) -> Resu
         let message = format!("the host answered for {} of {} tasks", answers.len(), lines.len());
         return Err(CommandError::new(Exit::Error, message));
     }
-    Ok(refused)
+    Ok(())
 }
 
 #[cfg(test)]

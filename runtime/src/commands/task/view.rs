@@ -25,7 +25,7 @@ pub(super) async fn list(
         return Ok(Exit::Ok);
     }
     if tasks.is_empty() {
-        print::note("no such tasks");
+        print::aside(global, "no such tasks");
         return Ok(Exit::Ok);
     }
     let mut table = Table::new();
@@ -44,7 +44,7 @@ pub(super) async fn list(
     }
     print::table(&table)?;
     if let Some(before) = next {
-        print::note(format_args!("there are more: `--before {before}`, or a higher `--limit`"));
+        print::aside(global, format_args!("there are more: `--before {before}`, or a higher `--limit`"));
     }
     Ok(Exit::Ok)
 }
