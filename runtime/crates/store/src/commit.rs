@@ -29,8 +29,8 @@ const MAX_UNSYNCED: usize = 100_000;
 
 /// A change, or a wait: sees the turn, and answers when it is durable.
 pub(crate) type Change = Box<dyn FnOnce(&mut Planner, &mut Turn<'_>) + Send>;
-/// Shows what is there; answers by itself. It may remember what it has found, and can write nothing.
-pub(crate) type Read = Box<dyn FnOnce(&mut Planner, &Turn<'_>) + Send>;
+/// Shows what is there; answers by itself, and can change nothing.
+pub(crate) type Read = Box<dyn FnOnce(&Planner, &Turn<'_>) + Send>;
 
 /// What one caller wants.
 pub(crate) enum Request {
@@ -207,7 +207,7 @@ impl Commit {
         let turn = Turn::new(&*self.engine, &*self.clock);
         for request in reads {
             if let Request::Records(read) | Request::Settings(read) = request {
-                read(&mut self.planner, &turn);
+                read(&self.planner, &turn);
             }
         }
         self.planner.note_suspects(turn);
