@@ -18,7 +18,7 @@ use crate::{Engine, EngineError, OpenError, StoreError, Writes, codec, keys};
 /// Requests of one turn. Each may hold many tasks.
 const MAX_GATHERED: usize = 256;
 
-/// Keys that a turn has written when it takes no more requests: the others of it, and all who come meanwhile, wait for it.
+/// Keys that the requests of a turn have written when it takes no more of them: the others come in the next.
 const MAX_WRITTEN: usize = 20_000;
 
 /// A turn that takes this long keeps workers from renewing, through no fault of theirs.
@@ -29,8 +29,8 @@ const MAX_UNSYNCED: usize = 100_000;
 
 /// A change, or a wait: sees the turn, and answers when it is durable.
 pub(crate) type Change = Box<dyn FnOnce(&mut Planner, &mut Turn<'_>) + Send>;
-/// Shows what is there; answers by itself. It may remember what it has found, and can write nothing.
-pub(crate) type Read = Box<dyn FnOnce(&mut Planner, &Turn<'_>) + Send>;
+/// Shows what is there; answers by itself, and can change nothing.
+pub(crate) type Read = Box<dyn FnOnce(&Planner, &Turn<'_>) + Send>;
 
 /// What one caller wants.
 pub(crate) enum Request {
@@ -176,23 +176,26 @@ impl Commit {
             gathered.append(&mut reads);
             return Err(self.fail(error));
         }
-        // Before anybody hears of it: time that passes from here on is the callers' own.
-        self.forgive(begun);
+        // Before anybody hears of it: time that passes from here on is the callers' own. But for those who are left to wait.
+        self.forgive(begun, !gathered.is_empty());
         answers.into_iter().for_each(|answer: Answer| answer());
         self.show(reads);
         self.copy()?;
         if self.until_barrier().is_some_and(|left| left.is_zero()) || self.unsynced.len() >= MAX_UNSYNCED {
             let begun = self.clock.elapsed();
             self.barrier()?;
-            self.forgive(begun);
+            self.forgive(begun, false);
         }
         Ok(())
     }
 
-    fn forgive(&mut self, begun: Duration) {
+    /// Gives sessions the time again for which nobody could renew them. `is_behind`: others have waited for the turn to end.
+    fn forgive(&mut self, begun: Duration, is_behind: bool) {
         let stall = self.clock.elapsed().saturating_sub(begun);
         if stall >= MIN_STALL {
-            tracing::warn!(?stall, "the disk was slow; sessions are given that time again");
+            tracing::warn!(?stall, "the store was slow; sessions are given that time again");
+        }
+        if stall >= MIN_STALL || is_behind {
             self.planner.forgive(stall);
         }
     }
@@ -204,7 +207,7 @@ impl Commit {
         let turn = Turn::new(&*self.engine, &*self.clock);
         for request in reads {
             if let Request::Records(read) | Request::Settings(read) = request {
-                read(&mut self.planner, &turn);
+                read(&self.planner, &turn);
             }
         }
         self.planner.note_suspects(turn);
@@ -288,7 +291,9 @@ fn plan(
     }
     planner.pass_time(turn)?;
     let mut left = std::mem::replace(requests, Vec::with_capacity(MAX_GATHERED)).into_iter();
-    while turn.txn.len() < MAX_WRITTEN
+    // However much has happened by itself, somebody is served.
+    let full = turn.txn.len() + MAX_WRITTEN;
+    while turn.txn.len() < full
         && let Some(request) = left.next()
     {
         match request {

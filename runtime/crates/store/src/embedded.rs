@@ -203,7 +203,7 @@ impl EmbeddedStore {
     /// A read of records.
     async fn read<T>(
         &self,
-        look: impl FnOnce(&mut Planner, &Turn<'_>) -> Result<T, StoreError> + Send + 'static,
+        look: impl FnOnce(&Planner, &Turn<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -214,7 +214,7 @@ impl EmbeddedStore {
     /// A read that needs to know every setting.
     async fn read_settings<T>(
         &self,
-        look: impl FnOnce(&mut Planner, &Turn<'_>) -> Result<T, StoreError> + Send + 'static,
+        look: impl FnOnce(&Planner, &Turn<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError>
     where
         T: Send + 'static,

@@ -205,7 +205,7 @@ pub struct QueueStatus {
     pub scheduled: u64,
     /// Tasks that run.
     pub running: u64,
-    /// How long the task that is to be started next has waited. None: there is none.
+    /// How long the first of the tasks that wait for a slot has waited, whether or not it may start. None: there is none.
     pub oldest: Option<Duration>,
 }
 

@@ -48,7 +48,7 @@ impl ReadOnly {
     }
 
     /// Serves what was gathered, and then all that comes until the last sender is gone.
-    pub(crate) async fn serve(mut self, gathered: Vec<Request>, mut requests: mpsc::Receiver<Request>) {
+    pub(crate) async fn serve(self, gathered: Vec<Request>, mut requests: mpsc::Receiver<Request>) {
         gathered.into_iter().for_each(|request| self.answer(request));
         while let Some(request) = requests.recv().await {
             self.answer(request);
@@ -56,13 +56,13 @@ impl ReadOnly {
     }
 
     /// A request that is dropped tells its caller of the failure.
-    fn answer(&mut self, request: Request) {
+    fn answer(&self, request: Request) {
         let read = match request {
             Request::Change(_) | Request::Copy(_) => return,
             Request::Settings(_) if !self.has_settings => return,
             Request::Records(read) | Request::Settings(read) => read,
         };
-        if let Some((planner, rest)) = &mut self.view {
+        if let Some((planner, rest)) = &self.view {
             // A panic tells its own caller, and concerns nobody else.
             let _ = catch_unwind(AssertUnwindSafe(|| read(planner, &Turn::new(rest, &*self.clock))));
         }

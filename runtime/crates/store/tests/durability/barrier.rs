@@ -69,6 +69,28 @@ fn turn_takes_no_more_than_it_can_do_soon_and_the_rest_comes_in_the_next() {
 }
 
 #[test]
+fn session_is_not_lost_while_its_renewal_waits_behind_others() {
+    test(async {
+        let house = house();
+        let store = house.store.clone();
+        let session = store.open_session("w".into(), Duration::from_secs(1)).await.expect("it works");
+        let submit = |store: EmbeddedStore, count| async move { store.submit(vec![new_task(); count]).await };
+        tokio::spawn(submit(store.clone(), 1));
+        house.until_barriers(1).await;
+        (0..4).for_each(|_| drop(tokio::spawn(submit(store.clone(), 10_000))));
+        let renewal = tokio::spawn(async move { store.renew(session, Duration::ZERO).await });
+        tokio::task::yield_now().await;
+        for barrier in 2..=5 {
+            house.order([Order::Pass]);
+            house.until_barriers(barrier).await;
+            house.clock.advance(Duration::from_millis(600));
+        }
+        house.order([Order::Pass]);
+        assert!(renewal.await.expect("it ends").is_ok());
+    });
+}
+
+#[test]
 fn event_is_shown_after_the_barrier_of_its_change_and_never_without_it() {
     test(async {
         let house = house();
