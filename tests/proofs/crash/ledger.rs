@@ -102,7 +102,7 @@ impl Ledger {
 
     /// The number of the next task; what was not acknowledged is submitted again.
     pub(super) fn next(&self) -> u64 {
-        self.submitted.keys().filter(|number| **number < u64::MAX / 2).next_back().map_or(0, |number| number + 1)
+        self.submitted.keys().rfind(|number| **number < u64::MAX / 2).map_or(0, |number| number + 1)
     }
 
     /// Opens the store, and looks for everything that was acknowledged.
