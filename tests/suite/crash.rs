@@ -54,7 +54,7 @@ fn machine_that_lets_us_do_nothing_shows_as_much_in_other_ways() {
     for (proof, way) in [
         (crash::at_writes as Proof, "abort at a fail point"),
         (crash::sync_fails, "failing barrier"),
-        (crash::disk_full, "file size limit"),
+        (crash::disk_full, "file size limit (no power cut)"),
     ] {
         let tally = run(proof, Means::NONE, 3);
         assert!(tally.holds() && tally.way == way, "{tally:#?}");

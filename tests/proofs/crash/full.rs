@@ -18,13 +18,15 @@ const MAX_FILE_BLOCKS: u64 = (4 << 20) / 512;
 /// What is missing is told by the system sooner than this.
 const MAX_LINES: u64 = 200_000;
 
-/// Fills the disk under a child, so many times; opens its store while it is full, and once there is room again.
+/// Fills the disk under a child, so many times; opens its store while it is full, and once there is room again. Shows that a
+/// lack of room harms nothing. It says nothing of barriers: whatever the system was given, it has.
 ///
 /// # Errors
 /// The system did not let us try.
 pub fn disk_full(soak: &Path, means: Means, seed: u64, rounds: u32) -> std::io::Result<Tally> {
     let mounted = means.memory;
-    let mut tally = Tally::new("disk is full", if mounted { "small tmpfs" } else { "file size limit" });
+    let way = if mounted { "small tmpfs (no power cut)" } else { "file size limit (no power cut)" };
+    let mut tally = Tally::new("disk is full", way);
     for round in 0..rounds {
         let round_seed = crate::seed::nth(seed, u64::from(round));
         let before = tally.problems.len();
