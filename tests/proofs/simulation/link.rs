@@ -1,6 +1,6 @@
 //! A worker's or a client's way to the store: passes everything on, writes it down, and can be cut for a while.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,13 +31,24 @@ pub(super) struct Link {
     pub(super) dead: Arc<AtomicBool>,
     /// Whether the worker must mind its own clock.
     pub(super) is_remote: bool,
+    /// Asked for a session so often. A store that is elsewhere cannot be reached every other time.
+    pub(super) asked: Arc<AtomicU32>,
     /// The session that came last.
     pub(super) session: Arc<Mutex<Option<SessionId>>>,
 }
 
 impl Link {
     pub(super) fn new(store: EmbeddedStore, book: Arc<Book>, clock: SimulatedClock, dead: Arc<AtomicBool>) -> Self {
-        Self { store, book, clock, gate: Arc::new(Gate::open()), dead, is_remote: false, session: Arc::default() }
+        Self {
+            store,
+            book,
+            clock,
+            gate: Arc::new(Gate::open()),
+            dead,
+            is_remote: false,
+            asked: Arc::default(),
+            session: Arc::default(),
+        }
     }
 
     /// Waits until the way is open.
@@ -94,6 +105,9 @@ impl Store for Link {
     }
 
     fn open_session(&self, worker: String, lease_time: Duration) -> StoreFuture<'_, SessionId> {
+        if self.is_remote && self.asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+            return Box::pin(async { Err(StoreError::Unreachable("simulated".into())) });
+        }
         Box::pin(self.pass(self.store.open_session(worker, lease_time), move |book, asked, session| {
             *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(*session);
             book.opened(*session, lease_time, asked);

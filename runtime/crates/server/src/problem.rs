@@ -61,7 +61,9 @@ impl From<StoreError> for Problem {
         let status = match &error {
             StoreError::NoRoom { .. } => StatusCode::INSUFFICIENT_STORAGE,
             StoreError::Control(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            StoreError::Busy { .. } | StoreError::Failed(_) | StoreError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+            StoreError::Unreachable(_) | StoreError::Busy { .. } | StoreError::Failed(_) | StoreError::Closed => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error)

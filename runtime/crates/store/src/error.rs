@@ -11,6 +11,9 @@ pub enum StoreError {
     /// The session has run out or was closed: what it leased may be running elsewhere.
     #[error("the worker's session was lost")]
     SessionLost,
+    /// The store is elsewhere, and does not answer. Whether it has done what it was asked is not known.
+    #[error("the store cannot be reached: {0}\nhint: it is asked again; look at it, and at the way to it")]
+    Unreachable(String),
     /// Too many callers are waiting.
     #[error("{waiting} callers are waiting for the store already\nhint: try again later")]
     Busy {
@@ -64,7 +67,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same request may succeed later.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Busy { .. } | Self::NoRoom { .. })
+        matches!(self, Self::Unreachable(_) | Self::Busy { .. } | Self::NoRoom { .. })
     }
 }
 

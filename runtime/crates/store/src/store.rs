@@ -132,8 +132,8 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Control`]: a value is out of range.
     fn set_queue(&self, queue: String, changes: Vec<QueueChange>) -> StoreFuture<'_, QueueStatus>;
 
-    /// The handlers that have run since the store was opened, that have tasks waiting, or that are controlled, by name: the
-    /// first [`NAMES_PAGE`] of them, or of those after this one.
+    /// The handlers that have run lately, that have tasks waiting, or that are controlled, by name: the first
+    /// [`NAMES_PAGE`] of them, or of those after this one.
     fn handlers(&self, after: Option<HandlerName>) -> StoreFuture<'_, Vec<HandlerStatus>>;
 
     /// Changes a handler's control. What has been leased is not touched.

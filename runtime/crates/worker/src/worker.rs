@@ -196,8 +196,15 @@ impl Shared {
     /// Session after session, until it is stopped or the store is gone.
     async fn run(self: Arc<Self>, mut stop: watch::Receiver<Stop>) -> Result<(), WorkerError> {
         while *stop.borrow_and_update() == Stop::No {
-            let opened = self.store.open_session(self.config.name.clone(), self.config.lease_time).await;
-            let session = opened.map_err(WorkerError)?;
+            let session = match self.store.open_session(self.config.name.clone(), self.config.lease_time).await {
+                Ok(session) => session,
+                Err(error) if error.is_retryable() => {
+                    tracing::warn!(%error, "no session could be opened");
+                    tokio::time::sleep(session::PAUSE).await;
+                    continue;
+                }
+                Err(error) => return Err(WorkerError(error)),
+            };
             *self.attempts() = Attempts::default();
             let mut attempts = JoinSet::new();
             let mut kept = pin!(self.keep(session));
@@ -233,7 +240,12 @@ impl Shared {
                     return Err(WorkerError(error));
                 }
             }
-            self.store.close_session(session).await.map_err(WorkerError)?;
+            match self.store.close_session(session).await {
+                Err(error) if error.is_retryable() => {
+                    tracing::warn!(%error, "the session was not closed; what it has handed back waits until it runs out");
+                }
+                closed => closed.map_err(WorkerError)?,
+            }
         }
         Ok(())
     }
