@@ -25,13 +25,17 @@ pub(crate) struct ReadOnly {
 impl ReadOnly {
     /// What is left of this engine, of which nobody knows what these keys have.
     pub(crate) fn new(
-        engine: Box<dyn Engine>,
+        mut engine: Box<dyn Engine>,
         clock: SharedClock,
         error: EngineError,
         written: impl Iterator<Item = Vec<u8>>,
     ) -> Self {
         // What is wrong with the engine may keep it from being read, too.
         let view = catch_unwind(AssertUnwindSafe(|| {
+            if let Err(error) = engine.revive() {
+                tracing::error!(%error, "what is left of the store cannot be read");
+                return None;
+            }
             let unknown = unknown(&*engine, written);
             tracing::error!(keys = unknown.len(), "what was written last may be lost, and is not shown");
             let has_settings = !unknown.iter().any(|key| keys::is_setting(key));

@@ -52,6 +52,15 @@ pub trait Engine: Send + 'static {
     /// # Errors
     /// The engine failed. Whether it is there is not known.
     fn barrier(&mut self) -> Result<(), EngineError>;
+
+    /// Makes an engine that has failed readable again, if it has ceased to be. What was applied since the last barrier may be
+    /// there or not.
+    ///
+    /// # Errors
+    /// It cannot be read any more.
+    fn revive(&mut self) -> Result<(), EngineError> {
+        Ok(())
+    }
 }
 
 /// The engine failed, and cannot be relied on any more.

@@ -15,7 +15,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use bytes::Bytes;
@@ -47,7 +47,10 @@ const IN_FILE: u8 = 2;
 /// A data directory, held by this process alone until it is dropped.
 #[derive(Debug)]
 pub struct SledEngine {
-    tree: sled::Db,
+    /// None only while it is opened anew.
+    tree: Option<sled::Db>,
+    /// Where that is.
+    database: PathBuf,
     /// sled's own file, opened once more for `fdatasync`.
     log: File,
     files: Files,
@@ -138,11 +141,11 @@ impl SledEngine {
             let above = directory.canonicalize().map_err(failed)?;
             above.parent().map_or(Ok(()), sync).map_err(failed)?;
         }
-        Ok(Self { files, tree, log, lock })
+        Ok(Self { files, tree: Some(tree), database, log, lock })
     }
 
     pub(super) fn tree(&self) -> &sled::Db {
-        &self.tree
+        self.tree.as_ref().expect("whoever has closed it has opened it again, or the engine is not used any more")
     }
 
     /// The size of the log's file; none when the system does not say.
@@ -162,7 +165,7 @@ impl SledEngine {
             Some(Stored::Pieces(count)) => {
                 let mut value = Vec::with_capacity(usize::from(count) * MAX_VALUE_BYTES);
                 for index in 0..count {
-                    let piece = self.tree.get(piece_key(key, index)).map_err(|error| failed(&error))?;
+                    let piece = self.tree().get(piece_key(key, index)).map_err(|error| failed(&error))?;
                     // A piece that is missing makes the checksum wrong.
                     value.extend_from_slice(&piece.unwrap_or_default());
                 }
@@ -184,7 +187,8 @@ impl SledEngine {
 
     /// Has what a key's old value takes besides the key itself removed.
     fn forget(&mut self, key: &[u8], batch: &mut sled::Batch) -> Result<(), EngineError> {
-        let old = self.tree.get(tagged(VALUE, key)).map_err(|error| EngineError::new("cannot read a value", error))?;
+        let old =
+            self.tree().get(tagged(VALUE, key)).map_err(|error| EngineError::new("cannot read a value", error))?;
         match old.as_deref().and_then(Stored::read) {
             Some(Stored::Pieces(count)) => (0..count).for_each(|index| batch.remove(piece_key(key, index))),
             Some(Stored::File(number)) => self.files.forget(key, number),
@@ -237,7 +241,7 @@ fn is_locked(error: &std::io::Error) -> bool {
 impl Engine for SledEngine {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
         let stored =
-            self.tree.get(tagged(VALUE, key)).map_err(|error| EngineError::new("cannot read a value", error))?;
+            self.tree().get(tagged(VALUE, key)).map_err(|error| EngineError::new("cannot read a value", error))?;
         stored.map(|stored| self.value(key, &stored)).transpose()
     }
 
@@ -247,7 +251,7 @@ impl Engine for SledEngine {
         to: &[u8],
         reverse: bool,
     ) -> Box<dyn Iterator<Item = Result<Pair, EngineError>> + 'a> {
-        let range = self.tree.range(tagged(VALUE, from)..tagged(VALUE, to));
+        let range = self.tree().range(tagged(VALUE, from)..tagged(VALUE, to));
         let read = |pair: sled::Result<(sled::IVec, sled::IVec)>| {
             let (key, stored) = pair.map_err(|error| EngineError::new("cannot scan", error))?;
             let key = Bytes::copy_from_slice(&key[1..]);
@@ -285,7 +289,7 @@ impl Engine for SledEngine {
             batch.insert(tagged(VALUE, key), stored);
         }
         self.files.sync().map_err(|error| EngineError::new("cannot write a value's file", error))?;
-        self.tree.apply_batch(batch).map_err(|error| EngineError::new("cannot write", error))
+        self.tree().apply_batch(batch).map_err(|error| EngineError::new("cannot write", error))
     }
 
     fn free_bytes(&self) -> Option<u64> {
@@ -294,10 +298,18 @@ impl Engine for SledEngine {
     }
 
     fn barrier(&mut self) -> Result<(), EngineError> {
-        self.tree.flush().map_err(|error| EngineError::new("cannot flush", error))?;
+        self.tree().flush().map_err(|error| EngineError::new("cannot flush", error))?;
         self.log.sync_data().map_err(|error| EngineError::new("cannot sync", error))?;
         // Only now can no value be found any more that was in them.
         self.files.remove_forgotten();
+        Ok(())
+    }
+
+    /// After an error of the disk sled answers no read any more, until it is opened anew.
+    fn revive(&mut self) -> Result<(), EngineError> {
+        self.tree = None;
+        let tree = open_tree(&self.database).map_err(|error| EngineError::new("cannot open the log anew", error))?;
+        self.tree = Some(tree);
         Ok(())
     }
 }
