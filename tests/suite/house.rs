@@ -29,10 +29,9 @@ const EDGES: [(&str, &[&str]); 11] = [
 ];
 
 /// Dependencies that shape a crate have one owner.
-const OWNERS: [(&str, &str); 9] = [
+const OWNERS: [(&str, &str); 8] = [
     ("sled", "sunaba-store"),
     ("axum", "sunaba-server"),
-    ("hyper", "sunaba-server"),
     ("jsonschema", "sunaba-host"),
     ("wasmtime", "sunaba-sandbox"),
     ("wasmtime-wasi", "sunaba-sandbox"),

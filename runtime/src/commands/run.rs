@@ -61,7 +61,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
         // Only now is it known that the handler asks for the other mode.
         load(&sandbox, &args.component, bytes, limits.fuel.mode()).await?;
     }
-    let grants = Grants { env: args.env, dirs: args.dir };
+    let grants = Grants { env: args.env, dirs: args.dir, ..Grants::default() };
     grants.check().map_err(|error| CommandError::new(Exit::Usage, error))?;
     for grant in &grants.dirs {
         std::fs::read_dir(&grant.host).map_err(|error| cannot_grant(grant, &error))?;

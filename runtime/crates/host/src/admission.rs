@@ -218,7 +218,7 @@ pub(crate) fn admit(
     let input = request.input.unwrap_or_else(|| input::nothing(handler));
     check_input(&handler.name, schema, &input)?;
     // Their number first: each is looked for on the disk.
-    let mut grants = Grants { env: request.env, dirs: request.dirs };
+    let mut grants = Grants { env: request.env, dirs: request.dirs, ..Grants::default() };
     grants.check()?;
     grants.dirs = grants.dirs.iter().map(|grant| allowance.check(grant)).collect::<Result<_, _>>()?;
     let spec = TaskSpec {

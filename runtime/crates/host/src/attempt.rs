@@ -107,6 +107,8 @@ impl Attempt {
             input: self.input,
             limits: self.limits,
             grants: self.grants,
+            secrets: Vec::new(),
+            seed: None,
         };
         sandbox.execute(request, host).await
     }

@@ -196,7 +196,7 @@ pub(crate) async fn run(
     host: Arc<dyn AttemptHost>,
     abandoned: impl Future<Output = ()>,
 ) -> Result<AttemptReport, ExecuteError> {
-    let AttemptRequest { component, handler, context, input, limits, grants } = request;
+    let AttemptRequest { component, handler, context, input, limits, grants, .. } = request;
     let mut cell = Cell::new(prepared, Purpose::Run, &limits, grants, &host).await?;
     let interrupt = Arc::clone(&cell.interrupt);
     let (mut called, mut returned) = (None, None);
@@ -254,6 +254,7 @@ pub(crate) async fn run(
         stderr_bytes: counts.stderr_bytes,
         dropped_bytes: counts.dropped_bytes,
         host_calls,
+        ..Receipt::unmeasured(component)
     };
     Ok(AttemptReport { result, receipt, logs })
 }

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Limit;
+
 /// The host's reason for ending an attempt. Written as one word, for some with a detail behind it: `trap unreachable`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
@@ -28,6 +30,8 @@ pub enum Cause {
     LeaseLost,
     /// The guest called `wasi:cli/exit` instead of returning.
     Exit,
+    /// Another limit would have been passed.
+    Limit(Limit),
     /// The handler returned an outcome that this host does not carry out yet; its name.
     NotSupported(String),
 }
@@ -45,6 +49,7 @@ impl Cause {
             Self::Cancelled => "cancelled",
             Self::LeaseLost => "lease-lost",
             Self::Exit => "exit",
+            Self::Limit(_) => "limit",
             Self::NotSupported(_) => "not-supported",
         }
     }
@@ -53,6 +58,7 @@ impl Cause {
         match self {
             Self::HostCall(name) => name.as_deref(),
             Self::Trap(detail) | Self::NotSupported(detail) => Some(detail),
+            Self::Limit(limit) => Some(limit.name()),
             _ => None,
         }
     }
@@ -88,6 +94,7 @@ impl FromStr for Cause {
             ("cancelled", None) => Ok(Self::Cancelled),
             ("lease-lost", None) => Ok(Self::LeaseLost),
             ("exit", None) => Ok(Self::Exit),
+            ("limit", Some(name)) => name.parse().map(Self::Limit).map_err(|_| CauseError(text.to_owned())),
             ("not-supported", Some(name)) => Ok(Self::NotSupported(name)),
             _ => Err(CauseError(text.to_owned())),
         }
@@ -152,6 +159,7 @@ mod tests {
             Cause::Cancelled,
             Cause::LeaseLost,
             Cause::Exit,
+            Cause::Limit(Limit::OpenFiles),
             Cause::NotSupported("snooze".into()),
         ];
         for cause in causes {
@@ -162,7 +170,7 @@ mod tests {
 
     #[test]
     fn unknown_causes_are_refused() {
-        for text in ["", "bored", "trap", "fuel left", "not-supported"] {
+        for text in ["", "bored", "trap", "fuel left", "not-supported", "limit", "limit speed"] {
             assert!(text.parse::<Cause>().is_err(), "{text}");
         }
     }

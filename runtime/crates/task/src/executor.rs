@@ -9,7 +9,7 @@ use std::task::Poll;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AttemptReport, AttemptRequest, Cause, Digest, FuelMode, LogEntry};
+use crate::{AttemptReport, AttemptRequest, Cause, Digest, FuelMode, Live, LogEntry};
 
 /// A boxed future that can move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -58,6 +58,11 @@ pub trait Executor: Send + Sync + 'static {
 
 /// Whoever watches over an attempt while it runs. Calls come from the executor's threads and must not block.
 pub trait AttemptHost: Send + Sync + 'static {
+    /// The attempt begins, and can be looked at from now on. Keep the view no longer than the attempt runs.
+    fn on_begin(&self, live: Arc<dyn Live>) {
+        let _ = live;
+    }
+
     /// The guest said something that is kept.
     fn on_log(&self, entry: &LogEntry) {
         let _ = entry;

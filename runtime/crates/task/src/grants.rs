@@ -7,14 +7,24 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::secret::{MAX_SECRETS, is_secret_name};
+use crate::{HttpGrant, format_bytes};
+
 /// Directories of one attempt.
 const MAX_DIRS: usize = 64;
 /// Environment variables of one attempt, and their bytes together.
 const MAX_ENV: usize = 256;
 const MAX_ENV_BYTES: usize = 64 << 10;
 
+/// Places of one attempt that requests may go to.
+const MAX_HTTP: usize = 64;
+/// The largest scratch directory.
+pub const MAX_SCRATCH_BYTES: u64 = 64 << 30;
+/// Where a guest has its scratch directory.
+pub const SCRATCH: &str = "/scratch";
+
 /// What a guest may do in a directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DirAccess {
     /// List and read.
@@ -43,6 +53,17 @@ pub struct EnvGrant {
     pub value: String,
 }
 
+/// How exactly a guest sees time pass.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClockAccess {
+    /// In steps of a millisecond: enough for a handler, too little to listen to its neighbours.
+    #[default]
+    Coarse,
+    /// As exactly as the machine does.
+    Fine,
+}
+
 /// All that an attempt was granted. The default is nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grants {
@@ -50,6 +71,14 @@ pub struct Grants {
     pub env: Vec<EnvGrant>,
     /// Directories.
     pub dirs: Vec<DirGrant>,
+    /// Where requests may go.
+    pub http: Vec<HttpGrant>,
+    /// The names of secrets. What they are, the host looks up when an attempt begins.
+    pub secrets: Vec<String>,
+    /// A directory of its own at `/scratch`, empty at first and gone afterwards, for files of so many bytes together.
+    pub scratch_bytes: Option<u64>,
+    /// How exactly it sees time pass.
+    pub clock: ClockAccess,
 }
 
 impl Grants {
@@ -62,8 +91,19 @@ impl Grants {
     pub fn check(&self) -> Result<(), GrantError> {
         let texts = self.env.iter().flat_map(|grant| [&grant.key, &grant.value]);
         let bytes = texts.clone().map(|text| text.len()).sum::<usize>();
-        if self.env.len() > MAX_ENV || self.dirs.len() > MAX_DIRS || bytes > MAX_ENV_BYTES {
+        if self.env.len() > MAX_ENV
+            || self.dirs.len() > MAX_DIRS
+            || bytes > MAX_ENV_BYTES
+            || self.http.len() > MAX_HTTP
+            || self.secrets.len() > MAX_SECRETS
+        {
             return Err(GrantError::TooMany);
+        }
+        if let Some(name) = self.secrets.iter().find(|name| !is_secret_name(name)) {
+            return Err(GrantError::Secret(name.chars().take(80).collect()));
+        }
+        if let Some(bytes) = self.scratch_bytes.filter(|bytes| !(1..=MAX_SCRATCH_BYTES).contains(bytes)) {
+            return Err(GrantError::Scratch(bytes));
         }
         if let Some(grant) = self.env.iter().find(|grant| grant.key.is_empty() || grant.key.contains('=')) {
             return Err(GrantError::Env(format!("{}={}", grant.key, grant.value)));
@@ -72,7 +112,10 @@ impl Grants {
             return Err(GrantError::Nul(text.replace('\0', "\\0")));
         }
         let guests = self.dirs.iter().map(|grant| grant.guest.trim_end_matches('/'));
-        match twice(guests).or_else(|| twice(self.env.iter().map(|grant| grant.key.as_str()))) {
+        let guests = guests.chain(self.scratch_bytes.map(|_| SCRATCH));
+        // A secret is a variable too.
+        let keys = self.env.iter().map(|grant| &grant.key).chain(&self.secrets).map(String::as_str);
+        match twice(guests).or_else(|| twice(keys)) {
             Some(what) => Err(GrantError::Twice(what.to_owned())),
             None => Ok(()),
         }
@@ -101,12 +144,19 @@ pub enum GrantError {
     Twice(String),
     /// More than any handler needs.
     #[error(
-        "these are too many grants\nhint: at most {MAX_DIRS} directories, and {MAX_ENV} variables of {} KiB together", MAX_ENV_BYTES >> 10
+        "these are too many grants\nhint: at most {MAX_DIRS} directories, {MAX_HTTP} places for requests, {MAX_SECRETS} secrets, and \
+         {MAX_ENV} variables of {} KiB together", MAX_ENV_BYTES >> 10
     )]
     TooMany,
     /// No system has that in a path or a variable.
     #[error("`{0}` has a zero byte\nhint: leave it out")]
     Nul(String),
+    /// Not a secret's name.
+    #[error("`{0}` cannot name a secret\nhint: a name has up to 64 capital letters, digits and `_`, such as `API_KEY`")]
+    Secret(String),
+    /// Outside what can be given.
+    #[error("the scratch directory cannot have {}\nhint: it has from 1 byte to {}", format_bytes(*.0), format_bytes(MAX_SCRATCH_BYTES))]
+    Scratch(u64),
     /// Not an environment variable.
     #[error("`{0}` is not an environment variable\nhint: write KEY=VALUE")]
     Env(String),
@@ -190,6 +240,10 @@ mod tests {
         assert_eq!(dirs(["/a", "/a/"]).check(), Err(GrantError::Twice("/a".into())));
         let env = Grants { env: ["K=1", "K=2"].map(|text| text.parse().expect("a grant")).into(), ..Grants::default() };
         assert_eq!(env.check(), Err(GrantError::Twice("K".into())));
+        let secret = Grants { secrets: vec!["K".into()], env: vec![env.env[0].clone()], ..Grants::default() };
+        assert_eq!(secret.check(), Err(GrantError::Twice("K".into())));
+        let scratch = Grants { scratch_bytes: Some(1), ..dirs(["/a", "/scratch/"]) };
+        assert_eq!(scratch.check(), Err(GrantError::Twice("/scratch".into())));
     }
 
     #[test]

@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Limit;
 use crate::units::{format_bytes, format_duration};
 
 /// The largest memory limit: all that a 32-bit guest can address.
 pub const MAX_MEMORY_BYTES: u64 = 4 << 30;
 /// The longest timeout.
 pub const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The stack of a guest and of the host calls on top of it.
+const STACK_BYTES: u64 = 2 << 20;
 
 /// Whether the engine counts fuel. Each way has its own compiled code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -65,6 +69,14 @@ pub enum LimitError {
     #[error("the memory limit `{}` is out of range\nhint: it goes from 64 KiB to {}", format_bytes(*.0), format_bytes(MAX_MEMORY_BYTES))]
     Memory(u64),
     /// Outside what can be enforced.
+    #[error("the limit `{limit}` cannot be `{}`\nhint: it goes from {} to {}", .limit.format(*.value), .limit.format(.limit.range().0), .limit.format(.limit.range().1))]
+    Range {
+        /// Which.
+        limit: Limit,
+        /// What was asked for.
+        value: u64,
+    },
+    /// Outside what can be enforced.
     #[error("the timeout `{}` is out of range\nhint: it goes from 1ms to {}", format_duration(*.0), format_duration(MAX_TIMEOUT))]
     Timeout(Duration),
 }
@@ -115,9 +127,26 @@ pub struct Limits {
     pub log_lines: u64,
     /// What the guest may hand to one host call. Over it the attempt is stopped. Default: 4 MiB.
     pub host_call_bytes: u64,
-    /// Handles that the guest may hold (files, streams, timers). Over it the call fails, with cause `host-call`. A handle
-    /// may stand for a file descriptor of the host. Default: 128.
+    /// What all host calls together may move between the guest and the host. Default: 1 GiB.
+    pub moved_bytes: u64,
+    /// Handles that the guest may hold (files, streams, timers). Default: 128.
     pub resources: u32,
+    /// Core instances that the component may have. Default: 64.
+    pub instances: u32,
+    /// Tables of all of them together. Default: 32.
+    pub tables: u32,
+    /// Files and directories that the guest may have open: each is a descriptor of the host. Default: 64.
+    pub open_files: u32,
+    /// What the guest may write to files, all together; growing a file counts. Default: 1 GiB.
+    pub written_bytes: u64,
+    /// Random bytes that the guest may ask for. Default: 1 MiB.
+    pub random_bytes: u64,
+    /// Outgoing requests. Default: 100.
+    pub requests: u32,
+    /// Outgoing requests at a time. Default: 8.
+    pub concurrent_requests: u32,
+    /// Heads and bodies of all outgoing requests and their responses together. Default: 64 MiB.
+    pub request_bytes: u64,
 }
 
 impl Default for Limits {
@@ -132,7 +161,16 @@ impl Default for Limits {
             log_bytes: 64 << 10,
             log_lines: 1_000,
             host_call_bytes: 4 << 20,
+            moved_bytes: 1 << 30,
             resources: 128,
+            instances: 64,
+            tables: 32,
+            open_files: 64,
+            written_bytes: 1 << 30,
+            random_bytes: 1 << 20,
+            requests: 100,
+            concurrent_requests: 8,
+            request_bytes: 64 << 20,
         }
     }
 }
@@ -141,11 +179,24 @@ impl Limits {
     /// Whether the sandbox can enforce these.
     ///
     /// # Errors
-    /// [`LimitError::Memory`] or [`LimitError::Timeout`]: the value is out of range.
+    /// [`LimitError::Memory`], [`LimitError::Timeout`] or [`LimitError::Range`]: the value is out of range.
     pub fn check(&self) -> Result<(), LimitError> {
         check_timeout(self.timeout)?;
         check_memory(self.memory_bytes)?;
+        for limit in Limit::ALL {
+            let ((least, most), value) = (limit.range(), self.get(limit));
+            if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {
+                return Err(LimitError::Range { limit, value });
+            }
+        }
         Ok(())
+    }
+
+    /// The most that an attempt can make its host hold: its memory and stack, and what the host keeps of its talk, its input
+    /// and its output. What a node admits by.
+    pub fn host_bytes(&self) -> u64 {
+        let kept = [self.output_bytes, self.stdout_bytes, self.stderr_bytes, self.log_bytes, self.host_call_bytes];
+        kept.into_iter().fold(self.memory_bytes.saturating_add(STACK_BYTES), u64::saturating_add)
     }
 }
 

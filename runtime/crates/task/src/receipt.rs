@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Digest;
+use crate::{Digest, Seed};
 
 /// What an attempt used. Written by the executor when the sandbox is gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,8 +33,24 @@ pub struct Receipt {
     pub stderr_bytes: u64,
     /// Bytes of logs, standard output and standard error that were dropped over their limits.
     pub dropped_bytes: u64,
-    /// Calls of the `host` interface.
+    /// Host calls, of every interface.
     pub host_calls: u64,
+    /// The same by what was called, such as `wasi:filesystem/types.read`; the most frequent ones first, at most 32.
+    pub host_calls_by: Vec<(String, u64)>,
+    /// The part of `wall` that the guest spent in host calls.
+    pub host_call_time: Duration,
+    /// Bytes that host calls moved between the guest and the host.
+    pub moved_bytes: u64,
+    /// Bytes written to files.
+    pub written_bytes: u64,
+    /// Outgoing requests.
+    pub requests: u64,
+    /// Heads and bodies of outgoing requests and their responses.
+    pub request_bytes: u64,
+    /// How long the task had waited: from when it could have run to the lease. None: there was no queue.
+    pub queue_wait: Option<Duration>,
+    /// What the attempt's clock and random numbers were made from, if it was deterministic.
+    pub seed: Option<Seed>,
 }
 
 impl Receipt {
@@ -54,6 +70,14 @@ impl Receipt {
             stderr_bytes: 0,
             dropped_bytes: 0,
             host_calls: 0,
+            host_calls_by: Vec::new(),
+            host_call_time: Duration::ZERO,
+            moved_bytes: 0,
+            written_bytes: 0,
+            requests: 0,
+            request_bytes: 0,
+            queue_wait: None,
+            seed: None,
         }
     }
 }

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::{check_memory, check_timeout};
 use crate::units::{format_bytes, format_duration, parse_bytes, parse_duration};
-use crate::{Backoff, Fuel, Limits, is_name};
+use crate::{Backoff, Fuel, GrantRequests, LimitCaps, Limits, NamedLimitError, is_name};
 
 /// Every key that a handler may set.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 18] = [
     "max-attempts",
     "backoff",
     "retry-on",
@@ -20,6 +20,14 @@ const KEYS: [&str; 10] = [
     "memory",
     "queue",
     "priority",
+    "limits",
+    "env",
+    "dirs",
+    "http",
+    "secrets",
+    "scratch",
+    "clock",
+    "deterministic",
 ];
 /// The longest span of a task's life that can be set: a year.
 pub const MAX_SPAN: Duration = Duration::from_secs(366 * 24 * 60 * 60);
@@ -47,6 +55,12 @@ pub struct HandlerSettings {
     pub queue: Option<String>,
     /// Higher first.
     pub priority: Option<i32>,
+    /// Other limits of an attempt.
+    pub limits: LimitCaps,
+    /// What it asks to be granted: it gets no more than this, and of this only what operator and submitter grant.
+    pub requests: GrantRequests,
+    /// Whether its clock and random numbers come from a seed that is kept.
+    pub deterministic: Option<bool>,
 }
 
 /// A setting that the host does not accept.
@@ -127,7 +141,14 @@ impl HandlerSettings {
             "priority" => {
                 self.priority = Some(value.parse().map_err(|_| number("a whole number of 32 bits"))?);
             }
-            _ => return Err(SettingError::Unknown(key.to_owned())),
+            "limits" => self.limits = value.parse().map_err(|error: NamedLimitError| wrong(error.to_string()))?,
+            "deterministic" => {
+                self.deterministic = Some(value.parse().map_err(|_| number("`true` or `false`"))?);
+            }
+            _ if !self.requests.set(key, value).map_err(|error| wrong(error.to_string()))? => {
+                return Err(SettingError::Unknown(key.to_owned()));
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -145,7 +166,10 @@ impl HandlerSettings {
             self.memory_bytes.map(format_bytes),
             self.queue.clone(),
             self.priority.map(|value| value.to_string()),
+            Some(self.limits.to_string()).filter(|limits| !limits.is_empty()),
         ];
+        let requests = ["env", "dirs", "http", "secrets", "scratch", "clock"].map(|key| self.requests.get(key));
+        let values = values.into_iter().chain(requests).chain([self.deterministic.map(|value| value.to_string())]);
         KEYS.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?)))
     }
 
@@ -157,6 +181,7 @@ impl HandlerSettings {
             memory_bytes: self.memory_bytes.unwrap_or(limits.memory_bytes),
             ..limits
         }
+        .with(&self.limits)
     }
 }
 
@@ -177,6 +202,14 @@ mod tests {
             ("memory", "64MiB"),
             ("queue", "mail"),
             ("priority", "-3"),
+            ("limits", "open-files=4,output=2MiB"),
+            ("env", "COLOR, SIZE"),
+            ("dirs", "/in,/out:rw"),
+            ("http", "https://api.example.com"),
+            ("secrets", "API_KEY"),
+            ("scratch", "16MiB"),
+            ("clock", "fine"),
+            ("deterministic", "true"),
         ])
         .expect("all valid");
         assert_eq!(settings.max_attempts, Some(5));
@@ -186,12 +219,22 @@ mod tests {
         assert_eq!(settings.priority, Some(-3));
         let limits = settings.apply(Limits::default());
         assert_eq!((limits.fuel, limits.timeout, limits.memory_bytes), (Fuel::Off, Duration::from_secs(30), 64 << 20));
-        assert_eq!(limits.output_bytes, Limits::default().output_bytes);
+        assert_eq!((limits.output_bytes, limits.open_files), (2 << 20, 4));
+        assert_eq!(limits.log_bytes, Limits::default().log_bytes);
+        assert_eq!(settings.requests.scratch_bytes, Some(16 << 20));
+        assert_eq!(settings.given().count(), KEYS.len());
     }
 
     #[test]
     fn what_is_given_reads_back() {
-        let pairs = [("backoff", "fixed(5s)"), ("retry-on", "a,b"), ("memory", "64.0 MiB"), ("priority", "-3")];
+        let pairs = [
+            ("backoff", "fixed(5s)"),
+            ("retry-on", "a,b"),
+            ("memory", "64.0 MiB"),
+            ("priority", "-3"),
+            ("dirs", "/in,/out:rw"),
+            ("deterministic", "false"),
+        ];
         let settings = HandlerSettings::parse(pairs).expect("all valid");
         let given: Vec<_> = settings.given().collect();
         assert_eq!(given.iter().map(|(key, value)| (*key, value.as_str())).collect::<Vec<_>>(), pairs);
@@ -221,6 +264,14 @@ mod tests {
             ("memory", "5GiB"),
             ("queue", "a b"),
             ("priority", "3000000000"),
+            ("limits", "speed=1"),
+            ("env", "A=B"),
+            ("dirs", "in"),
+            ("http", "example.com"),
+            ("secrets", "key"),
+            ("scratch", "0"),
+            ("clock", "slow"),
+            ("deterministic", "yes"),
         ] {
             let error = HandlerSettings::parse([(key, value)]).expect_err(value);
             assert!(matches!(error, SettingError::Value { .. }), "{key} = {value}: {error}");

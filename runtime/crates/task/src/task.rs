@@ -25,8 +25,10 @@ pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 256;
 pub struct TaskSpec {
     /// What runs it.
     pub handler: HandlerName,
-    /// The component that the package had when the task was submitted. The task stays with it.
+    /// The component that the package had when the task was submitted. The task stays with it, unless it follows.
     pub component: Digest,
+    /// Whether each attempt runs the component that is the package's active version by then.
+    pub follows: bool,
     /// The lane that it waits in.
     pub queue: String,
     /// Higher first.
@@ -53,6 +55,8 @@ pub struct TaskSpec {
     pub limits: Limits,
     /// What an attempt may do.
     pub grants: Grants,
+    /// Whether the clock and the random numbers of each attempt come from a seed that is kept with it.
+    pub deterministic: bool,
     /// A second submit with this key gives the same task, as long as its record is kept. A submit that made no task, because
     /// another one holds its unique key, leaves its idempotency key to the next.
     pub idempotency_key: Option<String>,
@@ -68,6 +72,7 @@ impl TaskSpec {
         Self {
             handler,
             component,
+            follows: false,
             queue: DEFAULT_QUEUE.into(),
             priority: 0,
             key: None,
@@ -80,6 +85,7 @@ impl TaskSpec {
             keep_result: None,
             limits: Limits::default(),
             grants: Grants::default(),
+            deterministic: false,
             idempotency_key: None,
             tags: Vec::new(),
             attributes: Vec::new(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sunaba_store::{Leased, SettleError, Settlement, Store, StoreError};
 use sunaba_task::{
     AttemptContext, AttemptDetail, AttemptHost, AttemptReport, AttemptRequest, AttemptResult, ExecuteError, Executor,
-    LeaseToken, Observation, Outcome, Payload, Task, Timestamp, catch_panic, decide,
+    LeaseToken, Observation, Outcome, Payload, Seed, Task, Timestamp, catch_panic, decide,
 };
 use tokio::time::Instant;
 
@@ -52,6 +52,12 @@ fn request(leased: &Leased) -> AttemptRequest {
         input: input.clone(),
         limits: spec.limits.clone(),
         grants: spec.grants.clone(),
+        secrets: Vec::new(),
+        // Another attempt is another try: whatever chance has done to the last one, it does not do again.
+        seed: spec.deterministic.then(|| Seed {
+            random: task.id.seed().wrapping_add(u64::from(task.attempts_started)),
+            clock_ms: started_at.unix_ms(),
+        }),
     }
 }
 
