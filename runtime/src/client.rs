@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sunaba_server::Problem;
-use sunaba_server::api::{HandlerView, HostView, PackageView, PackagesView};
+use sunaba_server::api::{DeployQuestion, HandlerView, HostView, PackageView, PackagesView, PreviewView};
 use sunaba_task::HandlerName;
 
 /// How long a host may take to accept a connection. It is on this machine.
@@ -98,12 +98,35 @@ impl Client {
         self.send(self.request(Method::GET, "/v1/host")).await
     }
 
-    /// Deploys a component.
+    /// Deploys a component, unless it may do or use more than the active version.
     ///
     /// # Errors
     /// [`ClientError`].
     pub async fn deploy(&self, package: &str, component: Bytes) -> Result<PackageView, ClientError> {
+        self.deploy_with(package, component, &DeployQuestion::default()).await
+    }
+
+    /// Deploys a component. A widening that is refused is told in [`Problem::widening`].
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn deploy_with(
+        &self,
+        package: &str,
+        component: Bytes,
+        how: &DeployQuestion,
+    ) -> Result<PackageView, ClientError> {
         let request = self.request_at(Method::PUT, &["v1", "packages", package]);
+        let request = self.asking(request, how)?;
+        self.send(request.header("content-type", "application/wasm").timeout(DEPLOY_TIME).body(component)).await
+    }
+
+    /// What a deploy of a component would change.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn preview(&self, package: &str, component: Bytes) -> Result<PreviewView, ClientError> {
+        let request = self.request_at(Method::POST, &["v1", "packages", package, "preview"]);
         self.send(request.header("content-type", "application/wasm").timeout(DEPLOY_TIME).body(component)).await
     }
 
@@ -137,12 +160,16 @@ impl Client {
 
     /// A look at what a question asks for: its fields that say something, as the query.
     async fn ask<T: DeserializeOwned>(&self, path: &str, question: &impl Serialize) -> Result<T, ClientError> {
-        let mut request = self.request(Method::GET, path).build().map_err(|error| self.protocol(error))?;
+        self.send(self.asking(self.request(Method::GET, path), question)?).await
+    }
+
+    fn asking(&self, request: RequestBuilder, question: &impl Serialize) -> Result<RequestBuilder, ClientError> {
+        let mut request = request.build().map_err(|error| self.protocol(error))?;
         let fields = serde_json::to_value(question).map_err(|error| self.protocol(error))?;
         let fields = fields.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         request.url_mut().query_pairs_mut().extend_pairs(fields.map(|(name, value)| (name, text(value))));
-        self.send(RequestBuilder::from_parts(self.http.clone(), request)).await
+        Ok(RequestBuilder::from_parts(self.http.clone(), request))
     }
 
     async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {

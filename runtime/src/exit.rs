@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use sunaba_runtime::sandbox::LoadError;
 use sunaba_runtime::task::ExecuteError;
-use sunaba_runtime::{ClientError, InputError, UnknownHandler};
+use sunaba_runtime::{ClientError, GrantRefusal, InputError, UnknownHandler};
 
 /// What the exit code says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,11 +91,25 @@ impl From<InputError> for CommandError {
     }
 }
 
+impl From<GrantRefusal> for CommandError {
+    fn from(error: GrantRefusal) -> Self {
+        let exit = match &error {
+            GrantRefusal::Grants(_) => Exit::Usage,
+            GrantRefusal::NotAllowed { .. } => Exit::NotAllowed,
+            _ => Exit::Invalid,
+        };
+        Self::new(exit, error)
+    }
+}
+
 impl From<ExecuteError> for CommandError {
     fn from(error: ExecuteError) -> Self {
         let exit = match &error {
             ExecuteError::UnknownHandler { .. } => Exit::NotFound,
-            ExecuteError::Limit(_) | ExecuteError::Grants(_) | ExecuteError::Grant { .. } => Exit::Invalid,
+            ExecuteError::Limit(_)
+            | ExecuteError::Grants(_)
+            | ExecuteError::Grant { .. }
+            | ExecuteError::Secret { .. } => Exit::Invalid,
             ExecuteError::NotAllowed(_) => Exit::NotAllowed,
             _ => Exit::Error,
         };

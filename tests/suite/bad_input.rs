@@ -135,14 +135,15 @@ fn input_that_is_too_large() {
 
 #[test]
 fn directory_that_cannot_be_granted() {
-    let input = ["--input", r#"{"name":"Ada"}"#];
-    let (code, shown) = hello(&[input[0], input[1], "--dir", "nowhere::/data"]);
+    let file = guest("manifest").display().to_string();
+    let run = |grant: &str| refused(&["run", &file, "manifest", "--dir", grant]);
+    let (code, shown) = run("nowhere::/in");
     assert_eq!(code, 3);
-    assert!(shown.starts_with("error: cannot grant `nowhere::/data`: `nowhere`: No such file or directory"), "{shown}");
+    assert!(shown.starts_with("error: cannot grant `nowhere::/in`: `nowhere`: No such file or directory"), "{shown}");
     assert!(shown.contains("\nhint: "), "{shown}");
-    let (code, shown) = hello(&[input[0], input[1], "--dir", "Cargo.toml::/data"]);
+    let (code, shown) = run("Cargo.toml::/in");
     assert_eq!(code, 8);
-    assert!(shown.starts_with("error: cannot grant `Cargo.toml::/data`: `Cargo.toml`: Not a directory"), "{shown}");
+    assert!(shown.starts_with("error: cannot grant `Cargo.toml::/in`: `Cargo.toml`: Not a directory"), "{shown}");
 }
 
 #[test]
@@ -161,6 +162,15 @@ fn flag_values_that_cannot_be() {
         ("--dir", "/data", "`/data` is not a directory grant"),
         ("--dir", "/data::data", "the guest path `data` is not absolute"),
         ("--env", "COLOR", "`COLOR` is not an environment variable"),
+        ("--http", "api.example.com", "`api.example.com` is not a grant of requests"),
+        ("--http", "https://a@10.0.0.0/33", "`10.0.0.0/33` is not a block of addresses"),
+        ("--scratch", "lots", "`lots` is not a size"),
+        ("--limit", "speed=9", "there is no limit `speed`"),
+        ("--limit", "output=1TiB", "the limit `output` cannot be `1TiB`"),
+        ("--limit", "output", "`output` sets no limit"),
+        ("--secret", "hunter2", "a secret has a name of up to 64 capital letters"),
+        ("--secret", "KEY=hunter2", "what is said of the secret `KEY` does not tell where it is"),
+        ("--secret", "KEY=env:X@https://*.a.b", "the secret `KEY` cannot be for `https://*.a.b`"),
         ("-o", "xml", "invalid value 'xml' for '--output <OUTPUT>'"),
     ] {
         let (code, shown) = hello(&["--input", r#"{"name":"Ada"}"#, &format!("{flag}={value}")]);
@@ -299,10 +309,8 @@ fn task_whose_input_is_refused() {
 fn directory_that_the_host_does_not_allow() {
     let allowed = crate::support::root().join("guest-examples");
     let host = Host::start(&["--allow-dir", &format!("{}:ro", allowed.display())]);
-    host.deploy("hello");
-    let submit = |grant: &str| {
-        refused_by(&host, &["task", "submit", "hello/hello", "--input", r#"{"name":"Ada"}"#, "--dir", grant])
-    };
+    host.deploy("open-ungranted");
+    let submit = |grant: &str| refused_by(&host, &["task", "submit", "open-ungranted/open-ungranted", "--dir", grant]);
     for outside in ["/etc", "/nowhere", "sdk"] {
         let (code, shown) = submit(&format!("{outside}::/data"));
         assert_eq!(code, 5, "{shown}");

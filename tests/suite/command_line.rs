@@ -181,6 +181,8 @@ fn inspect_shows_what_a_component_is() {
     handler many-memories
       Never returns.
       settings  all by default
+      limits    all by default
+      grants    asks for none
       input     any bytes
       output    any bytes
     ");
@@ -199,6 +201,7 @@ fn inspect_as_json_carries_schemas_doc_and_settings() {
         json!({
             "max_attempts": 5, "backoff": "exponential(1s, max = 1m)", "retry_on": ["error", "network"],
             "never_retry_on": null, "retry_for_ms": null, "timeout_ms": 10_000, "fuel": null, "memory_bytes": 16 << 20, "queue": null, "priority": null,
+            "deterministic": null, "limits": {},
         })
     );
     assert_eq!(handler["input_schema"]["$schema"], "https://json-schema.org/draft/2020-12/schema");
@@ -207,13 +210,15 @@ fn inspect_as_json_carries_schemas_doc_and_settings() {
 }
 
 #[test]
-fn handlers_own_fuel_setting_is_obeyed_unless_a_flag_says_otherwise() {
+fn handlers_own_fuel_limit_is_obeyed_and_a_flag_only_tightens_it() {
     let input = ["--input", r#"{"up_to":1000}"#];
     let (code, report) = run_json("deadline-aware", &input);
     assert_eq!(code, 0, "{report:#}");
     assert!(report["receipt"]["fuel"].is_u64());
     let (_, report) = run_json("deadline-aware", &[input[0], input[1], "--fuel", "off"]);
-    assert_eq!(report["receipt"]["fuel"], Value::Null);
+    assert!(report["receipt"]["fuel"].is_u64(), "a limit is a limit, whoever has said it");
+    let (code, report) = run_json("deadline-aware", &[input[0], input[1], "--fuel", "1000"]);
+    assert_eq!((code, &report["failure"]["cause"]), (7, &json!("fuel")), "{report:#}");
 }
 
 #[test]

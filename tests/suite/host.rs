@@ -256,7 +256,9 @@ fn handlers_are_listed_and_described() {
     assert_snapshot!(described.lines().take(3).collect::<Vec<_>>().join("\n"), @r"
     errors/retry-or-fail
       Fails in the way that the input asks for.
-      settings  backoff exponential(1s, max = 1m), max-attempts 5, memory 16.0 MiB, retry-on error,network, timeout 10s
+      settings  backoff exponential(1s, max = 1m), max-attempts 5, retry-on error,network
+      limits    memory 16.0 MiB, timeout 10s
+      grants    asks for none
     ");
 }
 

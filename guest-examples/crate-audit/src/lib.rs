@@ -77,7 +77,7 @@ impl Field {
 }
 
 /// Counts lines and `unsafe`, and finds the licence of the Rust crate in a granted directory.
-#[handler(timeout = "60s", memory = "64MiB")]
+#[handler(timeout = "60s", memory = "64MiB", dirs = "/crate")]
 pub fn crate_audit(ctx: &Context, input: Request) -> Result<Report, TaskError> {
     let root = &input.path;
     let manifest = read_manifest(root)?;

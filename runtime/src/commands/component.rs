@@ -1,5 +1,6 @@
 //! `sunaba component`: what a component is, before it is run or deployed.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::PathBuf;
 
@@ -13,7 +14,7 @@ use crate::{Format, Global, print};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// Show exports, imports, handlers, schemas, settings, digest and size
+    /// Show exports, imports, handlers, schemas, settings, limits, requested grants, digest and size
     Inspect {
         /// The component, a `.wasm` file
         component: PathBuf,
@@ -54,10 +55,24 @@ pub(super) fn handler_lines(
     settings: impl Iterator<Item = (impl Display, String)>,
     [input, output]: [Option<&str>; 2],
 ) -> Vec<String> {
-    let settings: Vec<_> = settings.map(|(key, value)| format!("{key} {value}")).collect();
-    let settings = if settings.is_empty() { "all by default".into() } else { settings.join(", ") };
+    let (mut others, mut limits, mut grants) = (Vec::new(), Vec::new(), Vec::new());
+    for (key, value) in settings {
+        let key = key.to_string();
+        let group = match key.as_str() {
+            "timeout" | "fuel" | "memory" | "limits" => &mut limits,
+            "env" | "dirs" | "http" | "secrets" | "scratch" | "clock" => &mut grants,
+            _ => &mut others,
+        };
+        group.push(if key == "limits" { value.replace(',', ", ").replace('=', " ") } else { format!("{key} {value}") });
+    }
     let mut lines: Vec<_> = doc.lines().map(|line| format!("  {line}")).collect();
-    lines.push(format!("  settings  {settings}"));
+    for (title, group, without) in [
+        ("settings", others, "all by default"),
+        ("limits", limits, "all by default"),
+        ("grants", grants, "asks for none"),
+    ] {
+        lines.push(format!("  {title:<9} {}", if group.is_empty() { without.into() } else { group.join(", ") }));
+    }
     lines.extend(titled("input", 9, schema(input).lines()));
     lines.extend(titled("output", 9, schema(output).lines()));
     lines
@@ -89,6 +104,7 @@ fn as_json(info: &ComponentInfo) -> Value {
 fn handler_as_json(handler: &HandlerInfo) -> Value {
     let schema = |text: &Option<String>| text.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
     let settings = &handler.settings;
+    let requests = &settings.requests;
     json!({
         "name": handler.name,
         "doc": handler.doc,
@@ -105,6 +121,16 @@ fn handler_as_json(handler: &HandlerInfo) -> Value {
             "memory_bytes": settings.memory_bytes,
             "queue": settings.queue,
             "priority": settings.priority,
+            "deterministic": settings.deterministic,
+            "limits": settings.limits.iter().map(|(limit, value)| (limit.name(), value)).collect::<BTreeMap<_, _>>(),
+        },
+        "requests": {
+            "env": requests.env,
+            "dirs": requests.dirs.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "http": requests.http,
+            "secrets": requests.secrets,
+            "scratch_bytes": requests.scratch_bytes,
+            "clock": requests.clock,
         },
     })
 }

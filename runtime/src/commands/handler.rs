@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use comfy_table::Table;
 use serde_json::value::RawValue;
-use sunaba_runtime::server::api::{HandlerPatch, HandlerView, PackageView};
-use sunaba_runtime::task::{HandlerName, format_bytes, is_name};
+use sunaba_runtime::server::api::{DeployQuestion, HandlerPatch, HandlerView, PackageView};
+use sunaba_runtime::task::{HandlerName, is_name};
 use sunaba_runtime::{DeployError, package_name_of};
 
 use super::component::handler_lines;
-use super::{control, read_component};
+use super::{control, deploy, read_component};
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
 
@@ -28,6 +28,12 @@ enum Command {
         /// The package [default: the file's name]
         #[arg(long, value_name = "PACKAGE")]
         name: Option<String>,
+        /// Let it do and use more than the active version
+        #[arg(long)]
+        allow_widening: bool,
+        /// Only show what it would change
+        #[arg(long, conflicts_with = "allow_widening")]
+        dry_run: bool,
     },
     /// List every handler
     List,
@@ -55,15 +61,16 @@ enum Command {
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
     let client = global.client()?;
     match args.command {
-        Command::Deploy { component, name } => {
+        Command::Deploy { component, name, allow_widening, dry_run } => {
             let name = name.unwrap_or_else(|| package_name_of(&component));
             if !is_name(&name) {
                 return Err(CommandError::new(Exit::Invalid, DeployError::Name(name)));
             }
-            let package = client.deploy(&name, read_component(&component)?).await?;
-            match global.output {
-                Format::Text => deployed(global, &package)?,
-                format => print::json(format, &package)?,
+            let component = read_component(&component)?;
+            if dry_run {
+                deploy::preview(global, &client, &name, component).await?;
+            } else {
+                deploy::run(global, &client, &name, component, DeployQuestion { allow_widening }).await?;
             }
         }
         Command::List => {
@@ -95,15 +102,6 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
         Command::Set(args) => control::set(global, &client, &args.handler, &args.patch()?).await?,
     }
     Ok(Exit::Ok)
-}
-
-fn deployed(global: &Global, package: &PackageView) -> Result<(), CommandError> {
-    if !global.quiet {
-        let size = format_bytes(package.size_bytes);
-        print::headline(true, "deployed", &format!("{} ({size}, {})", package.name, package.component));
-    }
-    let names: Vec<_> = package.handlers.iter().map(|handler| format!("{}\n", print::inert(&handler.name))).collect();
-    print::data(names.concat().as_bytes())
 }
 
 fn list(global: &Global, packages: &[PackageView]) -> Result<(), CommandError> {

@@ -8,10 +8,11 @@ use sunaba_runtime::task::{
     AttemptHost, AttemptReport, BoxFuture, Cause, DirGrant, EnvGrant, Fuel, FuelMode, Grants, JSON, LogEntry, OCTETS,
     Payload, Progress, parse_bytes, parse_duration,
 };
-use sunaba_runtime::{Attempt, Report};
+use sunaba_runtime::{Attempt, Report, SecretSource, StatedLimits};
 use tokio::sync::{Notify, mpsc};
 
 use super::input::Input;
+use super::permits::{TaskArgs, secrets};
 use super::show::{self, Shown};
 use super::{load, read_component, small_sandbox};
 use crate::exit::{CommandError, Exit};
@@ -44,31 +45,46 @@ pub(crate) struct Args {
     /// A directory for the guest, read-only unless `:rw`
     #[arg(long, value_name = "HOST::GUEST[:rw]")]
     dir: Vec<DirGrant>,
+    /// A secret, where it is, and the one host that it is sent to: `NAME=env:VARIABLE@URL` or `NAME=file:PATH@URL`
+    #[arg(long, value_name = "NAME=WHERE@URL")]
+    secret: Vec<String>,
+    #[command(flatten)]
+    more: TaskArgs,
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
+    let sources = secrets(&args.secret)?;
     let sandbox = small_sandbox()?;
     let mode = args.fuel.map_or(FuelMode::Exact, Fuel::mode);
     let bytes = read_component(&args.component)?;
     let component = load(&sandbox, &args.component, bytes.clone(), mode).await?;
-    let mut attempt = Attempt::of(&component, &args.handler)?;
-    let limits = attempt.limits_mut();
-    limits.fuel = args.fuel.unwrap_or(limits.fuel);
-    limits.timeout = args.timeout.unwrap_or(limits.timeout);
-    limits.memory_bytes = args.memory.unwrap_or(limits.memory_bytes);
-    limits.check().map_err(|error| CommandError::new(Exit::Usage, error))?;
-    if limits.fuel.mode() != mode {
+    let stated =
+        StatedLimits { timeout: args.timeout, fuel: args.fuel, memory_bytes: args.memory, others: args.more.limits() };
+    stated.check().map_err(|error| CommandError::new(Exit::Usage, error))?;
+    let mut attempt = Attempt::of(&component, &args.handler)?.limits(&stated);
+    let wanted = attempt.limits_mut().fuel.mode();
+    if wanted != mode {
         // Only now is it known that the handler asks for the other mode.
-        load(&sandbox, &args.component, bytes, limits.fuel.mode()).await?;
+        load(&sandbox, &args.component, bytes, wanted).await?;
     }
-    let grants = Grants { env: args.env, dirs: args.dir, ..Grants::default() };
+    let grants = Grants {
+        env: args.env,
+        dirs: args.dir,
+        http: args.more.http.clone(),
+        secrets: sources.iter().map(|source| source.name.clone()).collect(),
+        scratch_bytes: args.more.scratch,
+        clock: args.more.clock(),
+    };
     grants.check().map_err(|error| CommandError::new(Exit::Usage, error))?;
+    let secrets = sources.iter().map(SecretSource::read).collect::<Result<_, _>>()?;
+    let attempt = attempt.grants(grants.clone()).secrets(secrets);
+    attempt.effective_grants()?;
     for grant in &grants.dirs {
         std::fs::read_dir(&grant.host).map_err(|error| cannot_grant(grant, &error))?;
     }
     let (media_type, nothing) = if attempt.takes_json() { (JSON, "null") } else { (OCTETS, "") };
     let bytes = args.input.map_or_else(|| Ok(nothing.into()), Input::read)?;
-    let attempt = attempt.grants(grants).input(Payload::new(media_type, bytes))?;
+    let attempt = attempt.input(Payload::new(media_type, bytes))?;
 
     let talks = global.output == Format::Text && !global.quiet;
     let (events, mut said) = mpsc::channel(EVENTS);

@@ -14,6 +14,7 @@ use sunaba_runtime::{AllowedDir, Runtime, StartError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
+use super::permits::OperatorArgs;
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
 
@@ -37,6 +38,8 @@ pub(crate) struct Args {
     /// A directory out of which submitters may grant, read-only with `:ro`; none by default
     #[arg(long, value_name = "ROOT[:ro]")]
     allow_dir: Vec<AllowedDir>,
+    #[command(flatten)]
+    operator: OperatorArgs,
     /// When what the host answers is on stable storage: `sync`, before the answer, or `relaxed(50ms)`, so long after it, which
     /// a crash loses
     #[arg(long, env = "SUNABA_DURABILITY", default_value_t = Durability::Sync)]
@@ -50,6 +53,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
+    // What cannot be is refused before anything is touched.
+    args.operator.apply(Runtime::builder())?;
     // The port first: a host that cannot listen has not touched its data.
     let server = Server::bind(args.listen).await.map_err(|error| match error {
         BindError::NotLoopback { .. } => CommandError::new(Exit::Usage, error),
@@ -62,7 +67,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
     };
     let mut builder =
         Runtime::builder().data_with(&args.data, Options { durability: args.durability }).map_err(failed)?;
-    builder = builder.allow_dirs(args.allow_dir.clone());
+    builder = args.operator.apply(builder.allow_dirs(args.allow_dir.clone()))?;
     builder = builder.worker(|worker| {
         worker.name = format!("host-{}", std::process::id());
         worker.lease_time = args.lease_time;
@@ -163,6 +168,9 @@ fn announce(global: &Global, args: &Args, server: &Server, runtime: &Runtime) ->
             ("concurrency", runtime.slots().to_string()),
             ("packages", packages.to_string()),
         ] {
+            print::note(format_args!("  {name:<12} {value}"));
+        }
+        for (name, value) in args.operator.rows() {
             print::note(format_args!("  {name:<12} {value}"));
         }
     }

@@ -2,6 +2,7 @@
 
 mod data;
 mod handler;
+mod manifest;
 mod options;
 
 use proc_macro::TokenStream;
@@ -27,6 +28,22 @@ use proc_macro::TokenStream;
 /// | `memory` | how much memory an attempt may use, `"64MiB"` |
 /// | `queue` | the queue of its tasks |
 /// | `priority` | higher first, from -2147483648 to 2147483647 |
+/// | `limits` | other limits of an attempt by their names, `"open-files=16,output=4MiB"` |
+/// | `deterministic` | `true`: clock and random numbers come from a seed that is kept with the attempt |
+///
+/// A submitter may ask for tighter limits than these, and gets no wider ones.
+///
+/// What the handler asks to be granted. Without these it gets nothing; of what it asks for, it gets what the operator of the
+/// host allows and the submitter of the task passes on. Several are a list, or have commas between them:
+///
+/// | option | value |
+/// |---|---|
+/// | `env` | the keys of environment variables, `"COLOR"`; `"*"` for any |
+/// | `dirs` | directories by the paths at which it looks for them, `"/data"`, `"/out:rw"`; `"*"` and `"*:rw"` for any |
+/// | `http` | where it sends requests, `"https://api.example.com"`, `"https://*.example.com"` |
+/// | `secrets` | the names of secrets, `"API_KEY"`, which it uses in requests and does not see |
+/// | `scratch` | the size of a directory of its own at `/scratch`, `"64MiB"`, gone after the attempt |
+/// | `clock` | `"fine"` to see time pass as exactly as the machine does; a millisecond at a time otherwise |
 #[proc_macro_attribute]
 pub fn handler(attribute: TokenStream, item: TokenStream) -> TokenStream {
     handler::expand(attribute.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()

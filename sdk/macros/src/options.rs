@@ -11,7 +11,9 @@ use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprArray, ExprLit, ExprUnary, Lit, Result, Token, UnOp};
 
-const NAMES: [&str; 11] = [
+use crate::manifest;
+
+const NAMES: [&str; 19] = [
     "name",
     "max_attempts",
     "backoff",
@@ -23,6 +25,14 @@ const NAMES: [&str; 11] = [
     "memory",
     "queue",
     "priority",
+    "limits",
+    "env",
+    "dirs",
+    "http",
+    "secrets",
+    "scratch",
+    "clock",
+    "deterministic",
 ];
 /// The longest name of a handler, a queue or an error kind, in bytes.
 const MAX_NAME_BYTES: usize = 64;
@@ -69,6 +79,14 @@ impl Options {
             "memory" => text_as(&option, &value, size)?,
             "backoff" => text_as(&option, &value, backoff)?,
             "queue" => name(&option, &value)?,
+            "limits" => texts_as(&option, &value, manifest::limit)?,
+            "env" => texts_as(&option, &value, manifest::env)?,
+            "dirs" => texts_as(&option, &value, manifest::dir)?,
+            "http" => texts_as(&option, &value, manifest::http)?,
+            "secrets" => texts_as(&option, &value, manifest::secret)?,
+            "scratch" => text_as(&option, &value, manifest::scratch)?,
+            "clock" => text_as(&option, &value, manifest::clock)?,
+            "deterministic" => flag(&option, &value)?,
             _ => kinds(&option, &value)?,
         };
         self.settings.push((option.replace('_', "-"), value));
@@ -89,7 +107,15 @@ fn example(option: &str) -> &'static str {
         "fuel" => "fuel = 1_000_000_000` or `fuel = \"off\"",
         "memory" => "memory = \"64MiB\"",
         "queue" => "queue = \"mail\"",
-        _ => "priority = 10",
+        "priority" => "priority = 10",
+        "limits" => "limits = \"open-files=16,output=4MiB\"",
+        "env" => "env = \"COLOR\"",
+        "dirs" => "dirs = \"/data\"",
+        "http" => "http = \"https://api.example.com\"",
+        "secrets" => "secrets = \"API_KEY\"",
+        "scratch" => "scratch = \"64MiB\"",
+        "clock" => "clock = \"fine\"",
+        _ => "deterministic = true",
     }
 }
 
@@ -152,9 +178,37 @@ fn fuel(option: &str, value: &Expr) -> Result<String> {
     }
 }
 
+fn flag(option: &str, value: &Expr) -> Result<String> {
+    match value {
+        Expr::Lit(ExprLit { lit: Lit::Bool(flag), .. }) => Ok(flag.value.to_string()),
+        _ => Err(wrong(option, value, "`true` or `false`")),
+    }
+}
+
+/// A string, or a list of them, in which `check` finds each part right that a comma ends.
+fn texts_as(option: &str, value: &Expr, check: fn(&str) -> std::result::Result<(), &'static str>) -> Result<String> {
+    let read = |text: &Expr| {
+        let text = string(text).ok_or_else(|| wrong(option, text, "a string, or a list of them"))?;
+        Ok(text)
+    };
+    let Expr::Array(ExprArray { elems, .. }) = value else {
+        return manifest::joined(&[read(value)?], check).map_err(|what| wrong(option, value, what));
+    };
+    // Each at its own span; all of them together for their number.
+    for text in elems {
+        manifest::joined(&[read(text)?], check).map_err(|what| wrong(option, text, what))?;
+    }
+    if elems.is_empty() {
+        return Err(wrong(option, value, "at least one; without the option the handler asks for none"));
+    }
+    let texts = elems.iter().map(read).collect::<Result<Vec<_>>>()?;
+    manifest::joined(&texts, check).map_err(|what| wrong(option, value, what))
+}
+
 /// A string that `check` finds right; it says what is wrong otherwise.
 fn text_as(option: &str, value: &Expr, check: fn(&str) -> std::result::Result<(), &'static str>) -> Result<String> {
-    let text = string(value).ok_or_else(|| wrong(option, value, "a string with a unit"))?;
+    let text = string(value)
+        .ok_or_else(|| wrong(option, value, if option == "clock" { "a string" } else { "a string with a unit" }))?;
     check(&text).map_err(|what| wrong(option, value, what))?;
     Ok(text)
 }

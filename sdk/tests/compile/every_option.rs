@@ -31,6 +31,14 @@ pub enum Size {
     memory = "64MiB",
     queue = "text",
     priority = -3,
+    limits = "open-files=4, output=2MiB",
+    env = ["COLOR", "SIZE"],
+    dirs = "/in, /out:rw",
+    http = "https://api.example.com",
+    secrets = "API_KEY",
+    scratch = "64MiB",
+    clock = "fine",
+    deterministic = true,
 )]
 fn word_count(_ctx: &Context, input: Text) -> Result<Size, TaskError> {
     match input.text.split_whitespace().count() {
@@ -39,7 +47,19 @@ fn word_count(_ctx: &Context, input: Text) -> Result<Size, TaskError> {
     }
 }
 
-#[handler(fuel = "off")]
+#[handler(
+    fuel = "off",
+    limits = [
+        "timeout=24h, memory=4GiB, output=64MiB, stdout=64MiB, stderr=64MiB, log=64MiB, log-lines=100_000",
+        "host-call-bytes=64MiB, moved-bytes=1TiB, resources=10000, instances=64, tables=32, open-files=1000",
+        "written-bytes=1TiB, random-bytes=1TiB, requests=100000, concurrent-requests=100, request-bytes=1TiB",
+    ],
+    env = "*",
+    dirs = ["*:rw", "/", "/data:ro"],
+    http = ["https://*.example.com/", "http://[::1]:8080", "http://10.0.0.7"],
+    clock = "coarse",
+    deterministic = false,
+)]
 fn no_input() -> Result<(), TaskError> {
     Ok(())
 }
@@ -67,6 +87,14 @@ fn main() {
             ("memory", "64MiB"),
             ("queue", "text"),
             ("priority", "-3"),
+            ("limits", "open-files=4,output=2MiB"),
+            ("env", "COLOR,SIZE"),
+            ("dirs", "/in,/out:rw"),
+            ("http", "https://api.example.com"),
+            ("secrets", "API_KEY"),
+            ("scratch", "64MiB"),
+            ("clock", "fine"),
+            ("deterministic", "true"),
         ]
     );
     assert_eq!(<no_input as Handler>::NAME, "no-input");

@@ -6,7 +6,9 @@ use std::net::{TcpStream, ToSocketAddrs, UdpSocket};
 use sunaba_sdk::prelude::*;
 
 /// Succeeds with what it got at; fails with kind `denied` when that is nothing.
-#[handler]
+///
+/// It asks for all that there is to ask for, so that nothing but the grants is in its way.
+#[handler(env = "*", dirs = "*:rw")]
 pub fn open_ungranted() -> Result<Vec<String>, TaskError> {
     let mut got = Vec::new();
     let mut denied = Vec::new();

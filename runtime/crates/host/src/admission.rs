@@ -6,15 +6,18 @@ use std::time::Duration;
 use serde::Serialize;
 use sunaba_store::Package;
 use sunaba_task::{
-    Backoff, Callback, CallbackOn, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_HOSTS_LOST, DEFAULT_QUEUE, Digest, DirGrant,
-    EnvGrant, Fuel, GrantError, Grants, HandlerInfo, HandlerName, LimitError, Limits, NewTask, Payload, TaskSpec,
-    Unique, When, format_bytes, format_duration,
+    Backoff, Callback, CallbackOn, ClockAccess, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_HOSTS_LOST, DEFAULT_QUEUE, Digest,
+    DirGrant, EnvGrant, Fuel, Grants, HandlerInfo, HandlerName, HttpGrant, LimitCaps, LimitError, NewTask, Payload,
+    TaskSpec, Unique, When,
 };
 
-use crate::allowed::{Allowance, AllowedDirError};
+use crate::allowed::AllowedDirError;
+use crate::effective::{GrantRefusal, Operator};
 use crate::input::{self, InputError};
+use crate::limits::{self, StatedLimits};
 use crate::options;
 use crate::packages::Packages;
+use crate::permits::Permits;
 use crate::schema::Schema;
 
 /// A longer input is refused.
@@ -72,6 +75,16 @@ pub struct TaskRequest {
     pub env: Vec<EnvGrant>,
     /// Directories of the host's machine.
     pub dirs: Vec<DirGrant>,
+    /// Where requests may go; without addresses, which are the operator's to name.
+    pub http: Vec<HttpGrant>,
+    /// The names of secrets.
+    pub secrets: Vec<String>,
+    /// The size of a scratch directory.
+    pub scratch_bytes: Option<u64>,
+    /// How exactly the handler sees time pass.
+    pub clock: ClockAccess,
+    /// Other limits of an attempt.
+    pub limits: LimitCaps,
 }
 
 impl TaskRequest {
@@ -102,6 +115,11 @@ impl TaskRequest {
             idempotency_key: None,
             env: Vec::new(),
             dirs: Vec::new(),
+            http: Vec::new(),
+            secrets: Vec::new(),
+            scratch_bytes: None,
+            clock: ClockAccess::Coarse,
+            limits: LimitCaps::NONE,
         }
     }
 
@@ -110,21 +128,6 @@ impl TaskRequest {
     pub fn input(mut self, input: Payload) -> Self {
         self.input = Some(input);
         self
-    }
-}
-
-/// What no task of a host may pass, whatever its handler and its submitter say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ceilings {
-    /// The longest timeout. Default: 600 s.
-    pub timeout: Duration,
-    /// The most memory of an attempt. Default: 1 GiB.
-    pub memory_bytes: u64,
-}
-
-impl Default for Ceilings {
-    fn default() -> Self {
-        Self { timeout: Duration::from_secs(600), memory_bytes: 1 << 30 }
     }
 }
 
@@ -158,15 +161,15 @@ pub enum RefusedTask {
     #[error("the {what} `{value}` is over this host's ceiling of {ceiling}\nhint: ask for less, or ask its operator")]
     Ceiling {
         /// Which limit.
-        what: &'static str,
+        what: String,
         /// What was asked for.
         value: String,
         /// What is allowed.
         ceiling: String,
     },
-    /// The grants cannot all be given.
+    /// A grant that the handler does not ask for, that the operator does not allow, or that cannot be given.
     #[error(transparent)]
-    Grants(#[from] GrantError),
+    Grant(#[from] GrantRefusal),
     /// A directory that the operator has not allowed.
     #[error(transparent)]
     Directory(#[from] AllowedDirError),
@@ -201,26 +204,32 @@ pub(crate) fn admit(
     package: &Package,
     handler: &HandlerInfo,
     schema: Option<&Schema>,
-    ceilings: &Ceilings,
-    allowance: &Allowance,
+    permits: &Permits,
+    operator: &Operator,
 ) -> Result<NewTask, RefusedTask> {
     let fingerprint = request.idempotency_key.as_ref().map(|_| fingerprint(&request));
     options::check(&request)?;
-    let mut spec = spec(request.handler, package, handler);
-    spec.limits = Limits {
-        timeout: request.timeout.unwrap_or(spec.limits.timeout),
-        fuel: request.fuel.unwrap_or(spec.limits.fuel),
-        memory_bytes: request.memory_bytes.unwrap_or(spec.limits.memory_bytes),
-        ..spec.limits
+    let stated = StatedLimits {
+        timeout: request.timeout,
+        fuel: request.fuel,
+        memory_bytes: request.memory_bytes,
+        others: request.limits,
     };
-    check_limits(&spec.limits, ceilings)?;
+    stated.check()?;
+    stated.below(&permits.ceilings)?;
+    let spec = spec(request.handler, package, handler, &stated, &permits.ceilings);
 
     let input = request.input.unwrap_or_else(|| input::nothing(handler));
     check_input(&handler.name, schema, &input)?;
-    // Their number first: each is looked for on the disk.
-    let mut grants = Grants { env: request.env, dirs: request.dirs, ..Grants::default() };
-    grants.check()?;
-    grants.dirs = grants.dirs.iter().map(|grant| allowance.check(grant)).collect::<Result<_, _>>()?;
+    let passed = Grants {
+        env: request.env,
+        dirs: request.dirs,
+        http: request.http,
+        secrets: request.secrets,
+        scratch_bytes: request.scratch_bytes,
+        clock: request.clock,
+    };
+    let grants = permits.grants(handler, operator, &passed)?;
     let spec = TaskSpec {
         queue: request.queue.unwrap_or(spec.queue),
         priority: request.priority.unwrap_or(spec.priority),
@@ -241,8 +250,14 @@ pub(crate) fn admit(
     Ok(NewTask { start, expires, unique, fingerprint, ..NewTask::new(spec, input) })
 }
 
-/// What is asked for when a submitter says nothing: what the handler says, and then the defaults.
-fn spec(name: HandlerName, package: &Package, handler: &HandlerInfo) -> TaskSpec {
+/// What is asked for when a submitter says nothing but these limits: what the handler says, and then the defaults.
+fn spec(
+    name: HandlerName,
+    package: &Package,
+    handler: &HandlerInfo,
+    stated: &StatedLimits,
+    ceilings: &LimitCaps,
+) -> TaskSpec {
     let settings = &handler.settings;
     TaskSpec {
         queue: settings.queue.clone().unwrap_or_else(|| DEFAULT_QUEUE.into()),
@@ -252,27 +267,28 @@ fn spec(name: HandlerName, package: &Package, handler: &HandlerInfo) -> TaskSpec
         retry_on: settings.retry_on.clone(),
         never_retry_on: settings.never_retry_on.clone().unwrap_or_default(),
         retry_for: settings.retry_for,
-        limits: settings.apply(Limits::default()),
+        limits: limits::effective(&StatedLimits::of(settings), stated, ceilings),
+        deterministic: settings.deterministic.unwrap_or(false),
         ..TaskSpec::new(name, package.component)
     }
 }
 
-/// What follows the end of a task: tasks of these handlers, as their own settings have them.
+/// What follows the end of a task: tasks of these handlers, as their own settings have them. Nobody passes grants on to
+/// them, so that they have none.
 ///
 /// # Errors
-/// [`RefusedTask`]: there is no such handler, or its limits are over this host's.
+/// [`RefusedTask`]: there is no such handler.
 pub(crate) fn callbacks(
     on_success: &[HandlerName],
     on_failure: &[HandlerName],
     packages: &Packages,
-    ceilings: &Ceilings,
+    ceilings: &LimitCaps,
 ) -> Result<Vec<Callback>, RefusedTask> {
     let named = |on, names: &[HandlerName]| {
         let callback = |name: &HandlerName| {
             let package = packages.package(name)?;
             let handler = package.handler(&name.handler).expect("the package was found by this handler");
-            let spec = spec(name.clone(), &package, handler);
-            check_limits(&spec.limits, ceilings)?;
+            let spec = spec(name.clone(), &package, handler, &StatedLimits::default(), ceilings);
             Ok(Callback { on, spec })
         };
         names.iter().map(callback).collect::<Result<Vec<_>, RefusedTask>>()
@@ -296,18 +312,6 @@ pub(crate) fn check_input(handler: &str, schema: Option<&Schema>, input: &Payloa
         return Err(RefusedTask::value("media type", &input.media_type, reason));
     }
     Ok(input::check(handler, schema, input)?)
-}
-
-fn check_limits(limits: &Limits, ceilings: &Ceilings) -> Result<(), RefusedTask> {
-    limits.check()?;
-    let over = |what, value, ceiling| Err(RefusedTask::Ceiling { what, value, ceiling });
-    if limits.timeout > ceilings.timeout {
-        return over("timeout", format_duration(limits.timeout), format_duration(ceilings.timeout));
-    }
-    if limits.memory_bytes > ceilings.memory_bytes {
-        return over("memory limit", format_bytes(limits.memory_bytes), format_bytes(ceilings.memory_bytes));
-    }
-    Ok(())
 }
 
 impl RefusedTask {

@@ -6,10 +6,13 @@ use sunaba_sandbox::{ComponentInfo, Sandbox};
 use sunaba_store::SystemClock;
 use sunaba_task::{
     AttemptContext, AttemptHost, AttemptReport, AttemptRequest, Clock as _, DEFAULT_QUEUE, Digest, ExecuteError,
-    Executor, Grants, HandlerInfo, Limits, Payload, TaskId,
+    Executor, Grants, HandlerInfo, HttpGrant, LimitCaps, Limits, Payload, Secret, TaskId,
 };
 
+use crate::effective::{self, GrantRefusal};
 use crate::input::{self, InputError};
+use crate::limits::{self, StatedLimits};
+use crate::permits;
 
 /// A component has no handler of this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +30,7 @@ pub struct Attempt {
     input: Payload,
     limits: Limits,
     grants: Grants,
+    secrets: Vec<Secret>,
 }
 
 impl Attempt {
@@ -41,11 +45,19 @@ impl Attempt {
         })?;
         Ok(Self {
             component: component.digest,
-            limits: handler.settings.apply(Limits::default()),
+            limits: limits::effective(&StatedLimits::of(&handler.settings), &StatedLimits::default(), &LimitCaps::NONE),
             input: input::nothing(handler),
             grants: Grants::default(),
+            secrets: Vec::new(),
             handler: handler.clone(),
         })
+    }
+
+    /// The same attempt with the smaller of these limits and the handler's own, over the defaults.
+    #[must_use]
+    pub fn limits(mut self, stated: &StatedLimits) -> Self {
+        self.limits = limits::effective(&StatedLimits::of(&self.handler.settings), stated, &LimitCaps::NONE);
+        self
     }
 
     /// The limits: the handler's own over the defaults, until they are changed here.
@@ -53,11 +65,31 @@ impl Attempt {
         &mut self.limits
     }
 
-    /// The same attempt with these grants.
+    /// The same attempt with these grants. Whoever runs an attempt by hand is operator and submitter in one, so that only
+    /// what the handler asks for bounds them: [`run`](Self::run) gives no more than that.
     #[must_use]
     pub fn grants(mut self, grants: Grants) -> Self {
         self.grants = grants;
         self
+    }
+
+    /// The same attempt with the secrets that its grants name.
+    #[must_use]
+    pub fn secrets(mut self, secrets: Vec<Secret>) -> Self {
+        self.secrets = secrets;
+        self
+    }
+
+    /// What it is granted, if it is run.
+    ///
+    /// # Errors
+    /// [`GrantRefusal`]: the handler does not ask for something of it.
+    pub fn effective_grants(&self) -> Result<Grants, GrantRefusal> {
+        let hosts: Vec<(String, HttpGrant)> =
+            self.secrets.iter().map(|secret| (secret.name.clone(), secret.host.clone())).collect();
+        let operator = permits::by_hand(&self.grants, &hosts);
+        let passed = effective::without_addresses(self.grants.clone());
+        effective::effective(&self.handler.name, &self.handler.settings.requests, &operator, &passed)
     }
 
     /// The same attempt with this input.
@@ -79,8 +111,10 @@ impl Attempt {
     /// Runs it.
     ///
     /// # Errors
-    /// The host could not do its part. Whatever the handler did is in the report.
+    /// The host could not do its part, or the handler does not ask for what it is granted. Whatever the handler did is in
+    /// the report.
     pub async fn run(mut self, sandbox: &Sandbox, host: Arc<dyn AttemptHost>) -> Result<AttemptReport, ExecuteError> {
+        self.grants = self.effective_grants().map_err(|error| ExecuteError::NotAllowed(error.to_string()))?;
         for grant in &mut self.grants.dirs {
             // Whoever runs an attempt by hand may name a directory by a link; the sandbox follows none.
             grant.host = grant.host.canonicalize().unwrap_or_else(|_| grant.host.clone());
@@ -107,7 +141,7 @@ impl Attempt {
             input: self.input,
             limits: self.limits,
             grants: self.grants,
-            secrets: Vec::new(),
+            secrets: self.secrets,
             seed: None,
         };
         sandbox.execute(request, host).await

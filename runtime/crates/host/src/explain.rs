@@ -222,7 +222,16 @@ impl From<&Limits> for LimitsReport {
             log_bytes: limits.log_bytes,
             log_lines: limits.log_lines,
             host_call_bytes: limits.host_call_bytes,
+            moved_bytes: limits.moved_bytes,
             resources: limits.resources,
+            instances: limits.instances,
+            tables: limits.tables,
+            open_files: limits.open_files,
+            written_bytes: limits.written_bytes,
+            random_bytes: limits.random_bytes,
+            requests: limits.requests,
+            concurrent_requests: limits.concurrent_requests,
+            request_bytes: limits.request_bytes,
         }
     }
 }
@@ -232,6 +241,10 @@ impl From<&Grants> for GrantsReport {
         Self {
             env: grants.env.iter().map(|grant| grant.key.clone()).collect(),
             dirs: grants.dirs.iter().map(ToString::to_string).collect(),
+            http: grants.http.iter().map(ToString::to_string).collect(),
+            secrets: grants.secrets.clone(),
+            scratch_bytes: grants.scratch_bytes,
+            clock: grants.clock,
         }
     }
 }

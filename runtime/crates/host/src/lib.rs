@@ -7,30 +7,41 @@
 mod admission;
 mod allowed;
 mod attempt;
+mod deploy;
+mod diff;
+mod effective;
 mod executors;
 mod explain;
 mod guests;
 mod hooks;
 mod input;
+mod limits;
 mod native;
 mod options;
 mod packages;
+mod permits;
 mod report;
 mod runtime;
 mod schema;
+mod secrets;
 
-pub use admission::{Ceilings, MAX_INPUT_BYTES, RefusedTask, TaskRequest};
+pub use admission::{MAX_INPUT_BYTES, RefusedTask, TaskRequest};
 pub use allowed::{AllowedDir, AllowedDirError};
 pub use attempt::{Attempt, UnknownHandler};
+pub use deploy::{DeployOptions, Deployed, Difference};
+pub use diff::{Change, Side, diff};
+pub use effective::{DEFAULT_MAX_SCRATCH_BYTES, GrantRefusal, Operator, effective};
 pub use explain::{
     AttemptStory, CancelReport, Changed, DecisionReport, GrantsReport, HoldReport, InputReport, LimitsReport, Link,
     Observed, OutcomeReport, PolicyReport, RunningAttempt, Story, Submission, explain,
 };
 pub use input::InputError;
+pub use limits::{StatedLimits, default_ceilings};
 pub use native::{Native, NativeHandler};
 pub use options::{cancel_wish, debounce};
 pub use packages::{DeployError, package_name_of};
 pub use report::{FailureReport, ReceiptReport, Report, SnoozeReport, Status, payload_json};
 pub use runtime::{RerunRefusal, Runtime, RuntimeBuilder, StartError, SubmitRefusal};
 pub use schema::{Schema, SchemaError};
+pub use secrets::{SecretKeeper, SecretPlace, SecretSource, SecretSourceError};
 pub use sunaba_sandbox::MAX_COMPONENT_BYTES;

@@ -9,6 +9,7 @@ use sunaba_store::{Package, StoreError};
 use sunaba_task::{Digest, HandlerInfo, HandlerName, is_name};
 
 use crate::admission::RefusedTask;
+use crate::diff::Change;
 use crate::input::{InputError, schema_of};
 use crate::schema::Schema;
 
@@ -24,6 +25,17 @@ pub enum DeployError {
     /// The name belongs to handlers of the host's own program.
     #[error("the package `{0}` is part of the host's program\nhint: deploy under another name")]
     Native(String),
+    /// It may do or use more than the active version.
+    #[error(
+        "the component wants more than the active version of `{package}` has: {}\nhint: deploy it with `--allow-widening`, if \
+         that is meant to be", counted(.widening)
+    )]
+    Widening {
+        /// The package.
+        package: String,
+        /// All that is wider.
+        widening: Vec<Change>,
+    },
     /// The component cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -33,6 +45,14 @@ pub enum DeployError {
     /// The store could not keep it.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// The first of the changes, and how many there are.
+fn counted(widening: &[Change]) -> String {
+    const SHOWN: usize = 3;
+    let shown: Vec<_> = widening.iter().take(SHOWN).map(|change| format!("`{}`", change.line())).collect();
+    let more = widening.len().saturating_sub(SHOWN);
+    format!("{}{}", shown.join(", "), if more > 0 { format!(" and {more} more") } else { String::new() })
 }
 
 /// The package's name for a component's file: its stem, with `-` for `_`.

@@ -18,13 +18,15 @@ use sunaba_worker::{Worker, WorkerConfig, WorkerError};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::admission::{self, Ceilings, RefusedTask, TaskRequest};
-use crate::allowed::{Allowance, AllowedDir};
+use crate::admission::{self, RefusedTask, TaskRequest};
+use crate::deploy::{DeployOptions, Deployed};
+use crate::effective::Operator;
 use crate::executors::Executors;
 use crate::guests::Guests;
 use crate::hooks::{Hooked, Hooks, On};
 use crate::native::{Native, NativePackage};
 use crate::packages::{self, DeployError, Packages};
+use crate::permits::{Manifests, Permits};
 
 /// Hooks have at least this long for what has happened before a stop.
 const MIN_HOOK_GRACE: Duration = Duration::from_secs(1);
@@ -56,8 +58,7 @@ pub struct RuntimeBuilder {
     executor: Option<Arc<dyn Executor>>,
     bad_name: Option<String>,
     worker: WorkerConfig,
-    ceilings: Ceilings,
-    allowance: Allowance,
+    pub(crate) permits: Permits,
     hooks: Hooks,
 }
 
@@ -69,8 +70,7 @@ impl Default for RuntimeBuilder {
             executor: None,
             bad_name: None,
             worker: WorkerConfig { slots: cores(), ..WorkerConfig::default() },
-            ceilings: Ceilings::default(),
-            allowance: Allowance::default(),
+            permits: Permits::default(),
             hooks: Hooks::default(),
         }
     }
@@ -99,7 +99,7 @@ impl RuntimeBuilder {
     pub fn data_with(mut self, directory: impl AsRef<Path>, options: Options) -> Result<Self, StartError> {
         let store = EmbeddedStore::sled_with(directory.as_ref(), options)?;
         // It was just made, if it was not there; whatever its path is, this is where it leads.
-        self.allowance.private.extend(directory.as_ref().canonicalize());
+        self.permits.allowance.private.extend(directory.as_ref().canonicalize());
         Ok(self.store(Arc::new(store)))
     }
 
@@ -114,20 +114,6 @@ impl RuntimeBuilder {
     #[must_use]
     pub fn worker(mut self, change: impl FnOnce(&mut WorkerConfig)) -> Self {
         change(&mut self.worker);
-        self
-    }
-
-    /// What no task may pass.
-    #[must_use]
-    pub fn ceilings(mut self, ceilings: Ceilings) -> Self {
-        self.ceilings = ceilings;
-        self
-    }
-
-    /// Directories out of which submitters may grant. Default: none.
-    #[must_use]
-    pub fn allow_dirs(mut self, allowed: impl IntoIterator<Item = AllowedDir>) -> Self {
-        self.allowance.dirs.extend(allowed);
         self
     }
 
@@ -209,7 +195,7 @@ impl RuntimeBuilder {
         let sandbox = sandbox.map_err(|error| StartError::Sandbox(error.to_string()))?;
         let guests = Arc::new(Guests::new(sandbox, Arc::clone(&store)));
 
-        let packages = Packages::default();
+        let (packages, permits) = (Arc::new(Packages::default()), Arc::new(self.permits));
         let deployed: Vec<_> = store.packages().await?.into_iter().map(|package| packages.put(package)).collect();
         let mut own: HashMap<_, Arc<dyn Executor>> = HashMap::new();
         for (name, native) in self.native {
@@ -221,12 +207,13 @@ impl RuntimeBuilder {
         }
         let natives = own.keys().copied().collect();
         let others = self.executor.unwrap_or_else(|| Arc::clone(&guests) as _);
-        let executors = Arc::new(Executors { own, others, allowance: self.allowance.clone() });
+        let manifests = Manifests { packages: Arc::clone(&packages), guests: Arc::clone(&guests) };
+        let executors = Arc::new(Executors { own, others, permits: Arc::clone(&permits), manifests });
         let hooked = self.hooks.start(Arc::clone(&store)).await?;
         let worker = Worker::start(Arc::clone(&store), executors, self.worker);
         prepare(Arc::clone(&guests), deployed);
-        let (ceilings, allowance, deploying) = (self.ceilings, self.allowance, Mutex::default());
-        Ok(Runtime { store, guests, packages, natives, worker, ceilings, allowance, slots, deploying, hooked })
+        let deploying = Mutex::default();
+        Ok(Runtime { store, guests, packages, natives, worker, permits, slots, deploying, hooked })
     }
 }
 
@@ -259,12 +246,11 @@ fn cores() -> usize {
 /// A running host. Dropped without a stop, it is as if the process had been killed: leases run out.
 pub struct Runtime {
     store: Arc<dyn Store>,
-    guests: Arc<Guests>,
-    packages: Packages,
+    pub(crate) guests: Arc<Guests>,
+    pub(crate) packages: Arc<Packages>,
     natives: Vec<sunaba_task::Digest>,
     worker: Worker,
-    ceilings: Ceilings,
-    allowance: Allowance,
+    pub(crate) permits: Arc<Permits>,
     slots: usize,
     /// One deploy at a time: what is kept in the store and what is known here are the same.
     deploying: Mutex<()>,
@@ -310,7 +296,12 @@ impl Runtime {
     ///
     /// # Errors
     /// [`DeployError`]. Nothing of it stays behind.
-    pub async fn deploy(&self, name: &str, component: Bytes) -> Result<Arc<Package>, DeployError> {
+    pub async fn deploy_with(
+        &self,
+        name: &str,
+        component: Bytes,
+        options: DeployOptions,
+    ) -> Result<Deployed, DeployError> {
         packages::check(name, &[])?;
         if self.natives.contains(&NativePackage::digest(name)) {
             return Err(DeployError::Native(name.to_owned()));
@@ -318,13 +309,15 @@ impl Runtime {
         let _deploying = self.deploying.lock().await;
         let info = self.guests.sandbox().load(component.clone(), FuelMode::Exact).await?;
         packages::check(name, &info.handlers)?;
+        let difference = self.difference(name, &info).await?;
+        difference.check(name, options)?;
         if modes(&info.handlers).contains(&FuelMode::Off) {
             self.guests.sandbox().load(component.clone(), FuelMode::Off).await?;
         }
         let new = NewPackage { name: name.to_owned(), component: info.digest, handlers: info.handlers.clone() };
         let package = self.store.deploy(new, component).await?;
         tracing::info!(package = name, component = %info.digest, "deployed");
-        Ok(self.packages.put(package))
+        Ok(Deployed { package: self.packages.put(package), difference })
     }
 
     /// Takes a task on. When this returns, the task is on stable storage.
@@ -332,7 +325,8 @@ impl Runtime {
     /// # Errors
     /// [`SubmitRefusal`]: it cannot be, or is not allowed; or the store could not take it on.
     pub async fn submit(&self, request: TaskRequest) -> Result<Submitted, SubmitRefusal> {
-        let new = self.admit(request)?;
+        let operator = self.permits.operator(&self.packages, std::slice::from_ref(&request)).await?;
+        let new = self.admit(request, &operator)?;
         let submitted = self.store.submit(vec![new]).await?.pop().ok_or(StoreError::Closed)?;
         Ok(submitted?)
     }
@@ -346,10 +340,11 @@ impl Runtime {
         &self,
         requests: Vec<TaskRequest>,
     ) -> Result<Vec<Result<Submitted, SubmitRefusal>>, StoreError> {
+        let operator = self.permits.operator(&self.packages, &requests).await?;
         let mut refused = Vec::with_capacity(requests.len());
         let mut taken = Vec::with_capacity(requests.len());
         for request in requests {
-            match self.admit(request) {
+            match self.admit(request, &operator) {
                 Ok(new) => {
                     taken.push(new);
                     refused.push(None);
@@ -365,15 +360,17 @@ impl Runtime {
         Ok(refused.into_iter().map(answer).collect())
     }
 
-    /// Makes a new task of one that has ended: with its input, or with another, which is checked as at a submit.
+    /// Makes a new task of one that has ended: with its input, or with another, which is checked as at a submit; and with its
+    /// grants, as far as the handler that it gets now, and the operator, still let it have them.
     ///
     /// # Errors
     /// [`RerunRefusal`].
     pub async fn rerun(&self, id: TaskId, input: Option<Payload>) -> Result<Task, RerunRefusal> {
+        let task = self.store.task(id).await?.ok_or(RerunError::Unknown(id))?;
         if let Some(input) = &input {
-            let task = self.store.task(id).await?.ok_or(RerunError::Unknown(id))?;
             self.check_input(&task, input)?;
         }
+        self.check_grants(&task).await?;
         let made = self.store.rerun(vec![Rerun { task: id, input }]).await?.pop().ok_or(StoreError::Closed)?;
         Ok(made?)
     }
@@ -387,14 +384,14 @@ impl Runtime {
         admission::check_input(&name.handler, schema.as_deref(), input)
     }
 
-    fn admit(&self, request: TaskRequest) -> Result<sunaba_task::NewTask, RefusedTask> {
+    fn admit(&self, request: TaskRequest, operator: &Operator) -> Result<sunaba_task::NewTask, RefusedTask> {
         let (on_success, on_failure) = (request.on_success.clone(), request.on_failure.clone());
         let package = self.packages.package(&request.handler)?;
         let name = &request.handler.handler;
         let handler = package.handler(name).expect("the package was found by this handler");
         let schema = self.packages.schema(package.component, handler)?;
-        let new = admission::admit(request, &package, handler, schema.as_deref(), &self.ceilings, &self.allowance)?;
-        let callbacks = admission::callbacks(&on_success, &on_failure, &self.packages, &self.ceilings)?;
+        let new = admission::admit(request, &package, handler, schema.as_deref(), &self.permits, operator)?;
+        let callbacks = admission::callbacks(&on_success, &on_failure, &self.packages, &self.permits.ceilings)?;
         Ok(sunaba_task::NewTask { callbacks, ..new })
     }
 

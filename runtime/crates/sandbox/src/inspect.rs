@@ -39,6 +39,14 @@ pub(crate) fn inspect(bytes: &[u8]) -> Result<Interfaces, LoadError> {
     Ok(interfaces)
 }
 
+/// The interfaces that a component imports, as written in it; nothing is compiled.
+///
+/// # Errors
+/// The bytes are no component, or one that this host does not run.
+pub fn imports(bytes: &[u8]) -> Result<Vec<String>, LoadError> {
+    inspect(bytes).map(|interfaces| interfaces.imports)
+}
+
 fn read(bytes: &[u8]) -> Result<Interfaces, wasmparser::BinaryReaderError> {
     let mut interfaces = Interfaces { imports: Vec::new(), exports: Vec::new() };
     // Nested modules and components have sections of their own, which say nothing about the whole.

@@ -35,5 +35,5 @@ mod ticker;
 pub use component::ComponentInfo;
 pub use engine::PageReset;
 pub use error::LoadError;
-pub use inspect::MAX_COMPONENT_BYTES;
+pub use inspect::{MAX_COMPONENT_BYTES, imports};
 pub use sandbox::{Sandbox, SandboxBuilder};

@@ -101,6 +101,11 @@ impl Sandbox {
         self.library.component(component).is_some() && self.library.artifact(component, mode).is_some()
     }
 
+    /// What a loaded component is and asks for.
+    pub fn info(&self, component: Digest) -> Option<Arc<ComponentInfo>> {
+        self.library.component(component)
+    }
+
     /// Checks a component, compiles it for this fuel mode, asks it for its handlers, and keeps it.
     ///
     /// Loading a component again costs nothing; compiling takes from a tenth of a second to many seconds.

@@ -3,7 +3,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use sunaba_host::{AllowedDirError, DeployError, RefusedTask, RerunRefusal, SubmitRefusal};
+use sunaba_host::{AllowedDirError, Change, DeployError, GrantRefusal, RefusedTask, RerunRefusal, SubmitRefusal};
 use sunaba_store::{DeleteError, RerunError, StoreError, SubmitError};
 use sunaba_task::TaskId;
 
@@ -19,6 +19,9 @@ pub struct Problem {
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Of a deploy that is refused: all that it would widen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub widening: Vec<Change>,
 }
 
 impl Problem {
@@ -30,7 +33,7 @@ impl Problem {
             None => (message, None),
         };
         let title = status.canonical_reason().unwrap_or("Error").to_owned();
-        Self { status: status.as_u16(), title, detail, hint }
+        Self { status: status.as_u16(), title, detail, hint, widening: Vec::new() }
     }
 
     pub(crate) fn not_found(message: impl ToString) -> Self {
@@ -77,7 +80,7 @@ impl From<RefusedTask> for Problem {
             RefusedTask::Directory(AllowedDirError::Path { .. } | AllowedDirError::Missing { .. }) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            RefusedTask::Directory(_) => StatusCode::FORBIDDEN,
+            RefusedTask::Directory(_) | RefusedTask::Grant(GrantRefusal::NotAllowed { .. }) => StatusCode::FORBIDDEN,
             RefusedTask::Input(sunaba_host::InputError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
@@ -131,6 +134,10 @@ impl From<DeployError> for Problem {
     fn from(error: DeployError) -> Self {
         match error {
             DeployError::Store(error) => error.into(),
+            DeployError::Widening { ref widening, .. } => {
+                let widening = widening.clone();
+                Self { widening, ..Self::new(StatusCode::CONFLICT, error) }
+            }
             DeployError::Native(_) => Self::new(StatusCode::CONFLICT, error),
             DeployError::Load(error) if error.is_retryable() => Self::new(StatusCode::SERVICE_UNAVAILABLE, error),
             error => Self::invalid(error),

@@ -124,6 +124,14 @@ pub enum ExecuteError {
         /// What the system said.
         reason: String,
     },
+    /// A secret that the grants name is not there, or cannot be one.
+    #[error("cannot have the secret `{name}`: {reason}")]
+    Secret {
+        /// Its name.
+        name: String,
+        /// What is wrong, without its text.
+        reason: String,
+    },
     /// A grant that the operator does not allow, or no longer.
     #[error("{0}")]
     NotAllowed(String),
@@ -141,7 +149,7 @@ impl ExecuteError {
         match self {
             Self::NotLoaded { .. } | Self::Closed | Self::Internal(_) => true,
             // What a grant names may come back: a directory that is mounted later, a descriptor that is free again.
-            Self::Grant { .. } => true,
+            Self::Grant { .. } | Self::Secret { .. } => true,
             Self::UnknownHandler { .. } | Self::Limit(_) | Self::Grants(_) | Self::NotAllowed(_) => false,
         }
     }

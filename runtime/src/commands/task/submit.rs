@@ -14,6 +14,7 @@ use sunaba_runtime::{Client, InputError, MAX_INPUT_BYTES};
 
 use super::super::input::Input;
 use super::super::ms;
+use super::super::permits::TaskArgs;
 use super::{batch, result_of_waiting};
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
@@ -109,6 +110,11 @@ pub(super) struct SubmitArgs {
     /// A directory for the handler, read-only unless `:rw`; the host must allow it
     #[arg(long, value_name = "HOST::GUEST[:rw]")]
     dir: Vec<DirGrant>,
+    /// A secret that the handler may use, by its name; the host must have it
+    #[arg(long, value_name = "NAME")]
+    secret: Vec<String>,
+    #[command(flatten)]
+    more: TaskArgs,
     /// Submit a task for each line of a file, or of standard input with `-`: the line is its input; prints an id a line
     #[arg(long, value_name = "FILE", conflicts_with_all = ["input", "wait", "idempotency_key"])]
     batch: Option<PathBuf>,
@@ -224,6 +230,11 @@ fn template(args: SubmitArgs) -> Result<Submit, CommandError> {
         idempotency_key: args.idempotency_key,
         env: args.env.into_iter().map(|env| (env.key, env.value)).collect(),
         dirs: args.dir.iter().map(absolute).collect::<Result<_, _>>()?,
+        http: args.more.http.iter().map(ToString::to_string).collect(),
+        secrets: args.secret,
+        scratch_bytes: args.more.scratch,
+        clock: args.more.fine_clock.then(|| "fine".to_owned()),
+        limits: Some(args.more.limits().to_string()).filter(|limits| !limits.is_empty()),
         ..Submit::default()
     })
 }

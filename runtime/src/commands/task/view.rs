@@ -89,6 +89,12 @@ pub(crate) fn show_task(global: &Global, task: &TaskView) -> Result<(), CommandE
     if let Some(output) = &task.output {
         rows.push(("output", format!("{} of {}", format_bytes(output.size_bytes), output.media_type)));
     }
+    let limits = &task.limits;
+    let (timeout, memory) =
+        (format_duration(Duration::from_millis(limits.timeout_ms)), format_bytes(limits.memory_bytes));
+    rows.push(("limits", format!("timeout {timeout}, memory {memory}, fuel {}", limits.fuel)));
+    let grants = task.grants.words();
+    rows.push(("grants", if grants.is_empty() { "none".into() } else { grants.join(", ") }));
     rows.push(("component", task.component.clone()));
     rows.extend(task.attempts.iter().map(|attempt| ("attempt", attempt_line(attempt))));
     print::rows(&rows)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sunaba_task::StateName;
+use sunaba_task::{ClockAccess, StateName, format_bytes};
 
 use crate::ReceiptReport;
 
@@ -105,8 +105,26 @@ pub struct LimitsReport {
     pub log_lines: u64,
     /// To one host call.
     pub host_call_bytes: u64,
+    /// Between the guest and the host, by all host calls together.
+    pub moved_bytes: u64,
     /// Handles that the guest may hold.
     pub resources: u32,
+    /// Core instances.
+    pub instances: u32,
+    /// Of all of them together.
+    pub tables: u32,
+    /// Files and directories at a time.
+    pub open_files: u32,
+    /// To files, all together.
+    pub written_bytes: u64,
+    /// That the guest may ask for.
+    pub random_bytes: u64,
+    /// Outgoing.
+    pub requests: u32,
+    /// Outgoing, at a time.
+    pub concurrent_requests: u32,
+    /// Of all of them and their responses together.
+    pub request_bytes: u64,
 }
 
 /// What an attempt may do.
@@ -116,6 +134,30 @@ pub struct GrantsReport {
     pub env: Vec<String>,
     /// Its directories, `HOST::GUEST` or `HOST::GUEST:rw`.
     pub dirs: Vec<String>,
+    /// Where its requests may go, with the addresses that the operator has named.
+    pub http: Vec<String>,
+    /// The names of its secrets.
+    pub secrets: Vec<String>,
+    /// The size of its scratch directory. Null: it has none.
+    pub scratch_bytes: Option<u64>,
+    /// How exactly it sees time pass.
+    pub clock: ClockAccess,
+}
+
+impl GrantsReport {
+    /// Each grant in a few words, for people.
+    pub fn words(&self) -> Vec<String> {
+        let named = |what: &'static str, names: &[String]| {
+            names.iter().map(|name| format!("{what} {name}")).collect::<Vec<_>>()
+        };
+        let mut words = named("env", &self.env);
+        words.extend(named("dir", &self.dirs));
+        words.extend(named("http", &self.http));
+        words.extend(named("secret", &self.secrets));
+        words.extend(self.scratch_bytes.map(|bytes| format!("scratch {}", format_bytes(bytes))));
+        words.extend((self.clock == ClockAccess::Fine).then(|| "fine clock".to_owned()));
+        words
+    }
 }
 
 /// What an attempt is given.

@@ -80,9 +80,7 @@ impl Story {
             "limits",
             format!("timeout {}, memory {}, fuel {}", format_duration(timeout), format_bytes(memory), limits.fuel),
         );
-        let env = asked.grants.env.iter().map(|name| format!("env {name}"));
-        let dirs = asked.grants.dirs.iter().map(|dir| format!("dir {dir}"));
-        let grants: Vec<_> = env.chain(dirs).collect();
+        let grants = asked.grants.words();
         if !grants.is_empty() {
             rows.add("grants", grants.join(", "));
         }

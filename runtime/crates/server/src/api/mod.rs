@@ -16,7 +16,7 @@ pub use control::{ControlView, ControlsView, HandlerPatch, QueuePatch, QueueView
 pub(crate) use dead::Groups;
 pub use dead::{GroupView, GroupsView};
 pub use feed::{EventView, EventsView};
-pub use package::{HandlerView, HostView, PackageView, PackagesView};
+pub use package::{DeployQuestion, HandlerView, HostView, PackageView, PackagesView, PreviewView};
 pub use result::{AttemptLogs, LogsView, ResultView};
 pub use submit::{
     Debounce, MAX_BULK_BYTES, MAX_BULK_TASKS, Submit, SubmitAll, SubmittedAll, SubmittedView, UniqueSubmit,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use sunaba_host::{Change, Deployed, Difference};
 use sunaba_store::Package;
 use sunaba_task::HandlerInfo;
 
@@ -20,6 +21,31 @@ pub struct PackageView {
     pub deployed_at: String,
     /// What it has.
     pub handlers: Vec<HandlerView>,
+    /// What this deploy has changed. Only in the answer to one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+    /// Limits that handlers state and do not get, since the host allows less. Only in the answer to a deploy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lowered: Vec<String>,
+}
+
+/// What a deploy would change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewView {
+    /// Against the active version; at the first deploy, all that there is.
+    pub changes: Vec<Change>,
+    /// Limits that handlers state and do not get, since the host allows less.
+    pub lowered: Vec<String>,
+    /// Whether it would be refused unless it is allowed to widen.
+    pub widens: bool,
+}
+
+/// How a component is deployed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeployQuestion {
+    /// Whether it may do and use more than the active version.
+    pub allow_widening: bool,
 }
 
 /// Every package.
@@ -65,7 +91,23 @@ impl From<&Package> for PackageView {
             size_bytes: package.size_bytes,
             deployed_at: package.deployed_at.to_string(),
             handlers: package.handlers.iter().map(|handler| HandlerView::new(&package.name, handler)).collect(),
+            changes: Vec::new(),
+            lowered: Vec::new(),
         }
+    }
+}
+
+impl From<Deployed> for PackageView {
+    fn from(deployed: Deployed) -> Self {
+        let Difference { changes, lowered } = deployed.difference;
+        Self { changes, lowered, ..Self::from(&*deployed.package) }
+    }
+}
+
+impl From<Difference> for PreviewView {
+    fn from(Difference { changes, lowered }: Difference) -> Self {
+        let widens = changes.iter().any(|change| change.widens);
+        Self { changes, lowered, widens }
     }
 }
 

@@ -8,7 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sunaba_host::{TaskRequest, debounce};
-use sunaba_task::{EnvGrant, HandlerName, OCTETS, OnConflict, Payload, StateName, Timestamp, Unique, When};
+use sunaba_task::{
+    ClockAccess, EnvGrant, HandlerName, LimitCaps, OCTETS, OnConflict, Payload, StateName, Timestamp, Unique, When,
+};
 
 use crate::problem::Problem;
 
@@ -107,6 +109,21 @@ pub struct Submit {
     /// Directories of the host's machine, `HOST::GUEST` or `HOST::GUEST:rw`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dirs: Vec<String>,
+    /// Where the handler may send requests, `https://api.example.com`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub http: Vec<String>,
+    /// The names of secrets that it may use.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
+    /// The size of a scratch directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scratch_bytes: Option<u64>,
+    /// `coarse` or `fine`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock: Option<String>,
+    /// Other limits of one attempt by their names, `open-files=16,output=4MiB`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<String>,
 }
 
 /// That there should be one task of a kind at a time.
@@ -217,6 +234,11 @@ impl Submit {
             idempotency_key: self.idempotency_key,
             env: self.env.into_iter().map(|(key, value)| EnvGrant { key, value }).collect(),
             dirs: self.dirs.iter().map(|dir| dir.parse()).collect::<Result<_, _>>().map_err(Problem::invalid)?,
+            http: self.http.iter().map(|place| place.parse()).collect::<Result<_, _>>().map_err(Problem::invalid)?,
+            secrets: self.secrets,
+            scratch_bytes: self.scratch_bytes,
+            clock: self.clock.as_deref().map_or(Ok(ClockAccess::Coarse), clock)?,
+            limits: self.limits.map_or(Ok(LimitCaps::NONE), |caps| caps.parse()).map_err(Problem::invalid)?,
         })
     }
 
@@ -259,6 +281,17 @@ fn either(
             Err(Problem::invalid(format!("there are `{in_name}` and `{at_name}`\nhint: leave out one")))
         }
         (duration, at) => Ok(duration.map(When::After).or(at.map(When::At))),
+    }
+}
+
+fn clock(text: &str) -> Result<ClockAccess, Problem> {
+    match text {
+        "coarse" => Ok(ClockAccess::Coarse),
+        "fine" => Ok(ClockAccess::Fine),
+        _ => {
+            let shown: String = text.chars().take(64).collect();
+            Err(Problem::invalid(format!("`{shown}` is not a clock\nhint: write `coarse` or `fine`")))
+        }
     }
 }
 

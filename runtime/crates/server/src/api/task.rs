@@ -1,7 +1,7 @@
 //! A task as its record has it.
 
 use serde::{Deserialize, Serialize};
-use sunaba_host::{OutcomeReport, ReceiptReport};
+use sunaba_host::{GrantsReport, LimitsReport, OutcomeReport, ReceiptReport};
 use sunaba_task::{AttemptRecord, CancelRequest, Origin, PayloadInfo, StateName, Task};
 
 use super::ms;
@@ -69,6 +69,10 @@ pub struct TaskView {
     pub callbacks: u32,
     /// Those that do.
     pub followers: Vec<String>,
+    /// What an attempt may use: the smaller of what handler and submitter have said, below the host's ceilings.
+    pub limits: LimitsReport,
+    /// What an attempt may do: what the handler asked for, the operator allowed, and the submitter passed on.
+    pub grants: GrantsReport,
     /// What it was given.
     pub input: PayloadInfo,
     /// What it gave, when it has succeeded.
@@ -171,6 +175,8 @@ impl From<&Task> for TaskView {
             successor: task.successor.map(|id| id.to_string()),
             callbacks: task.callbacks,
             followers: task.followers.iter().map(ToString::to_string).collect(),
+            limits: LimitsReport::from(&spec.limits),
+            grants: GrantsReport::from(&spec.grants),
             input: task.input.clone(),
             output: task.output.clone(),
             attempts: task.attempts.iter().map(AttemptView::from).collect(),

@@ -44,6 +44,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/host", get(host))
         .route("/v1/packages", get(packages::list))
         .route("/v1/packages/{package}", put(packages::deploy))
+        .route("/v1/packages/{package}/preview", post(packages::preview))
         .route("/v1/handlers", get(control::handlers))
         .route("/v1/handlers/{package}/{handler}", get(packages::handler).patch(control::set_handler))
         .route("/v1/queues", get(control::queues))

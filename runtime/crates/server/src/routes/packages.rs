@@ -3,13 +3,13 @@
 use axum::Json as Reply;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use sunaba_host::{DeployError, MAX_COMPONENT_BYTES};
+use sunaba_host::{DeployError, DeployOptions, MAX_COMPONENT_BYTES};
 use sunaba_task::{HandlerName, is_name};
 
 use super::{Answer, Shared};
-use crate::api::{HandlerView, PackageView, PackagesView};
+use crate::api::{DeployQuestion, HandlerView, PackageView, PackagesView, PreviewView};
 use crate::body::{self, Body};
-use crate::extract::At;
+use crate::extract::{Asked, At};
 use crate::problem::Problem;
 
 pub(super) async fn list(State(shared): State<Shared>) -> Reply<PackagesView> {
@@ -20,19 +20,38 @@ pub(super) async fn list(State(shared): State<Shared>) -> Reply<PackagesView> {
 pub(super) async fn deploy(
     State(shared): State<Shared>,
     At(package): At<String>,
+    Asked(DeployQuestion { allow_widening }): Asked<DeployQuestion>,
     request: Request,
 ) -> Answer<PackageView> {
-    if !is_name(&package) {
-        return Err(DeployError::Name(package.chars().take(80).collect()).into());
-    }
+    check_name(&package)?;
     let Body { bytes, room } = body::read(request, "application/wasm", MAX_COMPONENT_BYTES).await?;
     // Not given up when the caller goes: what is half done would be done again.
     let deploying = tokio::spawn(async move {
         let _room = room;
-        shared.runtime.deploy(&package, bytes).await
+        shared.runtime.deploy_with(&package, bytes, DeployOptions { allow_widening }).await
     });
     let deployed = deploying.await.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error))?;
-    Ok(Reply(PackageView::from(&*deployed?)))
+    Ok(Reply(PackageView::from(deployed?)))
+}
+
+/// What a deploy would change; it is compiled as for one, and so is not given up either.
+pub(super) async fn preview(
+    State(shared): State<Shared>,
+    At(package): At<String>,
+    request: Request,
+) -> Answer<PreviewView> {
+    check_name(&package)?;
+    let Body { bytes, room } = body::read(request, "application/wasm", MAX_COMPONENT_BYTES).await?;
+    let looking = tokio::spawn(async move {
+        let _room = room;
+        shared.runtime.preview(&package, bytes).await
+    });
+    let difference = looking.await.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error))?;
+    Ok(Reply(PreviewView::from(difference?)))
+}
+
+fn check_name(package: &str) -> Result<(), Problem> {
+    if is_name(package) { Ok(()) } else { Err(DeployError::Name(package.chars().take(80).collect()).into()) }
 }
 
 pub(super) async fn handler(

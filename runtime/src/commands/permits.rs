@@ -1,0 +1,108 @@
+//! The flags by which an operator, a submitter, or somebody who runs a handler by hand says what tasks may do and use.
+
+use sunaba_runtime::task::{ClockAccess, HttpGrant, LimitCaps, format_bytes, parse_bytes};
+use sunaba_runtime::{DEFAULT_MAX_SCRATCH_BYTES, RuntimeBuilder, SecretSource, SecretSourceError};
+
+use crate::exit::{CommandError, Exit};
+
+/// What a task is to be granted beside variables and directories, and its other limits.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct TaskArgs {
+    /// A place that the handler may send requests to, such as `https://api.example.com`
+    #[arg(long, value_name = "URL")]
+    pub(crate) http: Vec<HttpGrant>,
+    /// The size of a scratch directory at `/scratch`, such as `64MiB`
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub(crate) scratch: Option<u64>,
+    /// Let the handler see time pass as exactly as the machine does
+    #[arg(long)]
+    pub(crate) fine_clock: bool,
+    /// Another limit by its name, such as `open-files=16,output=4MiB` [default: the handler's, else the host's]
+    #[arg(long, value_name = "NAME=VALUE[,..]")]
+    limit: Vec<LimitCaps>,
+}
+
+impl TaskArgs {
+    /// All the limits; of one that is said twice, the smaller.
+    pub(crate) fn limits(&self) -> LimitCaps {
+        together(&self.limit)
+    }
+
+    pub(crate) fn clock(&self) -> ClockAccess {
+        if self.fine_clock { ClockAccess::Fine } else { ClockAccess::Coarse }
+    }
+}
+
+fn together(caps: &[LimitCaps]) -> LimitCaps {
+    caps.iter().fold(LimitCaps::NONE, LimitCaps::tighter)
+}
+
+/// What an operator allows, beside directories.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct OperatorArgs {
+    /// A place to which submitters may let requests go, and the addresses beside public ones that it may have; none by default
+    #[arg(long, value_name = "URL[@CIDR]")]
+    allow_http: Vec<HttpGrant>,
+    /// A secret that submitters may pass on, where it is, and the one host that it is sent to: `NAME=env:VARIABLE@URL` or
+    /// `NAME=file:PATH@URL`
+    #[arg(long, value_name = "NAME=WHERE@URL")]
+    secret: Vec<String>,
+    /// Ceilings of limits by their names, such as `timeout=1h,open-files=512` [default: timeout=600s,memory=1GiB and others]
+    #[arg(long, value_name = "NAME=VALUE[,..]")]
+    max: Vec<LimitCaps>,
+    /// The largest scratch directory of an attempt; `0` for none
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, default_value_t = DEFAULT_MAX_SCRATCH_BYTES,
+        hide_default_value = true)]
+    max_scratch: u64,
+    /// Let submitters grant the fine clock
+    #[arg(long)]
+    allow_fine_clock: bool,
+}
+
+impl OperatorArgs {
+    /// The builder of a host that allows this.
+    ///
+    /// # Errors
+    /// Something of it cannot be.
+    pub(crate) fn apply(&self, builder: RuntimeBuilder) -> Result<RuntimeBuilder, CommandError> {
+        let builder = builder.allow_http(self.allow_http.iter().cloned()).secrets(secrets(&self.secret)?);
+        let builder = builder.ceilings(&together(&self.max)).max_scratch(self.max_scratch);
+        Ok(if self.allow_fine_clock { builder.allow_fine_clock() } else { builder })
+    }
+
+    /// What of it differs from the defaults, for people.
+    pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
+        let secret = |text: &String| text.split('=').next().unwrap_or_default().to_owned();
+        let joined = |texts: Vec<String>| (!texts.is_empty()).then(|| texts.join(", "));
+        let rows = [
+            ("http", joined(self.allow_http.iter().map(ToString::to_string).collect())),
+            ("secrets", joined(self.secret.iter().map(secret).collect())),
+            ("ceilings", Some(together(&self.max).to_string()).filter(|caps| !caps.is_empty())),
+            (
+                "scratch",
+                (self.max_scratch != DEFAULT_MAX_SCRATCH_BYTES)
+                    .then(|| format!("up to {}", format_bytes(self.max_scratch))),
+            ),
+            ("clock", self.allow_fine_clock.then(|| "fine, for who asks".to_owned())),
+        ];
+        rows.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
+/// Where secrets are. Read here and not by the parser of the command line, which would repeat what is wrong: that may be the
+/// secret itself.
+///
+/// # Errors
+/// One does not say where it is, or two have one name.
+pub(crate) fn secrets(texts: &[String]) -> Result<Vec<SecretSource>, CommandError> {
+    let usage = |error: SecretSourceError| CommandError::new(Exit::Usage, error);
+    let mut sources: Vec<SecretSource> = Vec::with_capacity(texts.len());
+    for text in texts {
+        let source: SecretSource = text.parse().map_err(usage)?;
+        if sources.iter().any(|other| other.name == source.name) {
+            return Err(usage(SecretSourceError::Twice(source.name)));
+        }
+        sources.push(source);
+    }
+    Ok(sources)
+}
