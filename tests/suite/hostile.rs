@@ -190,18 +190,6 @@ fn link_out_of_a_granted_directory_leads_nowhere() {
 }
 
 #[test]
-fn host_call_that_never_returns_is_left_behind() {
-    // Opening a FIFO waits for a writer, on a thread that nothing can interrupt.
-    let folder = tempfile::tempdir().expect("a folder");
-    let fifo = folder.path().join("Cargo.toml");
-    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().expect("mkfifo is there").success());
-    let grant = format!("{}::/crate", folder.path().display());
-    let arguments = ["--dir", &grant, "--input", r#"{"path":"/crate"}"#, "--timeout", "300ms"];
-    let (code, report) = run_json("crate-audit", &arguments);
-    assert_eq!((code, cause(&report)), (124, "timeout"));
-}
-
-#[test]
 fn host_that_is_out_of_descriptors_does_not_blame_the_guest() {
     let run = |descriptors: u32| {
         let run = format!("ulimit -n {descriptors}; \"$0\" run \"$1\" hello --input '{{\"name\":\"Ada\"}}'");

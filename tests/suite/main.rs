@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bulk;
+mod calls;
 mod command_line;
 mod contract;
 mod crash;

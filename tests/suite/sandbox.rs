@@ -8,7 +8,7 @@ use std::time::Duration;
 use sunaba_runtime::Attempt;
 use sunaba_runtime::sandbox::{LoadError, Sandbox};
 use sunaba_runtime::task::{
-    AttemptHost, AttemptReport, AttemptResult, BoxFuture, Cause, ExecuteError, Fuel, FuelMode, Outcome, Payload,
+    AttemptHost, AttemptReport, AttemptResult, BoxFuture, Cause, ExecuteError, Fuel, FuelMode, Limit, Outcome, Payload,
     Progress, Stop,
 };
 use tokio::sync::Notify;
@@ -180,30 +180,6 @@ fn component_can_be_loaded_while_every_slot_is_taken() {
         let loaded = tokio::time::timeout(Duration::from_secs(60), load(&sandbox, "hello")).await;
         assert_eq!(loaded.expect("it does not wait for a slot").handlers[0].name, "hello");
         spinning.stop().await;
-    });
-}
-
-#[test]
-fn host_code_that_panics_fails_that_attempt_alone() {
-    struct Clumsy;
-    impl AttemptHost for Clumsy {
-        fn on_progress(&self, _: Progress) {
-            panic!("on purpose, in host code");
-        }
-    }
-    block_on(async {
-        let sandbox = sandbox(1);
-        let audit = || async {
-            let component = load(&sandbox, "crate-audit").await;
-            let directory = format!("{}::/crate", root().join("guest-examples/crate-audit/sample").display());
-            let grants =
-                sunaba_runtime::task::Grants { dirs: vec![directory.parse().expect("a grant")], ..Default::default() };
-            let attempt = Attempt::of(&component, "crate-audit").expect("it is there").grants(grants);
-            attempt.input(Payload::json(r#"{"path":"/crate"}"#)).expect("it matches")
-        };
-        let error = audit().await.run(&sandbox, Arc::new(Clumsy)).await.expect_err("the host panicked");
-        assert!(error.is_retryable(), "{error}");
-        assert!(matches!(run(&sandbox, audit().await).await.result, AttemptResult::Returned(_)));
     });
 }
 
@@ -412,7 +388,8 @@ fn handle_limit_obeyed_and_violated() {
         assert_eq!(output(&run(&sandbox, attempt.clone()).await), "3");
         attempt.limits_mut().resources = 2;
         let stopped = stop(run(&sandbox, attempt).await);
-        assert_eq!(stopped.cause, Cause::HostCall(None), "{}", stopped.message);
+        assert_eq!(stopped.cause, Cause::Limit(Limit::Resources), "{}", stopped.message);
+        assert!(stopped.message.starts_with("wanted one more handle: the limit is 2"), "{}", stopped.message);
         assert!(!stopped.backtrace.is_empty());
     });
 }

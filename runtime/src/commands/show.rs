@@ -138,6 +138,7 @@ impl Shown {
             ("fuel", fuel),
             ("wall time", format!("{} ({} of it sandbox)", duration(receipt.wall_ms), duration(receipt.overhead_ms))),
             ("peak memory", format_bytes(receipt.peak_memory_bytes)),
+            ("host calls", calls(receipt)),
             ("input", format_bytes(receipt.input_bytes)),
             ("output", format_bytes(receipt.output_bytes)),
             ("logs", format!("{} kept, {} dropped", format_bytes(said), format_bytes(receipt.dropped_bytes))),
@@ -147,6 +148,21 @@ impl Shown {
             print::note(format_args!("  {name:<12} {value}"));
         }
     }
+}
+
+/// The host calls of an attempt: how many, and what they took.
+fn calls(receipt: &ReceiptReport) -> String {
+    if receipt.host_calls == 0 {
+        return "none".into();
+    }
+    let most = receipt.host_calls_by.first().filter(|most| most.count < receipt.host_calls);
+    let most = most.map(|most| format!(", {} of them {}", format_count(most.count), most.name)).unwrap_or_default();
+    let written = match receipt.written_bytes {
+        0 => String::new(),
+        bytes => format!(", {} written to files", format_bytes(bytes)),
+    };
+    let (count, moved) = (format_count(receipt.host_calls), format_bytes(receipt.moved_bytes));
+    format!("{count} in {}{most}, {moved} moved{written}", duration(receipt.host_call_ms))
 }
 
 fn print_backtrace(failure: &FailureReport) {

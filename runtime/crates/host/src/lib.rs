@@ -40,7 +40,7 @@ pub use limits::{StatedLimits, default_ceilings};
 pub use native::{Native, NativeHandler};
 pub use options::{cancel_wish, debounce};
 pub use packages::{DeployError, package_name_of};
-pub use report::{FailureReport, ReceiptReport, Report, SnoozeReport, Status, payload_json};
+pub use report::{FailureReport, HostCallReport, ReceiptReport, Report, SnoozeReport, Status, payload_json};
 pub use runtime::{RerunRefusal, Runtime, RuntimeBuilder, StartError, SubmitRefusal};
 pub use schema::{Schema, SchemaError};
 pub use secrets::{SecretKeeper, SecretPlace, SecretSource, SecretSourceError};

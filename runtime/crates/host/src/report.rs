@@ -95,8 +95,29 @@ pub struct ReceiptReport {
     pub stderr_bytes: u64,
     /// Dropped over the limits of these three.
     pub dropped_bytes: u64,
-    /// Calls of the `host` interface.
+    /// Host calls, of every interface.
     pub host_calls: u64,
+    /// The same by what was called, the most frequent first; at most 32.
+    #[serde(default)]
+    pub host_calls_by: Vec<HostCallReport>,
+    /// The part of `wall_ms` that the guest spent in host calls.
+    #[serde(default)]
+    pub host_call_ms: f64,
+    /// What host calls moved between the guest and the host.
+    #[serde(default)]
+    pub moved_bytes: u64,
+    /// Written to files.
+    #[serde(default)]
+    pub written_bytes: u64,
+}
+
+/// How often something was called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostCallReport {
+    /// Such as `wasi:io/poll.poll`.
+    pub name: String,
+    /// How often.
+    pub count: u64,
 }
 
 impl From<AttemptReport> for Report {
@@ -176,6 +197,14 @@ impl From<Receipt> for ReceiptReport {
             stderr_bytes: receipt.stderr_bytes,
             dropped_bytes: receipt.dropped_bytes,
             host_calls: receipt.host_calls,
+            host_calls_by: receipt
+                .host_calls_by
+                .into_iter()
+                .map(|(name, count)| HostCallReport { name, count })
+                .collect(),
+            host_call_ms: millis(receipt.host_call_time),
+            moved_bytes: receipt.moved_bytes,
+            written_bytes: receipt.written_bytes,
         }
     }
 }

@@ -14,7 +14,7 @@ use sunaba_store::{
 use sunaba_task::{
     BoxFuture, Executor, Failure, FuelMode, HandlerInfo, HandlerName, Outcome, Payload, Task, TaskId, Timestamp,
 };
-use sunaba_worker::{Worker, WorkerConfig, WorkerError};
+use sunaba_worker::{RunningAttempt, Worker, WorkerConfig, WorkerError};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -276,6 +276,11 @@ impl Runtime {
     /// Attempts that run now.
     pub fn running(&self) -> usize {
         self.worker.running()
+    }
+
+    /// The attempt of this task that runs on this very host now, if one does. Of one that runs on another, nothing is known.
+    pub fn live(&self, id: TaskId) -> Option<RunningAttempt> {
+        self.worker.live(id)
     }
 
     /// Every package, by name.

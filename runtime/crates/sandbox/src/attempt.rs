@@ -6,16 +6,17 @@ use std::time::{Duration, Instant};
 
 use sunaba_task::{
     AttemptHost, AttemptReport, AttemptRequest, AttemptResult, Cause, ExecuteError, Fuel, FuelMode, Grants, Limits,
-    LogEntry, Outcome, Payload, Receipt, Stop, Unattended, format_bytes,
+    Live, LogEntry, Outcome, Payload, Receipt, Stop, Unattended, catch_panic, format_bytes,
 };
-use wasmtime::{Engine, Store, UpdateDeadline};
+use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::WasiCtx;
 
 use crate::bindings::{Handler, HandlerPre, handlers, types};
 use crate::book::{Book, Counts};
 use crate::clock::now;
 use crate::error::{LoadError, one_line};
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Halt, Interrupt};
+use crate::sight::Sight;
 use crate::state::{Purpose, State, wasi};
 use crate::ticker::TICK;
 use crate::{cause, convert};
@@ -37,8 +38,7 @@ struct Cell {
     store: Store<State>,
     interrupt: Arc<Interrupt>,
     book: Book,
-    fuel: Fuel,
-    output_bytes: u64,
+    limits: Limits,
     begun: Instant,
 }
 
@@ -52,9 +52,11 @@ impl Cell {
     ) -> Result<Self, ExecuteError> {
         let begun = now();
         let interrupt = Arc::new(Interrupt::new(begun, limits.timeout));
+        let sight = Arc::new(Sight::new(begun, limits.fuel.mode() == FuelMode::Exact));
         let book = Book::new(limits, begun, Arc::clone(host));
         let wasi = open(grants, &book, interrupt.deadline()).await?;
-        let state = State::new(purpose, limits, wasi, Arc::clone(&interrupt), book.clone(), Arc::clone(host));
+        let switch = Arc::clone(&interrupt);
+        let state = State::new(purpose, limits, wasi, switch, sight, book.clone(), Arc::clone(host));
         let mut store = Store::new(prepared.engine(), state);
         store.limiter(|state| &mut state.meter);
         store.set_hostcall_fuel(host_call_bytes(limits));
@@ -67,36 +69,38 @@ impl Cell {
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback({
             let interrupt = Arc::clone(&interrupt);
-            move |_| {
+            move |store| {
+                see_fuel(&store);
                 interrupt.check()?;
                 // tokio's own yield lets timers and other attempts run before this one goes on.
                 Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
             }
         });
-        Ok(Self { store, interrupt, book, fuel: limits.fuel, output_bytes: limits.output_bytes, begun })
+        Ok(Self { store, interrupt, book, limits: limits.clone(), begun })
     }
 
     /// What the guest has used so far, at most its limit; none when it is not counted.
     fn fuel_used(&self) -> Option<u64> {
-        let Fuel::Exact { limit } = self.fuel else { return None };
-        let used = fuel_given(self.fuel) - self.store.get_fuel().ok()?;
+        let Fuel::Exact { limit } = self.limits.fuel else { return None };
+        let used = fuel_given(self.limits.fuel) - self.store.get_fuel().ok()?;
         Some(used.min(limit.unwrap_or(u64::MAX)))
     }
 
     /// Whether the guest has used more than its limit and got away with it: the engine looks at function entries and
     /// loop heads, so a guest may return between the last look and the next.
     fn is_fuel_overdrawn(&self) -> bool {
-        matches!(self.fuel, Fuel::Exact { limit: Some(_) }) && self.store.get_fuel().is_ok_and(|left| left == 0)
+        matches!(self.limits.fuel, Fuel::Exact { limit: Some(_) }) && self.store.get_fuel().is_ok_and(|left| left == 0)
     }
 
     /// Why the guest's call did not return.
     fn stop(&self, ended: Ended<()>) -> Stop {
+        let call = self.store.data().calls.current();
         match ended {
-            Ended::Trapped(error) => cause::stop(&error, self.fuel, &self.book, self.output_bytes),
-            Ended::Returned(()) | Ended::Dropped => {
-                let halt = self.interrupt.halt(None).expect("a guest is only dropped after its switch was turned");
-                Stop { cause: halt.cause, message: halt.message, backtrace: Vec::new() }
-            }
+            Ended::Trapped(error) => cause::stop(&error, call, &self.limits, &self.book),
+            Ended::Panicked(text) => host_panicked(call, &text),
+            Ended::Returned(()) | Ended::Dropped => without_backtrace(
+                self.interrupt.halt(call).expect("a guest is only dropped after its switch was turned"),
+            ),
         }
     }
 
@@ -106,6 +110,24 @@ impl Cell {
         drop(self);
         book.close()
     }
+}
+
+/// Shows how much fuel was used until now.
+pub(crate) fn see_fuel(store: &StoreContextMut<'_, State>) {
+    if let Ok(left) = store.get_fuel() {
+        let state = store.data();
+        state.sight.fuel(now(), fuel_given(state.fuel).saturating_sub(left));
+    }
+}
+
+fn without_backtrace(halt: Halt) -> Stop {
+    Stop { cause: halt.cause, message: halt.message, backtrace: Vec::new() }
+}
+
+/// Host code panicked where no host call caught it.
+fn host_panicked(call: Option<&str>, text: &str) -> Stop {
+    let cause = Cause::HostCall(call.map(str::to_owned));
+    Stop { cause, message: format!("host code panicked: {text}"), backtrace: Vec::new() }
 }
 
 /// Makes the WASI context. Granted directories are opened on another thread and under the attempt's deadline: a file
@@ -142,6 +164,8 @@ fn fuel_given(fuel: Fuel) -> u64 {
 enum Ended<T> {
     Returned(T),
     Trapped(wasmtime::Error),
+    /// Host code panicked, and said this.
+    Panicked(String),
     /// It did not end by itself.
     Dropped,
 }
@@ -151,6 +175,7 @@ impl<T> Ended<T> {
         match self {
             Self::Returned(value) => Ok(value),
             Self::Trapped(error) => Err(Ended::Trapped(error)),
+            Self::Panicked(text) => Err(Ended::Panicked(text)),
             Self::Dropped => Err(Ended::Dropped),
         }
     }
@@ -163,17 +188,21 @@ async fn supervise<T>(
     stopped: impl Future<Output = Cause>,
     guest: impl Future<Output = wasmtime::Result<T>>,
 ) -> Ended<T> {
-    let mut guest = pin!(guest);
+    let mut guest = pin!(catch_panic(guest));
     let ended = |result| match result {
-        Ok(value) => Ended::Returned(value),
-        Err(error) => Ended::Trapped(error),
+        Ok(Ok(value)) => Ended::Returned(value),
+        Ok(Err(error)) => Ended::Trapped(error),
+        Err(panic) => Ended::Panicked(panic),
     };
     // The guest comes first in both: what it managed to say counts, and a guest that computes ends at its next tick
     // with a backtrace before the timer can drop it.
     let cause = tokio::select! {
         biased;
         result = &mut guest => return ended(result),
-        cause = stopped => cause,
+        cause = catch_panic(stopped) => match cause {
+            Ok(cause) => cause,
+            Err(panic) => return Ended::Panicked(panic),
+        },
         () = tokio::time::sleep_until(interrupt.deadline().into()) => Cause::Timeout,
     };
     interrupt.turn(cause);
@@ -207,7 +236,9 @@ pub(crate) async fn run(
             () = abandoned => Cause::Cancelled,
         }
     };
+    let sight = Arc::clone(&cell.store.data().sight);
     let guest = async {
+        host.on_begin(sight as Arc<dyn Live>);
         let instance = prepared.instantiate_async(&mut cell.store).await?;
         called = Some(now());
         let (context, payload) = (convert::context(context), convert::to_guest(&input));
@@ -218,7 +249,9 @@ pub(crate) async fn run(
     let ended = supervise(&interrupt, prepared.engine(), stopped, guest).await.returned();
 
     let fuel = cell.fuel_used();
-    let (peak_memory_bytes, host_calls) = (cell.store.data().meter.peak_bytes(), cell.store.data().host_calls);
+    let state = cell.store.data();
+    let (peak_memory_bytes, written_bytes) = (state.meter.peak_bytes(), state.files.written_bytes());
+    let spent = state.calls.spent();
     if called.is_none()
         && let Err(Ended::Trapped(error)) = &ended
         && !cause::is_guests(error)
@@ -232,7 +265,13 @@ pub(crate) async fn run(
         Err(ended) => AttemptResult::Stopped(cell.stop(ended)),
     };
     let begun = cell.begun;
+    let book = cell.book.clone();
     let (logs, counts) = cell.close();
+    // What is told last, that something was cut, may be what whoever is told stumbles over.
+    let result = match book.whole() {
+        Err(halt) if !matches!(result, AttemptResult::Stopped(_)) => AttemptResult::Stopped(without_backtrace(halt)),
+        _ => result,
+    };
     let wall = now().duration_since(begun);
     let guest_time = match (called, returned) {
         (Some(called), Some(returned)) => returned.duration_since(called),
@@ -253,7 +292,11 @@ pub(crate) async fn run(
         stdout_bytes: counts.stdout_bytes,
         stderr_bytes: counts.stderr_bytes,
         dropped_bytes: counts.dropped_bytes,
-        host_calls,
+        host_calls: spent.calls,
+        host_calls_by: spent.by_name,
+        host_call_time: spent.time,
+        moved_bytes: spent.moved_bytes,
+        written_bytes,
         ..Receipt::unmeasured(component)
     };
     Ok(AttemptReport { result, receipt, logs })

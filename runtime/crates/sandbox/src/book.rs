@@ -3,13 +3,16 @@
 //! A guest is never blocked and never stopped by its own talk. Beyond a limit the rest is dropped and counted, and one
 //! line of the host's at the end says so.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use sunaba_task::{AttemptHost, Limits, LogEntry, LogLevel, LogSource, format_bytes, format_count};
+use sunaba_task::{AttemptHost, Limits, LogEntry, LogLevel, LogSource, format_bytes, format_count, panic_text};
 
+use crate::calls::panicked;
 use crate::clock::now;
 use crate::convert::cut;
+use crate::interrupt::Halt;
 
 /// A longer line is split.
 const MAX_LINE_BYTES: usize = 8 * 1024;
@@ -28,6 +31,8 @@ struct Pages {
     lines_dropped: u64,
     /// What a panicking guest said, with its place; kept however full the book is.
     panic: Option<String>,
+    /// Whoever was told of a line panicked: the attempt has failed.
+    host_panic: Option<String>,
     log: Tally,
     stdout: Stream,
     stderr: Stream,
@@ -87,6 +92,7 @@ impl Book {
             lines_left: limits.log_lines,
             lines_dropped: 0,
             panic: None,
+            host_panic: None,
             log: Tally::new(limits.log_bytes),
             stdout: stream(LogLevel::Info, limits.stdout_bytes),
             stderr: stream(LogLevel::Warn, limits.stderr_bytes),
@@ -99,7 +105,15 @@ impl Book {
     }
 
     /// A line by `host.log`.
-    pub(crate) fn log(&self, level: LogLevel, mut message: String, mut fields: Vec<(String, String)>) {
+    ///
+    /// # Errors
+    /// Whoever was told of it panicked.
+    pub(crate) fn log(
+        &self,
+        level: LogLevel,
+        mut message: String,
+        mut fields: Vec<(String, String)>,
+    ) -> Result<(), Halt> {
         let mut pages = self.pages();
         let size =
             |fields: &[(String, String)]| fields.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
@@ -118,17 +132,31 @@ impl Book {
         // A line is kept whole or not at all: half of a structured line says something else.
         if pages.log.limit - pages.log.kept < shown as u64 {
             pages.log.dropped += shown as u64;
-            return;
+            return Ok(());
         }
         pages.log.kept += shown as u64;
         if !pages.add(LogSource::Log, level, message, fields) {
             pages.log.drop_kept(shown);
         }
+        pages.whole("sunaba:task/host.log")
     }
 
     /// Bytes of standard output or standard error.
-    pub(crate) fn write(&self, source: LogSource, bytes: &[u8]) {
-        self.pages().write(source, bytes);
+    ///
+    /// # Errors
+    /// Whoever was told of a line panicked.
+    pub(crate) fn write(&self, source: LogSource, bytes: &[u8]) -> Result<(), Halt> {
+        let mut pages = self.pages();
+        pages.write(source, bytes);
+        pages.whole("wasi:io/streams.output-stream.write")
+    }
+
+    /// Whether nobody who was told of a line panicked.
+    ///
+    /// # Errors
+    /// Somebody did.
+    pub(crate) fn whole(&self) -> Result<(), Halt> {
+        self.pages().whole("sunaba:task/host.log")
     }
 
     /// What a panicking guest said by `host.log`, with its place.
@@ -159,7 +187,7 @@ impl Book {
         let at_ms = pages.at_ms();
         for message in marks.into_iter().chain(lines) {
             let mark = LogEntry { at_ms, source: LogSource::Host, level: LogLevel::Warn, message, fields: Vec::new() };
-            pages.host.on_log(&mark);
+            pages.tell(&mark);
             pages.entries.push(mark);
         }
         (std::mem::take(&mut pages.entries), counts)
@@ -167,6 +195,19 @@ impl Book {
 }
 
 impl Pages {
+    /// Tells whoever watches; not any more once that has failed.
+    fn tell(&mut self, entry: &LogEntry) {
+        if self.host_panic.is_none()
+            && let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.host.on_log(entry)))
+        {
+            self.host_panic = Some(panic_text(&*panic));
+        }
+    }
+
+    fn whole(&self, call: &str) -> Result<(), Halt> {
+        self.host_panic.as_ref().map_or(Ok(()), |text| Err(panicked(call, text)))
+    }
+
     fn at_ms(&self) -> u64 {
         u64::try_from(now().duration_since(self.begun).as_millis()).unwrap_or(u64::MAX)
     }
@@ -228,7 +269,7 @@ impl Pages {
         }
         self.lines_left -= 1;
         let entry = LogEntry { at_ms: self.at_ms(), source, level, message, fields };
-        self.host.on_log(&entry);
+        self.tell(&entry);
         self.entries.push(entry);
         true
     }
@@ -250,9 +291,9 @@ mod tests {
     #[test]
     fn lines_are_joined_from_parts_and_kept_in_order() {
         let book = book(Limits::default());
-        book.write(LogSource::Stdout, b"one\ntw");
-        book.write(LogSource::Stderr, b"err\r\n");
-        book.write(LogSource::Stdout, b"o\n\nlast");
+        book.write(LogSource::Stdout, b"one\ntw").expect("nobody panics");
+        book.write(LogSource::Stderr, b"err\r\n").expect("nobody panics");
+        book.write(LogSource::Stdout, b"o\n\nlast").expect("nobody panics");
         let expected = [("one", false), ("err", true), ("two", false), ("", false), ("last", false)];
         let expected =
             expected.map(|(text, err)| (if err { LogSource::Stderr } else { LogSource::Stdout }, text.to_owned()));
@@ -262,7 +303,7 @@ mod tests {
     #[test]
     fn stdout_limit_obeyed() {
         let book = book(Limits { stdout_bytes: 4, ..Limits::default() });
-        book.write(LogSource::Stdout, b"abc\n");
+        book.write(LogSource::Stdout, b"abc\n").expect("nobody panics");
         let (entries, counts) = book.close();
         assert_eq!(entries.len(), 1);
         assert_eq!((counts.stdout_bytes, counts.dropped_bytes), (4, 0));
@@ -271,8 +312,8 @@ mod tests {
     #[test]
     fn stdout_limit_violated_is_cut_with_a_mark() {
         let book = book(Limits { stdout_bytes: 4, ..Limits::default() });
-        book.write(LogSource::Stdout, b"abcdefgh");
-        book.write(LogSource::Stdout, b"ij");
+        book.write(LogSource::Stdout, b"abcdefgh").expect("nobody panics");
+        book.write(LogSource::Stdout, b"ij").expect("nobody panics");
         let (entries, counts) = book.close();
         assert_eq!(entries[0].message, "abcd");
         assert_eq!(entries[1].source, LogSource::Host);
@@ -283,8 +324,8 @@ mod tests {
     #[test]
     fn log_lines_are_kept_whole_or_not_at_all() {
         let book = book(Limits { log_bytes: 5, ..Limits::default() });
-        book.log(LogLevel::Info, "abc".into(), vec![]);
-        book.log(LogLevel::Info, "def".into(), vec![]);
+        book.log(LogLevel::Info, "abc".into(), vec![]).expect("nobody panics");
+        book.log(LogLevel::Info, "def".into(), vec![]).expect("nobody panics");
         let (entries, counts) = book.close();
         assert_eq!(entries[0].message, "abc");
         assert_eq!(entries[1].message, "log was cut: 3 B kept, 3 B dropped");
@@ -294,7 +335,7 @@ mod tests {
     #[test]
     fn line_limit_violated_is_cut_with_a_mark() {
         let book = book(Limits { log_lines: 2, ..Limits::default() });
-        book.write(LogSource::Stdout, b"1\n2\n3\n4\n");
+        book.write(LogSource::Stdout, b"1\n2\n3\n4\n").expect("nobody panics");
         let (entries, counts) = book.close();
         let texts: Vec<_> = entries.iter().map(|entry| entry.message.as_str()).collect();
         let marks = ["stdout was cut: 6 B kept, 2 B dropped", "lines were cut: 2 dropped over the limit"];
@@ -305,7 +346,7 @@ mod tests {
     #[test]
     fn an_endless_line_is_split() {
         let book = book(Limits::default());
-        book.write(LogSource::Stdout, &[b'x'; MAX_LINE_BYTES + 1]);
+        book.write(LogSource::Stdout, &[b'x'; MAX_LINE_BYTES + 1]).expect("nobody panics");
         let lengths: Vec<_> = messages(&book).into_iter().map(|(_, text)| text.len()).collect();
         assert_eq!(lengths, [MAX_LINE_BYTES, 1]);
     }
@@ -314,9 +355,10 @@ mod tests {
     fn a_panic_is_told_with_its_place() {
         // However full the book is.
         let book = book(Limits { log_lines: 1, ..Limits::default() });
-        book.log(LogLevel::Info, "fine".into(), vec![]);
+        book.log(LogLevel::Info, "fine".into(), vec![]).expect("nobody panics");
         assert_eq!(book.panic_message(), None);
-        book.log(LogLevel::Error, "boom".into(), vec![("panic".into(), "src/lib.rs:7:5".into())]);
+        book.log(LogLevel::Error, "boom".into(), vec![("panic".into(), "src/lib.rs:7:5".into())])
+            .expect("nobody panics");
         assert_eq!(book.panic_message().as_deref(), Some("the guest panicked at src/lib.rs:7:5: boom"));
     }
 }

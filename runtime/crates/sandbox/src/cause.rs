@@ -1,6 +1,7 @@
 //! From the engine's error to the one cause of a stop.
 
-use sunaba_task::{Cause, Frame, Fuel, Stop, format_bytes, format_count};
+use sunaba_task::{Cause, Frame, Fuel, Limit, Limits, Stop, format_bytes, format_count};
+use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
@@ -12,10 +13,16 @@ use crate::interrupt::Halt;
 const MAX_FUNCTION_BYTES: usize = 256;
 /// The longest message, in bytes.
 const MAX_MESSAGE_BYTES: usize = 1024;
+/// What the engine says of these has no type of its own that could be asked for; tests fail when it says something else.
+const TOO_MANY_HANDLES: &str = "store handle limit exceeded";
+const TOO_MUCH_COPIED: &str = "fuel allocated for hostcalls has been exhausted";
 
 /// Why the guest's call did not return.
-pub(crate) fn stop(error: &wasmtime::Error, fuel: Fuel, book: &Book, output_bytes: u64) -> Stop {
+///
+/// `call` is the host call that it was in.
+pub(crate) fn stop(error: &wasmtime::Error, call: Option<&str>, limits: &Limits, book: &Book) -> Stop {
     let backtrace = backtrace(error);
+    let fuel = limits.fuel;
     let (cause, mut message) = if let Some(halt) = error.downcast_ref::<Halt>() {
         (halt.cause.clone(), halt.message.clone())
     } else if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
@@ -24,16 +31,35 @@ pub(crate) fn stop(error: &wasmtime::Error, fuel: Fuel, book: &Book, output_byte
         trapped(*trap, fuel, book)
     } else if backtrace.is_empty() {
         // Outside any guest function: the engine was reading what the guest had returned.
-        let limit = format_bytes(output_bytes);
+        let limit = format_bytes(limits.output_bytes);
         (
             Cause::Output,
             format!("the result is malformed, or far larger than the limit of {limit}: {}", error.root_cause()),
         )
+    } else if let Some(stopped) = over_a_limit(error, limits) {
+        stopped
     } else {
-        (Cause::HostCall(None), format!("a host call failed: {}", error.root_cause()))
+        (Cause::HostCall(call.map(str::to_owned)), format!("a host call failed: {}", error.root_cause()))
     };
+    if let Some(call) = call.filter(|call| !message.contains(call) && !matches!(cause, Cause::HostCall(_))) {
+        message.push_str(&format!(" (in `{call}`)"));
+    }
     cut(&mut message, MAX_MESSAGE_BYTES);
     Stop { cause, message, backtrace }
+}
+
+/// The limits that the engine itself enforces.
+fn over_a_limit(error: &wasmtime::Error, limits: &Limits) -> Option<(Cause, String)> {
+    let text = error.root_cause().to_string();
+    let is_full = matches!(error.downcast_ref(), Some(ResourceTableError::Full)) || text.contains(TOO_MANY_HANDLES);
+    if is_full {
+        let limit = format_count(limits.resources.into());
+        return Some((Cause::Limit(Limit::Resources), format!("wanted one more handle: the limit is {limit}")));
+    }
+    text.contains(TOO_MUCH_COPIED).then(|| {
+        let limit = format_bytes(limits.host_call_bytes);
+        (Cause::Limit(Limit::HostCallBytes), format!("handed too much to one host call: the limit is {limit}"))
+    })
 }
 
 /// The stop of a guest that was found out of fuel when it had returned.

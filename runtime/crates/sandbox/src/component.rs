@@ -8,10 +8,10 @@ use wasmtime::component::{Component, Linker};
 
 use crate::attempt::Prepared;
 use crate::bindings::{HandlerPre, handlers, types};
-use crate::bounded_io;
 use crate::error::{LoadError, one_line};
 use crate::inspect::Interfaces;
 use crate::state::{State, add_host_to_linker};
+use crate::{wasi_cli, wasi_files, wasi_io};
 
 /// More handlers in one component are refused.
 const MAX_HANDLERS: usize = 256;
@@ -80,7 +80,9 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     linker.allow_shadowing(true);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-    bounded_io::add_to_linker(&mut linker)?;
+    wasi_io::add_to_linker(&mut linker)?;
+    wasi_cli::add_to_linker(&mut linker)?;
+    wasi_files::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     add_host_to_linker(&mut linker)?;
     Ok(linker)

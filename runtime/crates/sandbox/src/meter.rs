@@ -4,26 +4,35 @@
 //! 64 MiB; this meter keeps the sum of all memories and tables. Growth beyond the limit ends the attempt instead of
 //! failing softly: a guest that ignores the failure would otherwise run on, and most abort anyway, with a worse cause.
 
+use std::sync::Arc;
+
 use sunaba_task::{Cause, format_bytes};
 use wasmtime::ResourceLimiter;
 
 use crate::interrupt::Halt;
+use crate::sight::Sight;
 
 /// What one element of a table costs the host.
 const TABLE_ELEMENT_BYTES: u64 = size_of::<usize>() as u64;
 
-#[derive(Debug)]
 pub(crate) struct Meter {
     limit_bytes: u64,
     bytes: u64,
     peak_bytes: u64,
     /// What the last growth added, and the peak before it: to be taken back if the system then has not got it.
     last: (u64, u64),
+    sight: Option<Arc<Sight>>,
 }
 
 impl Meter {
     pub(crate) fn new(limit_bytes: u64) -> Self {
-        Self { limit_bytes, bytes: 0, peak_bytes: 0, last: (0, 0) }
+        Self { limit_bytes, bytes: 0, peak_bytes: 0, last: (0, 0), sight: None }
+    }
+
+    /// The same meter, which shows what it counts.
+    pub(crate) fn seen_by(mut self, sight: Arc<Sight>) -> Self {
+        self.sight = Some(sight);
+        self
     }
 
     pub(crate) fn peak_bytes(&self) -> u64 {
@@ -43,6 +52,9 @@ impl Meter {
         self.last = (self.bytes, self.peak_bytes);
         self.bytes = wanted;
         self.peak_bytes = self.peak_bytes.max(wanted);
+        if let Some(sight) = &self.sight {
+            sight.memory(wanted);
+        }
         Ok(())
     }
 }

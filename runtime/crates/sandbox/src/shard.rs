@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use sunaba_task::{AttemptHost, AttemptReport, AttemptRequest, Digest, ExecuteError, FuelMode};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -24,6 +25,11 @@ use crate::ticker::TickerHandle;
 /// Scheduler turns between two looks at timers. Guests wake themselves at each yield; with tokio's default of 61, the
 /// timers of a busy shard would be up to 61 yields late.
 const EVENT_INTERVAL: u32 = 8;
+
+/// Threads of a shard that wait for disks. Attempts beyond wait for one, within their own time.
+const BLOCKING_THREADS: usize = 32;
+/// How long such a thread is kept when nobody needs it.
+const BLOCKING_KEEP_ALIVE: Duration = Duration::from_secs(2);
 
 /// What a shard is asked to do.
 pub(crate) enum Work {
@@ -82,6 +88,8 @@ pub(crate) fn start(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .event_interval(EVENT_INTERVAL)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_keep_alive(BLOCKING_KEEP_ALIVE)
         .thread_name(format!("sunaba-io-{index}"))
         .build()?;
     thread::Builder::new().name(format!("sunaba-shard-{index}")).spawn(move || {

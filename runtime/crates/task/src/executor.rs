@@ -2,6 +2,7 @@
 //!
 //! A sandbox, an in-process function or another process can stand behind [`Executor`]; the worker cannot tell.
 
+use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -24,14 +25,16 @@ pub async fn catch_panic<T>(future: impl Future<Output = T>) -> Result<T, String
         // What the future shares with others is behind locks that nobody leaves poisoned.
         match std::panic::catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context))) {
             Ok(poll) => poll.map(Ok),
-            Err(panic) => {
-                let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-                let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-                Poll::Ready(Err(text.unwrap_or_else(|| "it panicked".into())))
-            }
+            Err(panic) => Poll::Ready(Err(panic_text(&*panic))),
         }
     })
     .await
+}
+
+/// What a panic said.
+pub fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "it panicked".into())
 }
 
 /// How far an attempt says that it is.

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 pub struct LiveView {
     /// Since it was begun.
     pub running: Duration,
-    /// Fuel used when it was last looked at: at each tick of a guest that computes, and at each host call. None: it is not
-    /// counted.
+    /// Fuel used when it was last looked at: at each tick of a guest that computes (within a million), and when it began to
+    /// wait for something. None: it is not counted.
     pub fuel: Option<u64>,
-    /// Fuel used in the last second or so; none before that, or when it is not counted.
+    /// Fuel used a second, over the last second or so; none before that, or when it is not counted.
     pub fuel_per_second: Option<u64>,
     /// The sum of its memories and tables, in bytes.
     pub memory_bytes: u64,

@@ -35,7 +35,7 @@ pub struct Receipt {
     pub dropped_bytes: u64,
     /// Host calls, of every interface.
     pub host_calls: u64,
-    /// The same by what was called, such as `wasi:filesystem/types.read`; the most frequent ones first, at most 32.
+    /// The same by what was called, such as `wasi:filesystem/types.descriptor.read`; the most frequent ones first, at most 32.
     pub host_calls_by: Vec<(String, u64)>,
     /// The part of `wall` that the guest spent in host calls.
     pub host_call_time: Duration,

@@ -9,4 +9,5 @@ mod session;
 mod watch;
 mod worker;
 
+pub use watch::RunningAttempt;
 pub use worker::{Worker, WorkerConfig, WorkerError};

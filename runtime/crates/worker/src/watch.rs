@@ -1,14 +1,33 @@
 //! What an attempt is told while it runs: that it is cancelled, that it must stop. And what it says meanwhile.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sunaba_task::{AttemptHost, BoxFuture, Cause, LeaseToken, LogEntry, Progress};
+use sunaba_task::{AttemptHost, BoxFuture, Cause, LeaseToken, Live, LiveView, LogEntry, Progress};
 use tokio::sync::{Notify, watch};
+
+/// Lines that are kept of an executor that says more than a handler's limits allow.
+const MAX_LINES: usize = 100_000;
+
+/// An attempt that runs now.
+#[derive(Debug, Clone)]
+pub struct RunningAttempt {
+    /// From 1.
+    pub attempt: u32,
+    /// Where it is; none when its executor does not say.
+    pub live: Option<LiveView>,
+    /// What it has said so far, oldest first.
+    pub logs: Vec<Arc<LogEntry>>,
+}
 
 /// The worker's side of an attempt.
 pub(crate) struct Watch {
     token: LeaseToken,
+    attempt: u32,
+    /// None before it has begun, and once it has ended.
+    live: Mutex<Option<Arc<dyn Live>>>,
+    /// What it has said. The executor keeps to the attempt's limits; these bound one that does not.
+    said: Mutex<Said>,
     cancelled: AtomicBool,
     stop: watch::Sender<Option<Cause>>,
     /// What it said last and nobody has been told: a guest that says more than anybody wants to hear fills nothing.
@@ -17,15 +36,41 @@ pub(crate) struct Watch {
     progressed: Arc<Notify>,
 }
 
+/// What an attempt has said.
+struct Said {
+    bytes_left: u64,
+    lines: Vec<Arc<LogEntry>>,
+}
+
+/// Nothing that runs under these locks can panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Watch {
-    pub(crate) fn new(token: LeaseToken, progressed: Arc<Notify>) -> Self {
+    /// Of this attempt, of which so many bytes of lines are kept.
+    pub(crate) fn new(token: LeaseToken, attempt: u32, said_bytes: u64, progressed: Arc<Notify>) -> Self {
         let (cancelled, stop) = (AtomicBool::new(false), watch::Sender::new(None));
-        Self { token, cancelled, stop, progress: Mutex::default(), progressed }
+        let (live, said) = (Mutex::default(), Mutex::new(Said { bytes_left: said_bytes, lines: Vec::new() }));
+        Self { token, attempt, live, said, cancelled, stop, progress: Mutex::default(), progressed }
+    }
+
+    /// The attempt as it is now; none once it has ended.
+    pub(crate) fn running(&self) -> RunningAttempt {
+        // Not under the lock: whoever gives the view is not ours.
+        let live = lock(&self.live).clone();
+        let logs = lock(&self.said).lines.clone();
+        RunningAttempt { attempt: self.attempt, live: live.map(|live| live.view()), logs }
+    }
+
+    /// It has ended: there is nothing more to look at.
+    pub(crate) fn ended(&self) {
+        *lock(&self.live) = None;
     }
 
     /// What the attempt said last, once.
     pub(crate) fn take_progress(&self) -> Option<(LeaseToken, Progress)> {
-        let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let progress = lock(&self.progress).take()?;
         Some((self.token, progress))
     }
 
@@ -45,13 +90,24 @@ impl Watch {
 }
 
 impl AttemptHost for Watch {
+    fn on_begin(&self, live: Arc<dyn Live>) {
+        *lock(&self.live) = Some(live);
+    }
+
     fn on_log(&self, entry: &LogEntry) {
+        let fields: usize = entry.fields.iter().map(|(key, value)| key.len() + value.len()).sum();
+        let (bytes, mut said) = ((entry.message.len() + fields) as u64, lock(&self.said));
+        if bytes <= said.bytes_left && said.lines.len() < MAX_LINES {
+            said.bytes_left -= bytes;
+            said.lines.push(Arc::new(entry.clone()));
+        }
+        drop(said);
         tracing::debug!(task = %self.token.task, source = %entry.source, level = %entry.level, "{}", entry.message);
     }
 
     fn on_progress(&self, progress: Progress) {
         tracing::debug!(task = %self.token.task, fraction = progress.fraction, "{}", progress.message);
-        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
+        *lock(&self.progress) = Some(progress);
         self.progressed.notify_one();
     }
 
@@ -79,7 +135,7 @@ mod tests {
     #[test]
     fn last_progress_wins_and_is_told_once() {
         let token = LeaseToken { task: TaskId::new(), sequence: 1, nonce: 2 };
-        let watch = Watch::new(token, Arc::default());
+        let watch = Watch::new(token, 1, 0, Arc::default());
         assert_eq!(watch.take_progress(), None);
         for step in 0..1_000 {
             watch.on_progress(Progress { fraction: None, message: step.to_string() });
@@ -87,5 +143,27 @@ mod tests {
         let last = Progress { fraction: None, message: "999".into() };
         assert_eq!(watch.take_progress(), Some((token, last)));
         assert_eq!(watch.take_progress(), None);
+    }
+
+    fn said(bytes: u64, lines: u64) -> usize {
+        let token = LeaseToken { task: TaskId::new(), sequence: 1, nonce: 2 };
+        let watch = Watch::new(token, 3, bytes, Arc::default());
+        let (source, level) = (sunaba_task::LogSource::Log, sunaba_task::LogLevel::Info);
+        for at_ms in 0..lines {
+            watch.on_log(&LogEntry { at_ms, source, level, message: "ten bytes.".into(), fields: Vec::new() });
+        }
+        let running = watch.running();
+        assert_eq!((running.attempt, running.live), (3, None));
+        running.logs.len()
+    }
+
+    #[test]
+    fn kept_lines_obeyed() {
+        assert_eq!(said(100, 10), 10);
+    }
+
+    #[test]
+    fn kept_lines_violated() {
+        assert_eq!(said(99, 20), 9);
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::attempt;
 use crate::session::{self, Over};
-use crate::watch::Watch;
+use crate::watch::{RunningAttempt, Watch};
 
 /// Shorter leases would be lost to any pause, longer ones leave tasks waiting.
 const MIN_LEASE_TIME: Duration = Duration::from_secs(1);
@@ -25,6 +25,8 @@ const LEASE_WAIT: Duration = Duration::from_secs(60);
 const STOP_TIME: Duration = Duration::from_secs(2);
 /// A cancelled attempt that wants to end by itself has no longer for it.
 const MAX_CANCEL_GRACE: Duration = Duration::from_secs(10 * 60);
+/// What the host says of an attempt's lines, beyond what these have.
+const MARKS_BYTES: u64 = 4 << 10;
 /// Attempts that have ended and are being settled, for each slot: their slots are free for others already.
 const SETTLING_PER_SLOT: usize = 8;
 
@@ -116,6 +118,13 @@ impl Worker {
     /// Attempts that run now.
     pub fn running(&self) -> usize {
         self.shared.attempts().watches.len()
+    }
+
+    /// The attempt of this task that runs here now, if one does.
+    pub fn live(&self, task: TaskId) -> Option<RunningAttempt> {
+        // Not under the lock: looking takes locks of its own.
+        let watch = self.shared.attempts().watches.get(&task).map(Arc::clone)?;
+        Some(watch.running())
     }
 
     /// Takes no more tasks, lets what runs end within the grace period, and hands the rest back uncharged. Calling it
@@ -322,7 +331,12 @@ impl Shared {
         let shared = Arc::clone(self);
         // Only this loop takes slots, and it asked for no more than were free.
         let slot = Arc::clone(&self.slots).try_acquire_owned();
-        let (id, watch) = (leased.task.id, Arc::new(Watch::new(leased.token, Arc::clone(&self.progressed))));
+        let (id, task) = (leased.task.id, &leased.task);
+        let limits = &task.spec.limits;
+        // The host's own marks come on top, one line each.
+        let said =
+            limits.log_bytes.saturating_add(limits.stdout_bytes).saturating_add(limits.stderr_bytes) + MARKS_BYTES;
+        let watch = Arc::new(Watch::new(leased.token, task.attempts_started, said, Arc::clone(&self.progressed)));
         let cancelled = {
             let mut known = self.attempts();
             known.watches.insert(id, Arc::clone(&watch));
@@ -334,7 +348,8 @@ impl Shared {
         attempts.spawn(async move {
             let _known = Known { shared: &shared, task: id, watch: Arc::clone(&watch) };
             let begun = Instant::now();
-            let seen = attempt::execute(&*shared.executor, &leased, watch as Arc<dyn AttemptHost>).await;
+            let seen = attempt::execute(&*shared.executor, &leased, Arc::clone(&watch) as Arc<dyn AttemptHost>).await;
+            watch.ended();
             // Taken before the slot is given back: that bounds how many wait to be settled.
             let _settling = shared.settling.acquire().await;
             // The next task is leased in the same commit in which this one is settled.

@@ -290,13 +290,16 @@ async fn logs(global: &Global, client: &Client, id: TaskId, attempt: Option<u32>
         let known = logs.attempts.len();
         logs.attempts.retain(|attempt| attempt.number == number);
         if logs.attempts.is_empty() {
-            let message = format!("task {id} has no attempt {number} that has ended\nhint: {known} have");
+            let message = format!("task {id} has no attempt {number} that has ended or runs here\nhint: {known} have");
             return Err(CommandError::new(Exit::NotFound, message));
         }
     }
     if global.output != Format::Text {
         print::json(global.output, &logs)?;
         return Ok(Exit::Ok);
+    }
+    if let Some(attempt) = logs.attempts.iter().find(|attempt| attempt.running) {
+        print::aside(global, format_args!("attempt {} is still running", attempt.number));
     }
     let many = logs.attempts.len() > 1;
     for attempt in &logs.attempts {

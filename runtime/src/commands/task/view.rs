@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use comfy_table::Table;
 use sunaba_runtime::Client;
-use sunaba_runtime::server::api::{AttemptView, Filter, TaskView, TasksView};
-use sunaba_runtime::task::{format_bytes, format_duration};
+use sunaba_runtime::server::api::{AttemptView, Filter, RunningView, TaskView, TasksView};
+use sunaba_runtime::task::{format_bytes, format_count, format_duration};
 
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
@@ -97,7 +97,30 @@ pub(crate) fn show_task(global: &Global, task: &TaskView) -> Result<(), CommandE
     rows.push(("grants", if grants.is_empty() { "none".into() } else { grants.join(", ") }));
     rows.push(("component", task.component.clone()));
     rows.extend(task.attempts.iter().map(|attempt| ("attempt", attempt_line(attempt))));
+    if let Some(live) = &task.live {
+        rows.push(("now", now_line(live)));
+    }
     print::rows(&rows)
+}
+
+/// What a running attempt does: whether it is stuck, or only slow.
+fn now_line(live: &RunningView) -> String {
+    let span = |ms| format_duration(Duration::from_millis(ms));
+    let what = match (&live.host_call, live.fuel) {
+        (Some(call), _) => format!("in {call} for {}", span(live.host_call_ms.unwrap_or(0))),
+        (None, Some(fuel)) => {
+            let speed = live.fuel_per_second.map(|fuel| format!(", {}/s", format_count(fuel))).unwrap_or_default();
+            format!("computing: {} fuel{speed}", format_count(fuel))
+        }
+        (None, None) => "computing".into(),
+    };
+    format!(
+        "{what} (attempt {}, running for {}, {} of memory, {} host calls)",
+        live.attempt,
+        span(live.running_ms),
+        format_bytes(live.memory_bytes),
+        format_count(live.host_calls)
+    )
 }
 
 fn attempt_line(attempt: &AttemptView) -> String {

@@ -149,7 +149,14 @@ fn used(receipt: &ReceiptReport) -> String {
         format!("fuel {least}{}, ", format_count(fuel))
     });
     let wall = format_duration(Duration::from_secs_f64(receipt.wall_ms.max(0.0) / 1e3));
-    format!("{}wall time {wall}, peak memory {}", fuel.unwrap_or_default(), format_bytes(receipt.peak_memory_bytes))
+    let calls = if receipt.host_calls == 0 {
+        String::new()
+    } else {
+        let time = format_duration(Duration::from_secs_f64(receipt.host_call_ms.max(0.0) / 1e3));
+        format!(", {} host calls in {time}", format_count(receipt.host_calls))
+    };
+    let memory = format_bytes(receipt.peak_memory_bytes);
+    format!("{}wall time {wall}, peak memory {memory}{calls}", fuel.unwrap_or_default())
 }
 
 fn counters(failures: u32, hosts: u32) -> String {

@@ -40,6 +40,9 @@ pub struct LogsView {
 pub struct AttemptLogs {
     /// From 1.
     pub number: u32,
+    /// Whether it still runs, so that there may be more.
+    #[serde(default)]
+    pub running: bool,
     /// Oldest first.
     pub logs: Vec<LogEntry>,
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sunaba_host::{GrantsReport, LimitsReport, OutcomeReport, ReceiptReport};
 use sunaba_task::{AttemptRecord, CancelRequest, Origin, PayloadInfo, StateName, Task};
 
-use super::ms;
+use super::{RunningView, ms};
 
 /// A task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -79,6 +79,9 @@ pub struct TaskView {
     pub output: Option<PayloadInfo>,
     /// The attempts that have ended, oldest first; the newest hundred.
     pub attempts: Vec<AttemptView>,
+    /// Where its running attempt is. Null when none runs, or on another host.
+    #[serde(default)]
+    pub live: Option<RunningView>,
 }
 
 /// A wish to cancel a task.
@@ -180,6 +183,7 @@ impl From<&Task> for TaskView {
             input: task.input.clone(),
             output: task.output.clone(),
             attempts: task.attempts.iter().map(AttemptView::from).collect(),
+            live: None,
         }
     }
 }

@@ -8,10 +8,12 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use sunaba_host::Story;
 use sunaba_store::StoreError;
-use sunaba_task::{AttemptDetail, Digest, TaskId};
+use sunaba_task::{AttemptDetail, Digest, Task, TaskId};
 
 use super::{Answer, MAX_WAIT, Shared};
-use crate::api::{AttemptLogs, Cancel, Deleted, Filter, LogsView, NewInput, ResultView, TaskView, TasksView};
+use crate::api::{
+    AttemptLogs, Cancel, Deleted, Filter, LogsView, NewInput, ResultView, RunningView, TaskView, TasksView,
+};
 use crate::body::Json;
 use crate::extract::{Asked, At};
 use crate::problem::Problem;
@@ -35,12 +37,21 @@ pub(super) async fn get(
 ) -> Answer<TaskView> {
     let (id, found) = shared.find(&id).await?;
     let Some(wait_ms) = wait_ms.filter(|ms| *ms > 0 && !found.state.is_terminal()) else {
-        return Ok(Reply(TaskView::from(&found)));
+        return Ok(Reply(with_live(&shared, &found)));
     };
     let store = std::sync::Arc::clone(shared.runtime.store());
     let waiting = store.wait(id, Duration::from_millis(wait_ms).min(MAX_WAIT));
     let ended = shared.unless_stopping(waiting).await?.transpose()?.flatten();
-    Ok(Reply(TaskView::from(&ended.unwrap_or(found))))
+    Ok(Reply(with_live(&shared, &ended.unwrap_or(found))))
+}
+
+/// A task, and where its attempt is, if that runs here.
+fn with_live(shared: &Shared, task: &Task) -> TaskView {
+    let running = task.lease().and_then(|_| shared.runtime.live(task.id));
+    // What runs here may be another attempt than the one that was read.
+    let running = running.filter(|running| running.attempt == task.attempts_started);
+    let live = running.and_then(|running| Some(RunningView::new(running.attempt, running.live?)));
+    TaskView { live, ..TaskView::from(task) }
 }
 
 pub(super) async fn result(State(shared): State<Shared>, At(id): At<String>) -> Answer<ResultView> {
@@ -58,7 +69,13 @@ pub(super) async fn logs(State(shared): State<Shared>, At(id): At<String>) -> An
     let mut attempts = Vec::with_capacity(task.attempts.len());
     for attempt in &task.attempts {
         let detail = shared.runtime.store().attempt_detail(id, attempt.number).await?.unwrap_or_default();
-        attempts.push(AttemptLogs { number: attempt.number, logs: detail.logs });
+        attempts.push(AttemptLogs { number: attempt.number, running: false, logs: detail.logs });
+    }
+    let known = attempts.last().map_or(0, |last| last.number);
+    if let Some(running) = task.lease().and_then(|_| shared.runtime.live(id)).filter(|running| running.attempt > known)
+    {
+        let logs = running.logs.iter().map(|entry| (**entry).clone()).collect();
+        attempts.push(AttemptLogs { number: running.attempt, running: true, logs });
     }
     Ok(Reply(LogsView { id: id.to_string(), state: task.state.name(), attempts }))
 }
