@@ -274,8 +274,8 @@ fn server_without_encryption_is_not_spoken_to_as_if_it_had() {
         let (_, root) = authority();
         let client = Client::resolving(here(), Trust::new(vec![root]));
         let mut bench = Bench::new(client, &[&format!("https://a.example:{port}@127.0.0.1")], Vec::new());
-        let patient =
-            tokio::time::timeout(Duration::from_secs(20), bench.get(&format!("https://a.example:{port}/hangs"), None));
+        let uri = format!("https://a.example:{port}/hangs");
+        let patient = tokio::time::timeout(Duration::from_secs(20), bench.get(&uri, None));
         assert!(patient.await.expect("bounded by the guest's own timeout").is_err());
     });
 }
