@@ -17,6 +17,7 @@ mod grants;
 mod host;
 mod hostile;
 mod house;
+mod http;
 mod inspect;
 mod model;
 mod options;

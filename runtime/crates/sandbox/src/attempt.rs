@@ -15,6 +15,7 @@ use crate::bindings::{Handler, HandlerPre, handlers, types};
 use crate::book::{Book, Counts};
 use crate::clock::now;
 use crate::error::{LoadError, one_line};
+use crate::http::{Client, Http, Outgoing, Vault};
 use crate::interrupt::{Halt, Interrupt};
 use crate::sight::Sight;
 use crate::state::{Purpose, State, wasi};
@@ -223,11 +224,23 @@ pub(crate) async fn run(
     prepared: &Prepared,
     request: AttemptRequest,
     host: Arc<dyn AttemptHost>,
+    client: &Arc<Client>,
     abandoned: impl Future<Output = ()>,
 ) -> Result<AttemptReport, ExecuteError> {
-    let AttemptRequest { component, handler, context, input, limits, grants, .. } = request;
+    let AttemptRequest { component, handler, context, input, limits, mut grants, secrets, seed } = request;
+    let vault = Vault::new(secrets, seed);
+    if let Some(vault) = &vault {
+        grants.env.extend(vault.variables());
+    }
+    let http = std::mem::take(&mut grants.http);
     let mut cell = Cell::new(prepared, Purpose::Run, &limits, grants, &host).await?;
     let interrupt = Arc::clone(&cell.interrupt);
+    if let Some(vault) = &vault {
+        cell.book.redact_with(Arc::clone(vault.redactor()));
+    }
+    let outgoing = Outgoing::new(Arc::clone(client), http, vault.clone(), &limits, &interrupt, &cell.book);
+    let traffic = Arc::clone(outgoing.traffic());
+    cell.store.data_mut().set_http(Http::of(outgoing));
     let (mut called, mut returned) = (None, None);
 
     let stopped = async {
@@ -259,14 +272,20 @@ pub(crate) async fn run(
         // Not even instantiated, for a reason that is none of the guest's: descriptors, memory, a slot of the pool.
         return Err(ExecuteError::Internal(one_line(error)));
     }
-    let result = match ended {
+    let mut result = match ended {
+        Ok(_) if interrupt.is_over_limit() => AttemptResult::Stopped(cell.stop(Ended::Returned(()))),
         Ok(_) if cell.is_fuel_overdrawn() => AttemptResult::Stopped(cause::out_of_fuel(limits.fuel)),
         Ok(result) => judge(result, &limits),
         Err(ended) => AttemptResult::Stopped(cell.stop(ended)),
     };
+    if let Some(vault) = &vault {
+        vault.redact_result(&mut result);
+    }
     let begun = cell.begun;
     let book = cell.book.clone();
     let (logs, counts) = cell.close();
+    traffic.settled().await;
+    let (requests, request_bytes) = traffic.counts();
     // What is told last, that something was cut, may be what whoever is told stumbles over.
     let result = match book.whole() {
         Err(halt) if !matches!(result, AttemptResult::Stopped(_)) => AttemptResult::Stopped(without_backtrace(halt)),
@@ -297,6 +316,8 @@ pub(crate) async fn run(
         host_call_time: spent.time,
         moved_bytes: spent.moved_bytes,
         written_bytes,
+        requests,
+        request_bytes,
         ..Receipt::unmeasured(component)
     };
     Ok(AttemptReport { result, receipt, logs })

@@ -98,6 +98,11 @@ impl State {
         }
     }
 
+    /// What the attempt may send, from now on.
+    pub(crate) fn set_http(&mut self, http: Http) {
+        self.http = http;
+    }
+
     /// The resource table and what `wasi:http` needs.
     pub(crate) fn http_parts(&mut self) -> (&mut ResourceTable, &mut Http) {
         (&mut self.inner.table, &mut self.http)
@@ -181,9 +186,11 @@ impl host::Host for State {
     fn progress(&mut self, fraction: Option<f64>, mut message: String) -> wasmtime::Result<()> {
         const NAME: &str = "sunaba:task/host.progress";
         let (bytes, purpose, host) = (message.len(), self.purpose, &self.host);
+        let http = &self.http;
         self.calls.call(NAME, bytes, || {
             refuse_in_describe(purpose, NAME)?;
             convert::cut(&mut message, MAX_PROGRESS_BYTES);
+            http.redact(&mut message);
             let fraction = fraction.filter(|fraction| !fraction.is_nan()).map(|fraction| fraction.clamp(0.0, 1.0));
             host.on_progress(Progress { fraction, message });
             Ok(())
