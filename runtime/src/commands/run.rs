@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sunaba_runtime::task::{
     AttemptHost, AttemptReport, BoxFuture, Cause, DirGrant, EnvGrant, Fuel, FuelMode, Grants, JSON, LogEntry, OCTETS,
-    Payload, Progress, parse_bytes, parse_duration,
+    Payload, Progress, Seed, parse_bytes, parse_duration,
 };
 use sunaba_runtime::{Attempt, Report, SecretSource, StatedLimits};
 use tokio::sync::{Notify, mpsc};
@@ -50,6 +50,9 @@ pub(crate) struct Args {
     secret: Vec<String>,
     #[command(flatten)]
     more: TaskArgs,
+    /// Clock and random numbers from a seed: with the same one and the same input, it does the same again
+    #[arg(long, value_name = "N[@UNIX_MS]")]
+    seed: Option<Seed>,
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
@@ -84,7 +87,10 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
     }
     let (media_type, nothing) = if attempt.takes_json() { (JSON, "null") } else { (OCTETS, "") };
     let bytes = args.input.map_or_else(|| Ok(nothing.into()), Input::read)?;
-    let attempt = attempt.input(Payload::new(media_type, bytes))?;
+    let mut attempt = attempt.input(Payload::new(media_type, bytes))?;
+    if let Some(seed) = args.seed {
+        attempt = attempt.seed(seed);
+    }
 
     let talks = global.output == Format::Text && !global.quiet;
     let (events, mut said) = mpsc::channel(EVENTS);

@@ -109,6 +109,9 @@ pub struct ReceiptReport {
     /// Written to files.
     #[serde(default)]
     pub written_bytes: u64,
+    /// What it was made from, if it was deterministic; as `sunaba run --seed` takes it.
+    #[serde(default)]
+    pub seed: Option<String>,
 }
 
 /// How often something was called.
@@ -205,6 +208,7 @@ impl From<Receipt> for ReceiptReport {
             host_call_ms: millis(receipt.host_call_time),
             moved_bytes: receipt.moved_bytes,
             written_bytes: receipt.written_bytes,
+            seed: receipt.seed.map(|seed| seed.to_string()),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use sunaba_task::{
     AttemptHost, AttemptReport, AttemptRequest, AttemptResult, Cause, ExecuteError, Fuel, FuelMode, Grants, Limits,
-    Live, LogEntry, Outcome, Payload, Receipt, Stop, Unattended, catch_panic, format_bytes,
+    Live, LogEntry, Outcome, Payload, Receipt, SCRATCH, Seed, Stop, Unattended, catch_panic, format_bytes,
 };
 use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::WasiCtx;
@@ -15,11 +15,14 @@ use crate::bindings::{Handler, HandlerPre, handlers, types};
 use crate::book::{Book, Counts};
 use crate::clock::now;
 use crate::error::{LoadError, one_line};
+use crate::guest_clock::GuestClock;
 use crate::http::{Client, Http, Outgoing, Vault};
 use crate::interrupt::{Halt, Interrupt};
+use crate::scratch::{Scratch, ScratchDir};
 use crate::sight::Sight;
-use crate::state::{Purpose, State, wasi};
+use crate::state::{Means, Purpose, State, no_scratch, with_files};
 use crate::ticker::TICK;
+use crate::wasi_random::Random;
 use crate::{cause, convert};
 
 /// A guest that computes checks for the host this often, in fuel, so that what the store shows is never further off.
@@ -31,6 +34,10 @@ const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(30);
 /// What `describe` may take, where it is. A Python component needs some hundred million.
 const DESCRIBE_FUEL: u64 = 1_000_000_000;
 
+/// What the clock and the random numbers of every `describe` are made from: a component describes itself in the same way on
+/// every host.
+const DESCRIBE_SEED: Seed = Seed { random: 0, clock_ms: 0 };
+
 /// A component ready to be instantiated.
 pub(crate) type Prepared = Arc<HandlerPre<State>>;
 
@@ -41,6 +48,15 @@ struct Cell {
     book: Book,
     limits: Limits,
     begun: Instant,
+    /// Deleted with the rest, however the attempt ends.
+    scratch: Option<ScratchDir>,
+}
+
+/// What an attempt is given besides its limits.
+struct Given<'a> {
+    grants: Grants,
+    seed: Option<Seed>,
+    scratch: &'a Arc<Scratch>,
 }
 
 impl Cell {
@@ -48,16 +64,31 @@ impl Cell {
         prepared: &Prepared,
         purpose: Purpose,
         limits: &Limits,
-        grants: Grants,
+        given: Given<'_>,
         host: &Arc<dyn AttemptHost>,
     ) -> Result<Self, ExecuteError> {
         let begun = now();
         let interrupt = Arc::new(Interrupt::new(begun, limits.timeout));
         let sight = Arc::new(Sight::new(begun, limits.fuel.mode() == FuelMode::Exact));
         let book = Book::new(limits, begun, Arc::clone(host));
-        let wasi = open(grants, &book, interrupt.deadline()).await?;
+        let Given { mut grants, seed, scratch } = given;
+        let scratch_bytes = grants.scratch_bytes;
+        let clock = GuestClock::new(begun, grants.clock, seed);
+        let env = std::mem::take(&mut grants.env);
+        let (files, scratch) = match grants.dirs.is_empty() && grants.scratch_bytes.is_none() {
+            true => (None, None),
+            false => {
+                grants.env.clone_from(&env);
+                let (files, scratch) = open(grants, scratch, &book, interrupt.deadline()).await?;
+                (Some(files), scratch)
+            }
+        };
+        let means = Means { files, env, clock, random: Random::new(limits, seed) };
         let switch = Arc::clone(&interrupt);
-        let state = State::new(purpose, limits, wasi, switch, sight, book.clone(), Arc::clone(host));
+        let mut state = State::new(purpose, limits, means, switch, sight, book.clone(), Arc::clone(host));
+        if let Some(bytes) = scratch_bytes {
+            state.files.cap(SCRATCH, bytes);
+        }
         let mut store = Store::new(prepared.engine(), state);
         store.limiter(|state| &mut state.meter);
         store.set_hostcall_fuel(host_call_bytes(limits));
@@ -77,7 +108,7 @@ impl Cell {
                 Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
             }
         });
-        Ok(Self { store, interrupt, book, limits: limits.clone(), begun })
+        Ok(Self { store, interrupt, book, limits: limits.clone(), begun, scratch })
     }
 
     /// What the guest has used so far, at most its limit; none when it is not counted.
@@ -106,9 +137,12 @@ impl Cell {
     }
 
     /// Takes the sandbox down.
-    fn close(self) -> (Vec<LogEntry>, Counts) {
-        let book = self.book.clone();
-        drop(self);
+    async fn close(self) -> (Vec<LogEntry>, Counts) {
+        let Self { store, book, scratch, .. } = self;
+        drop(store);
+        if let Some(scratch) = scratch {
+            scratch.remove().await;
+        }
         book.close()
     }
 }
@@ -131,15 +165,21 @@ fn host_panicked(call: Option<&str>, text: &str) -> Stop {
     Stop { cause, message: format!("host code panicked: {text}"), backtrace: Vec::new() }
 }
 
-/// Makes the WASI context. Granted directories are opened on another thread and under the attempt's deadline: a file
+/// Opens the granted directories, and makes the scratch directory, on another thread and under the attempt's deadline: a file
 /// system that hangs must not hang the shard.
-async fn open(grants: Grants, book: &Book, deadline: Instant) -> Result<WasiCtx, ExecuteError> {
-    if grants.dirs.is_empty() {
-        return wasi(&grants, book);
-    }
-    let shown = grants.dirs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let book = book.clone();
-    let opening = tokio::task::spawn_blocking(move || wasi(&grants, &book));
+async fn open(
+    grants: Grants,
+    scratch: &Arc<Scratch>,
+    book: &Book,
+    deadline: Instant,
+) -> Result<(WasiCtx, Option<ScratchDir>), ExecuteError> {
+    let scratch_shown = grants.scratch_bytes.map(|_| SCRATCH.to_owned());
+    let shown = grants.dirs.iter().map(ToString::to_string).chain(scratch_shown).collect::<Vec<_>>().join(", ");
+    let (book, scratch) = (book.clone(), Arc::clone(scratch));
+    let opening = tokio::task::spawn_blocking(move || {
+        let made = grants.scratch_bytes.map(|bytes| scratch.make(bytes).map_err(no_scratch)).transpose()?;
+        Ok((with_files(&grants, made.as_ref(), &book)?, made))
+    });
     match tokio::time::timeout_at(deadline.into(), opening).await {
         Ok(Ok(opened)) => opened,
         Ok(Err(panicked)) => Err(ExecuteError::Internal(panicked.to_string())),
@@ -225,6 +265,7 @@ pub(crate) async fn run(
     request: AttemptRequest,
     host: Arc<dyn AttemptHost>,
     client: &Arc<Client>,
+    scratch: &Arc<Scratch>,
     abandoned: impl Future<Output = ()>,
 ) -> Result<AttemptReport, ExecuteError> {
     let AttemptRequest { component, handler, context, input, limits, mut grants, secrets, seed } = request;
@@ -233,7 +274,8 @@ pub(crate) async fn run(
         grants.env.extend(vault.variables());
     }
     let http = std::mem::take(&mut grants.http);
-    let mut cell = Cell::new(prepared, Purpose::Run, &limits, grants, &host).await?;
+    let given = Given { grants, seed, scratch };
+    let mut cell = Cell::new(prepared, Purpose::Run, &limits, given, &host).await?;
     let interrupt = Arc::clone(&cell.interrupt);
     if let Some(vault) = &vault {
         cell.book.redact_with(Arc::clone(vault.redactor()));
@@ -265,7 +307,12 @@ pub(crate) async fn run(
     let state = cell.store.data();
     let (peak_memory_bytes, written_bytes) = (state.meter.peak_bytes(), state.files.written_bytes());
     let spent = state.calls.spent();
+    let too_many = match &ended {
+        Err(Ended::Trapped(error)) if called.is_none() => cell.store.data().meter.count_over_limit(error),
+        _ => None,
+    };
     if called.is_none()
+        && too_many.is_none()
         && let Err(Ended::Trapped(error)) = &ended
         && !cause::is_guests(error)
     {
@@ -276,14 +323,17 @@ pub(crate) async fn run(
         Ok(_) if interrupt.is_over_limit() => AttemptResult::Stopped(cell.stop(Ended::Returned(()))),
         Ok(_) if cell.is_fuel_overdrawn() => AttemptResult::Stopped(cause::out_of_fuel(limits.fuel)),
         Ok(result) => judge(result, &limits),
-        Err(ended) => AttemptResult::Stopped(cell.stop(ended)),
+        Err(ended) => AttemptResult::Stopped(match too_many {
+            Some(Halt { cause, message }) => Stop { cause, message, backtrace: Vec::new() },
+            None => cell.stop(ended),
+        }),
     };
     if let Some(vault) = &vault {
         vault.redact_result(&mut result);
     }
     let begun = cell.begun;
     let book = cell.book.clone();
-    let (logs, counts) = cell.close();
+    let (logs, counts) = cell.close().await;
     traffic.settled().await;
     let (requests, request_bytes) = traffic.counts();
     // What is told last, that something was cut, may be what whoever is told stumbles over.
@@ -318,6 +368,7 @@ pub(crate) async fn run(
         written_bytes,
         requests,
         request_bytes,
+        seed,
         ..Receipt::unmeasured(component)
     };
     Ok(AttemptReport { result, receipt, logs })
@@ -376,7 +427,10 @@ pub(crate) async fn describe(prepared: &Prepared, mode: FuelMode) -> Result<hand
     };
     let limits = Limits { fuel, timeout: DESCRIBE_TIMEOUT, ..Limits::default() };
     let host: Arc<dyn AttemptHost> = Arc::new(Unattended);
-    let mut cell = Cell::new(prepared, Purpose::Describe, &limits, Grants::default(), &host)
+    // Without a grant nothing is made in it.
+    let scratch = Arc::new(Scratch::new(None));
+    let given = Given { grants: Grants::default(), seed: Some(DESCRIBE_SEED), scratch: &scratch };
+    let mut cell = Cell::new(prepared, Purpose::Describe, &limits, given, &host)
         .await
         .map_err(|error| LoadError::Internal(error.to_string()))?;
     let interrupt = Arc::clone(&cell.interrupt);

@@ -177,6 +177,8 @@ impl Moves for () {}
 impl Moves for bool {}
 impl Moves for u32 {}
 impl Moves for u64 {}
+impl Moves for (u64, u64) {}
+impl Moves for wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime {}
 impl<T: 'static> Moves for wasmtime::component::Resource<T> {}
 impl Moves for files::DescriptorFlags {}
 impl Moves for files::DescriptorType {}

@@ -11,7 +11,7 @@ use crate::bindings::{HandlerPre, handlers, types};
 use crate::error::{LoadError, one_line};
 use crate::inspect::Interfaces;
 use crate::state::{State, add_host_to_linker};
-use crate::{wasi_cli, wasi_files, wasi_io};
+use crate::{wasi_cli, wasi_clocks, wasi_files, wasi_io, wasi_random};
 
 /// More handlers in one component are refused.
 const MAX_HANDLERS: usize = 256;
@@ -83,6 +83,8 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     wasi_io::add_to_linker(&mut linker)?;
     wasi_cli::add_to_linker(&mut linker)?;
     wasi_files::add_to_linker(&mut linker)?;
+    wasi_clocks::add_to_linker(&mut linker)?;
+    wasi_random::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     add_host_to_linker(&mut linker)?;
     Ok(linker)

@@ -1,5 +1,6 @@
 //! The sandbox as others see it: components are loaded once, attempts name them by digest.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
@@ -14,6 +15,7 @@ use crate::error::LoadError;
 use crate::http::{self, Client, Trust};
 use crate::inspect;
 use crate::library::Library;
+use crate::scratch::Scratch;
 use crate::shard::{self, Engines, Work};
 use crate::ticker::Ticker;
 
@@ -28,6 +30,7 @@ pub struct SandboxBuilder {
     shards: usize,
     slots: u32,
     roots: Vec<Vec<u8>>,
+    scratch: Option<PathBuf>,
 }
 
 impl SandboxBuilder {
@@ -53,10 +56,19 @@ impl SandboxBuilder {
         self
     }
 
+    /// Where the scratch directories of attempts are: made if it is not there, private, and swept of what killed processes
+    /// left. Default: the system's place for temporary files, where something is made only when an attempt needs it.
+    #[must_use]
+    pub fn scratch(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.scratch = Some(directory.into());
+        self
+    }
+
     /// Starts the threads.
     ///
     /// # Errors
-    /// The system gives no thread, or a root certificate is none.
+    /// The system gives no thread, a root certificate is none, or nothing can be made in the directory for scratch
+    /// directories.
     pub fn start(self) -> std::io::Result<Sandbox> {
         let mut roots = Vec::new();
         for pem in &self.roots {
@@ -67,12 +79,15 @@ impl SandboxBuilder {
         let shared = MAX_SLOTS / u32::try_from(self.shards).unwrap_or(u32::MAX);
         let slots = self.slots.min(shared).max(1);
         let library = Arc::new(Library::default());
+        let scratch = Arc::new(Scratch::new(self.scratch));
+        scratch.start()?;
         let mut shards = Vec::with_capacity(self.shards);
         for index in 0..self.shards {
             // One more than there are slots: a component can be described while all of them are taken.
             let engines = Engines::new(slots + 1, ticker.handle());
             let (work, receiver) = mpsc::channel(slots as usize + 1);
-            let thread = shard::start(index, engines.clone(), Arc::clone(&library), Arc::clone(&client), receiver)?;
+            let (shared, client, scratch) = (Arc::clone(&library), Arc::clone(&client), Arc::clone(&scratch));
+            let thread = shard::start(index, engines.clone(), shared, client, scratch, receiver)?;
             shards.push(Shard {
                 work: Some(work),
                 engines,
@@ -108,7 +123,7 @@ pub struct Sandbox {
 impl Sandbox {
     /// A sandbox with one shard, unless told otherwise.
     pub fn builder() -> SandboxBuilder {
-        SandboxBuilder { shards: 1, slots: DEFAULT_SLOTS, roots: Vec::new() }
+        SandboxBuilder { shards: 1, slots: DEFAULT_SLOTS, roots: Vec::new(), scratch: None }
     }
 
     /// Whether a component is loaded in this fuel mode.

@@ -20,6 +20,7 @@ use crate::engine;
 use crate::error::LoadError;
 use crate::http::Client;
 use crate::library::Library;
+use crate::scratch::Scratch;
 use crate::state::State;
 use crate::ticker::TickerHandle;
 
@@ -85,6 +86,7 @@ pub(crate) fn start(
     engines: Engines,
     library: Arc<Library>,
     client: Arc<Client>,
+    scratch: Arc<Scratch>,
     work: mpsc::Receiver<Work>,
 ) -> std::io::Result<thread::JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -96,7 +98,8 @@ pub(crate) fn start(
         .thread_name(format!("sunaba-io-{index}"))
         .build()?;
     thread::Builder::new().name(format!("sunaba-shard-{index}")).spawn(move || {
-        let mut shard = Shard { engines, library, client, linkers: HashMap::new(), prepared: HashMap::new() };
+        let (linkers, prepared) = (HashMap::new(), HashMap::new());
+        let mut shard = Shard { engines, library, client, scratch, linkers, prepared };
         runtime.block_on(shard.serve(work));
         // Not a plain drop: that would wait for a thread that hangs in a slow file system.
         runtime.shutdown_background();
@@ -107,6 +110,7 @@ struct Shard {
     engines: Engines,
     library: Arc<Library>,
     client: Arc<Client>,
+    scratch: Arc<Scratch>,
     linkers: HashMap<FuelMode, Linker<State>>,
     prepared: HashMap<(Digest, FuelMode), Prepared>,
 }
@@ -127,10 +131,11 @@ impl Shard {
                             continue;
                         }
                     };
-                    let (ticker, client) = (self.engines.0.ticker.clone(), Arc::clone(&self.client));
+                    let ticker = self.engines.0.ticker.clone();
+                    let (client, scratch) = (Arc::clone(&self.client), Arc::clone(&self.scratch));
                     tokio::spawn(async move {
                         let _ticking = ticker.ticking();
-                        let report = attempt::run(&prepared, *request, host, &client, reply.closed()).await;
+                        let report = attempt::run(&prepared, *request, host, &client, &scratch, reply.closed()).await;
                         drop(slot);
                         let _ = reply.send(report);
                     });

@@ -3,32 +3,35 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sunaba_task::{AttemptHost, Cause, DirAccess, ExecuteError, Fuel, Grants, Limits, LogSource, Progress};
+use sunaba_task::{
+    AttemptHost, Cause, DirAccess, EnvGrant, ExecuteError, Fuel, Grants, Limits, LogSource, Progress, SCRATCH,
+};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::filesystem::FsPerms;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use crate::bindings::{HOST, host, types};
 use crate::book::Book;
 use crate::budget::Files;
 use crate::calls::{Calls, Trap as _};
-use crate::clock::now;
 use crate::convert;
 use crate::directory::Directory;
+use crate::guest_clock::GuestClock;
 use crate::http::Http;
 use crate::interrupt::{Halt, Interrupt};
 use crate::meter::Meter;
+use crate::scratch::ScratchDir;
 use crate::sight::Sight;
+use crate::wasi_clocks::Clocks;
+use crate::wasi_random::{Chance, Random};
 
 /// The longest message of a progress report, in bytes.
 const MAX_PROGRESS_BYTES: usize = 1024;
 /// What a guest may write to an output stream in one call, in bytes.
 const WRITE_BYTES: usize = 64 * 1024;
-/// Random bytes that one call may ask for.
-const MAX_RANDOM_BYTES: u64 = 64 * 1024;
 
 /// What the guest is called for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,9 +42,21 @@ pub(crate) enum Purpose {
     Run,
 }
 
+/// What an attempt gets besides its limits.
+pub(crate) struct Means {
+    /// With the granted directories; none if there are none.
+    pub(crate) files: Option<WasiCtx>,
+    pub(crate) env: Vec<EnvGrant>,
+    pub(crate) clock: GuestClock,
+    pub(crate) random: Random,
+}
+
 /// What wasmtime-wasi's own implementation needs.
 pub(crate) struct Inner {
-    wasi: WasiCtx,
+    /// Made when first needed, unless there are directories in it: most guests never ask.
+    wasi: Option<WasiCtx>,
+    env: Vec<EnvGrant>,
+    book: Book,
     table: ResourceTable,
 }
 
@@ -53,12 +68,15 @@ impl Inner {
 
 impl WasiView for Inner {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        let Self { wasi, env, book, table } = self;
+        WasiCtxView { ctx: wasi.get_or_insert_with(|| denied(env, book).build()), table }
     }
 }
 
 pub(crate) struct State {
     pub(crate) inner: Inner,
+    pub(crate) clock: GuestClock,
+    random: Random,
     http: Http,
     pub(crate) calls: Calls,
     pub(crate) files: Files,
@@ -75,7 +93,7 @@ impl State {
     pub(crate) fn new(
         purpose: Purpose,
         limits: &Limits,
-        wasi: WasiCtx,
+        means: Means,
         interrupt: Arc<Interrupt>,
         sight: Arc<Sight>,
         book: Book,
@@ -84,11 +102,13 @@ impl State {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.resources as usize);
         Self {
-            inner: Inner { wasi, table },
+            inner: Inner { wasi: means.files, env: means.env, book: book.clone(), table },
+            clock: means.clock,
+            random: means.random,
             http: Http::default(),
             calls: Calls::new(limits.moved_bytes, Arc::clone(&sight)),
             files: Files::new(limits),
-            meter: Meter::new(limits.memory_bytes).seen_by(Arc::clone(&sight)),
+            meter: Meter::new(limits).seen_by(Arc::clone(&sight)),
             interrupt,
             sight,
             book,
@@ -108,14 +128,14 @@ impl State {
         (&mut self.inner.table, &mut self.http)
     }
 
-    /// One call from outside the generated traits: counts it, and the bytes that the guest hands over, as
-    /// `state.call("wasi:random/random.get-random-bytes", bytes)?`.
-    ///
-    /// # Errors
-    /// It has moved more than it may.
-    #[expect(dead_code, reason = "for interfaces whose calls are over at once")]
-    pub(crate) fn call(&mut self, name: &'static str, bytes: usize) -> wasmtime::Result<()> {
-        self.calls.call(name, bytes, || Ok(()))
+    /// What `wasi:clocks` needs.
+    pub(crate) fn clocks(&mut self) -> Clocks<'_> {
+        Clocks { table: &mut self.inner.table, clock: &mut self.clock, calls: &mut self.calls }
+    }
+
+    /// What `wasi:random` needs.
+    pub(crate) fn chance(&mut self) -> Chance<'_> {
+        Chance { random: &mut self.random, calls: &mut self.calls }
     }
 }
 
@@ -131,19 +151,22 @@ fn refuse_in_describe(purpose: Purpose, name: &str) -> wasmtime::Result<()> {
 }
 
 /// Everything is denied but what is granted: no environment, no files, no sockets, an empty standard input.
-///
-/// Opens the granted directories, which may wait for a slow file system.
-pub(crate) fn wasi(grants: &Grants, book: &Book) -> Result<WasiCtx, ExecuteError> {
+fn denied(env: &[EnvGrant], book: &Book) -> WasiCtxBuilder {
     let mut wasi = WasiCtx::builder();
     wasi.stdout(Talk { book: book.clone(), source: LogSource::Stdout })
         .stderr(Talk { book: book.clone(), source: LogSource::Stderr })
         .allow_tcp(false)
         .allow_udp(false)
-        .allow_ip_name_lookup(false)
-        .max_random_size(MAX_RANDOM_BYTES);
-    for grant in &grants.env {
+        .allow_ip_name_lookup(false);
+    for grant in env {
         wasi.env(&grant.key, &grant.value);
     }
+    wasi
+}
+
+/// The same with the granted directories. Opening them may wait for a slow file system.
+pub(crate) fn with_files(grants: &Grants, scratch: Option<&ScratchDir>, book: &Book) -> Result<WasiCtx, ExecuteError> {
+    let mut wasi = denied(&grants.env, book);
     for grant in &grants.dirs {
         let perms = match grant.access {
             DirAccess::ReadOnly => FsPerms::ReadOnly,
@@ -154,7 +177,16 @@ pub(crate) fn wasi(grants: &Grants, book: &Book) -> Result<WasiCtx, ExecuteError
         wasi.preopened_dir(directory.path(), &grant.guest, perms)
             .map_err(|error| failed(error.root_cause().to_string()))?;
     }
+    if let Some(scratch) = scratch {
+        wasi.preopened_dir(scratch.path(), SCRATCH, FsPerms::ReadWrite)
+            .map_err(|error| no_scratch(error.root_cause()))?;
+    }
     Ok(wasi.build())
+}
+
+/// A scratch directory that could not be made or opened.
+pub(crate) fn no_scratch(reason: impl ToString) -> ExecuteError {
+    ExecuteError::Grant { grant: SCRATCH.into(), reason: reason.to_string() }
 }
 
 impl WasiView for State {
@@ -209,10 +241,11 @@ impl host::Host for State {
     /// The time alone. The fuel is the store's to know: see [`remaining`].
     fn remaining(&mut self) -> wasmtime::Result<host::RemainingBudget> {
         const NAME: &str = "sunaba:task/host.remaining";
-        let (purpose, deadline) = (self.purpose, self.interrupt.deadline());
+        let (purpose, timeout, deadline) = (self.purpose, self.interrupt.timeout(), self.interrupt.deadline());
+        let clock = &mut self.clock;
         self.calls.call(NAME, 0, || {
             refuse_in_describe(purpose, NAME)?;
-            let left = deadline.saturating_duration_since(now());
+            let left = clock.remaining(timeout, deadline);
             Ok(host::RemainingBudget { fuel: None, time_ms: Some(millis(left)) })
         })
     }

@@ -11,6 +11,7 @@ use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream, StreamError, St
 use crate::attempt;
 use crate::calls::pass_on;
 use crate::state::State;
+use crate::virtual_poll;
 
 /// As the linker has it.
 const POLL: &str = "wasi:io/poll@0.2.12";
@@ -52,16 +53,47 @@ impl error::HostError for State {
 }
 
 impl poll::Host for State {
-    pass_on! { poll::Host, table;
-        "wasi:io/poll.poll" async fn poll(list: Vec<Resource<DynPollable>>) -> Result<Vec<u32>>;
+    async fn poll(&mut self, list: Vec<Resource<DynPollable>>) -> Result<Vec<u32>> {
+        let Self { inner, clock, calls, interrupt, .. } = self;
+        let work = async move {
+            match clock.own() {
+                Some(clock) => virtual_poll::poll(inner.table(), clock, list).await,
+                None => poll::Host::poll(inner.table(), list).await,
+            }
+        };
+        calls.wait(interrupt, "wasi:io/poll.poll", 0, work).await
     }
 }
 
 impl poll::HostPollable for State {
-    pass_on! { poll::HostPollable, table;
-        "wasi:io/poll.pollable.block" async fn block(pollable: Resource<DynPollable>) -> Result<()>;
-        "wasi:io/poll.pollable.ready" async fn ready(pollable: Resource<DynPollable>) -> Result<bool>;
-        "wasi:io/poll.pollable.drop" fn drop(pollable: Resource<DynPollable>) -> Result<()>;
+    async fn block(&mut self, pollable: Resource<DynPollable>) -> Result<()> {
+        let Self { inner, clock, calls, interrupt, .. } = self;
+        let work = async move {
+            match clock.own() {
+                Some(clock) => virtual_poll::block(inner.table(), clock, pollable).await,
+                None => poll::HostPollable::block(inner.table(), pollable).await,
+            }
+        };
+        calls.wait(interrupt, "wasi:io/poll.pollable.block", 0, work).await
+    }
+
+    async fn ready(&mut self, pollable: Resource<DynPollable>) -> Result<bool> {
+        let Self { inner, clock, calls, interrupt, .. } = self;
+        let work = async move {
+            match clock.own().and_then(|clock| virtual_poll::timer_is_ready(clock, &pollable)) {
+                Some(ready) => Ok(ready),
+                None => poll::HostPollable::ready(inner.table(), pollable).await,
+            }
+        };
+        calls.wait(interrupt, "wasi:io/poll.pollable.ready", 0, work).await
+    }
+
+    fn drop(&mut self, pollable: Resource<DynPollable>) -> Result<()> {
+        let Self { inner, clock, calls, .. } = self;
+        calls.call("wasi:io/poll.pollable.drop", 0, || {
+            clock.drop(pollable.rep());
+            poll::HostPollable::drop(inner.table(), pollable)
+        })
     }
 }
 
