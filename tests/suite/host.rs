@@ -47,6 +47,8 @@ fn task_is_submitted_run_and_read() {
     ended        *
     input        14 B of application/json
     output       26 B of application/json
+    limits       timeout 5s, memory 16.0 MiB, fuel exact
+    grants       none
     component    *
     attempt      1 completed; succeed (the handler completed)
     ");
@@ -253,7 +255,7 @@ fn handlers_are_listed_and_described() {
     errors/retry-or-fail  Fails in the way that the input asks for.
     ");
     let described = text(&host.sunaba(["handler", "describe", "errors/retry-or-fail"]).stdout);
-    assert_snapshot!(described.lines().take(3).collect::<Vec<_>>().join("\n"), @r"
+    assert_snapshot!(described.lines().take(5).collect::<Vec<_>>().join("\n"), @r"
     errors/retry-or-fail
       Fails in the way that the input asks for.
       settings  backoff exponential(1s, max = 1m), max-attempts 5, retry-on error,network
