@@ -30,6 +30,7 @@ fn result_goes_to_stdout_and_receipt_to_stderr() {
       fuel         ...
       wall time    ...
       peak memory  1.1 MiB
+      host calls   none
       input        14 B
       output       26 B
       logs         0 B kept, 0 B dropped
@@ -60,15 +61,19 @@ fn json_is_one_object_with_every_key() {
             "dropped_bytes",
             "fuel",
             "fuel_exact",
+            "host_call_ms",
             "host_calls",
+            "host_calls_by",
             "input_bytes",
             "log_bytes",
+            "moved_bytes",
             "output_bytes",
             "overhead_ms",
             "peak_memory_bytes",
             "stderr_bytes",
             "stdout_bytes",
-            "wall_ms"
+            "wall_ms",
+            "written_bytes"
         ]
     );
     assert_eq!((report["status"].as_str(), &report["failure"]), (Some("succeeded"), &Value::Null));

@@ -130,6 +130,7 @@ impl Cell {
         match ended {
             Ended::Trapped(error) => cause::stop(&error, call, &self.limits, &self.book),
             Ended::Panicked(text) => host_panicked(call, &text),
+            Ended::Unwatched(text) => host_panicked(None, &text),
             Ended::Returned(()) | Ended::Dropped => without_backtrace(
                 self.interrupt.halt(call).expect("a guest is only dropped after its switch was turned"),
             ),
@@ -205,8 +206,10 @@ fn fuel_given(fuel: Fuel) -> u64 {
 enum Ended<T> {
     Returned(T),
     Trapped(wasmtime::Error),
-    /// Host code panicked, and said this.
+    /// Host code that the guest had called panicked, and said this.
     Panicked(String),
+    /// So did whoever watches over it.
+    Unwatched(String),
     /// It did not end by itself.
     Dropped,
 }
@@ -217,6 +220,7 @@ impl<T> Ended<T> {
             Self::Returned(value) => Ok(value),
             Self::Trapped(error) => Err(Ended::Trapped(error)),
             Self::Panicked(text) => Err(Ended::Panicked(text)),
+            Self::Unwatched(text) => Err(Ended::Unwatched(text)),
             Self::Dropped => Err(Ended::Dropped),
         }
     }
@@ -242,7 +246,7 @@ async fn supervise<T>(
         result = &mut guest => return ended(result),
         cause = catch_panic(stopped) => match cause {
             Ok(cause) => cause,
-            Err(panic) => return Ended::Panicked(panic),
+            Err(panic) => return Ended::Unwatched(panic),
         },
         () = tokio::time::sleep_until(interrupt.deadline().into()) => Cause::Timeout,
     };
