@@ -14,6 +14,7 @@ mod explain;
 mod host;
 mod hostile;
 mod house;
+mod http;
 mod model;
 mod options;
 mod queues;

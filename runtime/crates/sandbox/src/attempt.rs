@@ -15,6 +15,7 @@ use crate::bindings::{Handler, HandlerPre, handlers, types};
 use crate::book::{Book, Counts};
 use crate::clock::now;
 use crate::error::{LoadError, one_line};
+use crate::http::{Client, Http, Outgoing, Vault};
 use crate::interrupt::Interrupt;
 use crate::state::{Purpose, State, wasi};
 use crate::ticker::TICK;
@@ -194,11 +195,23 @@ pub(crate) async fn run(
     prepared: &Prepared,
     request: AttemptRequest,
     host: Arc<dyn AttemptHost>,
+    client: &Arc<Client>,
     abandoned: impl Future<Output = ()>,
 ) -> Result<AttemptReport, ExecuteError> {
-    let AttemptRequest { component, handler, context, input, limits, grants, .. } = request;
+    let AttemptRequest { component, handler, context, input, limits, mut grants, secrets, seed } = request;
+    let vault = Vault::new(secrets, seed);
+    if let Some(vault) = &vault {
+        grants.env.extend(vault.variables());
+    }
+    let http = std::mem::take(&mut grants.http);
     let mut cell = Cell::new(prepared, Purpose::Run, &limits, grants, &host).await?;
     let interrupt = Arc::clone(&cell.interrupt);
+    if let Some(vault) = &vault {
+        cell.book.redact_with(Arc::clone(vault.redactor()));
+    }
+    let outgoing = Outgoing::new(Arc::clone(client), http, vault.clone(), &limits, &interrupt, &cell.book);
+    let traffic = Arc::clone(outgoing.traffic());
+    cell.store.data_mut().set_http(Http::of(outgoing));
     let (mut called, mut returned) = (None, None);
 
     let stopped = async {
@@ -226,13 +239,19 @@ pub(crate) async fn run(
         // Not even instantiated, for a reason that is none of the guest's: descriptors, memory, a slot of the pool.
         return Err(ExecuteError::Internal(one_line(error)));
     }
-    let result = match ended {
+    let mut result = match ended {
+        Ok(_) if interrupt.is_over_limit() => AttemptResult::Stopped(cell.stop(Ended::Returned(()))),
         Ok(_) if cell.is_fuel_overdrawn() => AttemptResult::Stopped(cause::out_of_fuel(limits.fuel)),
         Ok(result) => judge(result, &limits),
         Err(ended) => AttemptResult::Stopped(cell.stop(ended)),
     };
+    if let Some(vault) = &vault {
+        vault.redact_result(&mut result);
+    }
     let begun = cell.begun;
     let (logs, counts) = cell.close();
+    traffic.settled().await;
+    let (requests, request_bytes) = traffic.counts();
     let wall = now().duration_since(begun);
     let guest_time = match (called, returned) {
         (Some(called), Some(returned)) => returned.duration_since(called),
@@ -254,6 +273,8 @@ pub(crate) async fn run(
         stderr_bytes: counts.stderr_bytes,
         dropped_bytes: counts.dropped_bytes,
         host_calls,
+        requests,
+        request_bytes,
         ..Receipt::unmeasured(component)
     };
     Ok(AttemptReport { result, receipt, logs })

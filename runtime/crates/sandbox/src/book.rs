@@ -10,6 +10,7 @@ use sunaba_task::{AttemptHost, Limits, LogEntry, LogLevel, LogSource, format_byt
 
 use crate::clock::now;
 use crate::convert::cut;
+use crate::http::Redactor;
 
 /// A longer line is split.
 const MAX_LINE_BYTES: usize = 8 * 1024;
@@ -28,6 +29,8 @@ struct Pages {
     lines_dropped: u64,
     /// What a panicking guest said, with its place; kept however full the book is.
     panic: Option<String>,
+    /// What takes secrets out of lines, when there are any.
+    redactor: Option<Arc<Redactor>>,
     log: Tally,
     stdout: Stream,
     stderr: Stream,
@@ -87,6 +90,7 @@ impl Book {
             lines_left: limits.log_lines,
             lines_dropped: 0,
             panic: None,
+            redactor: None,
             log: Tally::new(limits.log_bytes),
             stdout: stream(LogLevel::Info, limits.stdout_bytes),
             stderr: stream(LogLevel::Warn, limits.stderr_bytes),
@@ -96,6 +100,19 @@ impl Book {
     fn pages(&self) -> MutexGuard<'_, Pages> {
         // A panic while a line is added leaves at worst that line out; the book stays whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes secrets out of every line from now on.
+    pub(crate) fn redact_with(&self, redactor: Arc<Redactor>) {
+        self.pages().redactor = Some(redactor);
+    }
+
+    /// A line of the host's own. There are few of them: they are kept however full the book is.
+    pub(crate) fn note(&self, mut message: String) {
+        cut(&mut message, MAX_LINE_BYTES);
+        let mut pages = self.pages();
+        let at_ms = pages.at_ms();
+        pages.push(LogEntry { at_ms, source: LogSource::Host, level: LogLevel::Warn, message, fields: Vec::new() });
     }
 
     /// A line by `host.log`.
@@ -227,10 +244,20 @@ impl Pages {
             return false;
         }
         self.lines_left -= 1;
-        let entry = LogEntry { at_ms: self.at_ms(), source, level, message, fields };
+        self.push(LogEntry { at_ms: self.at_ms(), source, level, message, fields });
+        true
+    }
+
+    fn push(&mut self, mut entry: LogEntry) {
+        if let Some(redactor) = &self.redactor {
+            redactor.text(&mut entry.message);
+            for (key, value) in &mut entry.fields {
+                redactor.text(key);
+                redactor.text(value);
+            }
+        }
         self.host.on_log(&entry);
         self.entries.push(entry);
-        true
     }
 }
 

@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use sunaba_task::{Cause, format_duration};
+use sunaba_task::{Cause, Limit, format_duration};
 use tokio::sync::Notify;
 
 use crate::clock::now;
@@ -32,12 +32,20 @@ pub(crate) struct Interrupt {
     deadline: Instant,
     timeout: Duration,
     cause: OnceLock<Cause>,
+    /// In what way a limit would have been passed.
+    excess: OnceLock<String>,
     turned: Notify,
 }
 
 impl Interrupt {
     pub(crate) fn new(begun: Instant, timeout: Duration) -> Self {
-        Self { deadline: begun + timeout, timeout, cause: OnceLock::new(), turned: Notify::new() }
+        Self {
+            deadline: begun + timeout,
+            timeout,
+            cause: OnceLock::new(),
+            excess: OnceLock::new(),
+            turned: Notify::new(),
+        }
     }
 
     pub(crate) fn deadline(&self) -> Instant {
@@ -49,6 +57,18 @@ impl Interrupt {
         if self.cause.set(cause).is_ok() {
             self.turned.notify_waiters();
         }
+    }
+
+    /// Turns the switch because a limit would be passed; `excess` says how.
+    pub(crate) fn exceed(&self, limit: Limit, excess: String) {
+        // First, so that whoever sees the cause sees it; the first excess is the one that is told.
+        let _ = self.excess.set(excess);
+        self.turn(Cause::Limit(limit));
+    }
+
+    /// Whether a limit would have been passed, whatever the guest has done since.
+    pub(crate) fn is_over_limit(&self) -> bool {
+        matches!(self.cause.get(), Some(Cause::Limit(_)))
     }
 
     /// The reason to stop now, if there is one. Called at every epoch tick.
@@ -68,6 +88,9 @@ impl Interrupt {
         let place = call.map(|call| format!(" in `{call}`")).unwrap_or_default();
         let message = match &cause {
             Cause::Timeout => format!("stopped after {}{place}: the time limit", format_duration(self.timeout)),
+            Cause::Limit(_) if self.excess.get().is_some() => {
+                format!("{}{place}", self.excess.get().map_or("", String::as_str))
+            }
             other => format!("stopped by the host{place}: {other}"),
         };
         Some(Halt { cause, message })
@@ -121,6 +144,23 @@ mod tests {
         let halt = raced.expect_err("the call never ends");
         assert_eq!(halt.cause, Cause::LeaseLost);
         assert_eq!(halt.message, "stopped by the host in `wasi:io/poll.poll`: lease-lost");
+    }
+
+    #[test]
+    fn an_excess_is_told_and_does_not_hide_an_earlier_cause() {
+        let interrupt = self::interrupt();
+        interrupt.exceed(Limit::Requests, "too many requests: the limit is 1".into());
+        let halt = interrupt.halt(Some("x.y")).expect("turned");
+        assert_eq!((halt.cause, interrupt.is_over_limit()), (Cause::Limit(Limit::Requests), true));
+        assert_eq!(halt.message, "too many requests: the limit is 1 in `x.y`");
+
+        let interrupt = self::interrupt();
+        interrupt.turn(Cause::Cancelled);
+        interrupt.exceed(Limit::Requests, "too many requests: the limit is 1".into());
+        assert_eq!(
+            (interrupt.check().expect_err("turned").cause, interrupt.is_over_limit()),
+            (Cause::Cancelled, false)
+        );
     }
 
     #[test]

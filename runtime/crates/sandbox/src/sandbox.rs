@@ -11,6 +11,7 @@ use crate::bindings::handlers;
 use crate::component::{self, Artifact, ComponentInfo};
 use crate::engine::PageReset;
 use crate::error::LoadError;
+use crate::http::{self, Client, Trust};
 use crate::inspect;
 use crate::library::Library;
 use crate::shard::{self, Engines, Work};
@@ -26,6 +27,7 @@ const MAX_SLOTS: u32 = 512;
 pub struct SandboxBuilder {
     shards: usize,
     slots: u32,
+    roots: Vec<Vec<u8>>,
 }
 
 impl SandboxBuilder {
@@ -43,11 +45,24 @@ impl SandboxBuilder {
         self
     }
 
+    /// Certificate authorities that outgoing requests believe beside the system's: a company's own, say. A text of PEM
+    /// blocks. Default none.
+    #[must_use]
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.roots.push(pem.into());
+        self
+    }
+
     /// Starts the threads.
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// The system gives no thread, or a root certificate is none.
     pub fn start(self) -> std::io::Result<Sandbox> {
+        let mut roots = Vec::new();
+        for pem in &self.roots {
+            roots.extend(http::root_certificates(pem)?);
+        }
+        let client = Arc::new(Client::new(Trust::new(roots)));
         let ticker = Ticker::start()?;
         let shared = MAX_SLOTS / u32::try_from(self.shards).unwrap_or(u32::MAX);
         let slots = self.slots.min(shared).max(1);
@@ -57,7 +72,7 @@ impl SandboxBuilder {
             // One more than there are slots: a component can be described while all of them are taken.
             let engines = Engines::new(slots + 1, ticker.handle());
             let (work, receiver) = mpsc::channel(slots as usize + 1);
-            let thread = shard::start(index, engines.clone(), Arc::clone(&library), receiver)?;
+            let thread = shard::start(index, engines.clone(), Arc::clone(&library), Arc::clone(&client), receiver)?;
             shards.push(Shard {
                 work: Some(work),
                 engines,
@@ -93,7 +108,7 @@ pub struct Sandbox {
 impl Sandbox {
     /// A sandbox with one shard, unless told otherwise.
     pub fn builder() -> SandboxBuilder {
-        SandboxBuilder { shards: 1, slots: DEFAULT_SLOTS }
+        SandboxBuilder { shards: 1, slots: DEFAULT_SLOTS, roots: Vec::new() }
     }
 
     /// Whether a component is loaded in this fuel mode.
@@ -166,6 +181,7 @@ impl Sandbox {
     async fn run(&self, request: AttemptRequest, host: Arc<dyn AttemptHost>) -> Result<AttemptReport, ExecuteError> {
         request.limits.check()?;
         request.grants.check()?;
+        http::check(&request.secrets, &request.grants.secrets)?;
         let (component, mode) = (request.component, request.limits.fuel.mode());
         let info = self.library.component(component);
         let (Some(info), Some(_)) = (info, self.library.artifact(component, mode)) else {

@@ -17,6 +17,7 @@ use crate::bindings::handlers;
 use crate::component::{self, Artifact};
 use crate::engine;
 use crate::error::LoadError;
+use crate::http::Client;
 use crate::library::Library;
 use crate::state::State;
 use crate::ticker::TickerHandle;
@@ -77,15 +78,17 @@ pub(crate) fn start(
     index: usize,
     engines: Engines,
     library: Arc<Library>,
+    client: Arc<Client>,
     work: mpsc::Receiver<Work>,
 ) -> std::io::Result<thread::JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
+        .enable_io()
         .event_interval(EVENT_INTERVAL)
         .thread_name(format!("sunaba-io-{index}"))
         .build()?;
     thread::Builder::new().name(format!("sunaba-shard-{index}")).spawn(move || {
-        let mut shard = Shard { engines, library, linkers: HashMap::new(), prepared: HashMap::new() };
+        let mut shard = Shard { engines, library, client, linkers: HashMap::new(), prepared: HashMap::new() };
         runtime.block_on(shard.serve(work));
         // Not a plain drop: that would wait for a thread that hangs in a slow file system.
         runtime.shutdown_background();
@@ -95,6 +98,7 @@ pub(crate) fn start(
 struct Shard {
     engines: Engines,
     library: Arc<Library>,
+    client: Arc<Client>,
     linkers: HashMap<FuelMode, Linker<State>>,
     prepared: HashMap<(Digest, FuelMode), Prepared>,
 }
@@ -115,10 +119,10 @@ impl Shard {
                             continue;
                         }
                     };
-                    let ticker = self.engines.0.ticker.clone();
+                    let (ticker, client) = (self.engines.0.ticker.clone(), Arc::clone(&self.client));
                     tokio::spawn(async move {
                         let _ticking = ticker.ticking();
-                        let report = attempt::run(&prepared, *request, host, reply.closed()).await;
+                        let report = attempt::run(&prepared, *request, host, &client, reply.closed()).await;
                         drop(slot);
                         let _ = reply.send(report);
                     });

@@ -74,6 +74,11 @@ impl State {
         }
     }
 
+    /// What the attempt may send, from now on.
+    pub(crate) fn set_http(&mut self, http: Http) {
+        self.http = http;
+    }
+
     /// The resource table and what `wasi:http` needs.
     pub(crate) fn http_parts(&mut self) -> (&mut ResourceTable, &mut Http) {
         (&mut self.table, &mut self.http)
@@ -151,6 +156,7 @@ impl host::Host for State {
     fn progress(&mut self, fraction: Option<f64>, mut message: String) -> wasmtime::Result<()> {
         self.enter("progress")?;
         convert::cut(&mut message, MAX_PROGRESS_BYTES);
+        self.http.redact(&mut message);
         let fraction = fraction.filter(|fraction| !fraction.is_nan()).map(|fraction| fraction.clamp(0.0, 1.0));
         self.host.on_progress(Progress { fraction, message });
         Ok(())

@@ -1,0 +1,230 @@
+//! Puts a placeholder wherever a secret's text stands, in one piece or in a stream of pieces.
+//!
+//! A stream holds back no more than what may still become a secret: less than the longest encoding of one. What is held
+//! at the end is no secret and is let go.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::patterns;
+
+/// Bytes by which patterns are looked up; none is shorter.
+const PREFIX: usize = 4;
+
+pub(crate) struct Redactor {
+    /// Each with the index of its placeholder.
+    patterns: Vec<(Vec<u8>, usize)>,
+    placeholders: Vec<String>,
+    /// Patterns by their first bytes, the longest first.
+    by_prefix: HashMap<[u8; PREFIX], Vec<usize>>,
+    /// Which pairs of bytes begin a pattern: the quick answer for nearly every place in a text.
+    pairs: Vec<u64>,
+    /// Which bytes do.
+    firsts: [bool; 256],
+}
+
+/// What stands at a place.
+enum Found {
+    Nothing,
+    /// A secret of so many bytes.
+    Secret(usize, usize),
+    /// Perhaps the beginning of one.
+    Perhaps,
+}
+
+impl Redactor {
+    /// For these texts and their placeholders.
+    pub(super) fn new<'a>(secrets: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut placeholders = Vec::new();
+        // The same pattern of two secrets is one of the first.
+        let mut all = BTreeMap::new();
+        for (text, placeholder) in secrets {
+            for pattern in patterns::of(text) {
+                all.entry(pattern).or_insert(placeholders.len());
+            }
+            placeholders.push(placeholder.to_owned());
+        }
+        let mut patterns: Vec<(Vec<u8>, usize)> = all.into_iter().collect();
+        patterns.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.len()));
+        let mut by_prefix: HashMap<_, Vec<usize>> = HashMap::new();
+        let (mut pairs, mut firsts) = (vec![0; 1024], [false; 256]);
+        for (index, (pattern, _)) in patterns.iter().enumerate() {
+            let prefix = pattern.first_chunk::<PREFIX>().expect("no pattern is so short");
+            by_prefix.entry(*prefix).or_default().push(index);
+            let pair = pair(prefix[0], prefix[1]);
+            pairs[pair / 64] |= 1 << (pair % 64);
+            firsts[usize::from(prefix[0])] = true;
+        }
+        Self { patterns, placeholders, by_prefix, pairs, firsts }
+    }
+
+    fn look(&self, rest: &[u8], is_end: bool) -> Found {
+        match rest {
+            [first, second, ..] => {
+                let pair = pair(*first, *second);
+                if self.pairs[pair / 64] & 1 << (pair % 64) == 0 {
+                    return Found::Nothing;
+                }
+            }
+            [first] if self.firsts[usize::from(*first)] => {}
+            _ => return Found::Nothing,
+        }
+        let Some(prefix) = rest.first_chunk::<PREFIX>() else {
+            // Rare: the last few bytes of a piece.
+            let begins = !is_end && self.patterns.iter().any(|(pattern, _)| pattern.starts_with(rest));
+            return if begins { Found::Perhaps } else { Found::Nothing };
+        };
+        for index in self.by_prefix.get(prefix).into_iter().flatten() {
+            let (pattern, placeholder) = &self.patterns[*index];
+            if rest.starts_with(pattern) {
+                return Found::Secret(pattern.len(), *placeholder);
+            }
+            // The longest first: a longer one that may still come is waited for.
+            if !is_end && pattern.starts_with(rest) {
+                return Found::Perhaps;
+            }
+        }
+        Found::Nothing
+    }
+
+    /// Replaces what is in there. What was replaced, if anything was, and from where the rest is undecided.
+    fn scan(&self, bytes: &[u8], is_end: bool) -> (Option<Vec<u8>>, usize) {
+        let (mut out, mut copied, mut at): (Option<Vec<u8>>, _, _) = (None, 0, 0);
+        while at < bytes.len() {
+            match self.look(&bytes[at..], is_end) {
+                Found::Nothing => at += 1,
+                Found::Perhaps => break,
+                Found::Secret(length, placeholder) => {
+                    let out = out.get_or_insert_default();
+                    out.extend_from_slice(&bytes[copied..at]);
+                    out.extend_from_slice(self.placeholders[placeholder].as_bytes());
+                    at += length;
+                    copied = at;
+                }
+            }
+        }
+        if let Some(out) = &mut out {
+            out.extend_from_slice(&bytes[copied..at]);
+        }
+        (out, at)
+    }
+
+    /// The same without secrets; none when there is none in it.
+    pub(super) fn replaced(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        self.scan(bytes, true).0
+    }
+
+    /// Takes the secrets out of a text.
+    pub(crate) fn text(&self, text: &mut String) {
+        if let Some(replaced) = self.replaced(text.as_bytes()) {
+            *text = String::from_utf8_lossy(&replaced).into_owned();
+        }
+    }
+
+    /// Takes the secrets out of a body.
+    pub(crate) fn bytes(&self, bytes: &mut Bytes) {
+        if let Some(replaced) = self.replaced(bytes) {
+            *bytes = replaced.into();
+        }
+    }
+}
+
+fn pair(first: u8, second: u8) -> usize {
+    usize::from(u16::from_be_bytes([first, second]))
+}
+
+/// A body on its way through.
+pub(super) struct Pieces {
+    redactor: Arc<Redactor>,
+    /// The beginning of a secret, perhaps.
+    held: Vec<u8>,
+}
+
+impl Pieces {
+    pub(super) fn new(redactor: Arc<Redactor>) -> Self {
+        Self { redactor, held: Vec::new() }
+    }
+
+    /// What can be handed on after this piece. It may be nothing.
+    pub(super) fn feed(&mut self, mut piece: Bytes) -> Bytes {
+        if !self.held.is_empty() {
+            self.held.extend_from_slice(&piece);
+            piece = std::mem::take(&mut self.held).into();
+        }
+        let (replaced, end) = self.redactor.scan(&piece, false);
+        self.held = piece[end..].to_vec();
+        replaced.map_or_else(|| piece.slice(..end), Bytes::from)
+    }
+
+    /// What is left when nothing more comes.
+    pub(super) fn finish(&mut self) -> Bytes {
+        let held = std::mem::take(&mut self.held);
+        self.redactor.replaced(&held).unwrap_or(held).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLACEHOLDER: &str = "sunaba-secret-KEY-0123456789abcdef";
+
+    fn redactor(text: &str) -> Arc<Redactor> {
+        Arc::new(Redactor::new([(text, PLACEHOLDER)].into_iter()))
+    }
+
+    fn streamed(redactor: &Arc<Redactor>, pieces: &[&[u8]]) -> String {
+        let mut stream = Pieces::new(Arc::clone(redactor));
+        let mut out = Vec::new();
+        for piece in pieces {
+            out.extend_from_slice(&stream.feed(Bytes::copy_from_slice(piece)));
+        }
+        out.extend_from_slice(&stream.finish());
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn secret_is_found_however_it_is_split() {
+        let redactor = redactor("hunter2-hunter2");
+        let whole = b"a hunter2-hunter2 b hunter2-hunter3 hunter2-hunter2hunter2-hunter2 hunter2-hunt";
+        let expected = format!("a {PLACEHOLDER} b hunter2-hunter3 {PLACEHOLDER}{PLACEHOLDER} hunter2-hunt");
+        for size in 1..whole.len() {
+            let pieces: Vec<&[u8]> = whole.chunks(size).collect();
+            assert_eq!(streamed(&redactor, &pieces), expected, "{size}");
+        }
+    }
+
+    #[test]
+    fn nothing_more_than_a_beginning_is_held_back() {
+        let redactor = redactor("hunter2-hunter2");
+        let mut stream = Pieces::new(redactor);
+        assert_eq!(stream.feed("abc".into()), "abc");
+        assert_eq!(stream.feed("xhunter2-".into()), "x");
+        assert_eq!(stream.feed("nobody".into()), "hunter2-nobody");
+        assert!(stream.held.is_empty());
+    }
+
+    #[test]
+    fn longest_secret_wins_and_is_waited_for() {
+        let redactor = Redactor::new([("abcdefgh", "<short>"), ("abcdefghijkl", "<long>")].into_iter());
+        let redactor = Arc::new(redactor);
+        assert_eq!(streamed(&redactor, &[b"abcdefgh", b"ijkl"]), "<long>");
+        assert_eq!(streamed(&redactor, &[b"abcdefgh", b"ijk."]), "<short>ijk.");
+        assert_eq!(streamed(&redactor, &[b"abcdefgh"]), "<short>");
+    }
+
+    #[test]
+    fn text_without_a_secret_is_not_copied() {
+        assert!(redactor("hunter2-hunter2").replaced(&[b'h'; 100_000]).is_none());
+    }
+
+    #[test]
+    fn secret_that_repeats_itself_is_found_in_time() {
+        let text = "a".repeat(8 << 10);
+        let redactor = redactor(&text);
+        let near = format!("{}b", &text[1..]);
+        assert_eq!(streamed(&redactor, &[near.as_bytes(), text.as_bytes()]), format!("{near}{PLACEHOLDER}"));
+    }
+}
