@@ -219,7 +219,7 @@ fn ungranted_request_is_denied_and_the_log_says_what_it_would_take() {
 fn localhost_must_be_named_with_its_addresses() {
     let server = Server::saying(OK);
     let authority = server.authority.replace("127.0.0.1", "localhost");
-    let steps = json!([{"authority": authority}]);
+    let steps = json!([{"authority": authority, "path": "/"}]);
     let refused = Try { grants: vec![format!("http://{authority}")], ..Try::steps(&server, steps.clone()) }.seen();
     assert!(refused[0].contains("DestinationIpProhibited"), "{refused:?}");
     let reached = Try { grants: vec![format!("http://{authority}@127.0.0.0/8")], ..Try::steps(&server, steps) }.seen();

@@ -10,7 +10,9 @@ use super::head::MAX_HEAD_BYTES;
 pub(super) fn of_exchange(error: &hyper::Error) -> Error {
     if error.is_parse_too_large() {
         Error::HttpResponseHeaderSectionSize(u32::try_from(MAX_HEAD_BYTES).ok())
-    } else if error.is_incomplete_message() {
+    } else if error.is_incomplete_message()
+        || of_io(error).is_some_and(|error| error.kind() == ErrorKind::UnexpectedEof)
+    {
         Error::HttpResponseIncomplete
     } else if error.is_timeout() {
         Error::HttpResponseTimeout

@@ -67,10 +67,15 @@ fn path(path: Option<&PathAndQuery>) -> Result<http::Uri, Error> {
 /// Makes a response one that a guest may see.
 ///
 /// # Errors
-/// It wants another protocol, or is packed although it may hold a secret.
+/// It is too large, wants another protocol, or is packed although it may hold a secret.
 pub(super) fn incoming(parts: &mut http::response::Parts, place: &Place, vault: Option<&Vault>) -> Result<(), Error> {
     if parts.status.is_informational() {
         return Err(Error::HttpUpgradeFailed);
+    }
+    // A connection stops reading soon after its buffer is full, not right at it.
+    let bytes = size(&parts.headers);
+    if bytes > MAX_HEAD_BYTES {
+        return Err(Error::HttpResponseHeaderSectionSize(u32::try_from(bytes).ok()));
     }
     // Reason phrases and what else came along: nothing that a guest asks for.
     parts.extensions = http::Extensions::new();
