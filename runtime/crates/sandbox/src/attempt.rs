@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use sunaba_task::{
     AttemptHost, AttemptReport, AttemptRequest, AttemptResult, Cause, ExecuteError, Fuel, FuelMode, Grants, Limits,
-    LogEntry, Outcome, Payload, Receipt, Stop, Unattended, format_bytes,
+    LogEntry, Outcome, Payload, Receipt, SCRATCH, Seed, Stop, Unattended, format_bytes,
 };
 use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::WasiCtx;
@@ -15,9 +15,12 @@ use crate::bindings::{Handler, HandlerPre, handlers, types};
 use crate::book::{Book, Counts};
 use crate::clock::now;
 use crate::error::{LoadError, one_line};
-use crate::interrupt::Interrupt;
-use crate::state::{Purpose, State, wasi};
+use crate::guest_clock::GuestClock;
+use crate::interrupt::{Halt, Interrupt};
+use crate::scratch::{Scratch, ScratchDir};
+use crate::state::{Means, Purpose, State, no_scratch, with_files};
 use crate::ticker::TICK;
+use crate::wasi_random::Random;
 use crate::{cause, convert};
 
 /// A guest that computes checks for the host this often, in fuel, so that what the store shows is never further off.
@@ -28,6 +31,10 @@ const LAST_RESORT: Duration = TICK.saturating_mul(2);
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(30);
 /// What `describe` may take, where it is. A Python component needs some hundred million.
 const DESCRIBE_FUEL: u64 = 1_000_000_000;
+
+/// What the clock and the random numbers of every `describe` are made from: a component describes itself in the same way on
+/// every host.
+const DESCRIBE_SEED: Seed = Seed { random: 0, clock_ms: 0 };
 
 /// A component ready to be instantiated.
 pub(crate) type Prepared = Arc<HandlerPre<State>>;
@@ -40,6 +47,15 @@ struct Cell {
     fuel: Fuel,
     output_bytes: u64,
     begun: Instant,
+    /// Deleted with the rest, however the attempt ends.
+    scratch: Option<ScratchDir>,
+}
+
+/// What an attempt is given besides its limits.
+struct Given<'a> {
+    grants: Grants,
+    seed: Option<Seed>,
+    scratch: &'a Arc<Scratch>,
 }
 
 impl Cell {
@@ -47,14 +63,25 @@ impl Cell {
         prepared: &Prepared,
         purpose: Purpose,
         limits: &Limits,
-        grants: Grants,
+        given: Given<'_>,
         host: &Arc<dyn AttemptHost>,
     ) -> Result<Self, ExecuteError> {
         let begun = now();
         let interrupt = Arc::new(Interrupt::new(begun, limits.timeout));
         let book = Book::new(limits, begun, Arc::clone(host));
-        let wasi = open(grants, &book, interrupt.deadline()).await?;
-        let state = State::new(purpose, limits, wasi, Arc::clone(&interrupt), book.clone(), Arc::clone(host));
+        let Given { mut grants, seed, scratch } = given;
+        let clock = GuestClock::new(begun, grants.clock, seed);
+        let env = std::mem::take(&mut grants.env);
+        let (files, scratch) = match grants.dirs.is_empty() && grants.scratch_bytes.is_none() {
+            true => (None, None),
+            false => {
+                grants.env.clone_from(&env);
+                let (files, scratch) = open(grants, scratch, &book, interrupt.deadline()).await?;
+                (Some(files), scratch)
+            }
+        };
+        let means = Means { files, env, clock, random: Random::new(limits, seed) };
+        let state = State::new(purpose, limits, means, Arc::clone(&interrupt), book.clone(), Arc::clone(host));
         let mut store = Store::new(prepared.engine(), state);
         store.limiter(|state| &mut state.meter);
         store.set_hostcall_fuel(host_call_bytes(limits));
@@ -73,7 +100,7 @@ impl Cell {
                 Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
             }
         });
-        Ok(Self { store, interrupt, book, fuel: limits.fuel, output_bytes: limits.output_bytes, begun })
+        Ok(Self { store, interrupt, book, fuel: limits.fuel, output_bytes: limits.output_bytes, begun, scratch })
     }
 
     /// What the guest has used so far, at most its limit; none when it is not counted.
@@ -101,22 +128,31 @@ impl Cell {
     }
 
     /// Takes the sandbox down.
-    fn close(self) -> (Vec<LogEntry>, Counts) {
-        let book = self.book.clone();
-        drop(self);
+    async fn close(self) -> (Vec<LogEntry>, Counts) {
+        let Self { store, book, scratch, .. } = self;
+        drop(store);
+        if let Some(scratch) = scratch {
+            scratch.remove().await;
+        }
         book.close()
     }
 }
 
-/// Makes the WASI context. Granted directories are opened on another thread and under the attempt's deadline: a file
+/// Opens the granted directories, and makes the scratch directory, on another thread and under the attempt's deadline: a file
 /// system that hangs must not hang the shard.
-async fn open(grants: Grants, book: &Book, deadline: Instant) -> Result<WasiCtx, ExecuteError> {
-    if grants.dirs.is_empty() {
-        return wasi(&grants, book);
-    }
-    let shown = grants.dirs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let book = book.clone();
-    let opening = tokio::task::spawn_blocking(move || wasi(&grants, &book));
+async fn open(
+    grants: Grants,
+    scratch: &Arc<Scratch>,
+    book: &Book,
+    deadline: Instant,
+) -> Result<(WasiCtx, Option<ScratchDir>), ExecuteError> {
+    let scratch_shown = grants.scratch_bytes.map(|_| SCRATCH.to_owned());
+    let shown = grants.dirs.iter().map(ToString::to_string).chain(scratch_shown).collect::<Vec<_>>().join(", ");
+    let (book, scratch) = (book.clone(), Arc::clone(scratch));
+    let opening = tokio::task::spawn_blocking(move || {
+        let made = grants.scratch_bytes.map(|bytes| scratch.make(bytes).map_err(no_scratch)).transpose()?;
+        Ok((with_files(&grants, made.as_ref(), &book)?, made))
+    });
     match tokio::time::timeout_at(deadline.into(), opening).await {
         Ok(Ok(opened)) => opened,
         Ok(Err(panicked)) => Err(ExecuteError::Internal(panicked.to_string())),
@@ -194,10 +230,12 @@ pub(crate) async fn run(
     prepared: &Prepared,
     request: AttemptRequest,
     host: Arc<dyn AttemptHost>,
+    scratch: &Arc<Scratch>,
     abandoned: impl Future<Output = ()>,
 ) -> Result<AttemptReport, ExecuteError> {
-    let AttemptRequest { component, handler, context, input, limits, grants, .. } = request;
-    let mut cell = Cell::new(prepared, Purpose::Run, &limits, grants, &host).await?;
+    let AttemptRequest { component, handler, context, input, limits, grants, seed, .. } = request;
+    let given = Given { grants, seed, scratch };
+    let mut cell = Cell::new(prepared, Purpose::Run, &limits, given, &host).await?;
     let interrupt = Arc::clone(&cell.interrupt);
     let (mut called, mut returned) = (None, None);
 
@@ -219,7 +257,12 @@ pub(crate) async fn run(
 
     let fuel = cell.fuel_used();
     let (peak_memory_bytes, host_calls) = (cell.store.data().meter.peak_bytes(), cell.store.data().host_calls);
+    let too_many = match &ended {
+        Err(Ended::Trapped(error)) if called.is_none() => cell.store.data().meter.count_over_limit(error),
+        _ => None,
+    };
     if called.is_none()
+        && too_many.is_none()
         && let Err(Ended::Trapped(error)) = &ended
         && !cause::is_guests(error)
     {
@@ -229,10 +272,13 @@ pub(crate) async fn run(
     let result = match ended {
         Ok(_) if cell.is_fuel_overdrawn() => AttemptResult::Stopped(cause::out_of_fuel(limits.fuel)),
         Ok(result) => judge(result, &limits),
-        Err(ended) => AttemptResult::Stopped(cell.stop(ended)),
+        Err(ended) => AttemptResult::Stopped(match too_many {
+            Some(Halt { cause, message }) => Stop { cause, message, backtrace: Vec::new() },
+            None => cell.stop(ended),
+        }),
     };
     let begun = cell.begun;
-    let (logs, counts) = cell.close();
+    let (logs, counts) = cell.close().await;
     let wall = now().duration_since(begun);
     let guest_time = match (called, returned) {
         (Some(called), Some(returned)) => returned.duration_since(called),
@@ -254,6 +300,7 @@ pub(crate) async fn run(
         stderr_bytes: counts.stderr_bytes,
         dropped_bytes: counts.dropped_bytes,
         host_calls,
+        seed,
         ..Receipt::unmeasured(component)
     };
     Ok(AttemptReport { result, receipt, logs })
@@ -312,7 +359,10 @@ pub(crate) async fn describe(prepared: &Prepared, mode: FuelMode) -> Result<hand
     };
     let limits = Limits { fuel, timeout: DESCRIBE_TIMEOUT, ..Limits::default() };
     let host: Arc<dyn AttemptHost> = Arc::new(Unattended);
-    let mut cell = Cell::new(prepared, Purpose::Describe, &limits, Grants::default(), &host)
+    // Without a grant nothing is made in it.
+    let scratch = Arc::new(Scratch::new(None));
+    let given = Given { grants: Grants::default(), seed: Some(DESCRIBE_SEED), scratch: &scratch };
+    let mut cell = Cell::new(prepared, Purpose::Describe, &limits, given, &host)
         .await
         .map_err(|error| LoadError::Internal(error.to_string()))?;
     let interrupt = Arc::clone(&cell.interrupt);

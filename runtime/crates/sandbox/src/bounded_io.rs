@@ -9,12 +9,15 @@ use wasmtime_wasi_io::bindings::wasi::io::{error, poll, streams};
 use wasmtime_wasi_io::poll::DynPollable;
 use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream, StreamError, StreamResult};
 
+use crate::guest_clock::GuestClock;
 use crate::interrupt::{Halt, Interrupt};
 use crate::state::State;
+use crate::virtual_poll;
 
 pub(crate) struct BoundedIo<'a> {
     table: &'a mut ResourceTable,
     interrupt: &'a Interrupt,
+    clock: &'a mut GuestClock,
 }
 
 struct HasBoundedIo;
@@ -24,8 +27,8 @@ impl HasData for HasBoundedIo {
 }
 
 fn bounded(state: &mut State) -> BoundedIo<'_> {
-    let (table, interrupt) = state.io();
-    BoundedIo { table, interrupt }
+    let (table, interrupt, clock) = state.io();
+    BoundedIo { table, interrupt, clock }
 }
 
 /// Adds `wasi:io`.
@@ -54,22 +57,32 @@ impl error::HostError for BoundedIo<'_> {
 
 impl poll::Host for BoundedIo<'_> {
     async fn poll(&mut self, pollables: Vec<Resource<DynPollable>>) -> Result<Vec<u32>> {
-        let work = poll::Host::poll(&mut *self.table, pollables);
-        self.interrupt.race("wasi:io/poll.poll", work).await?
+        let call = "wasi:io/poll.poll";
+        match self.clock.own() {
+            Some(clock) => self.interrupt.race(call, virtual_poll::poll(self.table, clock, pollables)).await?,
+            None => self.interrupt.race(call, poll::Host::poll(&mut *self.table, pollables)).await?,
+        }
     }
 }
 
 impl poll::HostPollable for BoundedIo<'_> {
     async fn block(&mut self, pollable: Resource<DynPollable>) -> Result<()> {
-        let work = poll::HostPollable::block(&mut *self.table, pollable);
-        self.interrupt.race("wasi:io/poll.pollable.block", work).await?
+        let call = "wasi:io/poll.pollable.block";
+        match self.clock.own() {
+            Some(clock) => self.interrupt.race(call, virtual_poll::block(self.table, clock, pollable)).await?,
+            None => self.interrupt.race(call, poll::HostPollable::block(&mut *self.table, pollable)).await?,
+        }
     }
 
     async fn ready(&mut self, pollable: Resource<DynPollable>) -> Result<bool> {
-        poll::HostPollable::ready(self.table, pollable).await
+        match self.clock.own().and_then(|clock| virtual_poll::timer_is_ready(clock, &pollable)) {
+            Some(ready) => Ok(ready),
+            None => poll::HostPollable::ready(self.table, pollable).await,
+        }
     }
 
     fn drop(&mut self, pollable: Resource<DynPollable>) -> Result<()> {
+        self.clock.drop(pollable.rep());
         poll::HostPollable::drop(self.table, pollable)
     }
 }

@@ -12,6 +12,7 @@ use crate::bounded_io;
 use crate::error::{LoadError, one_line};
 use crate::inspect::Interfaces;
 use crate::state::{State, add_host_to_linker};
+use crate::{wasi_clocks, wasi_random};
 
 /// More handlers in one component are refused.
 const MAX_HANDLERS: usize = 256;
@@ -81,6 +82,8 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     bounded_io::add_to_linker(&mut linker)?;
+    wasi_clocks::add_to_linker(&mut linker)?;
+    wasi_random::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     add_host_to_linker(&mut linker)?;
     Ok(linker)

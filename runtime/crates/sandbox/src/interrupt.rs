@@ -44,6 +44,10 @@ impl Interrupt {
         self.deadline
     }
 
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Turns the switch.
     pub(crate) fn turn(&self, cause: Cause) {
         if self.cause.set(cause).is_ok() {

@@ -4,7 +4,7 @@
 //! 64 MiB; this meter keeps the sum of all memories and tables. Growth beyond the limit ends the attempt instead of
 //! failing softly: a guest that ignores the failure would otherwise run on, and most abort anyway, with a worse cause.
 
-use sunaba_task::{Cause, format_bytes};
+use sunaba_task::{Cause, Limit, Limits, format_bytes};
 use wasmtime::ResourceLimiter;
 
 use crate::interrupt::Halt;
@@ -17,13 +17,30 @@ pub(crate) struct Meter {
     limit_bytes: u64,
     bytes: u64,
     peak_bytes: u64,
+    instances: usize,
+    tables: usize,
     /// What the last growth added, and the peak before it: to be taken back if the system then has not got it.
     last: (u64, u64),
 }
 
 impl Meter {
-    pub(crate) fn new(limit_bytes: u64) -> Self {
-        Self { limit_bytes, bytes: 0, peak_bytes: 0, last: (0, 0) }
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let (instances, tables) = (limits.instances as usize, limits.tables as usize);
+        Self { limit_bytes: limits.memory_bytes, bytes: 0, peak_bytes: 0, instances, tables, last: (0, 0) }
+    }
+
+    /// The limit of core instances or tables that this error of an instantiation is about.
+    ///
+    /// The engine counts both for us, and tells by a text alone when there are too many; a test holds it to that text.
+    pub(crate) fn count_over_limit(&self, error: &wasmtime::Error) -> Option<Halt> {
+        let text = error.root_cause().to_string();
+        let what = text.strip_prefix("resource limit exceeded: ")?;
+        let (limit, most, things) = match what.split_once(' ')?.0 {
+            "instance" => (Limit::Instances, self.instances, "core instances"),
+            "table" => (Limit::Tables, self.tables, "tables"),
+            _ => return None,
+        };
+        Some(Halt { cause: Cause::Limit(limit), message: format!("has more than {most} {things}: the limit") })
     }
 
     pub(crate) fn peak_bytes(&self) -> u64 {
@@ -48,6 +65,14 @@ impl Meter {
 }
 
 impl ResourceLimiter for Meter {
+    fn instances(&self) -> usize {
+        self.instances
+    }
+
+    fn tables(&self) -> usize {
+        self.tables
+    }
+
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         // What the memory's own maximum forbids fails softly, as the guest expects, whatever our limit is.
         if maximum.is_some_and(|maximum| desired > maximum) {
@@ -85,9 +110,13 @@ mod tests {
 
     const MIB: usize = 1 << 20;
 
+    fn meter(memory_bytes: u64) -> Meter {
+        Meter::new(&Limits { memory_bytes, ..Limits::default() })
+    }
+
     #[test]
     fn sum_over_memories_and_tables_obeyed() {
-        let mut meter = Meter::new(4 << 20);
+        let mut meter = meter(4 << 20);
         assert!(meter.memory_growing(0, MIB, None).expect("1 of 4"));
         assert!(meter.memory_growing(0, MIB, None).expect("2 of 4"));
         assert!(meter.memory_growing(MIB, 2 * MIB, None).expect("3 of 4"));
@@ -97,7 +126,7 @@ mod tests {
 
     #[test]
     fn sum_over_memories_and_tables_violated() {
-        let mut meter = Meter::new(4 << 20);
+        let mut meter = meter(4 << 20);
         for _ in 0..4 {
             meter.memory_growing(0, MIB, None).expect("up to 4 of 4");
         }
@@ -108,7 +137,7 @@ mod tests {
 
     #[test]
     fn growth_that_failed_is_taken_back() {
-        let mut meter = Meter::new(4 << 20);
+        let mut meter = meter(4 << 20);
         meter.memory_growing(0, MIB, None).expect("1 of 4");
         meter.memory_growing(MIB, 4 * MIB, None).expect("4 of 4");
         meter.memory_grow_failed(wasmtime::Error::msg("the system has not got it")).expect("taken back");
@@ -118,7 +147,7 @@ mod tests {
 
     #[test]
     fn growth_that_the_memory_itself_forbids_is_not_counted() {
-        let mut meter = Meter::new(4 << 20);
+        let mut meter = meter(4 << 20);
         assert!(!meter.memory_growing(MIB, 2 * MIB, Some(MIB)).expect("fails softly"));
         assert_eq!(meter.peak_bytes(), 0);
     }

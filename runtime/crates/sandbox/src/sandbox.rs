@@ -1,5 +1,6 @@
 //! The sandbox as others see it: components are loaded once, attempts name them by digest.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
@@ -13,6 +14,7 @@ use crate::engine::PageReset;
 use crate::error::LoadError;
 use crate::inspect;
 use crate::library::Library;
+use crate::scratch::Scratch;
 use crate::shard::{self, Engines, Work};
 use crate::ticker::Ticker;
 
@@ -26,6 +28,7 @@ const MAX_SLOTS: u32 = 512;
 pub struct SandboxBuilder {
     shards: usize,
     slots: u32,
+    scratch: Option<PathBuf>,
 }
 
 impl SandboxBuilder {
@@ -43,21 +46,31 @@ impl SandboxBuilder {
         self
     }
 
+    /// Where the scratch directories of attempts are: made if it is not there, private, and swept of what killed processes
+    /// left. Default: the system's place for temporary files, where something is made only when an attempt needs it.
+    #[must_use]
+    pub fn scratch(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.scratch = Some(directory.into());
+        self
+    }
+
     /// Starts the threads.
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// The system gives no thread, or nothing can be made in the directory for scratch directories.
     pub fn start(self) -> std::io::Result<Sandbox> {
         let ticker = Ticker::start()?;
         let shared = MAX_SLOTS / u32::try_from(self.shards).unwrap_or(u32::MAX);
         let slots = self.slots.min(shared).max(1);
         let library = Arc::new(Library::default());
+        let scratch = Arc::new(Scratch::new(self.scratch));
+        scratch.start()?;
         let mut shards = Vec::with_capacity(self.shards);
         for index in 0..self.shards {
             // One more than there are slots: a component can be described while all of them are taken.
             let engines = Engines::new(slots + 1, ticker.handle());
             let (work, receiver) = mpsc::channel(slots as usize + 1);
-            let thread = shard::start(index, engines.clone(), Arc::clone(&library), receiver)?;
+            let thread = shard::start(index, engines.clone(), Arc::clone(&library), Arc::clone(&scratch), receiver)?;
             shards.push(Shard {
                 work: Some(work),
                 engines,
@@ -93,7 +106,7 @@ pub struct Sandbox {
 impl Sandbox {
     /// A sandbox with one shard, unless told otherwise.
     pub fn builder() -> SandboxBuilder {
-        SandboxBuilder { shards: 1, slots: DEFAULT_SLOTS }
+        SandboxBuilder { shards: 1, slots: DEFAULT_SLOTS, scratch: None }
     }
 
     /// Whether a component is loaded in this fuel mode.

@@ -18,6 +18,7 @@ use crate::component::{self, Artifact};
 use crate::engine;
 use crate::error::LoadError;
 use crate::library::Library;
+use crate::scratch::Scratch;
 use crate::state::State;
 use crate::ticker::TickerHandle;
 
@@ -77,6 +78,7 @@ pub(crate) fn start(
     index: usize,
     engines: Engines,
     library: Arc<Library>,
+    scratch: Arc<Scratch>,
     work: mpsc::Receiver<Work>,
 ) -> std::io::Result<thread::JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -85,7 +87,7 @@ pub(crate) fn start(
         .thread_name(format!("sunaba-io-{index}"))
         .build()?;
     thread::Builder::new().name(format!("sunaba-shard-{index}")).spawn(move || {
-        let mut shard = Shard { engines, library, linkers: HashMap::new(), prepared: HashMap::new() };
+        let mut shard = Shard { engines, library, scratch, linkers: HashMap::new(), prepared: HashMap::new() };
         runtime.block_on(shard.serve(work));
         // Not a plain drop: that would wait for a thread that hangs in a slow file system.
         runtime.shutdown_background();
@@ -95,6 +97,7 @@ pub(crate) fn start(
 struct Shard {
     engines: Engines,
     library: Arc<Library>,
+    scratch: Arc<Scratch>,
     linkers: HashMap<FuelMode, Linker<State>>,
     prepared: HashMap<(Digest, FuelMode), Prepared>,
 }
@@ -115,10 +118,10 @@ impl Shard {
                             continue;
                         }
                     };
-                    let ticker = self.engines.0.ticker.clone();
+                    let (ticker, scratch) = (self.engines.0.ticker.clone(), Arc::clone(&self.scratch));
                     tokio::spawn(async move {
                         let _ticking = ticker.ticking();
-                        let report = attempt::run(&prepared, *request, host, reply.closed()).await;
+                        let report = attempt::run(&prepared, *request, host, &scratch, reply.closed()).await;
                         drop(slot);
                         let _ = reply.send(report);
                     });

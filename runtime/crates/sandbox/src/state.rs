@@ -3,29 +3,32 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sunaba_task::{AttemptHost, Cause, DirAccess, ExecuteError, Fuel, Grants, Limits, LogSource, Progress};
+use sunaba_task::{
+    AttemptHost, Cause, DirAccess, EnvGrant, ExecuteError, Fuel, Grants, Limits, LogSource, Progress, SCRATCH,
+};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::filesystem::FsPerms;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use crate::bindings::{HOST, host, types};
 use crate::book::Book;
-use crate::clock::now;
 use crate::convert;
 use crate::directory::Directory;
+use crate::guest_clock::GuestClock;
 use crate::http::Http;
 use crate::interrupt::{Halt, Interrupt};
 use crate::meter::Meter;
+use crate::scratch::ScratchDir;
+use crate::wasi_clocks::Clocks;
+use crate::wasi_random::{Chance, Random};
 
 /// The longest message of a progress report, in bytes.
 const MAX_PROGRESS_BYTES: usize = 1024;
 /// What a guest may write to an output stream in one call, in bytes.
 const WRITE_BYTES: usize = 64 * 1024;
-/// Random bytes that one call may ask for.
-const MAX_RANDOM_BYTES: u64 = 64 * 1024;
 
 /// What the guest is called for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +39,21 @@ pub(crate) enum Purpose {
     Run,
 }
 
+/// What an attempt gets besides its limits.
+pub(crate) struct Means {
+    /// With the granted directories; none if there are none.
+    pub(crate) files: Option<WasiCtx>,
+    pub(crate) env: Vec<EnvGrant>,
+    pub(crate) clock: GuestClock,
+    pub(crate) random: Random,
+}
+
 pub(crate) struct State {
-    wasi: WasiCtx,
+    /// Made when first needed, unless there are directories in it: most guests never ask.
+    wasi: Option<WasiCtx>,
+    env: Vec<EnvGrant>,
+    clock: GuestClock,
+    random: Random,
     http: Http,
     table: ResourceTable,
     pub(crate) meter: Meter,
@@ -53,7 +69,7 @@ impl State {
     pub(crate) fn new(
         purpose: Purpose,
         limits: &Limits,
-        wasi: WasiCtx,
+        means: Means,
         interrupt: Arc<Interrupt>,
         book: Book,
         host: Arc<dyn AttemptHost>,
@@ -61,10 +77,13 @@ impl State {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.resources as usize);
         Self {
-            wasi,
+            wasi: means.files,
+            env: means.env,
+            clock: means.clock,
+            random: means.random,
             http: Http::default(),
             table,
-            meter: Meter::new(limits.memory_bytes),
+            meter: Meter::new(limits),
             interrupt,
             book,
             host,
@@ -79,9 +98,19 @@ impl State {
         (&mut self.table, &mut self.http)
     }
 
-    /// The resource table and the switch, for host calls that wait.
-    pub(crate) fn io(&mut self) -> (&mut ResourceTable, &Interrupt) {
-        (&mut self.table, &self.interrupt)
+    /// The resource table, the switch and the clock, for host calls that wait.
+    pub(crate) fn io(&mut self) -> (&mut ResourceTable, &Interrupt, &mut GuestClock) {
+        (&mut self.table, &self.interrupt, &mut self.clock)
+    }
+
+    /// What `wasi:clocks` needs.
+    pub(crate) fn clocks(&mut self) -> Clocks<'_> {
+        Clocks { table: &mut self.table, clock: &mut self.clock, host_calls: &mut self.host_calls }
+    }
+
+    /// What `wasi:random` needs.
+    pub(crate) fn chance(&mut self) -> Chance<'_> {
+        Chance { random: &mut self.random, host_calls: &mut self.host_calls }
     }
 
     /// Counts a call of the `host` interface, and refuses it where it means nothing.
@@ -98,19 +127,22 @@ impl State {
 }
 
 /// Everything is denied but what is granted: no environment, no files, no sockets, an empty standard input.
-///
-/// Opens the granted directories, which may wait for a slow file system.
-pub(crate) fn wasi(grants: &Grants, book: &Book) -> Result<WasiCtx, ExecuteError> {
+fn denied(env: &[EnvGrant], book: &Book) -> WasiCtxBuilder {
     let mut wasi = WasiCtx::builder();
     wasi.stdout(Talk { book: book.clone(), source: LogSource::Stdout })
         .stderr(Talk { book: book.clone(), source: LogSource::Stderr })
         .allow_tcp(false)
         .allow_udp(false)
-        .allow_ip_name_lookup(false)
-        .max_random_size(MAX_RANDOM_BYTES);
-    for grant in &grants.env {
+        .allow_ip_name_lookup(false);
+    for grant in env {
         wasi.env(&grant.key, &grant.value);
     }
+    wasi
+}
+
+/// The same with the granted directories. Opening them may wait for a slow file system.
+pub(crate) fn with_files(grants: &Grants, scratch: Option<&ScratchDir>, book: &Book) -> Result<WasiCtx, ExecuteError> {
+    let mut wasi = denied(&grants.env, book);
     for grant in &grants.dirs {
         let perms = match grant.access {
             DirAccess::ReadOnly => FsPerms::ReadOnly,
@@ -121,12 +153,22 @@ pub(crate) fn wasi(grants: &Grants, book: &Book) -> Result<WasiCtx, ExecuteError
         wasi.preopened_dir(directory.path(), &grant.guest, perms)
             .map_err(|error| failed(error.root_cause().to_string()))?;
     }
+    if let Some(scratch) = scratch {
+        wasi.preopened_dir(scratch.path(), SCRATCH, FsPerms::ReadWrite)
+            .map_err(|error| no_scratch(error.root_cause()))?;
+    }
     Ok(wasi.build())
+}
+
+/// A scratch directory that could not be made or opened.
+pub(crate) fn no_scratch(reason: impl ToString) -> ExecuteError {
+    ExecuteError::Grant { grant: SCRATCH.into(), reason: reason.to_string() }
 }
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        let Self { wasi, env, book, table, .. } = self;
+        WasiCtxView { ctx: wasi.get_or_insert_with(|| denied(env, book).build()), table }
     }
 }
 
@@ -164,7 +206,7 @@ impl host::Host for State {
     /// The time alone. The fuel is the store's to know: see [`remaining`].
     fn remaining(&mut self) -> wasmtime::Result<host::RemainingBudget> {
         self.enter("remaining")?;
-        let left = self.interrupt.deadline().saturating_duration_since(now());
+        let left = self.clock.remaining(self.interrupt.timeout(), self.interrupt.deadline());
         Ok(host::RemainingBudget { fuel: None, time_ms: Some(millis(left)) })
     }
 }

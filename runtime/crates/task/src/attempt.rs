@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Digest, Failure, Grants, Limits, LogEntry, Outcome, Payload, Receipt, Secret, Stop};
+use crate::{Digest, Failure, Grants, Limits, LogEntry, Outcome, Payload, Receipt, Secret, Seed, Stop};
 
 /// The id of a task; a UUID of version 7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -107,16 +107,6 @@ pub struct AttemptRequest {
     pub secrets: Vec<Secret>,
     /// What its clock and random numbers are made from. None: from the machine's.
     pub seed: Option<Seed>,
-}
-
-/// What the clock and the random numbers of a deterministic attempt are made from: with the same seed and input, an attempt
-/// that asks nobody outside does the same and uses the same fuel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seed {
-    /// For the random numbers.
-    pub random: u64,
-    /// What the clock shows at first; milliseconds since the Unix epoch.
-    pub clock_ms: u64,
 }
 
 /// How an attempt ended.

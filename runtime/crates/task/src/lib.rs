@@ -30,6 +30,7 @@ mod receipt;
 mod requests;
 mod retry;
 mod secret;
+mod seed;
 mod settings;
 mod state;
 mod task;
@@ -39,7 +40,7 @@ mod time;
 mod transition;
 mod units;
 
-pub use attempt::{AttemptContext, AttemptReport, AttemptRequest, AttemptResult, Seed, TaskId, TaskIdError};
+pub use attempt::{AttemptContext, AttemptReport, AttemptRequest, AttemptResult, TaskId, TaskIdError};
 pub use breaker::{Breaker, BreakerError, BreakerSettings, BreakerState};
 pub use cause::{Cause, Frame, Stop};
 pub use decide::{Decision, MAX_DELAY, Observation, Policy, Verdict, decide};
@@ -67,6 +68,7 @@ pub use receipt::Receipt;
 pub use requests::{DirRequest, GrantRequests, RequestError};
 pub use retry::{Backoff, BackoffError, Growth};
 pub use secret::{MAX_SECRET_BYTES, MAX_SECRETS, Secret, SecretText, is_secret_name};
+pub use seed::{Seed, SeedError};
 pub use settings::{HandlerSettings, MAX_SPAN, SettingError};
 pub use state::{State, StateName, StateNameError};
 pub use task::{
