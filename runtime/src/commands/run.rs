@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sunaba_runtime::task::{
     AttemptHost, AttemptReport, BoxFuture, Cause, DirGrant, EnvGrant, Fuel, FuelMode, Grants, JSON, LogEntry, OCTETS,
-    Payload, Progress, parse_bytes, parse_duration,
+    Payload, Progress, Seed, parse_bytes, parse_duration,
 };
 use sunaba_runtime::{Attempt, Report};
 use tokio::sync::{Notify, mpsc};
@@ -44,6 +44,12 @@ pub(crate) struct Args {
     /// A directory for the guest, read-only unless `:rw`
     #[arg(long, value_name = "HOST::GUEST[:rw]")]
     dir: Vec<DirGrant>,
+    /// A directory of its own at `/scratch`, for files of so many bytes together, such as `16MiB`
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    scratch: Option<u64>,
+    /// Clock and random numbers from a seed: with the same one and the same input, it does the same again
+    #[arg(long, value_name = "N[@UNIX_MS]")]
+    seed: Option<Seed>,
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
@@ -61,14 +67,17 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
         // Only now is it known that the handler asks for the other mode.
         load(&sandbox, &args.component, bytes, limits.fuel.mode()).await?;
     }
-    let grants = Grants { env: args.env, dirs: args.dir, ..Grants::default() };
+    let grants = Grants { env: args.env, dirs: args.dir, scratch_bytes: args.scratch, ..Grants::default() };
     grants.check().map_err(|error| CommandError::new(Exit::Usage, error))?;
     for grant in &grants.dirs {
         std::fs::read_dir(&grant.host).map_err(|error| cannot_grant(grant, &error))?;
     }
     let (media_type, nothing) = if attempt.takes_json() { (JSON, "null") } else { (OCTETS, "") };
     let bytes = args.input.map_or_else(|| Ok(nothing.into()), Input::read)?;
-    let attempt = attempt.grants(grants).input(Payload::new(media_type, bytes))?;
+    let mut attempt = attempt.grants(grants).input(Payload::new(media_type, bytes))?;
+    if let Some(seed) = args.seed {
+        attempt = attempt.seed(seed);
+    }
 
     let talks = global.output == Format::Text && !global.quiet;
     let (events, mut said) = mpsc::channel(EVENTS);

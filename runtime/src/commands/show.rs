@@ -143,7 +143,9 @@ impl Shown {
             ("logs", format!("{} kept, {} dropped", format_bytes(said), format_bytes(receipt.dropped_bytes))),
             ("component", receipt.component.clone()),
         ];
-        for (name, value) in rows {
+        // Last, and only where there is one: with it the same run can be had again.
+        let seed = receipt.seed.clone().map(|seed| ("seed", seed));
+        for (name, value) in rows.into_iter().chain(seed) {
             print::note(format_args!("  {name:<12} {value}"));
         }
     }

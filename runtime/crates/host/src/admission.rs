@@ -253,6 +253,7 @@ fn spec(name: HandlerName, package: &Package, handler: &HandlerInfo) -> TaskSpec
         never_retry_on: settings.never_retry_on.clone().unwrap_or_default(),
         retry_for: settings.retry_for,
         limits: settings.apply(Limits::default()),
+        deterministic: settings.deterministic.unwrap_or(false),
         ..TaskSpec::new(name, package.component)
     }
 }

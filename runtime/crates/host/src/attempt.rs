@@ -6,7 +6,7 @@ use sunaba_sandbox::{ComponentInfo, Sandbox};
 use sunaba_store::SystemClock;
 use sunaba_task::{
     AttemptContext, AttemptHost, AttemptReport, AttemptRequest, Clock as _, DEFAULT_QUEUE, Digest, ExecuteError,
-    Executor, Grants, HandlerInfo, Limits, Payload, TaskId,
+    Executor, Grants, HandlerInfo, Limits, Payload, Seed, TaskId, Timestamp,
 };
 
 use crate::input::{self, InputError};
@@ -27,6 +27,7 @@ pub struct Attempt {
     input: Payload,
     limits: Limits,
     grants: Grants,
+    seed: Option<Seed>,
 }
 
 impl Attempt {
@@ -44,6 +45,7 @@ impl Attempt {
             limits: handler.settings.apply(Limits::default()),
             input: input::nothing(handler),
             grants: Grants::default(),
+            seed: None,
             handler: handler.clone(),
         })
     }
@@ -57,6 +59,14 @@ impl Attempt {
     #[must_use]
     pub fn grants(mut self, grants: Grants) -> Self {
         self.grants = grants;
+        self
+    }
+
+    /// The same attempt, made from this seed: with the same input it does the same again. What it is told of its task comes
+    /// from the seed too.
+    #[must_use]
+    pub fn seed(mut self, seed: Seed) -> Self {
+        self.seed = Some(seed);
         self
     }
 
@@ -85,10 +95,16 @@ impl Attempt {
             // Whoever runs an attempt by hand may name a directory by a link; the sandbox follows none.
             grant.host = grant.host.canonicalize().unwrap_or_else(|_| grant.host.clone());
         }
-        // There is no store here, so its clock is the machine's.
-        let started_at = SystemClock::new().now();
+        let (task_id, started_at) = match self.seed {
+            Some(seed) => (task_of(seed), Timestamp::from_unix_ms(seed.clock_ms)),
+            // There is no store here, so its clock is the machine's.
+            None => (TaskId::new(), SystemClock::new().now()),
+        };
+        let deterministic = self.handler.settings.deterministic == Some(true);
+        let fresh = Seed { random: task_id.seed(), clock_ms: started_at.unix_ms() };
+        let seed = self.seed.or(deterministic.then_some(fresh));
         let context = AttemptContext {
-            task_id: TaskId::new(),
+            task_id,
             job_id: None,
             queue: self.handler.settings.queue.clone().unwrap_or_else(|| DEFAULT_QUEUE.into()),
             attempt: 1,
@@ -108,8 +124,26 @@ impl Attempt {
             limits: self.limits,
             grants: self.grants,
             secrets: Vec::new(),
-            seed: None,
+            seed,
         };
         sandbox.execute(request, host).await
+    }
+}
+
+/// The id of the task that a seed stands for: a UUID of version 7 with the seed's clock and number in it.
+fn task_of(seed: Seed) -> TaskId {
+    let bits = u128::from(seed.clock_ms & 0xffff_ffff_ffff) << 80 | 0x7 << 76 | 0b10 << 62;
+    TaskId::from_bytes((bits | u128::from(seed.random >> 2)).to_be_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_stands_for_one_task() {
+        let seed = Seed { random: u64::MAX, clock_ms: Seed::DEFAULT_CLOCK_MS };
+        assert_eq!(task_of(seed), task_of(seed));
+        assert_eq!(task_of(seed).to_string(), "019b76da-a800-7000-bfff-ffffffffffff");
     }
 }

@@ -95,8 +95,10 @@ pub struct ReceiptReport {
     pub stderr_bytes: u64,
     /// Dropped over the limits of these three.
     pub dropped_bytes: u64,
-    /// Calls of the `host` interface.
+    /// Calls of the host.
     pub host_calls: u64,
+    /// What it was made from, if it was deterministic; as `sunaba run --seed` takes it.
+    pub seed: Option<String>,
 }
 
 impl From<AttemptReport> for Report {
@@ -176,6 +178,7 @@ impl From<Receipt> for ReceiptReport {
             stderr_bytes: receipt.stderr_bytes,
             dropped_bytes: receipt.dropped_bytes,
             host_calls: receipt.host_calls,
+            seed: receipt.seed.map(|seed| seed.to_string()),
         }
     }
 }

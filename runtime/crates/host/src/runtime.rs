@@ -1,12 +1,12 @@
 //! The host: what is built, started, used and stopped.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sunaba_sandbox::Sandbox;
+use sunaba_sandbox::{Sandbox, SandboxBuilder};
 use sunaba_store::{
     EmbeddedStore, NewPackage, OpenError, Options, Package, Rerun, RerunError, Store, StoreError, SubmitError,
     Submitted,
@@ -52,6 +52,7 @@ pub enum StartError {
 /// What a host is to be like.
 pub struct RuntimeBuilder {
     store: Option<Arc<dyn Store>>,
+    scratch: Option<PathBuf>,
     native: BTreeMap<String, NativePackage>,
     executor: Option<Arc<dyn Executor>>,
     bad_name: Option<String>,
@@ -65,6 +66,7 @@ impl Default for RuntimeBuilder {
     fn default() -> Self {
         Self {
             store: None,
+            scratch: None,
             native: BTreeMap::new(),
             executor: None,
             bad_name: None,
@@ -100,6 +102,7 @@ impl RuntimeBuilder {
         let store = EmbeddedStore::sled_with(directory.as_ref(), options)?;
         // It was just made, if it was not there; whatever its path is, this is where it leads.
         self.allowance.private.extend(directory.as_ref().canonicalize());
+        self.scratch = Some(directory.as_ref().join("scratch"));
         Ok(self.store(Arc::new(store)))
     }
 
@@ -205,7 +208,8 @@ impl RuntimeBuilder {
         let slots = self.worker.slots.max(1);
         let shards = cores().min(slots);
         let per_shard = u32::try_from(slots.div_ceil(shards)).unwrap_or(u32::MAX);
-        let sandbox = Sandbox::builder().shards(shards).slots(per_shard).start();
+        let sandbox = Sandbox::builder().shards(shards).slots(per_shard);
+        let sandbox = self.scratch.into_iter().fold(sandbox, SandboxBuilder::scratch).start();
         let sandbox = sandbox.map_err(|error| StartError::Sandbox(error.to_string()))?;
         let guests = Arc::new(Guests::new(sandbox, Arc::clone(&store)));
 
