@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bulk;
+mod clocks;
 mod command_line;
 mod contract;
 mod crash;
@@ -11,6 +12,7 @@ mod embedding;
 mod events;
 mod examples;
 mod explain;
+mod flat;
 mod host;
 mod hostile;
 mod house;
@@ -19,5 +21,6 @@ mod options;
 mod queues;
 mod readme;
 mod sandbox;
+mod scratch;
 mod simulation;
 mod support;

@@ -152,7 +152,8 @@ fn project_readme_keeps_its_word() {
 
 #[test]
 fn guests_readmes_keep_their_word() {
-    for guest in ["hello", "crate-audit", "deadline-aware", "render-markdown", "retry-or-fail", "thumbnail", "hostile"]
+    for guest in
+        ["hello", "crate-audit", "deadline-aware", "dice", "render-markdown", "retry-or-fail", "thumbnail", "hostile"]
     {
         assert!(check(&format!("guest-examples/{guest}/README.md")) >= 2, "{guest}");
     }
