@@ -103,7 +103,7 @@ fn a_hundred_thousand_runs_leave_nothing_behind() {
         let seen = format!("before {before:?}, after {after:?}");
         assert_eq!(before.descriptors, after.descriptors, "{seen}");
         // Threads of the blocking pools come when they are needed, and go when they have had nothing to do for a while.
-        assert!(after.threads <= before.threads + LANES, "{seen}");
+        assert!(after.threads <= before.threads + 4 * LANES, "{seen}");
         assert!(after.resident_bytes <= before.resident_bytes + MEMORY_BYTES, "{seen}");
     });
 }

@@ -156,6 +156,7 @@ fn guests_readmes_keep_their_word() {
         "hello",
         "crate-audit",
         "deadline-aware",
+        "dice",
         "fetch",
         "manifest",
         "render-markdown",

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use sunaba_task::{FuelMode, MAX_MEMORY_BYTES};
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy, WasmBacktraceDetails,
+    WasmFeatures,
 };
 
 /// What stays mapped of a memory and of a table between two attempts, when a pagemap scan resets it.
@@ -78,6 +79,8 @@ pub(crate) fn engine(mode: FuelMode, slots: u32) -> wasmtime::Result<Engine> {
         .wasm_multi_memory(false)
         .wasm_relaxed_simd(false)
         .wasm_tail_call(false)
+        // On by default, and without a setting of its own where the garbage collector is left out.
+        .wasm_features(WasmFeatures::FUNCTION_REFERENCES, false)
         .wasm_custom_page_sizes(false)
         .wasm_wide_arithmetic(false)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(slots, PageReset::of_this_machine())));

@@ -16,6 +16,8 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 struct Shared {
     engines: Mutex<Vec<EngineWeak>>,
     running: AtomicUsize,
+    /// Whether the thread sleeps without a timeout, or is about to.
+    idle: AtomicBool,
     closed: AtomicBool,
 }
 
@@ -40,6 +42,7 @@ impl Ticker {
         let shared = Arc::new(Shared {
             engines: Mutex::new(Vec::new()),
             running: AtomicUsize::new(0),
+            idle: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });
         let thread = thread::Builder::new().name("sunaba-epoch".into()).spawn({
@@ -70,8 +73,13 @@ impl Shared {
     fn tick(&self) {
         while !self.closed.load(Ordering::SeqCst) {
             if self.running.load(Ordering::SeqCst) == 0 {
-                // An unpark between the load and here makes this return at once.
-                thread::park();
+                self.idle.store(true, Ordering::SeqCst);
+                // Looked at again: who came since the first look may have seen that nobody was idle.
+                if self.running.load(Ordering::SeqCst) == 0 {
+                    // An unpark between the load and here makes this return at once.
+                    thread::park();
+                }
+                self.idle.store(false, Ordering::SeqCst);
                 continue;
             }
             thread::park_timeout(TICK);
@@ -95,7 +103,10 @@ impl TickerHandle {
 
     /// Keeps the ticker awake.
     pub(crate) fn ticking(&self) -> Ticking<'_> {
-        if self.shared.running.fetch_add(1, Ordering::SeqCst) == 0 {
+        let first = self.shared.running.fetch_add(1, Ordering::SeqCst) == 0;
+        // Attempts that come one after the other find it awake between two ticks: waking it each time would cost as much as
+        // a small attempt, and each time it would tick.
+        if first && self.shared.idle.swap(false, Ordering::SeqCst) {
             self.thread.unpark();
         }
         Ticking(self)

@@ -64,7 +64,7 @@ fn input() -> Payload {
 }
 
 /// What a worker would ask for.
-fn request(component: &ComponentInfo, limits: &Limits) -> AttemptRequest {
+fn request(component: &ComponentInfo, limits: &Limits, input: Payload) -> AttemptRequest {
     AttemptRequest {
         component: component.digest,
         handler: component.handlers[0].name.clone(),
@@ -81,7 +81,7 @@ fn request(component: &ComponentInfo, limits: &Limits) -> AttemptRequest {
             idempotency_key: None,
             attributes: Vec::new(),
         },
-        input: input(),
+        input,
         limits: limits.clone(),
         grants: Grants::default(),
         secrets: Vec::new(),
@@ -128,7 +128,7 @@ impl Ours {
                 let limits = Arc::clone(&limits);
                 tokio::spawn(async move {
                     for _ in 0..TASKS / LANES {
-                        hello(&sandbox, request(&component, &limits)).await;
+                        hello(&sandbox, request(&component, &limits, input())).await;
                     }
                 })
             });
@@ -142,7 +142,7 @@ impl Ours {
         let limits = self.limits(Fuel::Exact { limit: None });
         self.runtime.block_on(async {
             for _ in 0..TASKS {
-                hello(&self.sandbox, request(&self.component, &limits)).await;
+                hello(&self.sandbox, request(&self.component, &limits, input())).await;
             }
         });
     }

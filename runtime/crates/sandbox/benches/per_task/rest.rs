@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sunaba_sandbox::Sandbox;
-use sunaba_task::{Executor as _, Fuel, FuelMode, Limits, Unattended};
+use sunaba_task::{Executor as _, Fuel, FuelMode, Limits, Payload, Unattended};
 
 use crate::{attempt, guest, request, say};
 
@@ -46,7 +46,7 @@ pub(crate) fn memory() {
         let started = resident_kib();
         let fill = async || {
             let running = (0..SLOTS).map(|_| {
-                let (sandbox, request) = (Arc::clone(&sandbox), request(&sleep, &limits));
+                let (sandbox, request) = (Arc::clone(&sandbox), request(&sleep, &limits, Payload::json("null")));
                 tokio::spawn(async move { sandbox.execute(request, Arc::new(Unattended)).await })
             });
             let running: Vec<_> = running.collect();
@@ -57,6 +57,7 @@ pub(crate) fn memory() {
         let running = fill().await;
         let live = resident_kib();
         for attempt in running {
+            assert!(!attempt.is_finished(), "it should be asleep");
             attempt.abort();
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -90,7 +91,9 @@ pub(crate) fn overshoot() {
         let limits = Limits { timeout: TIMEOUT, fuel: Fuel::Exact { limit: None }, ..Limits::default() };
         let mut over = Vec::with_capacity(SPINS);
         for _ in 0..SPINS {
-            over.push(attempt(&sandbox, request(&spin, &limits)).await.receipt.wall.saturating_sub(TIMEOUT));
+            let report = attempt(&sandbox, request(&spin, &limits, Payload::json("null"))).await;
+            assert!(report.receipt.wall >= TIMEOUT, "{:?}", report.result);
+            over.push(report.receipt.wall - TIMEOUT);
         }
         over
     });
