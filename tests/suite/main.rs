@@ -11,6 +11,7 @@ mod embedding;
 mod events;
 mod examples;
 mod explain;
+mod fuzz;
 mod host;
 mod hostile;
 mod house;
