@@ -5,6 +5,7 @@
 //! together with the seed. No test framework and no printing live here.
 
 pub mod crash;
+pub mod fuzz;
 pub mod model;
 pub mod seed;
 pub mod simulation;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use sunaba_proofs::crash::{self, Means};
+use sunaba_proofs::fuzz;
 use sunaba_proofs::model::{self, Counts};
 use sunaba_proofs::simulation::{self, Fault};
 use sunaba_proofs::{seed, tally::Tally};
@@ -21,7 +22,7 @@ const CRASHES: u32 = 8;
 pub(crate) type Proof = fn(&Path, Means, u64) -> Result<Vec<Tally>>;
 
 /// Every proof, by the name that the progress shows.
-pub(crate) const ALL: [(&str, Proof); 8] = [
+pub(crate) const ALL: [(&str, Proof); 11] = [
     ("simulation", |_, _, seed| Ok(simulate(seed))),
     ("model in memory", |_, _, seed| {
         Ok(vec![follow("restart, held against a model", "in memory", model::in_memory(seed, SEQUENCES))])
@@ -34,7 +35,16 @@ pub(crate) const ALL: [(&str, Proof); 8] = [
     ("failing fsync", |soak, means, seed| Ok(vec![crash::sync_fails(soak, means, seed, CRASHES)?])),
     ("power cut", |soak, means, seed| Ok(vec![crash::power_cut(soak, means, seed, CRASHES / 2)?])),
     ("full disk", |soak, means, seed| Ok(vec![crash::disk_full(soak, means, seed, 1)?])),
+    ("fuzzed components", |_, _, seed| Ok(vec![attack(0, seed)])),
+    ("fuzzed host calls", |_, _, seed| Ok(vec![attack(1, seed)])),
+    ("fuzzed ends", |_, _, seed| Ok(vec![attack(2, seed)])),
 ];
+
+/// A round of one of the fuzzers' bodies.
+fn attack(index: usize, seed: u64) -> Tally {
+    let (name, body, rounds) = fuzz::BODIES[index];
+    fuzz::drive(name, body, seed, rounds)
+}
 
 fn simulate(master: u64) -> Vec<Tally> {
     let mut rows: BTreeMap<Fault, Tally> =

@@ -15,6 +15,7 @@ mod events;
 mod examples;
 mod explain;
 mod flat;
+mod fuzz;
 mod grants;
 mod host;
 mod hostile;

@@ -199,6 +199,11 @@ impl Host {
         }
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(self.process.as_ref().expect("it runs")), signal).expect("it runs");
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::toolchain::{TARGET, Toolchain};
-use crate::{root, run, say, target};
+use crate::{frame, root, run, say, target};
 
 /// Where the built guests are.
 pub(crate) fn folder() -> PathBuf {
@@ -41,6 +41,13 @@ pub(crate) fn build() -> Result<()> {
                 let bytes = wat::parse_file(&text).with_context(|| format!("cannot assemble `{}`", text.display()))?;
                 fs::write(&file, bytes).with_context(|| format!("cannot write `{}`", file.display()))?;
             }
+            Source::Framed(text) => {
+                let read = |file: &Path| fs::read_to_string(file).with_context(|| format!("no `{}`", file.display()));
+                let whole = frame::fill(&read(&text.with_file_name(FRAME))?, &guest.name, &read(&text)?)?;
+                let bytes = wat::parse_str(&whole)
+                    .with_context(|| format!("cannot assemble `{}`:\n{whole}", text.display()))?;
+                fs::write(&file, bytes).with_context(|| format!("cannot write `{}`", file.display()))?;
+            }
         }
         let shown = file.strip_prefix(root()).unwrap_or(&file).display().to_string();
         say::note(&format!("{shown:<36} {:>5} KiB", fs::metadata(&file)?.len() / 1024));
@@ -52,6 +59,9 @@ pub(crate) fn build() -> Result<()> {
     Ok(())
 }
 
+/// What the texts beside it have in common.
+const FRAME: &str = "frame.wat";
+
 struct Guest {
     name: String,
     source: Source,
@@ -62,6 +72,8 @@ enum Source {
     Package,
     /// A component in text form.
     Text(PathBuf),
+    /// The part of one that is its own; the rest is in the frame.
+    Framed(PathBuf),
 }
 
 /// Every folder with a package or a text of its own name, here and one level down.
@@ -77,6 +89,14 @@ fn guests(workspace: &Path) -> Result<Vec<Guest>> {
             } else if folder.join("Cargo.toml").exists() {
                 guests.push(Guest { name, source: Source::Package });
             }
+        }
+    }
+    let texts = workspace.join("hostile/text");
+    for entry in fs::read_dir(&texts).with_context(|| format!("cannot list `{}`", texts.display()))? {
+        let text = entry?.path();
+        let name = text.file_stem().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        if text.extension().is_some_and(|extension| extension == "wat") && text.file_name() != Some(FRAME.as_ref()) {
+            guests.push(Guest { name, source: Source::Framed(text) });
         }
     }
     guests.sort_by(|a, b| a.name.cmp(&b.name));

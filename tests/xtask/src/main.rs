@@ -1,6 +1,7 @@
 //! `cargo xtask`: sets up what is missing on a fresh machine, builds, tests and shows.
 
 mod component;
+mod frame;
 mod guests;
 mod say;
 mod toolchain;

@@ -105,6 +105,7 @@ fn code(trap: Trap) -> &'static str {
         Trap::UnreachableCodeReached => "unreachable",
         Trap::AllocationTooLarge => "allocation-too-large",
         Trap::CannotEnterComponent => "cannot-enter-component",
+        Trap::CannotLeaveComponent => "cannot-leave-component",
         _ => "other",
     }
 }

@@ -1,4 +1,4 @@
-//! Guests that mean harm, each run by the real binary: the cause, the bound, and what is printed.
+//! The bounds of single guests, each run by the real binary: exact fuel, peak memory, bytes kept, what is printed.
 
 use serde_json::Value;
 

@@ -1,0 +1,5 @@
+;; Calls through a table at an element that nobody has set.
+(table 4 funcref)
+(type $call (func (result i32)))
+(func (export "run") (param i32) (result i32)
+  (call_indirect (type $call) (i32.const 2)))

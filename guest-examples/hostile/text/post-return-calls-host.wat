@@ -1,0 +1,18 @@
+;; Calls the host when the host says that it has read the result.
+;;; imports
+(import "sunaba:task/host@0.1.0" (instance $host
+  (type $level' (enum "trace" "debug" "info" "warn" "error"))
+  (export "level" (type $level (eq $level')))
+  (export "log"
+    (func (param "level" $level) (param "message" string) (param "fields" (list (tuple string string)))))))
+;;; lower
+(core func $log (canon lower (func $host "log") (memory $store "memory")))
+;;; core-imports
+(import "host" "log" (func $log (param i32 i32 i32 i32 i32)))
+;;; instantiate
+(with "host" (instance (export "log" (func $log))))
+;;; main
+(func (export "after-run") (param i32)
+  (call $log (i32.const 2) (i32.const 128) (i32.const 4) (i32.const 0) (i32.const 0)))
+;;; lift-run
+(post-return (core func $main "after-run"))

@@ -1,0 +1,3 @@
+;; Gives the host the same place for everything: only its own arguments get mixed up.
+(func (export "realloc") (param $old i32) (param $old-size i32) (param $align i32) (param $size i32) (result i32)
+  (i32.const 8192))

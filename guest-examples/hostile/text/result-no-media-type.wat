@@ -1,0 +1,2 @@
+;; Returns an output without a media type.
+(data (i32.const 1044) "\00")

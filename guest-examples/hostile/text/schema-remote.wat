@@ -1,0 +1,7 @@
+;; Has an input schema that refers to another machine.
+(data (i32.const 0) "\10\00\00\00\01\00\00\00")
+(data (i32.const 16) "\80\00\00\00\0d\00\00\00" "\00\00\00\00\00\00\00\00"
+  "\01\00\00\00" "\b8\0b\00\00" "\33\00\00\00")
+(data (i32.const 128) "schema-remote")
+(data (i32.const 3000) "{\22$ref\22: \22http://169.254.169.254/latest/meta-data\22}")
+(func (export "describe") (result i32) (i32.const 0))

@@ -1,0 +1,28 @@
+//! What a guest can do with a directory that it was granted, and with a network that it was not.
+
+use super::super::case::{Case, Data, failed, stopped, succeeds};
+
+pub(super) const FILES: &[Case] = &[
+    failed("open-ungranted", "open-ungranted", "denied"),
+    failed("files", "climb-out", "denied").data(Data::ReadWrite),
+    failed("files", "link-out", "denied").data(Data::ReadWrite),
+    failed("files", "link-round", "denied").data(Data::ReadWrite),
+    failed("files", "saw-off", "denied").data(Data::ReadWrite),
+    failed("files", "write-read-only", "denied").data(Data::ReadOnly),
+    stopped("files", "open-many", "host-call").data(Data::ReadWrite),
+    stopped("files", "write-on", "timeout").data(Data::ReadWrite),
+    succeeds("files", "make-sparse").data(Data::ReadWrite),
+    succeeds("files", "dig").data(Data::ReadWrite),
+    succeeds("files", "crowd").data(Data::ReadWrite),
+    // Opened on a thread that nothing can interrupt, and outside any look at the guest.
+    stopped("files", "open-pipe", "timeout").data(Data::ReadOnly).outside(),
+];
+
+pub(super) const NETWORK: &[Case] = &[
+    failed("network", "connect", "denied"),
+    failed("network", "connect-to-metadata", "denied"),
+    failed("network", "listen", "denied"),
+    failed("network", "send", "denied"),
+    failed("network", "resolve", "denied"),
+    failed("network", "hoard-sockets", "denied"),
+];

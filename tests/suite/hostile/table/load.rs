@@ -1,0 +1,36 @@
+//! What a guest can do before it runs: in its start function, in `describe`, and with what it says of itself.
+
+use super::super::case::{Case, refused, succeeds};
+
+pub(super) const LOAD: &[Case] = &[
+    refused("start-spins", "(fuel)"),
+    refused("start-traps", "(trap unreachable)"),
+    refused("start-grows", "(memory)"),
+    refused("start-calls-host", "(host-call sunaba:task/host.is-cancelled)"),
+    refused("vast-at-start", "(memory)"),
+    refused("data-beyond-memory", "(trap memory-out-of-bounds)"),
+    refused("describe-spins", "(fuel)"),
+    refused("describe-traps", "(trap unreachable)"),
+    refused("describe-recurses", "(trap stack-overflow)"),
+    refused("describe-grows", "(memory)"),
+    refused("describe-exits", "(exit)"),
+    refused("describe-calls-host", "(host-call sunaba:task/host.is-cancelled)"),
+    refused("describe-lies", "(output)"),
+    refused("describe-bad-text", "(output)"),
+    refused("describe-post-return-traps", "(trap unreachable)"),
+    refused("describe-nobody", "it describes 0 handlers"),
+    refused("describe-many", "it describes 10000 handlers"),
+    refused("describe-twins", "has two of this name"),
+    refused("describe-escapes", "a name has 1 to 64 lower-case letters"),
+    refused("setting-unknown", "unknown setting `unlimited`"),
+    refused("setting-beyond", "the memory limit `900.0 GiB` is out of range"),
+    refused("schema-not-json", "the schema is not JSON"),
+    refused("schema-remote", "the schema is not usable"),
+    refused("schema-file", "the schema is not usable"),
+    refused("schema-pattern", "is not a \"regex\""),
+    refused("schema-branches", "more than 50000 parts"),
+    refused("schema-deep", "the schema is not JSON: recursion limit"),
+    refused("schema-huge", "the limit is 64.0 KiB"),
+    succeeds("describe-talks", "describe-talks"),
+    succeeds("schema-endless", "schema-endless"),
+];
