@@ -11,12 +11,14 @@
 //! which the guest yields and checks its deadline; the deadline raced against every blocking host call; and dropping
 //! the guest's future.
 
+mod artifacts;
 mod attempt;
 mod bindings;
 mod book;
 mod bounded_io;
 mod cause;
 mod clock;
+mod compiler;
 mod component;
 mod convert;
 mod directory;
@@ -28,10 +30,13 @@ mod interrupt;
 mod library;
 mod meter;
 mod sandbox;
+mod scan;
 mod shard;
 mod state;
 mod ticker;
 
+pub use artifacts::ArtifactsError;
+pub use compiler::{CompileLimits, Compiler, serve_if_asked};
 pub use component::ComponentInfo;
 pub use engine::PageReset;
 pub use error::LoadError;
