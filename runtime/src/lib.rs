@@ -26,11 +26,18 @@
 
 mod client;
 
+pub mod compile {
+    //! Where components are compiled. A program that takes components from others compiles them in a child of itself:
+    //! it calls [`serve_if_asked`] first of all in `main`, and gives its host [`Compiler::this_program`].
+
+    pub use sunaba_sandbox::{CompileLimits, Compiler, serve_if_asked};
+}
+
 pub use client::{BulkVerb, Client, ClientError, EventsWanted};
 pub use sunaba_host::{
     AllowedDir, AllowedDirError, Attempt, Ceilings, DeployError, FailureReport, InputError, MAX_INPUT_BYTES, Native,
-    NativeHandler, ReceiptReport, RefusedTask, Report, Runtime, RuntimeBuilder, Schema, SchemaError, SnoozeReport,
-    StartError, Status, Story, SubmitRefusal, TaskRequest, UnknownHandler, package_name_of,
+    NativeHandler, Readiness, ReceiptReport, RefusedTask, Report, Runtime, RuntimeBuilder, Schema, SchemaError,
+    SnoozeReport, StartError, Status, Story, SubmitRefusal, TaskRequest, UnknownHandler, package_name_of,
 };
 pub use sunaba_server as server;
 pub use {sunaba_sandbox as sandbox, sunaba_store as store, sunaba_task as task, sunaba_worker as worker};

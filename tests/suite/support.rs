@@ -199,6 +199,10 @@ impl Host {
         }
     }
 
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(self.process.as_ref().expect("it runs")), signal).expect("it runs");
     }

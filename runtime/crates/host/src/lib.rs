@@ -26,6 +26,7 @@ pub use explain::{
     AttemptStory, CancelReport, Changed, DecisionReport, GrantsReport, HoldReport, InputReport, LimitsReport, Link,
     Observed, OutcomeReport, PolicyReport, RunningAttempt, Story, Submission, explain,
 };
+pub use guests::Readiness;
 pub use input::InputError;
 pub use native::{Native, NativeHandler};
 pub use options::{cancel_wish, debounce};
@@ -33,4 +34,4 @@ pub use packages::{DeployError, package_name_of};
 pub use report::{FailureReport, ReceiptReport, Report, SnoozeReport, Status, payload_json};
 pub use runtime::{RerunRefusal, Runtime, RuntimeBuilder, StartError, SubmitRefusal};
 pub use schema::{Schema, SchemaError};
-pub use sunaba_sandbox::MAX_COMPONENT_BYTES;
+pub use sunaba_sandbox::{CompileLimits, Compiler, MAX_COMPONENT_BYTES};

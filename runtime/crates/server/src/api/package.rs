@@ -20,6 +20,9 @@ pub struct PackageView {
     pub deployed_at: String,
     /// What it has.
     pub handlers: Vec<HandlerView>,
+    /// Why its tasks wait: its component is not compiled on this host yet, or cannot be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// Every package.
@@ -65,6 +68,7 @@ impl From<&Package> for PackageView {
             size_bytes: package.size_bytes,
             deployed_at: package.deployed_at.to_string(),
             handlers: package.handlers.iter().map(|handler| HandlerView::new(&package.name, handler)).collect(),
+            problem: None,
         }
     }
 }
