@@ -111,7 +111,7 @@ fn address_space_violated() {
     let limits = CompileLimits { address_bytes: 100 << 20, ..CompileLimits::default() };
     let error = with_child(limits, slow()).expect_err("it is stopped");
     let said = error.to_string();
-    assert!(said.starts_with("compiling it needed more than 100MiB of address space"), "{said}");
+    assert!(said.starts_with("compiling it needed more than 100.0 MiB of address space"), "{said}");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn size_of_the_code_obeyed_and_violated() {
     let with = |artifact_bytes| with_child(CompileLimits { artifact_bytes, ..CompileLimits::default() }, hello());
     with(64 << 20).expect("it loads");
     let error = with(64 << 10).expect_err("it is refused");
-    assert!(error.to_string().starts_with("compiling it gave more than 64KiB of code\nhint: "), "{error}");
+    assert!(error.to_string().starts_with("compiling it gave more than 64.0 KiB of code\nhint: "), "{error}");
 }
 
 fn script(folder: &Path, text: &str) -> PathBuf {

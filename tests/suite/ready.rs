@@ -181,7 +181,7 @@ fn tasks_of_a_component_that_cannot_be_compiled_wait_and_say_so() {
         while runtime.readiness(&package) == Some(Readiness::Compiling(None)) {
             tokio::task::yield_now().await;
         }
-        let said = "compiling it gave more than 1KiB of code";
+        let said = "compiling it gave more than 1.0 KiB of code";
         assert_eq!(runtime.readiness(&package), Some(Readiness::Failed(said.into())));
         let waiting = now(&runtime, &task).await;
         assert_eq!((waiting.state.name(), waiting.attempts_started), (StateName::Queued, 0));
