@@ -26,10 +26,17 @@
 
 mod client;
 
+pub mod compile {
+    //! Where components are compiled. A program that takes components from others compiles them in a child of itself:
+    //! it calls [`serve_if_asked`] first of all in `main`, and gives its host [`Compiler::this_program`].
+
+    pub use sunaba_sandbox::{CompileLimits, Compiler, serve_if_asked};
+}
+
 pub use client::{BulkVerb, Client, ClientError, EventsWanted};
 pub use sunaba_host::{
     AllowedDir, AllowedDirError, Attempt, Change, DEFAULT_MAX_SCRATCH_BYTES, DeployError, DeployOptions, Deployed,
-    Difference, FailureReport, GrantRefusal, InputError, MAX_INPUT_BYTES, Native, NativeHandler, ReceiptReport,
+    Difference, FailureReport, GrantRefusal, InputError, MAX_INPUT_BYTES, Native, NativeHandler, Readiness, ReceiptReport,
     RefusedTask, Report, Runtime, RuntimeBuilder, Schema, SchemaError, SecretKeeper, SecretPlace, SecretSource,
     SecretSourceError, SnoozeReport, StartError, StatedLimits, Status, Story, SubmitRefusal, TaskRequest,
     UnknownHandler, default_ceilings, package_name_of,

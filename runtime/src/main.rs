@@ -86,6 +86,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // This program is its own compiler's child; then it has no command line.
+    sunaba_runtime::compile::serve_if_asked();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

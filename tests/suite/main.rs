@@ -1,10 +1,12 @@
 //! Everything that crosses a crate, in one binary: each test binary links the whole engine.
 
+mod artifacts;
 mod bad_input;
 mod bulk;
 mod calls;
 mod clocks;
 mod command_line;
+mod compile;
 mod contract;
 mod crash;
 mod data;
@@ -26,6 +28,7 @@ mod model;
 mod options;
 mod queues;
 mod readme;
+mod ready;
 mod sandbox;
 mod scratch;
 mod simulation;

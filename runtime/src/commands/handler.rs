@@ -116,7 +116,13 @@ fn list(global: &Global, packages: &[PackageView]) -> Result<(), CommandError> {
         let doc = handler.doc.lines().next().unwrap_or_default();
         table.add_row([print::inert(&handler.name), print::inert(doc)]);
     }
-    print::table(&table)
+    print::table(&table)?;
+    for package in packages {
+        if let Some(problem) = &package.problem {
+            print::aside(global, &format!("{}: {}", package.name, print::inert(problem)));
+        }
+    }
+    Ok(())
 }
 
 fn description(handler: &HandlerView) -> String {

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use sunaba_runtime::compile::Compiler;
 use sunaba_runtime::sandbox::{ComponentInfo, MAX_COMPONENT_BYTES, Sandbox};
 use sunaba_runtime::task::{FuelMode, format_bytes};
 
@@ -37,7 +38,7 @@ fn ms(duration: Duration) -> u64 {
 
 /// A sandbox for one attempt at a time.
 fn small_sandbox() -> Result<Sandbox, CommandError> {
-    let started = Sandbox::builder().slots(2).start();
+    let started = Sandbox::builder().slots(2).compiler(Compiler::this_program()).start();
     started.map_err(|error| CommandError::new(Exit::Error, format!("cannot start the sandbox: {error}")))
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
+use sunaba_runtime::compile::Compiler;
 use sunaba_runtime::server::{BindError, Server};
 use sunaba_runtime::store::{OpenError, Options};
 use sunaba_runtime::task::{Durability, format_duration, parse_duration};
@@ -67,6 +68,8 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
     };
     let mut builder =
         Runtime::builder().data_with(&args.data, Options { durability: args.durability }).map_err(failed)?;
+    // What is deployed may come from anybody: it is compiled where it can hurt nobody.
+    builder = builder.compiler(Compiler::this_program());
     builder = args.operator.apply(builder.allow_dirs(args.allow_dir.clone()))?;
     builder = builder.worker(|worker| {
         worker.name = format!("host-{}", std::process::id());

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use sunaba_runtime::store::{
     BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, EmbeddedStore, EventPage, EventQuery, HandlerStatus,
     LeaseRequest, Leased, NewPackage, Package, QueueStatus, Rerun, RerunError, SettleError, Settlement, Standing,
-    Store, StoreError, StoreFuture, SubmitError, Submitted, TaskPage, TaskQuery,
+    Store, StoreError, StoreFuture, SubmitError, Submitted, TaskPage, TaskQuery, Unready,
 };
 use sunaba_runtime::task::{
     AttemptDetail, Clock as _, Digest, Durability, HandlerChange, HandlerName, LeaseToken, NewTask, Payload, Progress,
@@ -165,6 +165,7 @@ impl Store for Link {
 
     pass_on! {
         progress(reports: Vec<(LeaseToken, Progress)>) -> ();
+        set_unready(session: SessionId, unready: Unready) -> ();
         run_now(tasks: Vec<TaskId>) -> Vec<Option<Task>>;
         rerun(requests: Vec<Rerun>) -> Vec<Result<Task, RerunError>>;
         delete(tasks: Vec<TaskId>) -> Vec<Result<(), DeleteError>>;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sunaba_sandbox::ComponentInfo;
 use sunaba_store::Package;
-use sunaba_task::{FuelMode, Grants, HandlerInfo, Task};
+use sunaba_task::{Digest, FuelMode, Grants, HandlerInfo, Task};
 
 use crate::diff::{Change, Side, diff};
 use crate::effective::without_addresses;
@@ -68,6 +68,17 @@ impl Runtime {
     /// [`DeployError`]: it could not be deployed, whatever is allowed.
     pub async fn preview(&self, name: &str, component: Bytes) -> Result<Difference, DeployError> {
         packages::check(name, &[])?;
+        let _deploying = self.deploying().await;
+        let digest = Digest::of(&component);
+        let was_known = self.guests.sandbox().info(digest).is_some();
+        let previewed = self.preview_checked(name, component).await;
+        if !was_known {
+            self.guests.sandbox().forget(digest).await;
+        }
+        previewed
+    }
+
+    async fn preview_checked(&self, name: &str, component: Bytes) -> Result<Difference, DeployError> {
         let info = self.guests.sandbox().load(component, FuelMode::Exact).await?;
         packages::check(name, &info.handlers)?;
         self.difference(name, &info).await

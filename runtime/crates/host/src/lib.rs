@@ -35,6 +35,7 @@ pub use explain::{
     AttemptStory, CancelReport, Changed, DecisionReport, GrantsReport, HoldReport, InputReport, LimitsReport, Link,
     Observed, OutcomeReport, PolicyReport, RunningAttempt, Story, Submission, explain,
 };
+pub use guests::Readiness;
 pub use input::InputError;
 pub use limits::{StatedLimits, default_ceilings};
 pub use native::{Native, NativeHandler};
@@ -44,4 +45,4 @@ pub use report::{FailureReport, HostCallReport, ReceiptReport, Report, SnoozeRep
 pub use runtime::{RerunRefusal, Runtime, RuntimeBuilder, StartError, SubmitRefusal};
 pub use schema::{Schema, SchemaError};
 pub use secrets::{SecretKeeper, SecretPlace, SecretSource, SecretSourceError};
-pub use sunaba_sandbox::MAX_COMPONENT_BYTES;
+pub use sunaba_sandbox::{CompileLimits, Compiler, MAX_COMPONENT_BYTES};

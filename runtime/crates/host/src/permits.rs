@@ -215,8 +215,9 @@ pub(crate) struct Manifests {
 }
 
 impl Manifests {
-    /// What this handler of this component asks for. None: another executor has it, or nobody.
-    pub(crate) async fn of(&self, request: &AttemptRequest) -> Option<GrantRequests> {
+    /// What this handler of this component asks for. None: another executor has it, or nobody, or it is not loaded and so
+    /// will not be run.
+    pub(crate) fn of(&self, request: &AttemptRequest) -> Option<GrantRequests> {
         let digest = request.component;
         let found = |handlers: &[HandlerInfo]| {
             let handler = handlers.iter().find(|handler| handler.name == request.handler);
@@ -224,10 +225,6 @@ impl Manifests {
         };
         if let Some(package) = self.packages.all().iter().find(|package| package.component == digest) {
             return found(&package.handlers);
-        }
-        if self.guests.sandbox().info(digest).is_none() {
-            // One that was replaced since, and that nobody has needed since the host began. Whoever runs it says what failed.
-            self.guests.load(digest, request.limits.fuel.mode()).await.ok()?;
         }
         found(&self.guests.sandbox().info(digest)?.handlers)
     }

@@ -1,19 +1,18 @@
 //! The host: what is built, started, used and stopped.
 
+mod ready;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sunaba_sandbox::{Sandbox, SandboxBuilder};
+use sunaba_sandbox::{Compiler, Sandbox, SandboxBuilder};
 use sunaba_store::{
-    EmbeddedStore, NewPackage, OpenError, Options, Package, Rerun, RerunError, Store, StoreError, SubmitError,
-    Submitted,
+    EmbeddedStore, OpenError, Options, Package, Rerun, RerunError, Store, StoreError, SubmitError, Submitted,
 };
-use sunaba_task::{
-    BoxFuture, Executor, Failure, FuelMode, HandlerInfo, HandlerName, Outcome, Payload, Task, TaskId, Timestamp,
-};
+use sunaba_task::{BoxFuture, Digest, Executor, Failure, HandlerName, Outcome, Payload, Task, TaskId, Timestamp};
 use sunaba_worker::{RunningAttempt, Worker, WorkerConfig, WorkerError};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -27,9 +26,13 @@ use crate::hooks::{Hooked, Hooks, On};
 use crate::native::{Native, NativePackage};
 use crate::packages::{self, DeployError, Packages};
 use crate::permits::{Manifests, Permits};
+use ready::{FUEL_MODES, keys};
 
 /// Hooks have at least this long for what has happened before a stop.
 const MIN_HOOK_GRACE: Duration = Duration::from_secs(1);
+
+/// The folder of compiled code in a data directory.
+const ARTIFACTS: &str = "artifacts";
 
 /// Why a host does not start.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +64,8 @@ pub struct RuntimeBuilder {
     worker: WorkerConfig,
     pub(crate) permits: Permits,
     hooks: Hooks,
+    compiler: Compiler,
+    artifacts: Option<PathBuf>,
 }
 
 impl Default for RuntimeBuilder {
@@ -74,6 +79,8 @@ impl Default for RuntimeBuilder {
             worker: WorkerConfig { slots: cores(), ..WorkerConfig::default() },
             permits: Permits::default(),
             hooks: Hooks::default(),
+            compiler: Compiler::in_process(),
+            artifacts: None,
         }
     }
 }
@@ -103,7 +110,23 @@ impl RuntimeBuilder {
         // It was just made, if it was not there; whatever its path is, this is where it leads.
         self.permits.allowance.private.extend(directory.as_ref().canonicalize());
         self.scratch = Some(directory.as_ref().join("scratch"));
-        Ok(self.store(Arc::new(store)))
+        let artifacts = self.artifacts.take().unwrap_or_else(|| directory.as_ref().join(ARTIFACTS));
+        Ok(self.store(Arc::new(store)).artifacts(artifacts))
+    }
+
+    /// Where components are compiled. Default: in this process, which is for programs that trust what is deployed.
+    #[must_use]
+    pub fn compiler(mut self, compiler: Compiler) -> Self {
+        self.compiler = compiler;
+        self
+    }
+
+    /// A directory for compiled code, which no other process uses at the same time. Default: `artifacts` in the store's
+    /// directory, or none for a store without one.
+    #[must_use]
+    pub fn artifacts(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.artifacts = Some(directory.into());
+        self
     }
 
     /// Attempts at a time. Default: one for each core.
@@ -194,10 +217,11 @@ impl RuntimeBuilder {
         let slots = self.worker.slots.max(1);
         let shards = cores().min(slots);
         let per_shard = u32::try_from(slots.div_ceil(shards)).unwrap_or(u32::MAX);
-        let sandbox = Sandbox::builder().shards(shards).slots(per_shard);
-        let sandbox = self.scratch.into_iter().fold(sandbox, SandboxBuilder::scratch).start();
+        let sandbox = Sandbox::builder().shards(shards).slots(per_shard).compiler(self.compiler);
+        let sandbox = self.scratch.into_iter().fold(sandbox, SandboxBuilder::scratch);
+        let sandbox = self.artifacts.into_iter().fold(sandbox, SandboxBuilder::artifacts).start();
         let sandbox = sandbox.map_err(|error| StartError::Sandbox(error.to_string()))?;
-        let guests = Arc::new(Guests::new(sandbox, Arc::clone(&store)));
+        let guests = Guests::start(sandbox, Arc::clone(&store));
 
         let (packages, permits) = (Arc::new(Packages::default()), Arc::new(self.permits));
         let deployed: Vec<_> = store.packages().await?.into_iter().map(|package| packages.put(package)).collect();
@@ -210,37 +234,31 @@ impl RuntimeBuilder {
             own.insert(component, Arc::new(native));
         }
         let natives = own.keys().copied().collect();
+        let runs_guests = self.executor.is_none();
+        if runs_guests {
+            // Before the first lease: what is there is ready then, and of the rest no task is begun.
+            guests.sandbox().prune(deployed.iter().map(|package| package.component).collect()).await;
+            guests.prepare(&deployed.iter().flat_map(|package| keys(package)).collect::<Vec<_>>()).await;
+        }
         let others = self.executor.unwrap_or_else(|| Arc::clone(&guests) as _);
         let manifests = Manifests { packages: Arc::clone(&packages), guests: Arc::clone(&guests) };
         let executors = Arc::new(Executors { own, others, permits: Arc::clone(&permits), manifests });
         let hooked = self.hooks.start(Arc::clone(&store)).await?;
-        let worker = Worker::start(Arc::clone(&store), executors, self.worker);
-        prepare(Arc::clone(&guests), deployed);
+        let worker = Worker::start_watching(Arc::clone(&store), executors, self.worker, guests.unready());
         let deploying = Mutex::default();
-        Ok(Runtime { store, guests, packages, natives, worker, permits, slots, deploying, hooked })
+        Ok(Runtime {
+            store,
+            guests,
+            runs_guests,
+            packages,
+            natives,
+            worker,
+            permits,
+            slots,
+            deploying,
+            hooked,
+        })
     }
-}
-
-/// Compiles what is deployed ahead of the first task that needs it.
-fn prepare(guests: Arc<Guests>, deployed: Vec<Arc<Package>>) {
-    tokio::spawn(async move {
-        for package in deployed {
-            for mode in modes(&package.handlers) {
-                if let Err(error) = guests.load(package.component, mode).await {
-                    tracing::error!(package = package.name, %error, "a deployed component cannot be loaded");
-                }
-            }
-        }
-    });
-}
-
-/// The fuel modes that a package's handlers ask for.
-fn modes(handlers: &[HandlerInfo]) -> Vec<FuelMode> {
-    let asked = |mode| {
-        let of = |handler: &HandlerInfo| handler.settings.fuel.map_or(FuelMode::Exact, |fuel| fuel.mode());
-        handlers.iter().any(|handler| of(handler) == mode)
-    };
-    [FuelMode::Exact, FuelMode::Off].into_iter().filter(|mode| asked(*mode)).collect()
 }
 
 fn cores() -> usize {
@@ -251,6 +269,8 @@ fn cores() -> usize {
 pub struct Runtime {
     store: Arc<dyn Store>,
     pub(crate) guests: Arc<Guests>,
+    /// Whether the sandbox runs them, or something else that the program has brought.
+    runs_guests: bool,
     pub(crate) packages: Arc<Packages>,
     natives: Vec<sunaba_task::Digest>,
     worker: Worker,
@@ -316,17 +336,13 @@ impl Runtime {
             return Err(DeployError::Native(name.to_owned()));
         }
         let _deploying = self.deploying.lock().await;
-        let info = self.guests.sandbox().load(component.clone(), FuelMode::Exact).await?;
-        packages::check(name, &info.handlers)?;
-        let difference = self.difference(name, &info).await?;
-        difference.check(name, options)?;
-        if modes(&info.handlers).contains(&FuelMode::Off) {
-            self.guests.sandbox().load(component.clone(), FuelMode::Off).await?;
+        let digest = Digest::of(&component);
+        let was_known = FUEL_MODES.into_iter().any(|mode| self.guests.sandbox().is_loaded(digest, mode));
+        let deployed = self.deploy_checked(name, component, options).await;
+        if deployed.is_err() && !was_known {
+            self.guests.sandbox().forget(digest).await;
         }
-        let new = NewPackage { name: name.to_owned(), component: info.digest, handlers: info.handlers.clone() };
-        let package = self.store.deploy(new, component).await?;
-        tracing::info!(package = name, component = %info.digest, "deployed");
-        Ok(Deployed { package: self.packages.put(package), difference })
+        deployed
     }
 
     /// Takes a task on. When this returns, the task is on stable storage.
@@ -401,6 +417,7 @@ impl Runtime {
         let schema = self.packages.schema(package.component, handler)?;
         let new = admission::admit(request, &package, handler, schema.as_deref(), &self.permits, operator)?;
         let callbacks = admission::callbacks(&on_success, &on_failure, &self.packages, &self.permits.ceilings)?;
+        self.make_ready(&new);
         Ok(sunaba_task::NewTask { callbacks, ..new })
     }
 

@@ -1,6 +1,9 @@
 //! JSON Schemas of handlers. They come from guests, so they are bounded: in size and depth, with no reference to
 //! anything outside themselves, and with patterns that match in linear time.
 
+mod shape;
+mod work;
+
 use std::collections::HashMap;
 
 use jsonschema::{PatternOptions, Validator};
@@ -15,9 +18,16 @@ const MAX_EXPANDED: usize = 50_000;
 /// A longer message about a violation is cut: it may show a part of the input.
 const MAX_MESSAGE_BYTES: usize = 400;
 
+/// What a compiled pattern may take, in bytes.
+const MAX_PATTERN_BYTES: usize = 1 << 20;
+
 /// A schema to check payloads by.
 #[derive(Debug)]
-pub struct Schema(Validator);
+pub struct Schema {
+    validator: Validator,
+    /// As it was read, to find out what a check would take.
+    source: Value,
+}
 
 /// A schema that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +45,22 @@ pub enum SchemaError {
     /// Over 50,000 parts once its references are written out.
     #[error("the schema has more than {MAX_EXPANDED} parts once its references are written out")]
     TooManyReferences,
+    /// A keyword that gives a part of the schema a name, or follows one.
+    #[error(
+        "the schema has the keyword `{0}`\nhint: refer to parts of it by their places, as in `\"$ref\": \"#/$defs/item\"`"
+    )]
+    Keyword(String),
+    /// A reference to something outside itself, or by a name.
+    #[error(
+        "the schema refers to `{0}`\nhint: refer to parts of it by their places, as in `\"$ref\": \"#/$defs/item\"`"
+    )]
+    Reference(String),
+    /// Over 32 patterns.
+    #[error("the schema has {patterns} patterns; the limit is {}", shape::MAX_PATTERNS)]
+    TooManyPatterns {
+        /// How many.
+        patterns: usize,
+    },
     /// Not JSON.
     #[error("the schema is not JSON: {0}")]
     Json(String),
@@ -56,19 +82,26 @@ impl Schema {
         if depth(&value) > MAX_DEPTH {
             return Err(SchemaError::TooDeep);
         }
+        shape::check(&value)?;
         if Expansion::of(&value) > MAX_EXPANDED {
             return Err(SchemaError::TooManyReferences);
         }
-        jsonschema::options()
-            .with_pattern_options(PatternOptions::regex())
+        let patterns = PatternOptions::regex().size_limit(MAX_PATTERN_BYTES).dfa_size_limit(MAX_PATTERN_BYTES);
+        let validator = jsonschema::options()
+            .with_pattern_options(patterns)
+            // A format is a hint for people, as the later drafts say; one of them compiles patterns of the input.
+            .should_validate_formats(false)
             .build(&value)
-            .map(Self)
-            .map_err(|error| SchemaError::Schema(error.to_string()))
+            .map_err(|error| SchemaError::Schema(error.to_string()))?;
+        Ok(Self { validator, source: value })
     }
 
     /// The first thing in a value that does not match, with its place; none when all does.
     pub fn violation(&self, value: &Value) -> Option<String> {
-        let error = self.0.validate(value).err()?;
+        if !work::is_bearable(&self.source, value) {
+            return Some(format!("checking it takes more than {} steps", work::MAX_WORK));
+        }
+        let error = self.validator.validate(value).err()?;
         // What an error shows of the input is as long as the input.
         let small = serde_json::to_vec(error.instance()).is_ok_and(|bytes| bytes.len() <= MAX_MESSAGE_BYTES / 2);
         let mut message = if small { error.to_string() } else { error.masked().to_string() };
@@ -110,7 +143,7 @@ impl<'a> Expansion<'a> {
         }
         // Until it is known, a reference back to it counts once.
         self.known.insert(target, 1);
-        let size = match target.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer)) {
+        let size = match work::target_of(self.root, target) {
             Some(value) => self.size(value),
             None => 1,
         };
@@ -189,7 +222,7 @@ mod tests {
     fn references_outside_are_refused() {
         for target in ["http://127.0.0.1:1/s.json", "file:///etc/passwd"] {
             let text = json!({ "$ref": target }).to_string();
-            assert!(matches!(Schema::compile(&text), Err(SchemaError::Schema(_))), "{target}");
+            assert!(matches!(Schema::compile(&text), Err(SchemaError::Reference(_))), "{target}");
         }
     }
 
@@ -197,5 +230,51 @@ mod tests {
     fn patterns_that_backtrack_are_refused() {
         let text = r#"{"pattern":"(a)\\1"}"#;
         assert!(matches!(Schema::compile(text), Err(SchemaError::Schema(_))));
+    }
+
+    #[test]
+    fn parts_with_names_are_refused() {
+        for part in [
+            json!({"$id": "urn:a"}),
+            json!({"$anchor": "a"}),
+            json!({"$dynamicAnchor": "a"}),
+            json!({"$dynamicRef": "#a"}),
+            json!({"$recursiveRef": "#"}),
+            json!({"$recursiveAnchor": true}),
+        ] {
+            let text = json!({"properties": {"p": part}}).to_string();
+            assert!(matches!(Schema::compile(&text), Err(SchemaError::Keyword(_))), "{text}");
+        }
+        // The whole may say what it is called, and a property may be called like that.
+        let named = json!({"$id": "https://example.com/s.json", "properties": {"$id": {"type": "string"}, "id": true}});
+        assert!(Schema::compile(&named.to_string()).is_ok());
+        assert!(matches!(Schema::compile(r##"{"$ref":"#name"}"##), Err(SchemaError::Reference(_))));
+    }
+
+    fn patterns(count: usize) -> String {
+        let patterns: serde_json::Map<_, _> = (0..count).map(|n| (format!("^{n}"), json!(true))).collect();
+        json!({"properties": {"p": {"patternProperties": patterns}}}).to_string()
+    }
+
+    #[test]
+    fn patterns_obeyed() {
+        assert!(Schema::compile(&patterns(shape::MAX_PATTERNS)).is_ok());
+        assert!(Schema::compile(r#"{"pattern":"^[a-z]{1,64}$"}"#).is_ok());
+    }
+
+    #[test]
+    fn patterns_violated() {
+        assert_eq!(Schema::compile(&patterns(33)).err(), Some(SchemaError::TooManyPatterns { patterns: 33 }));
+        // Small to write, and large once compiled.
+        assert!(matches!(Schema::compile(r#"{"pattern":"(((\\w{50}){50}){50})"}"#), Err(SchemaError::Schema(_))));
+    }
+
+    #[test]
+    fn input_that_would_take_for_ever_is_refused_at_once() {
+        let text = r##"{"anyOf":[{"properties":{"a":{"$ref":"#"}},"required":["b"]},{"properties":{"a":{"$ref":"#"}},"required":["b"]}]}"##;
+        let schema = Schema::compile(text).expect("valid");
+        let deep = (0..100).fold(json!(1), |inner, _| json!({ "a": inner }));
+        assert_eq!(schema.violation(&deep).expect("too much"), "checking it takes more than 8000000 steps");
+        assert!(schema.violation(&json!({"a": {"a": 1}})).expect("no b").contains("not valid"));
     }
 }

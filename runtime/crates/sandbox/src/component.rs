@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
 use sunaba_task::{Digest, HandlerInfo, HandlerSettings, MAX_NAME_BYTES, format_bytes, is_name};
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
+use crate::artifacts::Known;
 use crate::attempt::Prepared;
 use crate::bindings::{HandlerPre, handlers, types};
 use crate::error::{LoadError, one_line};
@@ -21,7 +23,7 @@ const MAX_DOC_BYTES: usize = 16 << 10;
 const MAX_SCHEMA_BYTES: usize = 64 << 10;
 
 /// What a loaded component is and asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ComponentInfo {
     /// By which it is named in an attempt.
     pub digest: Digest,
@@ -42,16 +44,20 @@ impl ComponentInfo {
     }
 }
 
-/// Compiled code, kept in memory; never read from outside this process.
-pub(crate) struct Artifact(Vec<u8>);
+/// Machine code of whose origin we are sure.
+pub(crate) enum Code {
+    /// The sandbox's own compiler has just made it.
+    Compiled(Vec<u8>),
+    /// From an authenticated file.
+    Known(Known),
+}
 
-impl Artifact {
-    /// Compiles for the settings of this engine.
-    ///
-    /// # Errors
-    /// [`LoadError::Invalid`]: the engine does not accept the component.
-    pub(crate) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Self, LoadError> {
-        engine.precompile_component(bytes).map(Self).map_err(|error| LoadError::Invalid(one_line(&error)))
+impl Code {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Compiled(bytes) => bytes,
+            Self::Known(known) => known.code(),
+        }
     }
 
     /// Loads the code into an engine of the same settings and resolves its imports.
@@ -69,8 +75,9 @@ impl Artifact {
 
     #[expect(unsafe_code, reason = "loads machine code")]
     fn load(&self, engine: &Engine) -> wasmtime::Result<Component> {
-        // SAFETY: the bytes are private to this type and were made by `precompile_component` in this process.
-        unsafe { Component::deserialize(engine, &self.0) }
+        // SAFETY: the bytes were made by `precompile_component`, in this process or in its child of the same program, or
+        // their authentication code says that they were, and nobody else can have changed them since: they are in memory.
+        unsafe { Component::deserialize(engine, self.bytes()) }
     }
 }
 

@@ -4,8 +4,10 @@
 //! pool with the pagemap scan and 2 MiB kept resident costs a third of what the on-demand allocator does.
 
 use std::fs;
+use std::hash::{Hash as _, Hasher};
 use std::sync::OnceLock;
 
+use sha2::{Digest as _, Sha256};
 use sunaba_task::{FuelMode, MAX_MEMORY_BYTES};
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy, WasmBacktraceDetails,
@@ -60,6 +62,38 @@ impl PageReset {
 
 /// An engine whose pool holds `slots` attempts at a time.
 pub(crate) fn engine(mode: FuelMode, slots: u32) -> wasmtime::Result<Engine> {
+    let pool = pool(slots, PageReset::of_this_machine());
+    Engine::new(config(mode).allocation_strategy(InstanceAllocationStrategy::Pooling(pool)))
+}
+
+/// An engine that compiles and runs nothing: it has no pool, and needs none of its address space.
+pub(crate) fn compiling_engine(mode: FuelMode) -> wasmtime::Result<Engine> {
+    Engine::new(&config(mode))
+}
+
+/// All that compiled code depends on: the engine's version, its settings, and what the processor can do. Code of another
+/// hash cannot be loaded.
+pub(crate) fn engine_hash(engine: &Engine) -> [u8; 32] {
+    let mut hasher = Sha(Sha256::new());
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.0.finalize().into()
+}
+
+struct Sha(Sha256);
+
+impl Hasher for Sha {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        // Nobody asks: the whole digest is taken.
+        0
+    }
+}
+
+/// What compiled code depends on, and so the same wherever it is compiled or run.
+fn config(mode: FuelMode) -> Config {
     let mut config = Config::new();
     config
         .strategy(Strategy::Cranelift)
@@ -82,9 +116,8 @@ pub(crate) fn engine(mode: FuelMode, slots: u32) -> wasmtime::Result<Engine> {
         // On by default, and without a setting of its own where the garbage collector is left out.
         .wasm_features(WasmFeatures::FUNCTION_REFERENCES, false)
         .wasm_custom_page_sizes(false)
-        .wasm_wide_arithmetic(false)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(slots, PageReset::of_this_machine())));
-    Engine::new(&config)
+        .wasm_wide_arithmetic(false);
+    config
 }
 
 fn pool(slots: u32, reset: PageReset) -> PoolingAllocationConfig {
@@ -111,4 +144,20 @@ fn pool(slots: u32, reset: PageReset) -> PoolingAllocationConfig {
         PageReset::Decommit => pool.pagemap_scan(Enabled::No).decommit_batch_size(DECOMMIT_BATCH),
     };
     pool
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engine_that_compiles_makes_what_a_shard_loads() {
+        for mode in [FuelMode::Exact, FuelMode::Off] {
+            let (compiling, running) = (compiling_engine(mode).expect("starts"), engine(mode, 1).expect("starts"));
+            assert_eq!(engine_hash(&compiling), engine_hash(&running));
+        }
+        let [exact, off] =
+            [FuelMode::Exact, FuelMode::Off].map(|mode| engine_hash(&compiling_engine(mode).expect("starts")));
+        assert_ne!(exact, off);
+    }
 }

@@ -25,6 +25,21 @@ pub enum LoadError {
         /// Its size.
         bytes: usize,
     },
+    /// Over a bound of what is compiled at all.
+    #[error(
+        "it has {found} {what}; the limit is {limit}\nhint: split it into several components, or leave out what its handlers do not need"
+    )]
+    TooMuch {
+        /// Of what, in words.
+        what: &'static str,
+        /// How much it has.
+        found: String,
+        /// How much it may have.
+        limit: String,
+    },
+    /// Compiling it was stopped by a limit of the compiler.
+    #[error("compiling it {0}\nhint: split it into several components, or raise the limits of the compiler")]
+    CompileLimit(String),
     /// Damaged, or made with something that this engine does not run.
     #[error("it is not a valid component: {0}\nhint: build it again; the file may be cut or damaged")]
     Invalid(String),

@@ -3,6 +3,7 @@
 use wasmparser::{Parser, Payload};
 
 use crate::error::LoadError;
+use crate::scan::scan;
 
 /// A larger component is refused.
 pub const MAX_COMPONENT_BYTES: usize = 64 << 20;
@@ -33,6 +34,7 @@ pub(crate) fn inspect(bytes: &[u8]) -> Result<Interfaces, LoadError> {
     if !Parser::is_component(bytes) {
         return Err(LoadError::NotWasm);
     }
+    scan(bytes)?;
     let interfaces = read(bytes).map_err(|error| LoadError::Invalid(error.to_string()))?;
     check_world(&interfaces)?;
     check_imports(&interfaces)?;

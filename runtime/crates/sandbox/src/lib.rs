@@ -11,6 +11,7 @@
 //! which the guest yields and checks its deadline; the deadline raced against every blocking host call; and dropping
 //! the guest's future.
 
+mod artifacts;
 mod attempt;
 mod bindings;
 mod book;
@@ -18,6 +19,7 @@ mod budget;
 mod calls;
 mod cause;
 mod clock;
+mod compiler;
 mod component;
 mod convert;
 mod directory;
@@ -33,6 +35,7 @@ mod listing;
 mod meter;
 mod opening;
 mod sandbox;
+mod scan;
 mod scratch;
 mod shard;
 mod sight;
@@ -46,6 +49,8 @@ mod wasi_files;
 mod wasi_io;
 mod wasi_random;
 
+pub use artifacts::ArtifactsError;
+pub use compiler::{CompileLimits, Compiler, serve_if_asked};
 pub use component::ComponentInfo;
 pub use engine::PageReset;
 pub use error::LoadError;

@@ -1,20 +1,24 @@
 //! The sandbox as others see it: components are loaded once, attempts name them by digest.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use sunaba_task::{AttemptHost, AttemptReport, AttemptRequest, BoxFuture, Digest, ExecuteError, Executor, FuelMode};
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 
+use crate::artifacts::Artifacts;
+use crate::attempt::Prepared;
 use crate::bindings::handlers;
-use crate::component::{self, Artifact, ComponentInfo};
-use crate::engine::PageReset;
+use crate::compiler::{Cancel, Compiler};
+use crate::component::{self, Code, ComponentInfo};
+use crate::engine::{self, PageReset};
 use crate::error::LoadError;
 use crate::http::{self, Client, Trust};
 use crate::inspect;
-use crate::library::Library;
+use crate::library::{Library, OnShards};
 use crate::scratch::Scratch;
 use crate::shard::{self, Engines, Work};
 use crate::ticker::Ticker;
@@ -31,6 +35,8 @@ pub struct SandboxBuilder {
     slots: u32,
     roots: Vec<Vec<u8>>,
     scratch: Option<PathBuf>,
+    compiler: Compiler,
+    artifacts: Option<PathBuf>,
 }
 
 impl SandboxBuilder {
@@ -64,30 +70,46 @@ impl SandboxBuilder {
         self
     }
 
+    /// Where components are compiled. Default: in this process, which is for those who trust them.
+    #[must_use]
+    pub fn compiler(mut self, compiler: Compiler) -> Self {
+        self.compiler = compiler;
+        self
+    }
+
+    /// A directory for compiled code, which no other process uses at the same time; made if it is not there. Default: code
+    /// is gone with the process.
+    #[must_use]
+    pub fn artifacts(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.artifacts = Some(directory.into());
+        self
+    }
+
     /// Starts the threads.
     ///
     /// # Errors
-    /// The system gives no thread, a root certificate is none, or nothing can be made in the directory for scratch
-    /// directories.
+    /// The system gives no thread, a root certificate is none, nothing can be made in the directory for scratch directories,
+    /// or the directory for compiled code is not one of this user alone ([`ArtifactsError`](crate::ArtifactsError)).
     pub fn start(self) -> std::io::Result<Sandbox> {
         let mut roots = Vec::new();
         for pem in &self.roots {
             roots.extend(http::root_certificates(pem)?);
         }
         let client = Arc::new(Client::new(Trust::new(roots)));
+        let artifacts = self.artifacts.map(|directory| Artifacts::open(&directory)).transpose();
+        let artifacts = artifacts.map_err(std::io::Error::other)?.map(Arc::new);
+        let scratch = Arc::new(Scratch::new(self.scratch));
+        scratch.start()?;
         let ticker = Ticker::start()?;
         let shared = MAX_SLOTS / u32::try_from(self.shards).unwrap_or(u32::MAX);
         let slots = self.slots.min(shared).max(1);
-        let library = Arc::new(Library::default());
-        let scratch = Arc::new(Scratch::new(self.scratch));
-        scratch.start()?;
         let mut shards = Vec::with_capacity(self.shards);
         for index in 0..self.shards {
             // One more than there are slots: a component can be described while all of them are taken.
             let engines = Engines::new(slots + 1, ticker.handle());
             let (work, receiver) = mpsc::channel(slots as usize + 1);
-            let (shared, client, scratch) = (Arc::clone(&library), Arc::clone(&client), Arc::clone(&scratch));
-            let thread = shard::start(index, engines.clone(), shared, client, scratch, receiver)?;
+            let (client, scratch) = (Arc::clone(&client), Arc::clone(&scratch));
+            let thread = shard::start(index, engines.clone(), client, scratch, receiver)?;
             shards.push(Shard {
                 work: Some(work),
                 engines,
@@ -97,7 +119,16 @@ impl SandboxBuilder {
             });
         }
         tracing::debug!(shards = self.shards, slots, reset = ?PageReset::of_this_machine(), "sandbox started");
-        Ok(Sandbox { library, shards, describing: Mutex::new(()), _ticker: ticker })
+        Ok(Sandbox {
+            library: Library::default(),
+            shards,
+            compiler: self.compiler,
+            artifacts,
+            compiling: Mutex::new(()),
+            compilations: AtomicU64::new(0),
+            describing: Mutex::new(()),
+            _ticker: ticker,
+        })
     }
 }
 
@@ -113,8 +144,13 @@ struct Shard {
 
 /// Runs attempts in fresh WebAssembly sandboxes. Its threads end when it is dropped.
 pub struct Sandbox {
-    library: Arc<Library>,
+    library: Library,
     shards: Vec<Shard>,
+    compiler: Compiler,
+    artifacts: Option<Arc<Artifacts>>,
+    /// One at a time: what it takes of the machine is taken once.
+    compiling: Mutex<()>,
+    compilations: AtomicU64,
     /// One at a time: there is one place for it beside the slots.
     describing: Mutex<()>,
     _ticker: Ticker,
@@ -123,78 +159,139 @@ pub struct Sandbox {
 impl Sandbox {
     /// A sandbox with one shard, unless told otherwise.
     pub fn builder() -> SandboxBuilder {
-        SandboxBuilder { shards: 1, slots: DEFAULT_SLOTS, roots: Vec::new(), scratch: None }
+        SandboxBuilder {
+            shards: 1,
+            slots: DEFAULT_SLOTS,
+            roots: Vec::new(),
+            scratch: None,
+            compiler: Compiler::in_process(),
+            artifacts: None,
+        }
     }
 
     /// Whether a component is loaded in this fuel mode.
     pub fn is_loaded(&self, component: Digest, mode: FuelMode) -> bool {
-        self.library.component(component).is_some() && self.library.artifact(component, mode).is_some()
+        self.library.get(component, mode).is_some()
+    }
+
+    /// How often it has compiled something since it was started.
+    pub fn compilations(&self) -> u64 {
+        self.compilations.load(Ordering::Relaxed)
     }
 
     /// What a loaded component is and asks for.
     pub fn info(&self, component: Digest) -> Option<Arc<ComponentInfo>> {
-        self.library.component(component)
+        self.library.info(component)
     }
 
     /// Checks a component, compiles it for this fuel mode, asks it for its handlers, and keeps it.
     ///
-    /// Loading a component again costs nothing; compiling takes from a tenth of a second to many seconds.
+    /// Loading a component again costs nothing, nor does compiling one whose code is kept on disk; otherwise it takes from a
+    /// tenth of a second to many seconds, and one is compiled at a time. Dropping the future stops the compiler, where that
+    /// is a child.
     ///
     /// # Errors
     /// It is no component of ours, or does not fit this host. Nothing of it stays behind.
     pub async fn load(&self, bytes: impl Into<bytes::Bytes>, mode: FuelMode) -> Result<Arc<ComponentInfo>, LoadError> {
         let bytes = bytes.into();
-        let digest = Digest::of(&bytes);
-        let interfaces = inspect::inspect(&bytes)?;
-        if self.library.artifact(digest, mode).is_none() {
-            let artifact = self.compile(bytes.clone(), mode).await?;
-            self.library.add_artifact(digest, mode, artifact);
-        }
-        if let Some(info) = self.library.component(digest) {
+        let (digest, interfaces, bytes) =
+            on_thread(move || Ok((Digest::of(&bytes), inspect::inspect(&bytes)?, bytes))).await?;
+        if let Some(info) = self.load_known(digest, mode).await? {
             return Ok(info);
         }
-        let described = self
-            .describe(digest, mode)
-            .await
-            .and_then(|described| component::accept(digest, bytes.len() as u64, interfaces, described));
-        match described {
-            Ok(info) => {
-                let info = Arc::new(info);
-                self.library.add_component(Arc::clone(&info));
-                Ok(info)
+        let _one = self.compiling.lock().await;
+        if let Some((info, _)) = self.library.get(digest, mode) {
+            return Ok(info);
+        }
+        let size_bytes = bytes.len() as u64;
+        let code = self.compile(bytes, mode).await?;
+        let (code, prepared) = self.prepare(Code::Compiled(code), mode).await?;
+        let info = match self.library.info(digest) {
+            Some(info) => info,
+            None => {
+                let described = self.describe(Arc::clone(&prepared[0]), mode).await?;
+                Arc::new(component::accept(digest, size_bytes, interfaces, described)?)
             }
-            Err(error) => {
-                self.library.remove_artifact(digest, mode);
-                Err(error)
-            }
+        };
+        self.keep(Arc::clone(&info), mode, code).await;
+        self.library.add(Arc::clone(&info), mode, prepared);
+        Ok(info)
+    }
+
+    /// Loads a component whose code is kept on disk, without its bytes. None: it is not there, or is not believed; then it
+    /// was deleted.
+    ///
+    /// # Errors
+    /// The host could not do its part.
+    pub async fn load_known(&self, component: Digest, mode: FuelMode) -> Result<Option<Arc<ComponentInfo>>, LoadError> {
+        if let Some((info, _)) = self.library.get(component, mode) {
+            return Ok(Some(info));
+        }
+        let Some(artifacts) = self.artifacts.clone() else { return Ok(None) };
+        let known = on_thread(move || Ok(artifacts.get(component, mode, compiled_by(mode)?))).await?;
+        let Some(known) = known else { return Ok(None) };
+        let info = Arc::new(known.info.clone());
+        let (_, prepared) = self.prepare(Code::Known(known), mode).await?;
+        self.library.add(Arc::clone(&info), mode, prepared);
+        Ok(Some(info))
+    }
+
+    /// Forgets a component, in memory and on disk. Attempts that run go on.
+    pub async fn forget(&self, component: Digest) {
+        self.library.remove(component);
+        if let Some(artifacts) = self.artifacts.clone() {
+            let _ = on_thread(move || Ok(artifacts.forget(component))).await;
         }
     }
 
-    /// Compiles on a thread of its own: it takes long, and holds up neither guests nor the caller's runtime.
-    async fn compile(&self, bytes: bytes::Bytes, mode: FuelMode) -> Result<Artifact, LoadError> {
-        let engines = self.shards[0].engines.clone();
-        let (reply, compiled) = oneshot::channel();
-        let compile = move || {
-            let artifact = engines
-                .get(mode)
-                .map_err(|error| LoadError::Internal(error.to_string()))
-                .and_then(|engine| Artifact::compile(&engine, &bytes));
-            // Whoever asked may have gone.
-            let _ = reply.send(artifact);
-        };
-        thread::Builder::new()
-            .name("sunaba-compile".into())
-            .spawn(compile)
-            .map_err(|error| LoadError::Internal(format!("no thread to compile on: {error}")))?;
-        compiled.await.unwrap_or_else(|_| Err(LoadError::Internal("the compiler panicked".into())))
+    /// Removes from disk the code of all but these components, and what another engine has compiled.
+    pub async fn prune(&self, components: BTreeSet<Digest>) {
+        let Some(artifacts) = self.artifacts.clone() else { return };
+        let pruned = on_thread(move || {
+            let engine = |mode| Ok::<_, LoadError>((mode, compiled_by(mode)?));
+            artifacts.prune(&components, &[engine(FuelMode::Exact)?, engine(FuelMode::Off)?]);
+            Ok(())
+        });
+        if let Err(error) = pruned.await {
+            tracing::warn!(%error, "old compiled code was not removed");
+        }
     }
 
-    async fn describe(&self, component: Digest, mode: FuelMode) -> Result<handlers::PackageInfo, LoadError> {
+    async fn compile(&self, bytes: bytes::Bytes, mode: FuelMode) -> Result<Vec<u8>, LoadError> {
+        self.compilations.fetch_add(1, Ordering::Relaxed);
+        let (compiler, cancel) = (self.compiler.clone(), Cancel::default());
+        let _cancelled = CancelOnDrop(cancel.clone());
+        on_thread(move || compiler.compile(&bytes, mode, &cancel)).await
+    }
+
+    /// Makes code ready on every shard.
+    async fn prepare(&self, code: Code, mode: FuelMode) -> Result<(Code, OnShards), LoadError> {
+        let engines: Vec<_> = self.shards.iter().map(|shard| shard.engines.clone()).collect();
+        on_thread(move || {
+            let prepared = engines.iter().map(|engines| engines.prepare(&code, mode)).collect::<Result<_, _>>()?;
+            Ok((code, prepared))
+        })
+        .await
+    }
+
+    /// Keeps code on disk. Without that it is compiled again at the next start, which is no reason to refuse it now.
+    async fn keep(&self, info: Arc<ComponentInfo>, mode: FuelMode, code: Code) {
+        let Some(artifacts) = self.artifacts.clone() else { return };
+        let kept = on_thread(move || {
+            let engine = compiled_by(mode)?;
+            artifacts.put(&info, mode, engine, code.bytes()).map_err(|error| LoadError::Internal(error.to_string()))
+        });
+        if let Err(error) = kept.await {
+            tracing::warn!(%error, "compiled code is not kept on disk");
+        }
+    }
+
+    async fn describe(&self, prepared: Prepared, mode: FuelMode) -> Result<handlers::PackageInfo, LoadError> {
         let _describing = self.describing.lock().await;
         let (reply, described) = oneshot::channel();
         let closed = || LoadError::Internal("the shard ended".into());
         let work = self.shards[0].work.as_ref().ok_or_else(closed)?;
-        work.send(Work::Describe { component, mode, reply }).await.map_err(|_| closed())?;
+        work.send(Work::Describe { prepared, mode, reply }).await.map_err(|_| closed())?;
         described.await.map_err(|_| closed())?
     }
 
@@ -203,21 +300,23 @@ impl Sandbox {
         request.grants.check()?;
         http::check(&request.secrets, &request.grants.secrets)?;
         let (component, mode) = (request.component, request.limits.fuel.mode());
-        let info = self.library.component(component);
-        let (Some(info), Some(_)) = (info, self.library.artifact(component, mode)) else {
+        let Some((info, prepared)) = self.library.get(component, mode) else {
             return Err(ExecuteError::NotLoaded { component, mode });
         };
         if info.handler(&request.handler).is_none() {
             return Err(ExecuteError::UnknownHandler { component, handler: request.handler });
         }
-        let shard = self.shards.iter().min_by_key(|shard| shard.running.load(Ordering::Relaxed)).expect("at least one");
+        let shards = self.shards.iter().zip(prepared.iter());
+        let (shard, prepared) =
+            shards.min_by_key(|(shard, _)| shard.running.load(Ordering::Relaxed)).expect("at least one");
         let _running = Running::on(&shard.running);
         let slot = Arc::clone(&shard.slots).acquire_owned().await.map_err(|_| ExecuteError::Closed)?;
         let (reply, report) = oneshot::channel();
         let work = shard.work.as_ref().ok_or(ExecuteError::Closed)?;
         // While we are borrowed nobody closes us: the shard's thread has panicked.
         let ended = |_| ExecuteError::Internal("a shard of the sandbox has ended".into());
-        work.send(Work::Attempt { request: Box::new(request), host, slot, reply }).await.map_err(ended)?;
+        let (prepared, request) = (Arc::clone(prepared), Box::new(request));
+        work.send(Work::Attempt { prepared, request, host, slot, reply }).await.map_err(ended)?;
         report.await.unwrap_or_else(|_| Err(ExecuteError::Internal("host code panicked during the attempt".into())))
     }
 }
@@ -241,6 +340,38 @@ impl Drop for Sandbox {
             // A panic on a shard was reported where it happened.
             let _ = thread.join();
         }
+    }
+}
+
+/// Does what takes long on a thread of its own: it holds up neither guests nor the caller's runtime.
+async fn on_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
+) -> Result<T, LoadError> {
+    let (reply, done) = oneshot::channel();
+    let no_thread = |error| LoadError::Internal(format!("no thread to load a component on: {error}"));
+    // Whoever asked may have gone.
+    let work = move || drop(reply.send(work()));
+    thread::Builder::new().name("sunaba-load".into()).spawn(work).map_err(no_thread)?;
+    done.await.unwrap_or_else(|_| Err(LoadError::Internal("the compiler panicked".into())))
+}
+
+/// The hash of the engines that we compile with and run. It is the same as long as the process lives.
+fn compiled_by(mode: FuelMode) -> Result<[u8; 32], LoadError> {
+    static HASHES: std::sync::Mutex<BTreeMap<FuelMode, [u8; 32]>> = std::sync::Mutex::new(BTreeMap::new());
+    let mut hashes = HASHES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(hash) = hashes.get(&mode) {
+        return Ok(*hash);
+    }
+    let engine = engine::compiling_engine(mode).map_err(|error| LoadError::Internal(error.to_string()))?;
+    Ok(*hashes.entry(mode).or_insert(engine::engine_hash(&engine)))
+}
+
+/// Ends a compilation that nobody waits for.
+struct CancelOnDrop(Cancel);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
     }
 }
 

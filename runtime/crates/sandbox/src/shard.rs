@@ -1,4 +1,4 @@
-//! A shard: one OS thread that runs attempts, with an engine, a pool and prepared components for each fuel mode.
+//! A shard: one OS thread that runs attempts, with an engine and a pool for each fuel mode.
 //!
 //! An engine and a pool for each thread scale better than shared ones, and a guest that computes holds up only the
 //! attempts of its own shard, and these for one epoch tick.
@@ -8,18 +8,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use sunaba_task::{AttemptHost, AttemptReport, AttemptRequest, Digest, ExecuteError, FuelMode};
+use sunaba_task::{AttemptHost, AttemptReport, AttemptRequest, ExecuteError, FuelMode};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::attempt::{self, Prepared};
 use crate::bindings::handlers;
-use crate::component::{self, Artifact};
+use crate::component::{self, Code};
 use crate::engine;
 use crate::error::LoadError;
 use crate::http::Client;
-use crate::library::Library;
 use crate::scratch::Scratch;
 use crate::state::State;
 use crate::ticker::TickerHandle;
@@ -36,6 +34,7 @@ const BLOCKING_KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// What a shard is asked to do.
 pub(crate) enum Work {
     Attempt {
+        prepared: Prepared,
         request: Box<AttemptRequest>,
         host: Arc<dyn AttemptHost>,
         /// Held until the sandbox is taken down.
@@ -43,7 +42,7 @@ pub(crate) enum Work {
         reply: oneshot::Sender<Result<AttemptReport, ExecuteError>>,
     },
     Describe {
-        component: Digest,
+        prepared: Prepared,
         mode: FuelMode,
         reply: oneshot::Sender<Result<handlers::PackageInfo, LoadError>>,
     },
@@ -56,7 +55,7 @@ pub(crate) struct Engines(Arc<EnginesInner>);
 struct EnginesInner {
     slots: u32,
     ticker: TickerHandle,
-    made: Mutex<HashMap<FuelMode, Engine>>,
+    made: Mutex<HashMap<FuelMode, Arc<Linker<State>>>>,
 }
 
 impl Engines {
@@ -64,19 +63,29 @@ impl Engines {
         Self(Arc::new(EnginesInner { slots, ticker, made: Mutex::new(HashMap::new()) }))
     }
 
-    /// The engine of this mode.
+    /// The engine of this mode, with all that a component can import.
     ///
     /// # Errors
     /// The system has no room for the pool's address space.
-    pub(crate) fn get(&self, mode: FuelMode) -> wasmtime::Result<Engine> {
+    fn linker(&self, mode: FuelMode) -> wasmtime::Result<Arc<Linker<State>>> {
         let mut made = self.0.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(engine) = made.get(&mode) {
-            return Ok(engine.clone());
+        if let Some(linker) = made.get(&mode) {
+            return Ok(Arc::clone(linker));
         }
         let engine = engine::engine(mode, self.0.slots)?;
+        let linker = Arc::new(component::linker(&engine)?);
         self.0.ticker.watch(&engine);
-        made.insert(mode, engine.clone());
-        Ok(engine)
+        made.insert(mode, Arc::clone(&linker));
+        Ok(linker)
+    }
+
+    /// Makes code ready to be instantiated here. Large code takes long, and no shard waits for it.
+    ///
+    /// # Errors
+    /// As [`Code::prepare`], or there is no engine.
+    pub(crate) fn prepare(&self, code: &Code, mode: FuelMode) -> Result<Prepared, LoadError> {
+        let internal = |error: wasmtime::Error| LoadError::Internal(error.to_string());
+        code.prepare(&*self.linker(mode).map_err(internal)?)
     }
 }
 
@@ -84,7 +93,6 @@ impl Engines {
 pub(crate) fn start(
     index: usize,
     engines: Engines,
-    library: Arc<Library>,
     client: Arc<Client>,
     scratch: Arc<Scratch>,
     work: mpsc::Receiver<Work>,
@@ -98,8 +106,7 @@ pub(crate) fn start(
         .thread_name(format!("sunaba-io-{index}"))
         .build()?;
     thread::Builder::new().name(format!("sunaba-shard-{index}")).spawn(move || {
-        let (linkers, prepared) = (HashMap::new(), HashMap::new());
-        let mut shard = Shard { engines, library, client, scratch, linkers, prepared };
+        let mut shard = Shard { engines, client, scratch };
         runtime.block_on(shard.serve(work));
         // Not a plain drop: that would wait for a thread that hangs in a slow file system.
         runtime.shutdown_background();
@@ -108,11 +115,8 @@ pub(crate) fn start(
 
 struct Shard {
     engines: Engines,
-    library: Arc<Library>,
     client: Arc<Client>,
     scratch: Arc<Scratch>,
-    linkers: HashMap<FuelMode, Linker<State>>,
-    prepared: HashMap<(Digest, FuelMode), Prepared>,
 }
 
 impl Shard {
@@ -121,16 +125,7 @@ impl Shard {
             match work {
                 // Nobody waits for it any more.
                 Work::Attempt { reply, .. } if reply.is_closed() => {}
-                Work::Attempt { request, host, slot, mut reply } => {
-                    let mode = request.limits.fuel.mode();
-                    let prepared = match self.prepare(request.component, mode) {
-                        Ok(prepared) => prepared,
-                        Err(error) => {
-                            // Whoever asked may have gone.
-                            let _ = reply.send(Err(ExecuteError::Internal(error.to_string())));
-                            continue;
-                        }
-                    };
+                Work::Attempt { prepared, request, host, slot, mut reply } => {
                     let ticker = self.engines.0.ticker.clone();
                     let (client, scratch) = (Arc::clone(&self.client), Arc::clone(&self.scratch));
                     tokio::spawn(async move {
@@ -140,50 +135,14 @@ impl Shard {
                         let _ = reply.send(report);
                     });
                 }
-                Work::Describe { component, mode, reply } => {
-                    // Not kept: a component whose description is refused leaves nothing behind.
-                    let prepared = self.load(component, mode);
+                Work::Describe { prepared, mode, reply } => {
                     let ticker = self.engines.0.ticker.clone();
                     tokio::spawn(async move {
                         let _ticking = ticker.ticking();
-                        let description = match prepared {
-                            Ok(prepared) => attempt::describe(&prepared, mode).await,
-                            Err(error) => Err(error),
-                        };
-                        let _ = reply.send(description);
+                        let _ = reply.send(attempt::describe(&prepared, mode).await);
                     });
                 }
             }
         }
-    }
-
-    /// The component, ready to be instantiated here. Loads it at its first use.
-    fn prepare(&mut self, component: Digest, mode: FuelMode) -> Result<Prepared, LoadError> {
-        if let Some(prepared) = self.prepared.get(&(component, mode)) {
-            return Ok(Arc::clone(prepared));
-        }
-        let prepared = self.load(component, mode)?;
-        self.prepared.insert((component, mode), Arc::clone(&prepared));
-        Ok(prepared)
-    }
-
-    fn load(&mut self, component: Digest, mode: FuelMode) -> Result<Prepared, LoadError> {
-        let artifact: Arc<Artifact> = self
-            .library
-            .artifact(component, mode)
-            .ok_or_else(|| LoadError::Internal(format!("component {component} is not compiled with fuel {mode}")))?;
-        artifact.prepare(self.linker(mode)?)
-    }
-
-    fn linker(&mut self, mode: FuelMode) -> Result<&Linker<State>, LoadError> {
-        use std::collections::hash_map::Entry;
-        let internal = |error: wasmtime::Error| LoadError::Internal(error.to_string());
-        Ok(match self.linkers.entry(mode) {
-            Entry::Occupied(linker) => linker.into_mut(),
-            Entry::Vacant(vacant) => {
-                let engine = self.engines.get(mode).map_err(internal)?;
-                vacant.insert(component::linker(&engine).map_err(internal)?)
-            }
-        })
     }
 }

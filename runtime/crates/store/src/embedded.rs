@@ -19,7 +19,7 @@ use crate::{
     BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, Engine, EngineError, EventPage, EventQuery,
     HandlerStatus, LeaseRequest, Leased, MemoryEngine, NewPackage, OpenError, Package, QueueStatus, Rerun, RerunError,
     SettleError, Settlement, SledEngine, Standing, Store, StoreError, StoreFuture, SubmitError, Submitted, SystemClock,
-    TaskPage, TaskQuery,
+    TaskPage, TaskQuery, Unready,
 };
 
 /// Requests that wait for the commit thread; further callers wait to get in.
@@ -254,6 +254,10 @@ impl Store for EmbeddedStore {
 
     fn open_session(&self, worker: String, lease_time: Duration) -> StoreFuture<'_, SessionId> {
         Box::pin(self.change(move |planner, turn| Ok(planner.open_session(turn, worker, lease_time))))
+    }
+
+    fn set_unready(&self, session: SessionId, unready: Unready) -> StoreFuture<'_, ()> {
+        Box::pin(self.change(move |planner, _| planner.set_unready(session, unready)))
     }
 
     fn lease(&self, request: LeaseRequest) -> StoreFuture<'_, Vec<Leased>> {

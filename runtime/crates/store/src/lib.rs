@@ -33,5 +33,5 @@ pub use query::{
 };
 pub use store::{
     LeaseRequest, Leased, MAX_LEASED, MAX_LEASED_BYTES, MAX_PAGE, NAMES_PAGE, NewPackage, Package, Queues, SettleError,
-    Settlement, Store, StoreFuture, SubmitError, Submitted,
+    Settlement, Store, StoreFuture, SubmitError, Submitted, Unready,
 };

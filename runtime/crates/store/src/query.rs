@@ -235,6 +235,16 @@ pub enum Hold {
     QueuePaused,
     /// The handler is paused.
     HandlerPaused,
+    /// Its component is being compiled on the host that was asked.
+    Compiling {
+        /// Why that has not been done yet, when it was tried.
+        problem: Option<String>,
+    },
+    /// Its component cannot be compiled on the host that was asked.
+    Uncompilable {
+        /// Why.
+        problem: String,
+    },
     /// The handler fails too often, and is given a pause.
     BreakerOpen {
         /// For so long.

@@ -1,11 +1,13 @@
 //! The trait that every store implements, and what goes in and out of it.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sunaba_task::{
-    AttemptDetail, BoxFuture, Decision, Digest, Durability, Ending, HandlerChange, HandlerInfo, HandlerName,
+    AttemptDetail, BoxFuture, Decision, Digest, Durability, Ending, FuelMode, HandlerChange, HandlerInfo, HandlerName,
     LeaseToken, NewTask, Payload, Progress, QueueChange, Receipt, Retention, SessionId, Task, TaskId, Timestamp,
 };
 
@@ -53,6 +55,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Begins a worker's session. Its leases live for `lease_time` after each [`renew`](Self::renew).
     fn open_session(&self, worker: String, lease_time: Duration) -> StoreFuture<'_, SessionId>;
+
+    /// Says which components the session's host cannot run just now. Until it says otherwise, it is not leased their tasks:
+    /// these wait, uncharged, and with them what stands behind them in their queue for the same handler.
+    ///
+    /// # Errors
+    /// [`StoreError::SessionLost`]: the session has run out or was closed.
+    fn set_unready(&self, session: SessionId, unready: Unready) -> StoreFuture<'_, ()>;
 
     /// Leases due tasks that nothing holds: queues share the starts by weight, and among queues without one the highest
     /// priority comes first, then the oldest. Each counts as an attempt from here on, whatever
@@ -254,6 +263,9 @@ pub struct LeaseRequest {
     /// How long to wait for the first.
     pub wait: Duration,
 }
+
+/// Components in a fuel mode that a host cannot run just now.
+pub type Unready = Arc<BTreeSet<(Digest, FuelMode)>>;
 
 /// A task to run.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -124,6 +124,8 @@ pub enum Observation {
     },
     /// The executor was stopping.
     HostStopping,
+    /// The executor does not have the component yet; nothing was run.
+    NotReady,
 }
 
 impl Observation {
@@ -131,7 +133,7 @@ impl Observation {
     pub fn ending(&self) -> Ending {
         let report = match self {
             Self::HostFailed { message, .. } => return Ending::HostFailed { message: message.clone() },
-            Self::HostStopping => return Ending::HandedBack,
+            Self::HostStopping | Self::NotReady => return Ending::HandedBack,
             Self::Reported(report) => report,
         };
         match &report.result {
@@ -167,6 +169,10 @@ pub fn decide(task: &Task, seen: &Observation, now: Timestamp) -> Decision {
         Observation::HostFailed { retryable: true, .. } => return retry_if_left(task, None, now),
         Observation::HostStopping => {
             let reason = "the executor was stopping".into();
+            return Decision::uncharged(Verdict::Snooze(STOPPING_PAUSE), Policy::HostStop, reason);
+        }
+        Observation::NotReady => {
+            let reason = "its component is not ready on this host yet".into();
             return Decision::uncharged(Verdict::Snooze(STOPPING_PAUSE), Policy::HostStop, reason);
         }
         Observation::HostFailed { retryable: false, .. } => {
@@ -353,7 +359,9 @@ mod tests {
         let seen = |retryable| Observation::HostFailed { message: "m".into(), retryable };
         assert!(is_retry(verdict(&task, &seen(true))));
         assert_eq!(verdict(&task, &seen(false)), (Verdict::GiveUp, true));
-        assert_eq!(verdict(&task, &Observation::HostStopping), (Verdict::Snooze(STOPPING_PAUSE), false));
+        for seen in [Observation::HostStopping, Observation::NotReady] {
+            assert_eq!(verdict(&task, &seen), (Verdict::Snooze(STOPPING_PAUSE), false));
+        }
         let picky = Task { spec: TaskSpec { retry_on: Some(vec!["network".into()]), ..task.spec.clone() }, ..task };
         assert!(is_retry(verdict(&picky, &seen(true))));
     }

@@ -18,7 +18,7 @@ pub const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 const STACK_BYTES: u64 = 2 << 20;
 
 /// Whether the engine counts fuel. Each way has its own compiled code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FuelMode {
     /// Instructions are counted exactly.

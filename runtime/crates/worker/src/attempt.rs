@@ -21,6 +21,7 @@ pub(crate) async fn execute(executor: &dyn Executor, leased: &Leased, host: Arc<
     match done.unwrap_or_else(|_| Err(ExecuteError::Internal("host code panicked during the attempt".into()))) {
         Ok(report) => Observation::Reported(Box::new(report)),
         Err(ExecuteError::Closed) => Observation::HostStopping,
+        Err(ExecuteError::NotLoaded { .. }) => Observation::NotReady,
         Err(error) => Observation::HostFailed { message: error.to_string(), retryable: error.is_retryable() },
     }
 }
@@ -99,7 +100,9 @@ async fn settle_once(store: &dyn Store, settlement: Settlement) -> Result<Result
 /// `now` is by the store's clock, as far as a worker can know it: from the lease on, it counts itself.
 fn settlement(token: LeaseToken, task: &Task, seen: &Observation, now: Timestamp) -> Settlement {
     let (receipt, output, detail) = match seen {
-        Observation::HostFailed { .. } | Observation::HostStopping => (None, None, AttemptDetail::default()),
+        Observation::HostFailed { .. } | Observation::HostStopping | Observation::NotReady => {
+            (None, None, AttemptDetail::default())
+        }
         Observation::Reported(report) => (Some(report.receipt.clone()), output(report).cloned(), detail(report)),
     };
     Settlement {

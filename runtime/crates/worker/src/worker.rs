@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sunaba_store::{Cancelled, LeaseRequest, Leased, Queues, Store, StoreError};
+use sunaba_store::{Cancelled, LeaseRequest, Leased, Queues, Store, StoreError, Unready};
 use sunaba_task::{AttemptHost, Cause, Executor, SessionId, TaskId};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -87,6 +87,16 @@ pub struct Worker {
 impl Worker {
     /// Starts a worker on the current tokio runtime.
     pub fn start(store: Arc<dyn Store>, executor: Arc<dyn Executor>, config: WorkerConfig) -> Self {
+        Self::start_watching(store, executor, config, watch::channel(Unready::default()).1)
+    }
+
+    /// The same; what the executor cannot run just now is not leased. The last word counts once nobody says more.
+    pub fn start_watching(
+        store: Arc<dyn Store>,
+        executor: Arc<dyn Executor>,
+        config: WorkerConfig,
+        unready: watch::Receiver<Unready>,
+    ) -> Self {
         let slots = config.slots.max(1);
         let lease_time = config.lease_time.clamp(MIN_LEASE_TIME, MAX_LEASE_TIME);
         let shared = Arc::new(Shared {
@@ -97,6 +107,7 @@ impl Worker {
             config: WorkerConfig { slots, lease_time, ..config },
             attempts: Mutex::default(),
             progressed: Arc::default(),
+            unready,
         });
         let (stop, stopping) = watch::channel(Stop::No);
         let (end, ended) = watch::channel(None);
@@ -186,6 +197,8 @@ struct Shared {
     attempts: Mutex<Attempts>,
     /// Woken when an attempt has said how far it is.
     progressed: Arc<Notify>,
+    /// What the executor cannot run just now.
+    unready: watch::Receiver<Unready>,
 }
 
 /// The attempts of the session.
@@ -217,11 +230,13 @@ impl Shared {
             *self.attempts() = Attempts::default();
             let mut attempts = JoinSet::new();
             let mut kept = pin!(self.keep(session));
-            // Who loses: a request for work, whose leases the store takes back. The renewal goes on.
+            // Who loses: a request for work, whose leases the store takes back; what the executor cannot run, which the
+            // next session is told anew. The renewal goes on.
             let mut over = tokio::select! {
                 biased;
                 over = &mut kept => Some(over),
                 over = self.lease(session, &mut attempts) => Some(over),
+                over = self.tell_unready(session) => Some(over),
                 _ = stop.wait_for(|stop| *stop != Stop::No) => None,
             };
             if over.is_none() {
@@ -299,6 +314,13 @@ impl Shared {
 
     /// Leases and starts attempts, for ever.
     async fn lease(self: &Arc<Self>, session: SessionId, attempts: &mut JoinSet<()>) -> Over {
+        // Before the first task: what cannot be run is not begun.
+        let unready = self.unready.borrow().clone();
+        if !unready.is_empty()
+            && let Some(over) = self.set_unready(session, unready).await
+        {
+            return over;
+        }
         loop {
             let Ok(first) = self.slots.acquire().await else { return Over::Lost };
             let free = 1 + self.slots.available_permits();
@@ -323,6 +345,34 @@ impl Shared {
                 if let Err(error) = ended {
                     tracing::error!(%error, "an attempt was not settled");
                 }
+            }
+        }
+    }
+
+    /// Says what the executor cannot run, as often as that changes, for ever.
+    async fn tell_unready(&self, session: SessionId) -> Over {
+        let mut unready = self.unready.clone();
+        // The first was told, or is empty; one too many does no harm.
+        while unready.changed().await.is_ok() {
+            let now = unready.borrow_and_update().clone();
+            if let Some(over) = self.set_unready(session, now).await {
+                return over;
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// None once the store knows it.
+    async fn set_unready(&self, session: SessionId, unready: Unready) -> Option<Over> {
+        loop {
+            match self.store.set_unready(session, Unready::clone(&unready)).await {
+                Ok(()) => return None,
+                Err(StoreError::SessionLost) => return Some(Over::Lost),
+                Err(error) if error.is_retryable() => {
+                    tracing::warn!(%error, "the store was not told what cannot be run here");
+                    tokio::time::sleep(session::PAUSE).await;
+                }
+                Err(error) => return Some(Over::Store(error)),
             }
         }
     }

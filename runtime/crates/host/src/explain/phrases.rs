@@ -12,6 +12,16 @@ pub(super) fn hold(task: &Task, hold: &Hold) -> HoldReport {
     let (word, message) = match *hold {
         Hold::QueuePaused => ("queue-paused", format!("the queue `{queue}` is paused")),
         Hold::HandlerPaused => ("handler-paused", format!("the handler `{handler}` is paused")),
+        Hold::Compiling { ref problem } => {
+            let failed =
+                problem.as_ref().map(|problem| format!("; it is tried again, for the last time it was: {problem}"));
+            let failed = failed.unwrap_or_default();
+            ("compiling", format!("its component {} is being compiled on this host{failed}", task.spec.component))
+        }
+        Hold::Uncompilable { ref problem } => (
+            "uncompilable",
+            format!("its component {} cannot be compiled on this host: {problem}", task.spec.component),
+        ),
         Hold::BreakerOpen { left, failed, of } => (
             "breaker-open",
             format!(

@@ -140,6 +140,19 @@ fn task_that_waits_says_for_what() {
         new.expires = Some(When::After(SECOND * 60));
     });
     let left = SECOND * 12;
+    for (hold, said) in [
+        (Hold::Compiling { problem: None }, "is being compiled on this host"),
+        (
+            Hold::Compiling { problem: Some("no thread".into()) },
+            "it is tried again, for the last time it was: no thread",
+        ),
+        (Hold::Uncompilable { problem: "too large".into() }, "cannot be compiled on this host: too large"),
+    ] {
+        let standing = Standing { holds: vec![hold], ahead: Some(0), now: Some(life.now) };
+        let told = life.told(Some(&standing));
+        assert!(told.holds[0].message.starts_with("its component sha256:"), "{:?}", told.holds);
+        assert!(told.holds[0].message.ends_with(said), "{:?}", told.holds);
+    }
     let holds = vec![
         Hold::QueuePaused,
         Hold::HandlerPaused,

@@ -21,6 +21,9 @@ pub struct PackageView {
     pub deployed_at: String,
     /// What it has.
     pub handlers: Vec<HandlerView>,
+    /// Why its tasks wait: its component is not compiled on this host yet, or cannot be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
     /// What this deploy has changed. Only in the answer to one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
@@ -93,6 +96,7 @@ impl From<&Package> for PackageView {
             handlers: package.handlers.iter().map(|handler| HandlerView::new(&package.name, handler)).collect(),
             changes: Vec::new(),
             lowered: Vec::new(),
+            problem: None,
         }
     }
 }

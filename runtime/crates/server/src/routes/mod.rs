@@ -14,7 +14,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, patch, post, put};
 use axum::{Json as Reply, Router, middleware};
-use sunaba_host::Runtime;
+use sunaba_host::{Readiness, Runtime};
 use sunaba_task::{Task, TaskId};
 use tokio::sync::{Semaphore, watch};
 
@@ -80,7 +80,23 @@ async fn ready(State(shared): State<Shared>) -> Result<String, Problem> {
         return Err(failure.into());
     }
     store.packages().await?;
-    Ok(format!("ok\ndurability {}\n", store.durability()))
+    let mut text = format!("ok\ndurability {}\n", store.durability());
+    // A package that cannot run yet holds up nobody else, so that the host is ready all the same.
+    for package in shared.runtime.packages() {
+        if let Some(problem) = shared.runtime.readiness(&package).map(problem) {
+            text.push_str(&format!("package {}: {problem}\n", package.name));
+        }
+    }
+    Ok(text)
+}
+
+/// What is said of a package that cannot run yet, in one line.
+fn problem(readiness: Readiness) -> String {
+    match readiness {
+        Readiness::Compiling(None) => "its component is being compiled".into(),
+        Readiness::Compiling(Some(problem)) => format!("its component is compiled again after: {problem}"),
+        Readiness::Failed(problem) => format!("its component cannot be compiled on this host: {problem}"),
+    }
 }
 
 async fn host(State(shared): State<Shared>) -> Reply<HostView> {

@@ -1,9 +1,12 @@
 //! Packages and what their handlers are.
 
+use std::sync::Arc;
+
 use axum::Json as Reply;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use sunaba_host::{DeployError, DeployOptions, MAX_COMPONENT_BYTES};
+use sunaba_store::Package;
 use sunaba_task::{HandlerName, is_name};
 
 use super::{Answer, Shared};
@@ -14,7 +17,11 @@ use crate::problem::Problem;
 
 pub(super) async fn list(State(shared): State<Shared>) -> Reply<PackagesView> {
     let packages = shared.runtime.packages();
-    Reply(PackagesView { packages: packages.iter().map(|package| PackageView::from(&**package)).collect() })
+    let view = |package: &Arc<Package>| PackageView {
+        problem: shared.runtime.readiness(package).map(super::problem),
+        ..PackageView::from(&**package)
+    };
+    Reply(PackagesView { packages: packages.iter().map(view).collect() })
 }
 
 pub(super) async fn deploy(

@@ -76,6 +76,9 @@ macro_rules! conformance_tests {
             higher_priorities_come_first_and_then_the_oldest
             worker_gets_only_what_is_in_its_queues
             no_more_are_leased_than_there_are_slots
+            what_a_host_cannot_run_waits_uncharged_and_others_run
+            worker_that_waits_is_woken_when_its_host_can_run_more
+            what_is_passed_over_takes_no_share
             delayed_task_is_not_leased_early
             task_for_an_instant_that_has_passed_is_due_at_once
             ten_thousand_tasks_in_one_call_keep_their_order

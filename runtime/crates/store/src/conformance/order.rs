@@ -1,9 +1,9 @@
 //! Which task is leased when.
 
-use sunaba_task::StateName;
+use sunaba_task::{Fuel, FuelMode, StateName};
 
 use super::*;
-use crate::StoreError;
+use crate::{StoreError, Unready};
 
 /// Of two tasks the one with the higher priority goes first, and of equals the older.
 pub async fn higher_priorities_come_first_and_then_the_oldest(subject: &mut impl Subject) {
@@ -217,4 +217,83 @@ pub async fn aging_of_a_deep_queue_is_not_changed(subject: &mut impl Subject) {
     lease_one(&*store, session).await;
     assert_eq!(change().await.expect("it is less deep").settings.aging, Some(SECOND));
     assert_eq!(lease(&*store, session, 10_001).await.len(), 10_000);
+}
+
+fn unready(components: &[(Digest, FuelMode)]) -> Unready {
+    Arc::new(components.iter().copied().collect())
+}
+
+async fn set_unready(store: &dyn Store, session: SessionId, components: &[(Digest, FuelMode)]) {
+    store.set_unready(session, unready(components)).await.expect("the session lives");
+}
+
+/// Tasks of a component that a session's host cannot run wait, and only there; a mode of fuel is a component of its own.
+pub async fn what_a_host_cannot_run_waits_uncharged_and_others_run(subject: &mut impl Subject) {
+    let store = subject.store();
+    let component = Digest::of(b"component");
+    let other = |new: &mut NewTask| new.spec.handler = "mail/send".parse().expect("a name");
+    let first = submit(&*store, new_task()).await;
+    let ready = submit(&*store, with(|new| (other(new), new.spec.component = Digest::of(b"mail")).1)).await;
+    let without_fuel = submit(&*store, with(|new| (other(new), new.spec.limits.fuel = Fuel::Off).1)).await;
+    let session = open(&*store).await;
+    set_unready(&*store, session, &[(component, FuelMode::Exact)]).await;
+    let ids: Vec<_> = lease(&*store, session, 9).await.iter().map(|leased| leased.task.id).collect();
+    assert_eq!(ids, [ready.id, without_fuel.id]);
+    let waiting = task(&*store, &first).await;
+    assert_eq!((waiting.state.name(), waiting.attempts_started), (StateName::Queued, 0));
+    // Another host has it.
+    let elsewhere = open(&*store).await;
+    assert_eq!(lease_one(&*store, elsewhere).await.task.id, first.id);
+    store.close_session(elsewhere).await.expect("it lives");
+    assert!(lease(&*store, session, 9).await.is_empty());
+    set_unready(&*store, session, &[]).await;
+    assert_eq!(lease_one(&*store, session).await.task.id, first.id);
+    let lost = store.set_unready(elsewhere, unready(&[])).await;
+    assert!(matches!(lost, Err(StoreError::SessionLost)), "{lost:?}");
+}
+
+/// Whoever waits for work gets what has become ready meanwhile, without asking again.
+pub async fn worker_that_waits_is_woken_when_its_host_can_run_more(subject: &mut impl Subject) {
+    let store = subject.store();
+    let submitted = submit(&*store, new_task()).await;
+    let session = open(&*store).await;
+    set_unready(&*store, session, &[(submitted.spec.component, FuelMode::Exact)]).await;
+    let request = LeaseRequest { session, queues: Queues::All, slots: 1, wait: LEASE };
+    let waiting = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.lease(request).await }
+    });
+    settle_down(&*store).await;
+    assert!(!waiting.is_finished());
+    set_unready(&*store, session, &[]).await;
+    let leased = waiting.await.expect("no panic").expect("the session lives");
+    assert_eq!(leased[0].task.id, submitted.id);
+}
+
+/// A queue whose tasks are passed over has used nothing of its share.
+pub async fn what_is_passed_over_takes_no_share(subject: &mut impl Subject) {
+    let store = subject.store();
+    for queue in ["a", "b"] {
+        set_queue(&*store, queue, &[QueueChange::Weight(Some(1))]).await;
+        for _ in 0..10 {
+            submit(&*store, with(|new| new.spec.queue = queue.into())).await;
+        }
+    }
+    let stuck = Digest::of(b"stuck");
+    let other = "stuck/stuck".parse().expect("a name");
+    submit(
+        &*store,
+        with(|new| {
+            (new.spec.queue, new.spec.priority) = ("a".into(), 9);
+            (new.spec.handler, new.spec.component) = (other, stuck);
+        }),
+    )
+    .await;
+    let session = open(&*store).await;
+    set_unready(&*store, session, &[(stuck, FuelMode::Exact)]).await;
+    let mut queues = String::new();
+    for _ in 0..8 {
+        queues.push_str(&lease_one(&*store, session).await.task.spec.queue);
+    }
+    assert_eq!(queues.matches('a').count(), 4, "{queues}");
 }

@@ -12,15 +12,28 @@ use super::{Batch, Entry, Planner, Running, Session, Stored, Turn, body};
 use crate::codec;
 use crate::keys;
 use crate::spot::Spot;
-use crate::{Leased, MAX_LEASED, MAX_LEASED_BYTES, Queues, StoreError};
+use crate::{Leased, MAX_LEASED, MAX_LEASED_BYTES, Queues, StoreError, Unready};
 
 impl Planner {
     pub(crate) fn open_session(&mut self, turn: &Turn<'_>, worker: String, lease_time: Duration) -> SessionId {
         let id = SessionId::from_uuid(uuid::Builder::from_random_bytes(self.random.u128(..).to_be_bytes()).into_uuid());
         let expires = turn.elapsed.saturating_add(lease_time);
-        let session = Session { worker, lease_time, expires, tasks: BTreeSet::new(), cancelled: Vec::new() };
+        let session = Session {
+            worker,
+            lease_time,
+            expires,
+            tasks: BTreeSet::new(),
+            cancelled: Vec::new(),
+            unready: Unready::default(),
+        };
         self.sessions.insert(id, session);
         id
+    }
+
+    /// What the session's host cannot run from now on. Whoever waits for work is served by that at the end of the turn.
+    pub(crate) fn set_unready(&mut self, id: SessionId, unready: Unready) -> Result<(), StoreError> {
+        self.sessions.get_mut(&id).ok_or(StoreError::SessionLost)?.unready = unready;
+        Ok(())
     }
 
     pub(super) fn renew(&mut self, turn: &Turn<'_>, id: SessionId) -> Result<(), StoreError> {
@@ -94,7 +107,8 @@ impl Planner {
         queues: &Queues,
         slots: usize,
     ) -> Result<Vec<Leased>, StoreError> {
-        let Some(worker) = self.sessions.get(&id).map(|session| session.worker.clone()) else { return Ok(Vec::new()) };
+        let Some(session) = self.sessions.get(&id) else { return Ok(Vec::new()) };
+        let (worker, unready) = (session.worker.clone(), Unready::clone(&session.unready));
         let (mut entries, mut leased) = (Vec::new(), Vec::new());
         let mut selection = self.lanes.select(queues, turn.now, turn.elapsed);
         let (mut batch, mut bytes) = (None, 0);
@@ -105,6 +119,12 @@ impl Planner {
         {
             let task = pick.id;
             let Some(stored) = self.picked(turn, &pick)? else { continue };
+            let spec = &stored.task.spec;
+            if !unready.is_empty() && unready.contains(&(spec.component, spec.limits.fuel.mode())) {
+                // One look for all that waits for this handler in this queue, however much that is.
+                self.lanes.pass_over(&mut selection, &pick);
+                continue;
+            }
             let Some(mut stored) = self.unless_expired(turn, stored)? else {
                 // What follows an end may be before all that there was.
                 selection = self.lanes.select(queues, turn.now, turn.elapsed);

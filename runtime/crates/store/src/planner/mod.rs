@@ -48,7 +48,7 @@ use crate::keys;
 use crate::progress::Progress;
 use crate::spot::Spot;
 use crate::txn::Txn;
-use crate::{Cancelled, Engine, OpenError, StoreError};
+use crate::{Cancelled, Engine, OpenError, StoreError, Unready};
 
 pub(crate) use feed::Batch as EventBatch;
 use feed::Feed;
@@ -137,6 +137,8 @@ struct Session {
     tasks: BTreeSet<TaskId>,
     /// To be told to the worker.
     cancelled: Vec<Cancelled>,
+    /// What its host cannot run just now.
+    unready: Unready,
 }
 
 pub(crate) struct Planner {

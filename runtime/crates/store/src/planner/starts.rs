@@ -49,9 +49,12 @@ impl Candidate {
     }
 }
 
-/// A task that is next by its key in the queue. It is there until somebody removes it.
+/// A task that is next by its key in the queue. It is there until somebody removes it, or it is passed over.
 pub(super) struct Pick {
     pub(super) id: TaskId,
+    /// Its class, and where that and the class that was served last stood before.
+    class: usize,
+    passes: (Pass, Pass),
     queue: Arc<str>,
     handler: Arc<HandlerName>,
     key: LaneKey,
@@ -103,8 +106,9 @@ impl Lanes {
         // Whoever cannot start any more is left out from then on, so that this ends.
         while let Some(Reverse((pass, number))) = selection.order.pop() {
             let class = &mut selection.classes[number];
-            let Some(pick) = self.next_of(class, selection.now, selection.elapsed, txn)? else { continue };
+            let Some(mut pick) = self.next_of(class, selection.now, selection.elapsed, txn)? else { continue };
             let after = pass.after_start(self.pass(class).1);
+            (pick.class, pick.passes) = (number, (self.pass(class).0, self.served));
             self.served = self.served.max(pass);
             match class.queue.as_ref().and_then(|queue| self.queues.get_mut(queue)) {
                 Some(queue) => queue.pass = after,
@@ -114,6 +118,21 @@ impl Lanes {
             return Ok(Some(pick));
         }
         Ok(None)
+    }
+
+    /// Takes back that a task was next: it is not started, nor is any other of its queue for its handler by this selection.
+    /// Nobody's share is the less for it.
+    pub(super) fn pass_over(&mut self, selection: &mut Selection, pick: &Pick) {
+        let (pass, served) = pick.passes;
+        let class = &mut selection.classes[pick.class];
+        class.groups.retain(|Reverse(group)| (&group.queue, &group.handler) != (&pick.queue, &pick.handler));
+        self.served = served;
+        match class.queue.as_ref().and_then(|queue| self.queues.get_mut(queue)) {
+            Some(queue) => queue.pass = pass,
+            None => self.unweighted = pass,
+        }
+        selection.order.retain(|Reverse((_, number))| *number != pick.class);
+        selection.order.push(Reverse((pass.with_work(served), pick.class)));
     }
 
     fn next_of(
@@ -139,7 +158,7 @@ impl Lanes {
             // As the first of its group that there was: there is none before it, and it is not looked up before it is needed.
             class.groups.push(Reverse(found));
             if is_next {
-                return Ok(Some(Pick { id, queue, handler, key, place }));
+                return Ok(Some(Pick { id, class: 0, passes: Default::default(), queue, handler, key, place }));
             }
         }
         Ok(None)

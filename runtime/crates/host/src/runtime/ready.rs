@@ -1,0 +1,83 @@
+//! What a host has ready to run, and what it makes ready: at a deploy, and before a task needs it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sunaba_store::{NewPackage, Package, Standing, StoreError};
+use sunaba_task::{FuelMode, HandlerInfo, NewTask, State, Task};
+
+use super::Runtime;
+use crate::guests::{Key, Readiness};
+use crate::packages::{self, DeployError};
+
+pub(super) const FUEL_MODES: [FuelMode; 2] = [FuelMode::Exact, FuelMode::Off];
+
+/// The code that a package's tasks need, unless they ask for something else.
+pub(super) fn keys(package: &Package) -> Vec<Key> {
+    modes(&package.handlers).into_iter().map(|mode| (package.component, mode)).collect()
+}
+
+/// The fuel modes that a package's handlers ask for.
+fn modes(handlers: &[HandlerInfo]) -> Vec<FuelMode> {
+    let asked = |mode| {
+        let of = |handler: &HandlerInfo| handler.settings.fuel.map_or(FuelMode::Exact, |fuel| fuel.mode());
+        handlers.iter().any(|handler| of(handler) == mode)
+    };
+    FUEL_MODES.into_iter().filter(|mode| asked(*mode)).collect()
+}
+
+impl Runtime {
+    /// Loads a component in the modes that its handlers ask for, and only then keeps it in the store.
+    pub(super) async fn deploy_checked(
+        &self,
+        name: &str,
+        component: Bytes,
+        options: DeployOptions,
+    ) -> Result<Deployed, DeployError> {
+        let info = self.guests.sandbox().load(component.clone(), FuelMode::Exact).await?;
+        packages::check(name, &info.handlers)?;
+        let difference = self.difference(name, &info).await?;
+        difference.check(name, options)?;
+        if modes(&info.handlers).contains(&FuelMode::Off) {
+            self.guests.sandbox().load(component.clone(), FuelMode::Off).await?;
+        }
+        let new = NewPackage { name: name.to_owned(), component: info.digest, handlers: info.handlers.clone() };
+        let package = self.store.deploy(new, component).await?;
+        // It may have been given up before, for want of memory or by an older host.
+        for mode in FUEL_MODES.into_iter().filter(|mode| self.guests.sandbox().is_loaded(info.digest, *mode)) {
+            self.guests.is_ready((info.digest, mode));
+        }
+        tracing::info!(package = name, component = %info.digest, "deployed");
+        Ok(Deployed { package: self.packages.put(package), difference })
+    }
+
+    /// How often the sandbox has compiled something since the host was started.
+    pub fn compilations(&self) -> u64 {
+        self.guests.sandbox().compilations()
+    }
+
+    /// How far a package's component is when it cannot run yet; none when it can.
+    pub fn readiness(&self, package: &Package) -> Option<Readiness> {
+        keys(package).into_iter().find_map(|key| self.guests.readiness(key))
+    }
+
+    /// What a task waits for, on this host too.
+    ///
+    /// # Errors
+    /// The store has failed.
+    pub async fn standing(&self, task: &Task) -> Result<Standing, StoreError> {
+        let mut standing = self.store.standing(task.id).await?;
+        if task.state == State::Queued {
+            standing.holds.extend(self.guests.hold((task.spec.component, task.spec.limits.fuel.mode())));
+        }
+        Ok(standing)
+    }
+
+    /// What was taken on may need code that is not there yet: it is made ahead of the attempt, and its task waits.
+    pub(super) fn make_ready(&self, new: &NewTask) {
+        let key = (new.spec.component, new.spec.limits.fuel.mode());
+        if self.runs_guests && !self.natives.contains(&key.0) && !self.guests.sandbox().is_loaded(key.0, key.1) {
+            self.guests.want(&[key]);
+        }
+    }
+}
