@@ -28,9 +28,10 @@ mod client;
 
 pub use client::{BulkVerb, Client, ClientError, EventsWanted};
 pub use sunaba_host::{
-    AllowedDir, AllowedDirError, Attempt, Ceilings, DeployError, FailureReport, InputError, MAX_INPUT_BYTES, Native,
-    NativeHandler, ReceiptReport, RefusedTask, Report, Runtime, RuntimeBuilder, Schema, SchemaError, SnoozeReport,
-    StartError, Status, Story, SubmitRefusal, TaskRequest, UnknownHandler, package_name_of,
+    AllowedDir, AllowedDirError, Attempt, Ceilings, DeployError, FailureReport, InputError, MAX_INPUT_BYTES,
+    MemoryBudget, MemoryBudgetError, Native, NativeHandler, ReceiptReport, RefusedTask, Report, Runtime,
+    RuntimeBuilder, Schema, SchemaError, SnoozeReport, StartError, Status, Story, SubmitRefusal, TaskRequest,
+    UnknownHandler, package_name_of,
 };
 pub use sunaba_server as server;
 pub use {sunaba_sandbox as sandbox, sunaba_store as store, sunaba_task as task, sunaba_worker as worker};

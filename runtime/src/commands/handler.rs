@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use comfy_table::Table;
 use serde_json::value::RawValue;
 use sunaba_runtime::server::api::{HandlerPatch, HandlerView, PackageView};
+use sunaba_runtime::store::DeployChange;
 use sunaba_runtime::task::{HandlerName, format_bytes, is_name};
 use sunaba_runtime::{DeployError, package_name_of};
 
 use super::component::handler_lines;
-use super::{control, read_component};
+use super::{control, read_component, versions};
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
 
@@ -21,14 +22,24 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Make a component the package's own; tasks that were submitted before stay with theirs, unless they are run again
+    /// Make a component the package's own; tasks that were submitted before stay with theirs, unless they follow or are run again
     Deploy {
         /// The component, a `.wasm` file
         component: PathBuf,
         /// The package [default: the file's name]
         #[arg(long, value_name = "PACKAGE")]
         name: Option<String>,
+        /// Even though tasks that follow wait for a handler that is gone, or that takes another input from then on
+        #[arg(long)]
+        allow_signature_change: bool,
     },
+    /// List the versions of a package, the newest first
+    Versions {
+        /// The package
+        package: String,
+    },
+    /// Make the version of a package active again that was before, or another one
+    Rollback(versions::RollbackArgs),
     /// List every handler
     List,
     /// Show a handler: what it does, its schemas, its settings
@@ -55,17 +66,23 @@ enum Command {
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
     let client = global.client()?;
     match args.command {
-        Command::Deploy { component, name } => {
+        Command::Deploy { component, name, allow_signature_change } => {
             let name = name.unwrap_or_else(|| package_name_of(&component));
             if !is_name(&name) {
                 return Err(CommandError::new(Exit::Invalid, DeployError::Name(name)));
             }
-            let package = client.deploy(&name, read_component(&component)?).await?;
+            let component = read_component(&component)?;
+            let package = match allow_signature_change {
+                true => client.deploy_changed(&name, component).await?,
+                false => client.deploy(&name, component).await?,
+            };
             match global.output {
                 Format::Text => deployed(global, &package)?,
                 format => print::json(format, &package)?,
             }
         }
+        Command::Versions { package } => versions::list(global, &client, &package).await?,
+        Command::Rollback(args) => versions::rollback(global, &client, args).await?,
         Command::List => {
             let packages = client.packages().await?.packages;
             if global.output == Format::Text {
@@ -100,7 +117,15 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
 fn deployed(global: &Global, package: &PackageView) -> Result<(), CommandError> {
     if !global.quiet {
         let size = format_bytes(package.size_bytes);
-        print::headline(true, "deployed", &format!("{} ({size}, {})", package.name, package.component));
+        let word = match package.change {
+            Some(DeployChange::Unchanged) => "unchanged",
+            _ => "deployed",
+        };
+        let version = match package.change {
+            Some(DeployChange::Again) => format!("version {} again", package.version),
+            _ => format!("version {}", package.version),
+        };
+        print::headline(true, word, &format!("{} {version} ({size}, {})", package.name, package.component));
     }
     let names: Vec<_> = package.handlers.iter().map(|handler| format!("{}\n", print::inert(&handler.name))).collect();
     print::data(names.concat().as_bytes())

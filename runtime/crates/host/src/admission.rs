@@ -66,6 +66,8 @@ pub struct TaskRequest {
     pub fuel: Option<Fuel>,
     /// Memory that an attempt may use.
     pub memory_bytes: Option<u64>,
+    /// Whether each attempt runs what its package has by then. Otherwise the task stays with what the package has now.
+    pub follow: bool,
     /// A second request with this key gives the same task.
     pub idempotency_key: Option<String>,
     /// Environment variables.
@@ -99,6 +101,7 @@ impl TaskRequest {
             timeout: None,
             fuel: None,
             memory_bytes: None,
+            follow: false,
             idempotency_key: None,
             env: Vec::new(),
             dirs: Vec::new(),
@@ -163,6 +166,17 @@ pub enum RefusedTask {
         value: String,
         /// What is allowed.
         ceiling: String,
+    },
+    /// It can never fit into what attempts may hold of the machine's memory.
+    #[error(
+        "the task may hold {} of memory, and this host has {} for all of its attempts\nhint: ask for a smaller memory limit, or \
+         start the host with a larger `--memory-budget`", format_bytes(*.needs_bytes), format_bytes(*.budget_bytes)
+    )]
+    Memory {
+        /// What its attempt may hold.
+        needs_bytes: u64,
+        /// What there is.
+        budget_bytes: u64,
     },
     /// The grants cannot all be given.
     #[error(transparent)]
@@ -233,6 +247,7 @@ pub(crate) fn admit(
         retry_for: request.retry_for.or(spec.retry_for),
         keep_result: request.keep_result,
         grants,
+        follows: request.follow,
         idempotency_key: request.idempotency_key,
         tags: request.tags,
         ..spec

@@ -12,12 +12,15 @@ mod explain;
 mod guests;
 mod hooks;
 mod input;
+mod memory;
 mod native;
 mod options;
 mod packages;
+mod refusal;
 mod report;
 mod runtime;
 mod schema;
+mod versions;
 
 pub use admission::{Ceilings, MAX_INPUT_BYTES, RefusedTask, TaskRequest};
 pub use allowed::{AllowedDir, AllowedDirError};
@@ -27,10 +30,12 @@ pub use explain::{
     Observed, OutcomeReport, PolicyReport, RunningAttempt, Story, Submission, explain,
 };
 pub use input::InputError;
+pub use memory::{MemoryBudget, MemoryBudgetError, machine_memory_bytes};
 pub use native::{Native, NativeHandler};
 pub use options::{cancel_wish, debounce};
 pub use packages::{DeployError, package_name_of};
+pub use refusal::{RerunRefusal, SubmitRefusal};
 pub use report::{FailureReport, ReceiptReport, Report, SnoozeReport, Status, payload_json};
-pub use runtime::{RerunRefusal, Runtime, RuntimeBuilder, StartError, SubmitRefusal};
+pub use runtime::{Runtime, RuntimeBuilder, StartError};
 pub use schema::{Schema, SchemaError};
 pub use sunaba_sandbox::MAX_COMPONENT_BYTES;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use sunaba_sandbox::Sandbox;
 use sunaba_store::{
-    EmbeddedStore, NewPackage, OpenError, Options, Package, Rerun, RerunError, Store, StoreError, SubmitError,
-    Submitted,
+    DeployChange, Deployed, EmbeddedStore, NewPackage, OpenError, Options, Package, Rerun, RerunError, Store,
+    StoreError, Submitted,
 };
 use sunaba_task::{
     BoxFuture, Executor, Failure, FuelMode, HandlerInfo, HandlerName, Outcome, Payload, Task, TaskId, Timestamp,
@@ -23,8 +23,10 @@ use crate::allowed::{Allowance, AllowedDir};
 use crate::executors::Executors;
 use crate::guests::Guests;
 use crate::hooks::{Hooked, Hooks, On};
+use crate::memory::{self, MemoryBudget};
 use crate::native::{Native, NativePackage};
 use crate::packages::{self, DeployError, Packages};
+use crate::refusal::{RerunRefusal, SubmitRefusal};
 
 /// Hooks have at least this long for what has happened before a stop.
 const MIN_HOOK_GRACE: Duration = Duration::from_secs(1);
@@ -56,6 +58,8 @@ pub struct RuntimeBuilder {
     executor: Option<Arc<dyn Executor>>,
     bad_name: Option<String>,
     worker: WorkerConfig,
+    memory: MemoryBudget,
+    oversubscribe: f64,
     ceilings: Ceilings,
     allowance: Allowance,
     hooks: Hooks,
@@ -69,6 +73,8 @@ impl Default for RuntimeBuilder {
             executor: None,
             bad_name: None,
             worker: WorkerConfig { slots: cores(), ..WorkerConfig::default() },
+            memory: MemoryBudget::default(),
+            oversubscribe: 1.0,
             ceilings: Ceilings::default(),
             allowance: Allowance::default(),
             hooks: Hooks::default(),
@@ -107,6 +113,20 @@ impl RuntimeBuilder {
     #[must_use]
     pub fn concurrency(mut self, slots: usize) -> Self {
         self.worker.slots = slots;
+        self
+    }
+
+    /// What all attempts at a time may hold of the machine's memory. Default: 75 % of it, or of what the control group lets us have.
+    #[must_use]
+    pub fn memory_budget(mut self, budget: MemoryBudget) -> Self {
+        self.memory = budget;
+        self
+    }
+
+    /// How many times over the budget is given to attempts that do not all use what they may. From 1, the default, to 100.
+    #[must_use]
+    pub fn oversubscribe(mut self, factor: f64) -> Self {
+        self.oversubscribe = factor;
         self
     }
 
@@ -216,17 +236,31 @@ impl RuntimeBuilder {
             let component = NativePackage::digest(&name);
             let handlers = native.describe();
             let deployed_at = Timestamp::from_unix_ms(0);
-            packages.put(Package { name, component, size_bytes: 0, handlers, deployed_at });
+            packages.put(Package { name, component, size_bytes: 0, handlers, deployed_at, version: 0, before: None });
             own.insert(component, Arc::new(native));
         }
         let natives = own.keys().copied().collect();
         let others = self.executor.unwrap_or_else(|| Arc::clone(&guests) as _);
         let executors = Arc::new(Executors { own, others, allowance: self.allowance.clone() });
         let hooked = self.hooks.start(Arc::clone(&store)).await?;
-        let worker = Worker::start(Arc::clone(&store), executors, self.worker);
+        let memory_bytes = self.worker.memory_bytes.or_else(|| self.memory.bytes(self.oversubscribe));
+        let worker = WorkerConfig { memory_bytes, ..self.worker };
+        let worker = Worker::start(Arc::clone(&store), executors, worker);
         prepare(Arc::clone(&guests), deployed);
         let (ceilings, allowance, deploying) = (self.ceilings, self.allowance, Mutex::default());
-        Ok(Runtime { store, guests, packages, natives, worker, ceilings, allowance, slots, deploying, hooked })
+        Ok(Runtime {
+            store,
+            guests,
+            packages,
+            natives,
+            worker,
+            memory_bytes,
+            ceilings,
+            allowance,
+            slots,
+            deploying,
+            hooked,
+        })
     }
 }
 
@@ -244,7 +278,7 @@ fn prepare(guests: Arc<Guests>, deployed: Vec<Arc<Package>>) {
 }
 
 /// The fuel modes that a package's handlers ask for.
-fn modes(handlers: &[HandlerInfo]) -> Vec<FuelMode> {
+pub(crate) fn modes(handlers: &[HandlerInfo]) -> Vec<FuelMode> {
     let asked = |mode| {
         let of = |handler: &HandlerInfo| handler.settings.fuel.map_or(FuelMode::Exact, |fuel| fuel.mode());
         handlers.iter().any(|handler| of(handler) == mode)
@@ -259,19 +293,25 @@ fn cores() -> usize {
 /// A running host. Dropped without a stop, it is as if the process had been killed: leases run out.
 pub struct Runtime {
     store: Arc<dyn Store>,
-    guests: Arc<Guests>,
-    packages: Packages,
+    pub(crate) guests: Arc<Guests>,
+    pub(crate) packages: Packages,
     natives: Vec<sunaba_task::Digest>,
-    worker: Worker,
+    pub(crate) worker: Worker,
+    pub(crate) memory_bytes: Option<u64>,
     ceilings: Ceilings,
     allowance: Allowance,
     slots: usize,
     /// One deploy at a time: what is kept in the store and what is known here are the same.
-    deploying: Mutex<()>,
+    pub(crate) deploying: Mutex<()>,
     hooked: Option<Hooked>,
 }
 
 impl Runtime {
+    pub(crate) fn check_not_native(&self, name: &str) -> Result<(), DeployError> {
+        let is_native = self.natives.contains(&NativePackage::digest(name));
+        if is_native { Err(DeployError::Native(name.to_owned())) } else { Ok(()) }
+    }
+
     /// A host with a store in memory, a slot for each core, and nothing allowed.
     pub fn builder() -> RuntimeBuilder {
         RuntimeBuilder::default()
@@ -306,25 +346,38 @@ impl Runtime {
     }
 
     /// Checks a component, compiles it, and makes it the package's own from now on. Tasks that were submitted before stay
-    /// with the component that they were submitted for.
+    /// with the component that they were submitted for, unless they follow.
     ///
     /// # Errors
     /// [`DeployError`]. Nothing of it stays behind.
     pub async fn deploy(&self, name: &str, component: Bytes) -> Result<Arc<Package>, DeployError> {
+        Ok(self.deploy_with(name, component, false).await?.0)
+    }
+
+    /// The same, and what it has changed. `allow_signature_change`: though tasks that follow wait for a handler that is gone
+    /// or takes another input from then on.
+    ///
+    /// # Errors
+    /// As [`deploy`](Self::deploy).
+    pub async fn deploy_with(
+        &self,
+        name: &str,
+        component: Bytes,
+        allow_signature_change: bool,
+    ) -> Result<(Arc<Package>, DeployChange), DeployError> {
         packages::check(name, &[])?;
-        if self.natives.contains(&NativePackage::digest(name)) {
-            return Err(DeployError::Native(name.to_owned()));
-        }
+        self.check_not_native(name)?;
         let _deploying = self.deploying.lock().await;
         let info = self.guests.sandbox().load(component.clone(), FuelMode::Exact).await?;
         packages::check(name, &info.handlers)?;
         if modes(&info.handlers).contains(&FuelMode::Off) {
             self.guests.sandbox().load(component.clone(), FuelMode::Off).await?;
         }
-        let new = NewPackage { name: name.to_owned(), component: info.digest, handlers: info.handlers.clone() };
-        let package = self.store.deploy(new, component).await?;
-        tracing::info!(package = name, component = %info.digest, "deployed");
-        Ok(self.packages.put(package))
+        let (name, handlers) = (name.to_owned(), info.handlers.clone());
+        let new = NewPackage { name, component: info.digest, handlers, allow_signature_change };
+        let Deployed { package, change } = self.store.deploy(new, component).await?;
+        tracing::info!(package = package.name, component = %info.digest, version = package.version, ?change, "deployed");
+        Ok((self.packages.put(package), change))
     }
 
     /// Takes a task on. When this returns, the task is on stable storage.
@@ -395,6 +448,8 @@ impl Runtime {
         let schema = self.packages.schema(package.component, handler)?;
         let new = admission::admit(request, &package, handler, schema.as_deref(), &self.ceilings, &self.allowance)?;
         let callbacks = admission::callbacks(&on_success, &on_failure, &self.packages, &self.ceilings)?;
+        let specs = callbacks.iter().map(|callback| &callback.spec).chain([&new.spec]);
+        specs.into_iter().try_for_each(|spec| memory::check(&spec.limits, self.memory_bytes))?;
         Ok(sunaba_task::NewTask { callbacks, ..new })
     }
 
@@ -440,34 +495,4 @@ impl Runtime {
     pub async fn ended(&self) -> Result<(), WorkerError> {
         self.worker.ended().await
     }
-}
-
-/// Why a task was not taken on.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SubmitRefusal {
-    /// It cannot be, or is not allowed.
-    #[error(transparent)]
-    Refused(#[from] RefusedTask),
-    /// Its idempotency key stands for another.
-    #[error(transparent)]
-    Key(#[from] SubmitError),
-    /// The store could not.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// Why a task was not made over again.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RerunRefusal {
-    /// The other input is not one that its handler takes.
-    #[error(transparent)]
-    Refused(#[from] RefusedTask),
-    /// It is not there, or has not ended.
-    #[error(transparent)]
-    Rerun(#[from] RerunError),
-    /// The store could not.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -44,6 +45,9 @@ pub struct WorkerConfig {
     /// What attempts say of their progress is passed on at most so often: of each the last that it said. What an attempt
     /// says shortly before its end may be dropped.
     pub progress_interval: Duration,
+    /// What all its attempts at a time may make their host hold, by [`Limits::host_bytes`](sunaba_task::Limits::host_bytes). None:
+    /// no matter how much.
+    pub memory_bytes: Option<u64>,
 }
 
 impl Default for WorkerConfig {
@@ -55,6 +59,7 @@ impl Default for WorkerConfig {
             lease_time: Duration::from_secs(30),
             cancel_grace: Duration::from_secs(1),
             progress_interval: Duration::from_secs(1),
+            memory_bytes: None,
         }
     }
 }
@@ -95,6 +100,7 @@ impl Worker {
             config: WorkerConfig { slots, lease_time, ..config },
             attempts: Mutex::default(),
             progressed: Arc::default(),
+            held_bytes: AtomicU64::new(0),
         });
         let (stop, stopping) = watch::channel(Stop::No);
         let (end, ended) = watch::channel(None);
@@ -116,6 +122,11 @@ impl Worker {
     /// Attempts that run now.
     pub fn running(&self) -> usize {
         self.shared.attempts().watches.len()
+    }
+
+    /// What the attempts that run now may make their host hold, in bytes.
+    pub fn held_bytes(&self) -> u64 {
+        self.shared.held_bytes.load(Ordering::Relaxed)
     }
 
     /// Takes no more tasks, lets what runs end within the grace period, and hands the rest back uncharged. Calling it
@@ -177,6 +188,8 @@ struct Shared {
     attempts: Mutex<Attempts>,
     /// Woken when an attempt has said how far it is.
     progressed: Arc<Notify>,
+    /// The sum over all attempts that have not ended.
+    held_bytes: AtomicU64,
 }
 
 /// The attempts of the session.
@@ -196,9 +209,9 @@ impl Shared {
     /// Session after session, until it is stopped or the store is gone.
     async fn run(self: Arc<Self>, mut stop: watch::Receiver<Stop>) -> Result<(), WorkerError> {
         while *stop.borrow_and_update() == Stop::No {
-            let session = match self.store.open_session(self.config.name.clone(), self.config.lease_time).await {
+            let session = match self.open_session().await {
                 Ok(session) => session,
-                Err(error) if error.is_retryable() => {
+                Err(error) if error.is_retryable() || matches!(error, StoreError::SessionLost) => {
                     tracing::warn!(%error, "no session could be opened");
                     tokio::time::sleep(session::PAUSE).await;
                     continue;
@@ -248,6 +261,16 @@ impl Shared {
             }
         }
         Ok(())
+    }
+
+    /// A session that leases no more than there is memory for. The store counts what its leases hold until they are settled,
+    /// which is a little more than what runs.
+    async fn open_session(&self) -> Result<SessionId, StoreError> {
+        let session = self.store.open_session(self.config.name.clone(), self.config.lease_time).await?;
+        if self.config.memory_bytes.is_some() {
+            self.store.limit_session(session, self.config.memory_bytes).await?;
+        }
+        Ok(session)
     }
 
     async fn keep(self: &Arc<Self>, session: SessionId) -> Over {
@@ -322,6 +345,7 @@ impl Shared {
         let shared = Arc::clone(self);
         // Only this loop takes slots, and it asked for no more than were free.
         let slot = Arc::clone(&self.slots).try_acquire_owned();
+        let held = Held::new(self, leased.task.spec.limits.host_bytes());
         let (id, watch) = (leased.task.id, Arc::new(Watch::new(leased.token, Arc::clone(&self.progressed))));
         let cancelled = {
             let mut known = self.attempts();
@@ -335,6 +359,7 @@ impl Shared {
             let _known = Known { shared: &shared, task: id, watch: Arc::clone(&watch) };
             let begun = Instant::now();
             let seen = attempt::execute(&*shared.executor, &leased, watch as Arc<dyn AttemptHost>).await;
+            drop(held);
             // Taken before the slot is given back: that bounds how many wait to be settled.
             let _settling = shared.settling.acquire().await;
             // The next task is leased in the same commit in which this one is settled.
@@ -366,6 +391,25 @@ impl Shared {
 
 async fn join_all(attempts: &mut JoinSet<()>) {
     while attempts.join_next().await.is_some() {}
+}
+
+/// What an attempt may hold, until it has ended or was dropped.
+struct Held {
+    shared: Arc<Shared>,
+    bytes: u64,
+}
+
+impl Held {
+    fn new(shared: &Arc<Shared>, bytes: u64) -> Self {
+        shared.held_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Self { shared: Arc::clone(shared), bytes }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.shared.held_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 /// An attempt is known until it is settled, or dropped.

@@ -6,8 +6,11 @@ mod dead;
 mod feed;
 mod package;
 mod result;
+mod secret;
 mod submit;
 mod task;
+mod usage;
+mod version;
 
 use std::time::Duration;
 
@@ -18,10 +21,13 @@ pub use dead::{GroupView, GroupsView};
 pub use feed::{EventView, EventsView};
 pub use package::{HandlerView, HostView, PackageView, PackagesView};
 pub use result::{AttemptLogs, LogsView, ResultView};
+pub use secret::{RemovedSecret, SecretView, SecretsView, SetSecret};
 pub use submit::{
     Debounce, MAX_BULK_BYTES, MAX_BULK_TASKS, Submit, SubmitAll, SubmittedAll, SubmittedView, UniqueSubmit,
 };
 pub use task::{AttemptView, CancelView, OriginView, TaskView, TasksView};
+pub use usage::{UsageBy, UsageView, UsagesView};
+pub use version::{Rollback, VersionView, VersionsView};
 
 /// Milliseconds; what is longer than they can say is the most that they can.
 fn ms(duration: Duration) -> u64 {

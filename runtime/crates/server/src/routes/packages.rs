@@ -3,13 +3,14 @@
 use axum::Json as Reply;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use serde::Deserialize;
 use sunaba_host::{DeployError, MAX_COMPONENT_BYTES};
 use sunaba_task::{HandlerName, is_name};
 
 use super::{Answer, Shared};
-use crate::api::{HandlerView, PackageView, PackagesView};
-use crate::body::{self, Body};
-use crate::extract::At;
+use crate::api::{HandlerView, PackageView, PackagesView, Rollback, VersionView, VersionsView};
+use crate::body::{self, Body, Json};
+use crate::extract::{Asked, At};
 use crate::problem::Problem;
 
 pub(super) async fn list(State(shared): State<Shared>) -> Reply<PackagesView> {
@@ -17,9 +18,18 @@ pub(super) async fn list(State(shared): State<Shared>) -> Reply<PackagesView> {
     Reply(PackagesView { packages: packages.iter().map(|package| PackageView::from(&**package)).collect() })
 }
 
+/// What may be said of a deploy beside its component.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Deploy {
+    #[serde(default)]
+    allow_signature_change: bool,
+}
+
 pub(super) async fn deploy(
     State(shared): State<Shared>,
     At(package): At<String>,
+    Asked(Deploy { allow_signature_change }): Asked<Deploy>,
     request: Request,
 ) -> Answer<PackageView> {
     if !is_name(&package) {
@@ -29,10 +39,27 @@ pub(super) async fn deploy(
     // Not given up when the caller goes: what is half done would be done again.
     let deploying = tokio::spawn(async move {
         let _room = room;
-        shared.runtime.deploy(&package, bytes).await
+        shared.runtime.deploy_with(&package, bytes, allow_signature_change).await
     });
     let deployed = deploying.await.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error))?;
-    Ok(Reply(PackageView::from(&*deployed?)))
+    let (package, change) = deployed?;
+    Ok(Reply(PackageView { change: Some(change), ..PackageView::from(&*package) }))
+}
+
+pub(super) async fn versions(State(shared): State<Shared>, At(package): At<String>) -> Answer<VersionsView> {
+    let versions = shared.runtime.versions(&package).await?.into_iter().map(VersionView::from).collect();
+    Ok(Reply(VersionsView { package, versions }))
+}
+
+pub(super) async fn rollback(
+    State(shared): State<Shared>,
+    At(package): At<String>,
+    Json(Rollback { to, allow_signature_change }): Json<Rollback>,
+) -> Answer<PackageView> {
+    // Not given up when the caller goes, as a deploy.
+    let going = tokio::spawn(async move { shared.runtime.rollback(&package, to, allow_signature_change).await });
+    let package = going.await.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error))??;
+    Ok(Reply(PackageView::from(&*package)))
 }
 
 pub(super) async fn handler(

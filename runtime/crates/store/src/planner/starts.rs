@@ -56,6 +56,10 @@ pub(super) struct Pick {
     handler: Arc<HandlerName>,
     key: LaneKey,
     place: Place,
+    /// The number of its class, and where that and the class that was served last stood before.
+    class: usize,
+    before: Pass,
+    served: Pass,
 }
 
 impl Pick {
@@ -63,6 +67,9 @@ impl Pick {
         Spot { queue: &self.queue, handler: &self.handler, key: self.key, place: self.place }
     }
 }
+
+/// The first of a group that may start, and of which queue and handler.
+type Head = (Arc<str>, Arc<HandlerName>, (Place, LaneKey, TaskId));
 
 impl Lanes {
     /// All that may start now, of these queues.
@@ -103,8 +110,11 @@ impl Lanes {
         // Whoever cannot start any more is left out from then on, so that this ends.
         while let Some(Reverse((pass, number))) = selection.order.pop() {
             let class = &mut selection.classes[number];
-            let Some(pick) = self.next_of(class, selection.now, selection.elapsed, txn)? else { continue };
-            let after = pass.after_start(self.pass(class).1);
+            let next = self.next_of(class, selection.now, selection.elapsed, txn)?;
+            let Some((queue, handler, (place, key, id))) = next else { continue };
+            let (before, weight) = self.pass(class);
+            let pick = Pick { id, queue, handler, key, place, class: number, before, served: self.served };
+            let after = pass.after_start(weight);
             self.served = self.served.max(pass);
             match class.queue.as_ref().and_then(|queue| self.queues.get_mut(queue)) {
                 Some(queue) => queue.pass = after,
@@ -116,13 +126,33 @@ impl Lanes {
         Ok(None)
     }
 
+    /// The last pick is not started, and costs its class nothing.
+    pub(super) fn put_back(&mut self, selection: &Selection, pick: &Pick) {
+        let class = selection.classes.get(pick.class).and_then(|class| class.queue.as_ref());
+        match class.and_then(|queue| self.queues.get_mut(queue)) {
+            Some(queue) => queue.pass = pick.before,
+            None => self.unweighted = pick.before,
+        }
+        self.served = pick.served;
+    }
+
+    /// The same, and what stands behind it for its handler in its queue is left out of this selection, too.
+    pub(super) fn pass_over(&mut self, selection: &mut Selection, pick: &Pick) {
+        self.put_back(selection, pick);
+        if let Some(class) = selection.classes.get_mut(pick.class) {
+            class.groups.retain(|Reverse(group)| (&group.queue, &group.handler) != (&pick.queue, &pick.handler));
+            selection.order.retain(|Reverse((_, number))| *number != pick.class);
+            selection.order.push(Reverse((pick.before.with_work(pick.served), pick.class)));
+        }
+    }
+
     fn next_of(
         &mut self,
         class: &mut Class,
         now: Timestamp,
         elapsed: Duration,
         txn: &Txn<'_>,
-    ) -> Result<Option<Pick>, StoreError> {
+    ) -> Result<Option<Head>, StoreError> {
         while let Some(Reverse(candidate)) = class.groups.pop() {
             let Some(queue) = self.queues.get_mut(&candidate.queue) else { continue };
             let handler = self.handlers.get(&*candidate.handler);
@@ -139,7 +169,7 @@ impl Lanes {
             // As the first of its group that there was: there is none before it, and it is not looked up before it is needed.
             class.groups.push(Reverse(found));
             if is_next {
-                return Ok(Some(Pick { id, queue, handler, key, place }));
+                return Ok(Some((queue, handler, (place, key, id))));
             }
         }
         Ok(None)
