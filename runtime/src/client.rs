@@ -1,7 +1,9 @@
 //! Speaks to a host over its HTTP API.
 
 mod control;
+mod secrets;
 mod tasks;
+mod versions;
 
 use std::fmt::Display;
 use std::time::Duration;

@@ -81,6 +81,10 @@ enum Command {
     Events(commands::events::Args),
     /// Show or set how long what has ended is kept
     Retention(commands::retention::Args),
+    /// Show what attempts have used, summed by handler or by tag
+    Usage(commands::usage::Args),
+    /// Keep secrets for handlers, list and remove them
+    Secret(commands::secret::Args),
     /// Look at a data directory that no host holds, verify it, back it up, restore it, compact it
     Store(commands::store::Args),
 }
@@ -120,6 +124,8 @@ async fn run(global: &Global, command: Command) -> Result<Exit, CommandError> {
         Command::Dead(args) => commands::dead::run(global, args).await,
         Command::Events(args) => commands::events::run(global, args).await,
         Command::Retention(args) => commands::retention::run(global, args).await,
+        Command::Usage(args) => commands::usage::run(global, args).await,
+        Command::Secret(args) => commands::secret::run(global, args).await,
         Command::Store(args) => commands::store::run(global, args).await,
     }
 }

@@ -151,6 +151,18 @@ impl Host {
         self.arguments.clear();
     }
 
+    /// From the next start on, it has these too.
+    pub(crate) fn add_arguments(&mut self, arguments: &[&str]) {
+        self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+    }
+
+    /// Waits until a task is dead.
+    pub(crate) fn until_dead(&self, id: &str) {
+        while self.json(&["task", "get", id])["state"] != "dead" {
+            std::thread::yield_now();
+        }
+    }
+
     /// The binary, talking to this host.
     pub(crate) fn sunaba<'a>(&'a self, arguments: impl IntoIterator<Item = &'a str>) -> Output {
         sunaba(arguments.into_iter().chain(["--address", &self.address]))

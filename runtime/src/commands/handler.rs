@@ -9,7 +9,7 @@ use sunaba_runtime::task::{HandlerName, is_name};
 use sunaba_runtime::{DeployError, package_name_of};
 
 use super::component::handler_lines;
-use super::{control, deploy, read_component};
+use super::{control, deploy, read_component, versions};
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
 
@@ -21,7 +21,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Make a component the package's own; tasks that were submitted before stay with theirs, unless they are run again
+    /// Make a component the package's own; tasks that were submitted before stay with theirs, unless they follow or are run again
     Deploy {
         /// The component, a `.wasm` file
         component: PathBuf,
@@ -34,7 +34,17 @@ enum Command {
         /// Only show what it would change
         #[arg(long, conflicts_with = "allow_widening")]
         dry_run: bool,
+        /// Even though tasks that follow wait for a handler that is gone, or that takes another input from then on
+        #[arg(long)]
+        allow_signature_change: bool,
     },
+    /// List the versions of a package, the newest first
+    Versions {
+        /// The package
+        package: String,
+    },
+    /// Make the version of a package active again that was before, or another one
+    Rollback(versions::RollbackArgs),
     /// List every handler
     List,
     /// Show a handler: what it does, its schemas, its settings
@@ -61,18 +71,21 @@ enum Command {
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
     let client = global.client()?;
     match args.command {
-        Command::Deploy { component, name, allow_widening, dry_run } => {
+        Command::Deploy { component, name, allow_widening, allow_signature_change, dry_run } => {
             let name = name.unwrap_or_else(|| package_name_of(&component));
             if !is_name(&name) {
                 return Err(CommandError::new(Exit::Invalid, DeployError::Name(name)));
             }
             let component = read_component(&component)?;
+            let question = DeployQuestion { allow_widening, allow_signature_change };
             if dry_run {
                 deploy::preview(global, &client, &name, component).await?;
             } else {
-                deploy::run(global, &client, &name, component, DeployQuestion { allow_widening }).await?;
+                deploy::run(global, &client, &name, component, question).await?;
             }
         }
+        Command::Versions { package } => versions::list(global, &client, &package).await?,
+        Command::Rollback(args) => versions::rollback(global, &client, args).await?,
         Command::List => {
             let packages = client.packages().await?.packages;
             if global.output == Format::Text {

@@ -13,10 +13,13 @@ mod permits;
 pub(crate) mod queue;
 pub(crate) mod retention;
 pub(crate) mod run;
+pub(crate) mod secret;
 pub(crate) mod serve;
 mod show;
 pub(crate) mod store;
 pub(crate) mod task;
+pub(crate) mod usage;
+mod versions;
 mod which;
 
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! The flags by which an operator, a submitter, or somebody who runs a handler by hand says what tasks may do and use.
 
+use std::path::PathBuf;
+
 use sunaba_runtime::task::{ClockAccess, HttpGrant, LimitCaps, format_bytes, parse_bytes};
 use sunaba_runtime::{DEFAULT_MAX_SCRATCH_BYTES, RuntimeBuilder, SecretSource, SecretSourceError};
 
@@ -57,6 +59,9 @@ pub(crate) struct OperatorArgs {
     /// Let submitters grant the fine clock
     #[arg(long)]
     allow_fine_clock: bool,
+    /// A file of certificate authorities, in PEM, that outgoing requests believe beside the system's
+    #[arg(long, value_name = "FILE")]
+    http_ca: Vec<PathBuf>,
 }
 
 impl OperatorArgs {
@@ -67,6 +72,11 @@ impl OperatorArgs {
     pub(crate) fn apply(&self, builder: RuntimeBuilder) -> Result<RuntimeBuilder, CommandError> {
         let builder = builder.allow_http(self.allow_http.iter().cloned()).secrets(secrets(&self.secret)?);
         let builder = builder.ceilings(&together(&self.max)).max_scratch(self.max_scratch);
+        let mut builder = builder;
+        for file in &self.http_ca {
+            let failed = |error| CommandError::new(Exit::Error, format!("cannot read `{}`: {error}", file.display()));
+            builder = builder.root_certificates(std::fs::read(file).map_err(failed)?);
+        }
         Ok(if self.allow_fine_clock { builder.allow_fine_clock() } else { builder })
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use comfy_table::Table;
 use sunaba_runtime::Client;
 use sunaba_runtime::server::api::{QueuePatch, QueueView};
-use sunaba_runtime::task::{Rate, format_count, format_duration};
+use sunaba_runtime::task::{LimitCaps, Rate, format_count, format_duration};
 
 use super::limit::{Limit, duration_or_none};
 use crate::exit::{CommandError, Exit};
@@ -65,6 +65,9 @@ struct SetArgs {
     /// A waiting task moves up by one priority for each such time, 1s to a day, or `none`
     #[arg(long, value_name = "DURATION", value_parser = duration_or_none)]
     aging: Option<Limit<u64>>,
+    /// What an attempt may use at most, such as `timeout=30s,memory=64MiB`, or `none`; takes the place of all that was said before
+    #[arg(long, value_name = "NAME=VALUE,...")]
+    limit: Option<Limit<LimitCaps>>,
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
@@ -104,6 +107,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
                 key_rate: args.key_rate.map(|limit| limit.0),
                 max_depth: args.max_depth.map(|limit| limit.0),
                 aging_ms: args.aging.map(|limit| limit.0),
+                limits: args.limit.map(|limit| limit.0),
             };
             if patch == QueuePatch::default() {
                 let message = "nothing says what to set\nhint: name a limit, such as `--concurrency 4`";
@@ -165,6 +169,7 @@ fn settings(queue: &QueueView) -> Vec<String> {
         number("weight", queue.weight.map(u64::from)),
         number("max depth", queue.max_depth),
         aging,
+        queue.limits.as_ref().map(|limits| format!("limits {limits}")),
     ];
     settings.into_iter().flatten().collect()
 }

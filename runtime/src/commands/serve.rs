@@ -10,8 +10,8 @@ use serde_json::json;
 use sunaba_runtime::compile::Compiler;
 use sunaba_runtime::server::{BindError, Server};
 use sunaba_runtime::store::{OpenError, Options};
-use sunaba_runtime::task::{Durability, format_duration, parse_duration};
-use sunaba_runtime::{AllowedDir, Runtime, StartError};
+use sunaba_runtime::task::{Durability, format_bytes, format_duration, parse_duration};
+use sunaba_runtime::{AllowedDir, MemoryBudget, Runtime, StartError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
@@ -36,6 +36,12 @@ pub(crate) struct Args {
     /// Attempts at a time [default: one for each core]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=512))]
     concurrency: Option<u16>,
+    /// What all attempts at a time may hold of the machine's memory: a size, or a part of what there is
+    #[arg(long, value_name = "SIZE|PERCENT", default_value_t = MemoryBudget::default())]
+    memory_budget: MemoryBudget,
+    /// How many times over that budget is given to attempts, from 1 to 100: for those that do not use what they may
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = factor)]
+    oversubscribe: f64,
     /// A directory out of which submitters may grant, read-only with `:ro`; none by default
     #[arg(long, value_name = "ROOT[:ro]")]
     allow_dir: Vec<AllowedDir>,
@@ -71,6 +77,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
     // What is deployed may come from anybody: it is compiled where it can hurt nobody.
     builder = builder.compiler(Compiler::this_program());
     builder = args.operator.apply(builder.allow_dirs(args.allow_dir.clone()))?;
+    builder = builder.memory_budget(args.memory_budget).oversubscribe(args.oversubscribe);
     builder = builder.worker(|worker| {
         worker.name = format!("host-{}", std::process::id());
         worker.lease_time = args.lease_time;
@@ -128,6 +135,12 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
     Ok(Exit::Ok)
 }
 
+/// Reads how many times over something is given.
+fn factor(text: &str) -> Result<f64, String> {
+    let factor = text.parse::<f64>().ok().filter(|factor| (1.0..=100.0).contains(factor));
+    factor.ok_or_else(|| format!("`{text}` is not a factor\nhint: write a number from 1 to 100, such as `1.5`"))
+}
+
 /// Reads an address to listen on; `localhost` is one, too.
 fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
@@ -158,7 +171,7 @@ fn announce(global: &Global, args: &Args, server: &Server, runtime: &Runtime) ->
     if global.output != Format::Text {
         let ready = json!({
             "address": address, "data": data, "durability": args.durability, "concurrency": runtime.slots(), "packages": packages,
-            "pid": std::process::id(),
+            "memory_budget_bytes": runtime.memory_budget_bytes(), "pid": std::process::id(),
         });
         return print::json(Format::Jsonl, &ready);
     }
@@ -169,6 +182,7 @@ fn announce(global: &Global, args: &Args, server: &Server, runtime: &Runtime) ->
             ("data", data.display().to_string()),
             ("durability", durability),
             ("concurrency", runtime.slots().to_string()),
+            ("memory", runtime.memory_budget_bytes().map_or_else(|| "without a budget".into(), format_bytes)),
             ("packages", packages.to_string()),
         ] {
             print::note(format_args!("  {name:<12} {value}"));

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sunaba_runtime::store::{
-    BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, EmbeddedStore, EventPage, EventQuery, HandlerStatus,
-    LeaseRequest, Leased, NewPackage, Package, QueueStatus, Rerun, RerunError, SettleError, Settlement, Standing,
-    Store, StoreError, StoreFuture, SubmitError, Submitted, TaskPage, TaskQuery, Unready,
+    Activation, BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, Deployed, EmbeddedStore, EventPage,
+    EventQuery, HandlerStatus, LeaseRequest, Leased, NewPackage, NewSecret, Package, PackageVersion, QueueStatus,
+    Rerun, RerunError, SecretInfo, SettleError, Settlement, Standing, Store, StoreError, StoreFuture, SubmitError,
+    Submitted, TaskPage, TaskQuery, Unready, Usage, UsageOf,
 };
 use sunaba_runtime::task::{
     AttemptDetail, Clock as _, Digest, Durability, HandlerChange, HandlerName, LeaseToken, NewTask, Payload, Progress,
-    QueueChange, Retention, SessionId, Task, TaskId,
+    QueueChange, Retention, Secret, SessionId, Task, TaskId,
 };
 
 use super::book::Book;
@@ -181,7 +182,15 @@ impl Store for Link {
         set_handler(handler: HandlerName, changes: Vec<HandlerChange>) -> HandlerStatus;
         retention() -> Retention;
         set_retention(retention: Retention) -> ();
-        deploy(package: NewPackage, component: Bytes) -> Package;
+        limit_session(session: SessionId, memory_bytes: Option<u64>) -> ();
+        deploy(package: NewPackage, component: Bytes) -> Deployed;
+        versions(package: String) -> Vec<PackageVersion>;
+        activate(activation: Activation) -> Package;
+        usage(of: UsageOf, after: Option<String>) -> Vec<Usage>;
+        secrets() -> Vec<SecretInfo>;
+        set_secret(secret: NewSecret) -> SecretInfo;
+        remove_secret(name: String) -> bool;
+        secret(name: String) -> Option<Secret>;
         packages() -> Vec<Package>;
         component(digest: Digest) -> Option<Bytes>;
     }

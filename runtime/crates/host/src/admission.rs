@@ -8,7 +8,7 @@ use sunaba_store::Package;
 use sunaba_task::{
     Backoff, Callback, CallbackOn, ClockAccess, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_HOSTS_LOST, DEFAULT_QUEUE, Digest,
     DirGrant, EnvGrant, Fuel, Grants, HandlerInfo, HandlerName, HttpGrant, LimitCaps, LimitError, NewTask, Payload,
-    TaskSpec, Unique, When,
+    TaskSpec, Unique, When, format_bytes,
 };
 
 use crate::allowed::AllowedDirError;
@@ -69,6 +69,8 @@ pub struct TaskRequest {
     pub fuel: Option<Fuel>,
     /// Memory that an attempt may use.
     pub memory_bytes: Option<u64>,
+    /// Whether each attempt runs what its package has by then. Otherwise the task stays with what the package has now.
+    pub follow: bool,
     /// A second request with this key gives the same task.
     pub idempotency_key: Option<String>,
     /// Environment variables.
@@ -112,6 +114,7 @@ impl TaskRequest {
             timeout: None,
             fuel: None,
             memory_bytes: None,
+            follow: false,
             idempotency_key: None,
             env: Vec::new(),
             dirs: Vec::new(),
@@ -166,6 +169,17 @@ pub enum RefusedTask {
         value: String,
         /// What is allowed.
         ceiling: String,
+    },
+    /// It can never fit into what attempts may hold of the machine's memory.
+    #[error(
+        "the task may hold {} of memory, and this host has {} for all of its attempts\nhint: ask for a smaller memory limit, or \
+         start the host with a larger `--memory-budget`", format_bytes(*.needs_bytes), format_bytes(*.budget_bytes)
+    )]
+    Memory {
+        /// What its attempt may hold.
+        needs_bytes: u64,
+        /// What there is.
+        budget_bytes: u64,
     },
     /// A grant that the handler does not ask for, that the operator does not allow, or that cannot be given.
     #[error(transparent)]
@@ -242,6 +256,7 @@ pub(crate) fn admit(
         retry_for: request.retry_for.or(spec.retry_for),
         keep_result: request.keep_result,
         grants,
+        follows: request.follow,
         idempotency_key: request.idempotency_key,
         tags: request.tags,
         ..spec

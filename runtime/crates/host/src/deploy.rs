@@ -4,20 +4,23 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sunaba_sandbox::ComponentInfo;
-use sunaba_store::Package;
+use sunaba_store::{DeployChange, Package};
 use sunaba_task::{Digest, FuelMode, Grants, HandlerInfo, Task};
 
 use crate::diff::{Change, Side, diff};
 use crate::effective::without_addresses;
 use crate::limits::lowered;
 use crate::packages::{self, DeployError};
-use crate::runtime::{RerunRefusal, Runtime};
+use crate::refusal::RerunRefusal;
+use crate::runtime::Runtime;
 
 /// How a component is deployed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DeployOptions {
     /// Whether it may do and use more than the active version.
     pub allow_widening: bool,
+    /// Whether handlers may go, or take another input, though tasks that follow wait for them.
+    pub allow_signature_change: bool,
 }
 
 /// What a deploy changes.
@@ -34,6 +37,8 @@ pub struct Difference {
 pub struct Deployed {
     /// As it is now.
     pub package: Arc<Package>,
+    /// Whether there is a new version.
+    pub change: DeployChange,
     /// What has changed.
     pub difference: Difference,
 }
@@ -68,7 +73,7 @@ impl Runtime {
     /// [`DeployError`]: it could not be deployed, whatever is allowed.
     pub async fn preview(&self, name: &str, component: Bytes) -> Result<Difference, DeployError> {
         packages::check(name, &[])?;
-        let _deploying = self.deploying().await;
+        let _deploying = self.deploying.lock().await;
         let digest = Digest::of(&component);
         let was_known = self.guests.sandbox().info(digest).is_some();
         let previewed = self.preview_checked(name, component).await;

@@ -42,7 +42,7 @@ impl Executors {
     }
 
     async fn admit(&self, request: AttemptRequest) -> Result<AttemptRequest, ExecuteError> {
-        let asked = self.manifests.of(&request).await;
+        let asked = self.manifests.of(&request);
         self.permits.admit_attempt(request, asked.as_ref()).await
     }
 }

@@ -144,6 +144,20 @@ impl Guests {
         again
     }
 
+    /// Makes one ready while the caller waits.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    pub(crate) async fn make_ready(&self, key: Key) -> Result<(), String> {
+        match self.load(key.0, key.1).await {
+            Ok(()) => {
+                self.is_ready(key);
+                Ok(())
+            }
+            Err(Problem::Passing(problem) | Problem::Lasting(problem)) => Err(problem),
+        }
+    }
+
     async fn load(&self, component: Digest, mode: FuelMode) -> Result<(), Problem> {
         let passing = |problem: &dyn ToString| Problem::Passing(problem.to_string());
         if self.sandbox.load_known(component, mode).await.map_err(|error| passing(&error))?.is_some() {

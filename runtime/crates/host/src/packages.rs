@@ -42,6 +42,16 @@ pub enum DeployError {
     /// A handler's schema cannot be used.
     #[error(transparent)]
     Schema(#[from] InputError),
+    /// A version that was deployed before does not load any more.
+    #[error("version {version} of `{package}` cannot be made ready: {problem}\nhint: deploy its component again")]
+    Prepare {
+        /// The package.
+        package: String,
+        /// Which version.
+        version: u32,
+        /// What is wrong.
+        problem: String,
+    },
     /// The store could not keep it.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use sunaba_store::StoreError;
+use sunaba_store::{Store, StoreError};
 use sunaba_task::{
     AttemptRequest, ClockAccess, DirGrant, ExecuteError, GrantRequests, Grants, HandlerInfo, HttpGrant, LimitCaps,
 };
@@ -16,7 +16,7 @@ use crate::guests::Guests;
 use crate::limits::default_ceilings;
 use crate::packages::Packages;
 use crate::runtime::RuntimeBuilder;
-use crate::secrets::{SecretKeeper, SecretSource, Secrets};
+use crate::secrets::{InStore, SecretKeeper, SecretSource, Secrets};
 
 /// All that the operator has said.
 #[derive(Clone)]
@@ -95,6 +95,12 @@ impl RuntimeBuilder {
 }
 
 impl Permits {
+    /// The same, with the secrets of this store, unless something else keeps them.
+    pub(crate) fn keeping(mut self, store: &Arc<dyn Store>) -> Self {
+        self.secrets.keeper.get_or_insert_with(|| Arc::new(InStore(Arc::clone(store))));
+        self
+    }
+
     /// What the operator allows these requests, with the secrets that are kept elsewhere. Looked up are only names that a
     /// handler asks for.
     ///

@@ -1,18 +1,16 @@
 //! The host: what is built, started, used and stopped.
 
-mod ready;
+pub(crate) mod ready;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sunaba_sandbox::{Compiler, Sandbox, SandboxBuilder};
-use sunaba_store::{
-    EmbeddedStore, OpenError, Options, Package, Rerun, RerunError, Store, StoreError, SubmitError, Submitted,
-};
-use sunaba_task::{BoxFuture, Digest, Executor, Failure, HandlerName, Outcome, Payload, Task, TaskId, Timestamp};
+use sunaba_store::{EmbeddedStore, OpenError, Package, Rerun, RerunError, Store, StoreError, Submitted};
+use sunaba_task::{Digest, Executor, HandlerName, Payload, Task, TaskId, Timestamp};
 use sunaba_worker::{RunningAttempt, Worker, WorkerConfig, WorkerError};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -22,17 +20,16 @@ use crate::deploy::{DeployOptions, Deployed};
 use crate::effective::Operator;
 use crate::executors::Executors;
 use crate::guests::Guests;
-use crate::hooks::{Hooked, Hooks, On};
-use crate::native::{Native, NativePackage};
+use crate::hooks::{Hooked, Hooks};
+use crate::memory::{self, MemoryBudget};
+use crate::native::NativePackage;
 use crate::packages::{self, DeployError, Packages};
 use crate::permits::{Manifests, Permits};
+use crate::refusal::{RerunRefusal, SubmitRefusal};
 use ready::{FUEL_MODES, keys};
 
 /// Hooks have at least this long for what has happened before a stop.
 const MIN_HOOK_GRACE: Duration = Duration::from_secs(1);
-
-/// The folder of compiled code in a data directory.
-const ARTIFACTS: &str = "artifacts";
 
 /// Why a host does not start.
 #[derive(Debug, thiserror::Error)]
@@ -56,16 +53,19 @@ pub enum StartError {
 
 /// What a host is to be like.
 pub struct RuntimeBuilder {
-    store: Option<Arc<dyn Store>>,
-    scratch: Option<PathBuf>,
-    native: BTreeMap<String, NativePackage>,
-    executor: Option<Arc<dyn Executor>>,
-    bad_name: Option<String>,
-    worker: WorkerConfig,
+    pub(crate) store: Option<Arc<dyn Store>>,
+    pub(crate) scratch: Option<PathBuf>,
+    pub(crate) native: BTreeMap<String, NativePackage>,
+    pub(crate) executor: Option<Arc<dyn Executor>>,
+    pub(crate) bad_name: Option<String>,
+    pub(crate) worker: WorkerConfig,
     pub(crate) permits: Permits,
-    hooks: Hooks,
-    compiler: Compiler,
-    artifacts: Option<PathBuf>,
+    pub(crate) memory: MemoryBudget,
+    pub(crate) oversubscribe: f64,
+    pub(crate) hooks: Hooks,
+    pub(crate) compiler: Compiler,
+    pub(crate) artifacts: Option<PathBuf>,
+    pub(crate) roots: Vec<Vec<u8>>,
 }
 
 impl Default for RuntimeBuilder {
@@ -78,130 +78,17 @@ impl Default for RuntimeBuilder {
             bad_name: None,
             worker: WorkerConfig { slots: cores(), ..WorkerConfig::default() },
             permits: Permits::default(),
+            memory: MemoryBudget::default(),
+            oversubscribe: 1.0,
             hooks: Hooks::default(),
             compiler: Compiler::in_process(),
             artifacts: None,
+            roots: Vec::new(),
         }
     }
 }
 
 impl RuntimeBuilder {
-    /// The store. Default: one in memory, gone with the process.
-    #[must_use]
-    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
-        self.store = Some(store);
-        self
-    }
-
-    /// The embedded store in this directory, which is made if it is not there.
-    ///
-    /// # Errors
-    /// [`StartError::Store`]: another process has it, or it cannot be opened.
-    pub fn data(self, directory: impl AsRef<Path>) -> Result<Self, StartError> {
-        self.data_with(directory, Options::default())
-    }
-
-    /// The same with options of the store.
-    ///
-    /// # Errors
-    /// As [`data`](Self::data).
-    pub fn data_with(mut self, directory: impl AsRef<Path>, options: Options) -> Result<Self, StartError> {
-        let store = EmbeddedStore::sled_with(directory.as_ref(), options)?;
-        // It was just made, if it was not there; whatever its path is, this is where it leads.
-        self.permits.allowance.private.extend(directory.as_ref().canonicalize());
-        self.scratch = Some(directory.as_ref().join("scratch"));
-        let artifacts = self.artifacts.take().unwrap_or_else(|| directory.as_ref().join(ARTIFACTS));
-        Ok(self.store(Arc::new(store)).artifacts(artifacts))
-    }
-
-    /// Where components are compiled. Default: in this process, which is for programs that trust what is deployed.
-    #[must_use]
-    pub fn compiler(mut self, compiler: Compiler) -> Self {
-        self.compiler = compiler;
-        self
-    }
-
-    /// A directory for compiled code, which no other process uses at the same time. Default: `artifacts` in the store's
-    /// directory, or none for a store without one.
-    #[must_use]
-    pub fn artifacts(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.artifacts = Some(directory.into());
-        self
-    }
-
-    /// Attempts at a time. Default: one for each core.
-    #[must_use]
-    pub fn concurrency(mut self, slots: usize) -> Self {
-        self.worker.slots = slots;
-        self
-    }
-
-    /// Everything else about the worker.
-    #[must_use]
-    pub fn worker(mut self, change: impl FnOnce(&mut WorkerConfig)) -> Self {
-        change(&mut self.worker);
-        self
-    }
-
-    /// A handler of this very program, beside those in components.
-    #[must_use]
-    pub fn native<F, R>(mut self, name: &str, handler: F) -> Self
-    where
-        F: Fn(Native) -> R + Send + Sync + 'static,
-        R: Future<Output = Result<Outcome, Failure>> + Send + 'static,
-    {
-        match name.parse::<HandlerName>() {
-            Ok(name) => {
-                let boxed = move |native| -> BoxFuture<'static, _> { Box::pin(handler(native)) };
-                self.native.entry(name.package).or_default().add(&name.handler, Arc::new(boxed));
-            }
-            Err(_) => self.bad_name = Some(name.to_owned()),
-        }
-        self
-    }
-
-    /// Called when a task has succeeded, with its record.
-    ///
-    /// Hooks see what happens to every task of the store while this host runs, each of it at most once and soon after. They
-    /// are called one after another, on a thread that may block: a slow one delays the others and holds up no task, and what
-    /// the store's event feed drops meanwhile is never seen. A hook that panics is logged; one that never returns keeps the
-    /// program from ending. What must not be missed is for a callback task.
-    #[must_use]
-    pub fn on_success(mut self, hook: impl Fn(&Task) + Send + Sync + 'static) -> Self {
-        self.hooks.add(On::Success, hook);
-        self
-    }
-
-    /// Called when a task is dead, or has expired. For the rest as [`on_success`](Self::on_success).
-    #[must_use]
-    pub fn on_failure(mut self, hook: impl Fn(&Task) + Send + Sync + 'static) -> Self {
-        self.hooks.add(On::Failure, hook);
-        self
-    }
-
-    /// Called when an attempt has run out of time, whether the task is retried or dead; before the hooks for that. The
-    /// record may have moved on since. For the rest as [`on_success`](Self::on_success).
-    #[must_use]
-    pub fn on_timeout(mut self, hook: impl Fn(&Task) + Send + Sync + 'static) -> Self {
-        self.hooks.add(On::Timeout, hook);
-        self
-    }
-
-    /// Called when an attempt has failed and there will be another. The record may have moved on since. For the rest as
-    /// [`on_success`](Self::on_success).
-    #[must_use]
-    pub fn on_retry(mut self, hook: impl Fn(&Task) + Send + Sync + 'static) -> Self {
-        self.hooks.add(On::Retry, hook);
-        self
-    }
-
-    /// Something else than the sandbox to run components.
-    #[must_use]
-    pub fn executor(mut self, executor: Arc<dyn Executor>) -> Self {
-        self.executor = Some(executor);
-        self
-    }
-
     /// Starts the host on the current tokio runtime.
     ///
     /// # Errors
@@ -218,19 +105,20 @@ impl RuntimeBuilder {
         let shards = cores().min(slots);
         let per_shard = u32::try_from(slots.div_ceil(shards)).unwrap_or(u32::MAX);
         let sandbox = Sandbox::builder().shards(shards).slots(per_shard).compiler(self.compiler);
+        let sandbox = self.roots.into_iter().fold(sandbox, SandboxBuilder::root_certificates);
         let sandbox = self.scratch.into_iter().fold(sandbox, SandboxBuilder::scratch);
         let sandbox = self.artifacts.into_iter().fold(sandbox, SandboxBuilder::artifacts).start();
         let sandbox = sandbox.map_err(|error| StartError::Sandbox(error.to_string()))?;
         let guests = Guests::start(sandbox, Arc::clone(&store));
 
-        let (packages, permits) = (Arc::new(Packages::default()), Arc::new(self.permits));
+        let (packages, permits) = (Arc::new(Packages::default()), Arc::new(self.permits.keeping(&store)));
         let deployed: Vec<_> = store.packages().await?.into_iter().map(|package| packages.put(package)).collect();
         let mut own: HashMap<_, Arc<dyn Executor>> = HashMap::new();
         for (name, native) in self.native {
             let component = NativePackage::digest(&name);
             let handlers = native.describe();
             let deployed_at = Timestamp::from_unix_ms(0);
-            packages.put(Package { name, component, size_bytes: 0, handlers, deployed_at });
+            packages.put(Package { name, component, size_bytes: 0, handlers, deployed_at, version: 0, before: None });
             own.insert(component, Arc::new(native));
         }
         let natives = own.keys().copied().collect();
@@ -244,7 +132,9 @@ impl RuntimeBuilder {
         let manifests = Manifests { packages: Arc::clone(&packages), guests: Arc::clone(&guests) };
         let executors = Arc::new(Executors { own, others, permits: Arc::clone(&permits), manifests });
         let hooked = self.hooks.start(Arc::clone(&store)).await?;
-        let worker = Worker::start_watching(Arc::clone(&store), executors, self.worker, guests.unready());
+        let memory_bytes = self.worker.memory_bytes.or_else(|| self.memory.bytes(self.oversubscribe));
+        let worker = WorkerConfig { memory_bytes, ..self.worker };
+        let worker = Worker::start_watching(Arc::clone(&store), executors, worker, guests.unready());
         let deploying = Mutex::default();
         Ok(Runtime {
             store,
@@ -253,6 +143,7 @@ impl RuntimeBuilder {
             packages,
             natives,
             worker,
+            memory_bytes,
             permits,
             slots,
             deploying,
@@ -273,15 +164,21 @@ pub struct Runtime {
     runs_guests: bool,
     pub(crate) packages: Arc<Packages>,
     natives: Vec<sunaba_task::Digest>,
-    worker: Worker,
+    pub(crate) worker: Worker,
+    pub(crate) memory_bytes: Option<u64>,
     pub(crate) permits: Arc<Permits>,
     slots: usize,
     /// One deploy at a time: what is kept in the store and what is known here are the same.
-    deploying: Mutex<()>,
+    pub(crate) deploying: Mutex<()>,
     hooked: Option<Hooked>,
 }
 
 impl Runtime {
+    pub(crate) fn check_not_native(&self, name: &str) -> Result<(), DeployError> {
+        let is_native = self.natives.contains(&NativePackage::digest(name));
+        if is_native { Err(DeployError::Native(name.to_owned())) } else { Ok(()) }
+    }
+
     /// A host with a store in memory, a slot for each core, and nothing allowed.
     pub fn builder() -> RuntimeBuilder {
         RuntimeBuilder::default()
@@ -321,7 +218,7 @@ impl Runtime {
     }
 
     /// Checks a component, compiles it, and makes it the package's own from now on. Tasks that were submitted before stay
-    /// with the component that they were submitted for.
+    /// with the component that they were submitted for, unless they follow.
     ///
     /// # Errors
     /// [`DeployError`]. Nothing of it stays behind.
@@ -332,9 +229,7 @@ impl Runtime {
         options: DeployOptions,
     ) -> Result<Deployed, DeployError> {
         packages::check(name, &[])?;
-        if self.natives.contains(&NativePackage::digest(name)) {
-            return Err(DeployError::Native(name.to_owned()));
-        }
+        self.check_not_native(name)?;
         let _deploying = self.deploying.lock().await;
         let digest = Digest::of(&component);
         let was_known = FUEL_MODES.into_iter().any(|mode| self.guests.sandbox().is_loaded(digest, mode));
@@ -417,6 +312,8 @@ impl Runtime {
         let schema = self.packages.schema(package.component, handler)?;
         let new = admission::admit(request, &package, handler, schema.as_deref(), &self.permits, operator)?;
         let callbacks = admission::callbacks(&on_success, &on_failure, &self.packages, &self.permits.ceilings)?;
+        let specs = callbacks.iter().map(|callback| &callback.spec).chain([&new.spec]);
+        specs.into_iter().try_for_each(|spec| memory::check(&spec.limits, self.memory_bytes))?;
         self.make_ready(&new);
         Ok(sunaba_task::NewTask { callbacks, ..new })
     }
@@ -463,34 +360,4 @@ impl Runtime {
     pub async fn ended(&self) -> Result<(), WorkerError> {
         self.worker.ended().await
     }
-}
-
-/// Why a task was not taken on.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SubmitRefusal {
-    /// It cannot be, or is not allowed.
-    #[error(transparent)]
-    Refused(#[from] RefusedTask),
-    /// Its idempotency key stands for another.
-    #[error(transparent)]
-    Key(#[from] SubmitError),
-    /// The store could not.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// Why a task was not made over again.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RerunRefusal {
-    /// The other input is not one that its handler takes.
-    #[error(transparent)]
-    Refused(#[from] RefusedTask),
-    /// It is not there, or has not ended.
-    #[error(transparent)]
-    Rerun(#[from] RerunError),
-    /// The store could not.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use sunaba_store::StoreError;
+use sunaba_store::{Store, StoreError};
 use sunaba_task::{
     BoxFuture, ExecuteError, HttpGrant, HttpGrantError, MAX_SECRET_BYTES, Secret, SecretText, format_bytes,
     is_secret_name,
@@ -152,6 +152,15 @@ pub trait SecretKeeper: Send + Sync + 'static {
     /// # Errors
     /// It cannot be looked up at the moment.
     fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Secret>, StoreError>>;
+}
+
+/// Those that are kept in the store.
+pub(crate) struct InStore(pub(crate) Arc<dyn Store>);
+
+impl SecretKeeper for InStore {
+    fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Secret>, StoreError>> {
+        self.0.secret(name.to_owned())
+    }
 }
 
 /// All the secrets of a host. What its command line defines comes before what is kept.

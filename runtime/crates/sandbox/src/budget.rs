@@ -112,7 +112,6 @@ impl Files {
     }
 
     /// From now on, no more than this is written to what the guest sees as this directory, nor to what is in it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for directories that have a cap of their own"))]
     pub(crate) fn cap(&mut self, guest: &str, limit_bytes: u64) {
         self.caps.push(Tally::new(limit_bytes, Some(guest.to_owned())));
     }

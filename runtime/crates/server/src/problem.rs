@@ -4,7 +4,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use sunaba_host::{AllowedDirError, Change, DeployError, GrantRefusal, RefusedTask, RerunRefusal, SubmitRefusal};
-use sunaba_store::{DeleteError, RerunError, StoreError, SubmitError};
+use sunaba_store::{DeleteError, RerunError, StoreError, SubmitError, VersionError};
 use sunaba_task::TaskId;
 
 /// An error.
@@ -63,7 +63,9 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let status = match &error {
             StoreError::NoRoom { .. } => StatusCode::INSUFFICIENT_STORAGE,
-            StoreError::Control(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            StoreError::Control(_) | StoreError::Secret(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            StoreError::Version(VersionError::NoPackage(_) | VersionError::NoVersion { .. }) => StatusCode::NOT_FOUND,
+            StoreError::Version(_) => StatusCode::CONFLICT,
             StoreError::Unreachable(_) | StoreError::Busy { .. } | StoreError::Failed(_) | StoreError::Closed => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sunaba_task::{
     AttemptDetail, Clock, Digest, Durability, HandlerChange, HandlerName, LeaseToken, NewTask, Payload, Progress,
-    QueueChange, Retention, SessionId, Task, TaskId,
+    QueueChange, Retention, Secret, SessionId, Task, TaskId,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -16,10 +16,10 @@ use crate::commit::{Commit, Request};
 use crate::maintenance::{Backup, Copying, MAX_PARTS, MaintenanceError, write_parts};
 use crate::planner::{Planner, Reply, Turn, answer};
 use crate::{
-    BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, Engine, EngineError, EventPage, EventQuery,
-    HandlerStatus, LeaseRequest, Leased, MemoryEngine, NewPackage, OpenError, Package, QueueStatus, Rerun, RerunError,
-    SettleError, Settlement, SledEngine, Standing, Store, StoreError, StoreFuture, SubmitError, Submitted, SystemClock,
-    TaskPage, TaskQuery, Unready,
+    Activation, BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, Deployed, Engine, EngineError, EventPage,
+    EventQuery, HandlerStatus, LeaseRequest, Leased, MemoryEngine, NewPackage, NewSecret, OpenError, Package,
+    PackageVersion, QueueStatus, Rerun, RerunError, SecretInfo, SettleError, Settlement, SledEngine, Standing, Store,
+    StoreError, StoreFuture, SubmitError, Submitted, SystemClock, TaskPage, TaskQuery, Unready, Usage, UsageOf,
 };
 
 /// Requests that wait for the commit thread; further callers wait to get in.
@@ -260,6 +260,10 @@ impl Store for EmbeddedStore {
         Box::pin(self.change(move |planner, _| planner.set_unready(session, unready)))
     }
 
+    fn limit_session(&self, session: SessionId, memory_bytes: Option<u64>) -> StoreFuture<'_, ()> {
+        Box::pin(self.change(move |planner, _| planner.limit_session(session, memory_bytes)))
+    }
+
     fn lease(&self, request: LeaseRequest) -> StoreFuture<'_, Vec<Leased>> {
         Box::pin(async {
             let granted = self.park(|planner, turn, reply| planner.park_lease(turn, request, reply)).await?;
@@ -371,8 +375,16 @@ impl Store for EmbeddedStore {
         Box::pin(self.change(move |planner, turn| planner.set_retention(turn, retention)))
     }
 
-    fn deploy(&self, package: NewPackage, component: Bytes) -> StoreFuture<'_, Package> {
+    fn deploy(&self, package: NewPackage, component: Bytes) -> StoreFuture<'_, Deployed> {
         Box::pin(self.change(move |planner, turn| planner.deploy(turn, package, &component)))
+    }
+
+    fn versions(&self, package: String) -> StoreFuture<'_, Vec<PackageVersion>> {
+        Box::pin(self.read(move |planner, turn| planner.versions(turn, &package)))
+    }
+
+    fn activate(&self, activation: Activation) -> StoreFuture<'_, Package> {
+        Box::pin(self.change(move |planner, turn| planner.activate(turn, &activation)))
     }
 
     fn packages(&self) -> StoreFuture<'_, Vec<Package>> {
@@ -381,5 +393,25 @@ impl Store for EmbeddedStore {
 
     fn component(&self, digest: Digest) -> StoreFuture<'_, Option<Bytes>> {
         Box::pin(self.read(move |planner, turn| planner.component(turn, digest)))
+    }
+
+    fn usage(&self, of: UsageOf, after: Option<String>) -> StoreFuture<'_, Vec<Usage>> {
+        Box::pin(self.read(move |planner, turn| planner.usage(turn, of, after.as_deref())))
+    }
+
+    fn secrets(&self) -> StoreFuture<'_, Vec<SecretInfo>> {
+        Box::pin(self.read(|planner, turn| planner.secrets(turn)))
+    }
+
+    fn set_secret(&self, secret: NewSecret) -> StoreFuture<'_, SecretInfo> {
+        Box::pin(self.change(|planner, turn| planner.set_secret(turn, secret)))
+    }
+
+    fn remove_secret(&self, name: String) -> StoreFuture<'_, bool> {
+        Box::pin(self.change(move |planner, turn| planner.remove_secret(turn, &name)))
+    }
+
+    fn secret(&self, name: String) -> StoreFuture<'_, Option<Secret>> {
+        Box::pin(self.read(move |planner, turn| planner.secret(turn, &name)))
     }
 }

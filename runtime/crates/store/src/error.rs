@@ -2,7 +2,7 @@
 
 use sunaba_task::{ControlError, format_bytes};
 
-use crate::EngineError;
+use crate::{EngineError, SecretError, VersionError};
 
 /// Why a store could not do what it was asked. Nothing was changed, unless it says so.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -34,6 +34,12 @@ pub enum StoreError {
     /// A setting is out of range.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// A package has not got another version.
+    #[error(transparent)]
+    Version(#[from] VersionError),
+    /// A secret is not kept.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// The aging of a queue changes the place of all that waits in it, and that is too much to be done at once.
     #[error(
         "{waiting} tasks wait in the queue `{queue}`, and its aging can be changed with {limit} at most\nhint: let workers run \

@@ -8,8 +8,8 @@
 //! | `t` id | the record of a task, with small bodies |
 //! | `i` id, `o` id | an input, an output that is not small |
 //! | `a` id number | what is kept of an attempt besides its record |
-//! | `q` queue 0 handler 0 key rank sequence | the id of a queued task: by its lane, then as [`Place`](crate::spot::Place) has it |
-//! | `d` instant sequence | the id of a task that waits for an instant, and its queue |
+//! | `q` queue 0 handler 0 key rank sequence | the id of a queued task and its [`Need`]: by its lane, then as [`Place`](crate::spot::Place) has it |
+//! | `d` instant sequence | the id of a task that waits for an instant, its [`Need`] and its queue |
 //! | `x` instant sequence | the id of a task that expires unless it has begun by then |
 //! | `l` sequence | the tasks that were leased together |
 //! | `v` sequence | events that were told together, from this one on |
@@ -22,12 +22,15 @@
 //! | `Q` queue | what an operator has set for a queue |
 //! | `H` handler | what an operator has set for a handler |
 //! | `r` | how long what has ended is kept |
-//! | `p` package | a package |
+//! | `p` package | a package, with its active version |
+//! | `n` package 0 version | a version of a package |
 //! | `c` digest | a component |
+//! | `w` kind name | what the attempts of a handler or of a tag have used |
+//! | `S` name | a secret |
 //! | `y` key | a damaged value that was taken out of its place |
 
 use bytes::Bytes;
-use sunaba_task::{Digest, HandlerName, StateName, TaskId, Timestamp};
+use sunaba_task::{Digest, HandlerName, StateName, Task, TaskId, TaskSpec, Timestamp};
 
 pub(crate) const FORMAT: &[u8] = b"f";
 pub(crate) const SEQUENCE: &[u8] = b"s";
@@ -156,15 +159,99 @@ pub(crate) fn due_at(key: &[u8]) -> Option<Timestamp> {
     Some(Timestamp::from_unix_ms(u64::from_be_bytes(key.get(1..9)?.try_into().ok()?)))
 }
 
-/// What a key of [`due`] has: the task, and its queue, so that queues can be counted without their records.
-pub(crate) fn due_value(id: TaskId, queue: &str) -> Bytes {
-    [id.as_bytes(), queue.as_bytes()].concat().into()
+/// What an unfinished task needs, short enough to stand in an index: so that what is needed is counted without the records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Need {
+    /// Whatever its package has.
+    Active,
+    /// A component whose digest begins so.
+    Component([u8; NEED_BYTES]),
 }
 
-/// The task's id and its queue.
-pub(crate) fn due_id_and_queue(value: &[u8]) -> Option<(&[u8], &str)> {
-    let (id, queue) = value.split_at_checked(16)?;
-    Some((id, str::from_utf8(queue).ok()?))
+/// Two components that are kept for each other's tasks by chance are no harm.
+const NEED_BYTES: usize = 8;
+
+impl Need {
+    pub(crate) fn of(spec: &TaskSpec) -> Self {
+        if spec.follows { Self::Active } else { Self::component(spec.component) }
+    }
+
+    pub(crate) fn component(component: Digest) -> Self {
+        Self::Component(*component.as_bytes().first_chunk().expect("a digest has 32 bytes"))
+    }
+
+    fn to_bytes(self) -> [u8; NEED_BYTES] {
+        match self {
+            Self::Active => [0; NEED_BYTES],
+            Self::Component(start) => start,
+        }
+    }
+
+    fn from_bytes(bytes: [u8; NEED_BYTES]) -> Self {
+        if bytes == [0; NEED_BYTES] { Self::Active } else { Self::Component(bytes) }
+    }
+}
+
+/// What a key of a queue has.
+pub(crate) fn queued_value(task: &Task) -> Bytes {
+    [task.id.as_bytes().as_slice(), &Need::of(&task.spec).to_bytes()].concat().into()
+}
+
+/// The task's id and its need.
+pub(crate) fn read_queued(value: &[u8]) -> Option<(TaskId, Need)> {
+    let (id, need) = value.split_first_chunk()?;
+    Some((TaskId::from_bytes(*id), Need::from_bytes(need.try_into().ok()?)))
+}
+
+/// What a key of [`due`] has: its queue too, and the handler of one that follows, so that all is counted without the record.
+pub(crate) fn due_value(task: &Task) -> Bytes {
+    let (queue, mut value) = (task.spec.queue.as_bytes(), queued_value(task).to_vec());
+    value.extend_from_slice(queue);
+    if task.spec.follows {
+        value.push(0);
+        value.extend_from_slice(task.spec.handler.to_string().as_bytes());
+    }
+    value.into()
+}
+
+/// A value of [`due`], read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Due<'v> {
+    pub(crate) id: TaskId,
+    pub(crate) need: Need,
+    pub(crate) queue: &'v str,
+    /// Of a task that follows.
+    pub(crate) handler: Option<HandlerName>,
+}
+
+pub(crate) fn read_due(value: &[u8]) -> Option<Due<'_>> {
+    let (head, rest) = value.split_at_checked(16 + NEED_BYTES)?;
+    let (id, need) = read_queued(head)?;
+    let rest = str::from_utf8(rest).ok()?;
+    let (queue, handler) = match need {
+        Need::Active => rest.split_once('\0').and_then(|(queue, name)| Some((queue, Some(name.parse().ok()?))))?,
+        Need::Component(_) => (rest, None),
+    };
+    Some(Due { id, need, queue, handler })
+}
+
+pub(crate) fn version(package: &str, version: u32) -> Vec<u8> {
+    of(b'n', &[package.as_bytes(), &[0], &version.to_be_bytes()])
+}
+
+/// The package of a key of [`version`], and the version.
+pub(crate) fn read_version(key: &[u8]) -> Option<(&str, u32)> {
+    let (name, version) = key.get(1..)?.split_last_chunk()?;
+    Some((str::from_utf8(name.strip_suffix(&[0])?).ok()?, u32::from_be_bytes(*version)))
+}
+
+/// What was used by one of a kind: `h` for handlers, `t` for tags. Both are short.
+pub(crate) fn usage(kind: u8, name: &str) -> Vec<u8> {
+    of(b'w', &[&[kind], name.as_bytes()])
+}
+
+pub(crate) fn secret(name: &str) -> Vec<u8> {
+    of(b'S', &[name.as_bytes()])
 }
 
 pub(crate) fn queue_settings(queue: &str) -> Vec<u8> {
@@ -187,9 +274,26 @@ mod tests {
     }
 
     #[test]
-    fn due_value_reads_back() {
-        let id = TaskId::from_bytes([7; 16]);
-        assert_eq!(due_id_and_queue(&due_value(id, "mail")), Some((id.as_bytes().as_slice(), "mail")));
-        assert_eq!(due_id_and_queue(b"short"), None);
+    fn values_of_indexes_read_back() {
+        let spec = TaskSpec::new("words/count".parse().expect("a name"), Digest::of(b"component"));
+        let new = sunaba_task::NewTask::new(spec, sunaba_task::Payload::json("1"));
+        let mut task = Task::submitted(TaskId::from_bytes([7; 16]), 1, &new, Timestamp::from_unix_ms(1));
+        task.spec.queue = "mail".into();
+        for follows in [false, true] {
+            task.spec.follows = follows;
+            let need = if follows { Need::Active } else { Need::component(Digest::of(b"component")) };
+            assert_eq!(read_queued(&queued_value(&task)), Some((task.id, need)));
+            let handler = follows.then(|| task.spec.handler.clone());
+            assert_eq!(read_due(&due_value(&task)), Some(Due { id: task.id, need, queue: "mail", handler }));
+        }
+        assert_eq!((read_queued(b"short"), read_due(b"short")), (None, None));
+    }
+
+    #[test]
+    fn versions_sort_by_number_and_read_back() {
+        assert!(version("words", 2) < version("words", 10) && version("words", 256) > version("words", 255));
+        assert!(version("words", u32::MAX) < version("words-2", 0));
+        assert_eq!(read_version(&version("words", 258)), Some(("words", 258)));
+        assert_eq!(read_version(b"n"), None);
     }
 }

@@ -19,9 +19,12 @@ mod planner;
 mod progress;
 mod query;
 mod read_only;
+mod secrets;
 mod spot;
 mod store;
 mod txn;
+mod usage;
+mod versions;
 
 pub use clock::{ManualClock, SystemClock};
 pub use embedded::{EmbeddedStore, Options};
@@ -31,7 +34,10 @@ pub use query::{
     BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, EventPage, EventQuery, HandlerStatus, Hold, QueueStatus,
     Rerun, RerunError, Standing, TaskPage, TaskQuery,
 };
+pub use secrets::{MAX_STORED_SECRETS, NewSecret, SecretError, SecretInfo};
 pub use store::{
     LeaseRequest, Leased, MAX_LEASED, MAX_LEASED_BYTES, MAX_PAGE, NAMES_PAGE, NewPackage, Package, Queues, SettleError,
     Settlement, Store, StoreFuture, SubmitError, Submitted, Unready,
 };
+pub use usage::{MAX_SUMMED, OTHERS, Usage, UsageOf, UsageSums};
+pub use versions::{Activation, ChangedHandler, DeployChange, Deployed, MAX_VERSIONS, PackageVersion, VersionError};

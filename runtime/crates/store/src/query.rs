@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use sunaba_task::{
-    BreakerState, HandlerControl, HandlerName, Payload, QueueSettings, StateName, Task, TaskEvent, TaskId, Timestamp,
+    BreakerState, HandlerControl, HandlerName, LimitCaps, Payload, QueueSettings, StateName, Task, TaskEvent, TaskId,
+    Timestamp,
 };
 
 /// Which records to show.
@@ -281,6 +282,15 @@ pub enum Hold {
         /// The next may start after this.
         left: Duration,
     },
+    /// No worker has room for it just now.
+    Memory {
+        /// What its attempt may hold.
+        needs_bytes: u64,
+        /// What the worker has left that has most.
+        free_bytes: u64,
+        /// What that worker may hold for all that it runs.
+        limit_bytes: u64,
+    },
 }
 
 /// What a task waits for.
@@ -290,6 +300,8 @@ pub struct Standing {
     pub holds: Vec<Hold>,
     /// Tasks of its queue that come before it; counted up to a bound. None when it is not queued.
     pub ahead: Option<u64>,
+    /// What its queue allows an attempt now, beside its own limits. None when it has ended, or the queue says nothing.
+    pub limits: Option<LimitCaps>,
     /// When it was looked at, by the store's clock.
     pub now: Option<Timestamp>,
 }

@@ -8,12 +8,14 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sunaba_task::{
     AttemptDetail, BoxFuture, Decision, Digest, Durability, Ending, FuelMode, HandlerChange, HandlerInfo, HandlerName,
-    LeaseToken, NewTask, Payload, Progress, QueueChange, Receipt, Retention, SessionId, Task, TaskId, Timestamp,
+    LeaseToken, NewTask, Payload, Progress, QueueChange, Receipt, Retention, Secret, SessionId, Task, TaskId,
+    Timestamp,
 };
 
 use crate::{
-    BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, EventPage, EventQuery, HandlerStatus, QueueStatus, Rerun,
-    RerunError, Standing, StoreError, TaskPage, TaskQuery,
+    Activation, BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, Deployed, EventPage, EventQuery,
+    HandlerStatus, NewSecret, PackageVersion, QueueStatus, Rerun, RerunError, SecretInfo, Standing, StoreError,
+    TaskPage, TaskQuery, Usage, UsageOf,
 };
 
 /// What a store's methods return.
@@ -62,6 +64,17 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::SessionLost`]: the session has run out or was closed.
     fn set_unready(&self, session: SessionId, unready: Unready) -> StoreFuture<'_, ()>;
+
+    /// Says how much memory the attempts of a session may hold together, by [`Limits::host_bytes`](sunaba_task::Limits::host_bytes)
+    /// of what each may use. None, as at first: no matter how much.
+    ///
+    /// From then on it leases no task for which there is no room: neither that nor what comes after it, so that a large task
+    /// is not starved by small ones. One that only another session can ever hold is left to that, and does not hold up
+    /// others; one that no session can ever hold ends as dead, in an attempt that says so.
+    ///
+    /// # Errors
+    /// [`StoreError::SessionLost`]: the session has run out or was closed.
+    fn limit_session(&self, session: SessionId, memory_bytes: Option<u64>) -> StoreFuture<'_, ()>;
 
     /// Leases due tasks that nothing holds: queues share the starts by weight, and among queues without one the highest
     /// priority comes first, then the oldest. Each counts as an attempt from here on, whatever
@@ -160,14 +173,46 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Control`]: a time is out of range.
     fn set_retention(&self, retention: Retention) -> StoreFuture<'_, ()>;
 
-    /// Makes a component the package's own from now on.
-    fn deploy(&self, package: NewPackage, component: Bytes) -> StoreFuture<'_, Package>;
+    /// Makes a component the package's own from now on, as a new version of it. One that an older version has makes that
+    /// version active again, and the active one changes nothing. The newest [`MAX_VERSIONS`](crate::MAX_VERSIONS) are kept, and
+    /// whatever is active, was active before, or is needed by a task that has not ended; a component goes with its last version.
+    ///
+    /// # Errors
+    /// [`StoreError::Version`]: tasks that follow wait for a handler that would be gone or have another input schema.
+    fn deploy(&self, package: NewPackage, component: Bytes) -> StoreFuture<'_, Deployed>;
+
+    /// The versions of a package that are kept, newest first; none of a package that is not there.
+    fn versions(&self, package: String) -> StoreFuture<'_, Vec<PackageVersion>>;
+
+    /// Makes another version of a package active.
+    ///
+    /// # Errors
+    /// [`StoreError::Version`]: there is none, or as for [`deploy`](Self::deploy).
+    fn activate(&self, activation: Activation) -> StoreFuture<'_, Package>;
 
     /// Every package, by name.
     fn packages(&self) -> StoreFuture<'_, Vec<Package>>;
 
     /// A component that was deployed once, whether or not a package still has it.
     fn component(&self, digest: Digest) -> StoreFuture<'_, Option<Bytes>>;
+
+    /// What attempts have used, by name: the first [`NAMES_PAGE`] of them, or of those after this one.
+    fn usage(&self, of: UsageOf, after: Option<String>) -> StoreFuture<'_, Vec<Usage>>;
+
+    /// What may be shown of every secret, by name.
+    fn secrets(&self) -> StoreFuture<'_, Vec<SecretInfo>>;
+
+    /// Keeps a secret, in place of the one of the same name if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError::Secret`]: it cannot be one, or there are too many.
+    fn set_secret(&self, secret: NewSecret) -> StoreFuture<'_, SecretInfo>;
+
+    /// Forgets a secret; whether there was one of this name.
+    fn remove_secret(&self, name: String) -> StoreFuture<'_, bool>;
+
+    /// A secret with its text, for whoever runs attempts.
+    fn secret(&self, name: String) -> StoreFuture<'_, Option<Secret>>;
 }
 
 /// What became of a submit.
@@ -272,7 +317,8 @@ pub type Unready = Arc<BTreeSet<(Digest, FuelMode)>>;
 pub struct Leased {
     /// What closes the lease.
     pub token: LeaseToken,
-    /// The record, which is running now.
+    /// The record, which is running now. Its component and its limits are those of this attempt: a task that follows runs what
+    /// its package has now, and its queue may allow less than the record says.
     pub task: Task,
     /// What the handler gets.
     pub input: Payload,
@@ -318,6 +364,8 @@ pub struct NewPackage {
     pub component: Digest,
     /// What the component has.
     pub handlers: Vec<HandlerInfo>,
+    /// Whether it may be one that the handlers' waiting tasks do not fit.
+    pub allow_signature_change: bool,
 }
 
 /// A deployed package.
@@ -333,6 +381,10 @@ pub struct Package {
     pub handlers: Vec<HandlerInfo>,
     /// When it got this component.
     pub deployed_at: Timestamp,
+    /// The number of its active version, from 1; 0 for what is part of the host's program.
+    pub version: u32,
+    /// The version that was active before.
+    pub before: Option<u32>,
 }
 
 impl Package {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::LimitCaps;
 use crate::breaker::BreakerSettings;
 use crate::units::{format_duration, parse_duration};
 
@@ -91,6 +92,8 @@ pub struct QueueSettings {
     pub max_depth: Option<u64>,
     /// A waiting task moves up by one priority for each such time since its submit, so that none starves. From 1 s to a day.
     pub aging: Option<Duration>,
+    /// What an attempt may use at most, whatever its task says.
+    pub limits: LimitCaps,
 }
 
 /// One change of a queue's settings.
@@ -112,6 +115,8 @@ pub enum QueueChange {
     MaxDepth(Option<u64>),
     /// [`QueueSettings::aging`].
     Aging(Option<Duration>),
+    /// All of [`QueueSettings::limits`].
+    Limits(LimitCaps),
 }
 
 /// A value that cannot be set.
@@ -164,6 +169,7 @@ impl QueueSettings {
                     }
                     self.aging = aging;
                 }
+                QueueChange::Limits(ref limits) => self.limits = limits.clone(),
             }
         }
         Ok(self)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -46,6 +47,9 @@ pub struct WorkerConfig {
     /// What attempts say of their progress is passed on at most so often: of each the last that it said. What an attempt
     /// says shortly before its end may be dropped.
     pub progress_interval: Duration,
+    /// What all its attempts at a time may make their host hold, by [`Limits::host_bytes`](sunaba_task::Limits::host_bytes). None:
+    /// no matter how much.
+    pub memory_bytes: Option<u64>,
 }
 
 impl Default for WorkerConfig {
@@ -57,6 +61,7 @@ impl Default for WorkerConfig {
             lease_time: Duration::from_secs(30),
             cancel_grace: Duration::from_secs(1),
             progress_interval: Duration::from_secs(1),
+            memory_bytes: None,
         }
     }
 }
@@ -108,6 +113,7 @@ impl Worker {
             attempts: Mutex::default(),
             progressed: Arc::default(),
             unready,
+            held_bytes: AtomicU64::new(0),
         });
         let (stop, stopping) = watch::channel(Stop::No);
         let (end, ended) = watch::channel(None);
@@ -136,6 +142,11 @@ impl Worker {
         // Not under the lock: looking takes locks of its own.
         let watch = self.shared.attempts().watches.get(&task).map(Arc::clone)?;
         Some(watch.running())
+    }
+
+    /// What the attempts that run now may make their host hold, in bytes.
+    pub fn held_bytes(&self) -> u64 {
+        self.shared.held_bytes.load(Ordering::Relaxed)
     }
 
     /// Takes no more tasks, lets what runs end within the grace period, and hands the rest back uncharged. Calling it
@@ -199,6 +210,8 @@ struct Shared {
     progressed: Arc<Notify>,
     /// What the executor cannot run just now.
     unready: watch::Receiver<Unready>,
+    /// The sum over all attempts that have not ended.
+    held_bytes: AtomicU64,
 }
 
 /// The attempts of the session.
@@ -218,9 +231,9 @@ impl Shared {
     /// Session after session, until it is stopped or the store is gone.
     async fn run(self: Arc<Self>, mut stop: watch::Receiver<Stop>) -> Result<(), WorkerError> {
         while *stop.borrow_and_update() == Stop::No {
-            let session = match self.store.open_session(self.config.name.clone(), self.config.lease_time).await {
+            let session = match self.open_session().await {
                 Ok(session) => session,
-                Err(error) if error.is_retryable() => {
+                Err(error) if error.is_retryable() || matches!(error, StoreError::SessionLost) => {
                     tracing::warn!(%error, "no session could be opened");
                     tokio::time::sleep(session::PAUSE).await;
                     continue;
@@ -272,6 +285,16 @@ impl Shared {
             }
         }
         Ok(())
+    }
+
+    /// A session that leases no more than there is memory for. The store counts what its leases hold until they are settled,
+    /// which is a little more than what runs.
+    async fn open_session(&self) -> Result<SessionId, StoreError> {
+        let session = self.store.open_session(self.config.name.clone(), self.config.lease_time).await?;
+        if self.config.memory_bytes.is_some() {
+            self.store.limit_session(session, self.config.memory_bytes).await?;
+        }
+        Ok(session)
     }
 
     async fn keep(self: &Arc<Self>, session: SessionId) -> Over {
@@ -387,6 +410,7 @@ impl Shared {
         let said =
             limits.log_bytes.saturating_add(limits.stdout_bytes).saturating_add(limits.stderr_bytes) + MARKS_BYTES;
         let watch = Arc::new(Watch::new(leased.token, task.attempts_started, said, Arc::clone(&self.progressed)));
+        let held = Held::new(self, limits.host_bytes());
         let cancelled = {
             let mut known = self.attempts();
             known.watches.insert(id, Arc::clone(&watch));
@@ -400,6 +424,7 @@ impl Shared {
             let begun = Instant::now();
             let seen = attempt::execute(&*shared.executor, &leased, Arc::clone(&watch) as Arc<dyn AttemptHost>).await;
             watch.ended();
+            drop(held);
             // Taken before the slot is given back: that bounds how many wait to be settled.
             let _settling = shared.settling.acquire().await;
             // The next task is leased in the same commit in which this one is settled.
@@ -431,6 +456,25 @@ impl Shared {
 
 async fn join_all(attempts: &mut JoinSet<()>) {
     while attempts.join_next().await.is_some() {}
+}
+
+/// What an attempt may hold, until it has ended or was dropped.
+struct Held {
+    shared: Arc<Shared>,
+    bytes: u64,
+}
+
+impl Held {
+    fn new(shared: &Arc<Shared>, bytes: u64) -> Self {
+        shared.held_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Self { shared: Arc::clone(shared), bytes }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.shared.held_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 /// An attempt is known until it is settled, or dropped.

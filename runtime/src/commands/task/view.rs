@@ -77,6 +77,8 @@ pub(crate) fn show_task(global: &Global, task: &TaskView) -> Result<(), CommandE
         ("expires", task.expires_at.clone().filter(|_| task.attempts_started == 0)),
         ("ended", task.ended_at.clone()),
         ("cancel", task.cancel.as_ref().map(|cancel| format!("asked for at {}: {}", cancel.at, cancel.reason))),
+        ("follows", task.follows.then(|| "what its package has at each attempt".to_owned())),
+        ("queue limits", task.queue_limits.clone()),
         ("key", task.key.clone()),
         ("unique", task.unique.clone()),
         ("tags", (!task.tags.is_empty()).then(|| task.tags.join(", "))),

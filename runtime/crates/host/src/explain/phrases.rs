@@ -55,6 +55,15 @@ pub(super) fn hold(task: &Task, hold: &Hold) -> HoldReport {
                 format_duration(left)
             ),
         ),
+        Hold::Memory { needs_bytes, free_bytes, limit_bytes } => (
+            "memory",
+            format!(
+                "it waits for memory: its attempt may hold {}, and of the {} that attempts may hold, {} are free",
+                format_bytes(needs_bytes),
+                format_bytes(limit_bytes),
+                format_bytes(free_bytes)
+            ),
+        ),
     };
     HoldReport { hold: word.into(), message }
 }

@@ -164,9 +164,9 @@ fn task_that_waits_says_for_what() {
         Hold::QueueRate { left },
         Hold::KeyRate { left },
     ];
-    let standing = Standing { holds, ahead: Some(1_234), now: Some(life.now) };
+    let standing = Standing { holds, ahead: Some(1_234), now: Some(life.now), ..Standing::default() };
     assert_eq!(text_from(&life.told(Some(&standing)), "waits"), WAITS);
-    let free = Standing { holds: Vec::new(), ahead: Some(1), now: Some(life.now) };
+    let free = Standing { ahead: Some(1), now: Some(life.now), ..Standing::default() };
     assert_eq!(text_from(&life.told(Some(&free)), "waits"), WAITS_FOR_ITS_TURN);
 }
 

@@ -1,12 +1,11 @@
 //! What a host has ready to run, and what it makes ready: at a deploy, and before a task needs it.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use sunaba_store::{NewPackage, Package, Standing, StoreError};
 use sunaba_task::{FuelMode, HandlerInfo, NewTask, State, Task};
 
 use super::Runtime;
+use crate::deploy::{DeployOptions, Deployed};
 use crate::guests::{Key, Readiness};
 use crate::packages::{self, DeployError};
 
@@ -18,7 +17,7 @@ pub(super) fn keys(package: &Package) -> Vec<Key> {
 }
 
 /// The fuel modes that a package's handlers ask for.
-fn modes(handlers: &[HandlerInfo]) -> Vec<FuelMode> {
+pub(crate) fn modes(handlers: &[HandlerInfo]) -> Vec<FuelMode> {
     let asked = |mode| {
         let of = |handler: &HandlerInfo| handler.settings.fuel.map_or(FuelMode::Exact, |fuel| fuel.mode());
         handlers.iter().any(|handler| of(handler) == mode)
@@ -41,14 +40,16 @@ impl Runtime {
         if modes(&info.handlers).contains(&FuelMode::Off) {
             self.guests.sandbox().load(component.clone(), FuelMode::Off).await?;
         }
-        let new = NewPackage { name: name.to_owned(), component: info.digest, handlers: info.handlers.clone() };
-        let package = self.store.deploy(new, component).await?;
+        let (package, handlers) = (name.to_owned(), info.handlers.clone());
+        let allow_signature_change = options.allow_signature_change;
+        let new = NewPackage { name: package, component: info.digest, handlers, allow_signature_change };
+        let sunaba_store::Deployed { package, change } = self.store.deploy(new, component).await?;
         // It may have been given up before, for want of memory or by an older host.
         for mode in FUEL_MODES.into_iter().filter(|mode| self.guests.sandbox().is_loaded(info.digest, *mode)) {
             self.guests.is_ready((info.digest, mode));
         }
-        tracing::info!(package = name, component = %info.digest, "deployed");
-        Ok(Deployed { package: self.packages.put(package), difference })
+        tracing::info!(package = name, component = %info.digest, version = package.version, ?change, "deployed");
+        Ok(Deployed { package: self.packages.put(package), change, difference })
     }
 
     /// How often the sandbox has compiled something since the host was started.

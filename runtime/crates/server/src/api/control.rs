@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 use sunaba_store::{HandlerStatus, QueueStatus};
 use sunaba_task::{
-    BreakerSettings, BreakerState, Figures, HandlerChange, QueueChange, Rate, Retention, Thresholds, concerns,
+    BreakerSettings, BreakerState, Figures, HandlerChange, LimitCaps, QueueChange, Rate, Retention, Thresholds,
+    concerns,
 };
 
 use super::ms;
@@ -31,6 +32,8 @@ pub struct QueueView {
     pub max_depth: Option<u64>,
     /// A waiting task moves up by one priority for each such time.
     pub aging_ms: Option<u64>,
+    /// What an attempt may use at most, as `timeout=30s,memory=67108864`.
+    pub limits: Option<LimitCaps>,
     /// Tasks that wait for a slot.
     pub queued: u64,
     /// Tasks that wait for an instant.
@@ -80,6 +83,9 @@ pub struct QueuePatch {
     /// [`QueueView::aging_ms`].
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "said")]
     pub aging_ms: Option<Option<u64>>,
+    /// All of [`QueueView::limits`].
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "said")]
+    pub limits: Option<Option<LimitCaps>>,
 }
 
 /// A handler, and what an operator has set for it. What is null is without a limit.
@@ -165,6 +171,7 @@ impl QueuePatch {
             self.key_rate.map(QueueChange::KeyRate),
             self.max_depth.map(QueueChange::MaxDepth),
             self.aging_ms.map(|aging| QueueChange::Aging(aging.map(Duration::from_millis))),
+            self.limits.map(|limits| QueueChange::Limits(limits.unwrap_or_default())),
         ];
         changes.into_iter().flatten().collect()
     }
@@ -198,6 +205,7 @@ impl From<QueueStatus> for QueueView {
             key_rate: settings.key_rate,
             max_depth: settings.max_depth,
             aging_ms: settings.aging.map(ms),
+            limits: Some(settings.limits).filter(|limits| !limits.is_empty()),
             queued,
             scheduled,
             running,

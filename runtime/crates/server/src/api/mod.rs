@@ -7,8 +7,11 @@ mod feed;
 mod live;
 mod package;
 mod result;
+mod secret;
 mod submit;
 mod task;
+mod usage;
+mod version;
 
 use std::time::Duration;
 
@@ -20,10 +23,13 @@ pub use feed::{EventView, EventsView};
 pub use live::RunningView;
 pub use package::{DeployQuestion, HandlerView, HostView, PackageView, PackagesView, PreviewView};
 pub use result::{AttemptLogs, LogsView, ResultView};
+pub use secret::{RemovedSecret, SecretView, SecretsView, SetSecret};
 pub use submit::{
     Debounce, MAX_BULK_BYTES, MAX_BULK_TASKS, Submit, SubmitAll, SubmittedAll, SubmittedView, UniqueSubmit,
 };
 pub use task::{AttemptView, CancelView, OriginView, TaskView, TasksView};
+pub use usage::{UsageBy, UsageView, UsagesView};
+pub use version::{Rollback, VersionView, VersionsView};
 
 /// Milliseconds; what is longer than they can say is the most that they can.
 fn ms(duration: Duration) -> u64 {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sunaba_host::{Change, Deployed, Difference};
-use sunaba_store::Package;
+use sunaba_store::{DeployChange, Package};
 use sunaba_task::HandlerInfo;
 
 /// A deployed package.
@@ -19,6 +19,13 @@ pub struct PackageView {
     pub size_bytes: u64,
     /// When it got this component.
     pub deployed_at: String,
+    /// The number of its active version; 0 for what is part of the host's program.
+    pub version: u32,
+    /// The version that was active before.
+    pub before: Option<u32>,
+    /// What a deploy has changed, in its answer: `new`, `again` when an older version is active again, or `unchanged`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<DeployChange>,
     /// What it has.
     pub handlers: Vec<HandlerView>,
     /// Why its tasks wait: its component is not compiled on this host yet, or cannot be.
@@ -49,6 +56,8 @@ pub struct PreviewView {
 pub struct DeployQuestion {
     /// Whether it may do and use more than the active version.
     pub allow_widening: bool,
+    /// Whether handlers may go, or take another input, though tasks that follow wait for them.
+    pub allow_signature_change: bool,
 }
 
 /// Every package.
@@ -82,6 +91,10 @@ pub struct HostView {
     pub slots: usize,
     /// Attempts that run now.
     pub running: usize,
+    /// What the attempts that run at a time may hold of the machine's memory. Null: no matter how much.
+    pub memory_budget_bytes: Option<u64>,
+    /// What those that run now may hold of it.
+    pub memory_held_bytes: u64,
     /// When what the host answers is on stable storage: `sync`, before the answer, or `relaxed(50ms)`, so long after it.
     pub durability: String,
 }
@@ -93,6 +106,9 @@ impl From<&Package> for PackageView {
             component: package.component.to_string(),
             size_bytes: package.size_bytes,
             deployed_at: package.deployed_at.to_string(),
+            version: package.version,
+            before: package.before,
+            change: None,
             handlers: package.handlers.iter().map(|handler| HandlerView::new(&package.name, handler)).collect(),
             changes: Vec::new(),
             lowered: Vec::new(),

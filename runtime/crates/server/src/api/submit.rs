@@ -100,6 +100,9 @@ pub struct Submit {
     /// Of one attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
+    /// Whether each attempt runs what the package has by then. Otherwise the task stays with what the package has now.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub follow: bool,
     /// A second request with this key gives the same task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
@@ -231,6 +234,7 @@ impl Submit {
             timeout: duration(self.timeout_ms),
             fuel: self.fuel.map(|fuel| fuel.parse()).transpose().map_err(Problem::invalid)?,
             memory_bytes: self.memory_bytes,
+            follow: self.follow,
             idempotency_key: self.idempotency_key,
             env: self.env.into_iter().map(|(key, value)| EnvGrant { key, value }).collect(),
             dirs: self.dirs.iter().map(|dir| dir.parse()).collect::<Result<_, _>>().map_err(Problem::invalid)?,

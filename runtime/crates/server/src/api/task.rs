@@ -21,6 +21,11 @@ pub struct TaskView {
     pub priority: i32,
     /// The component that it was submitted for.
     pub component: String,
+    /// Whether each attempt runs what its package has by then.
+    pub follows: bool,
+    /// What its queue allows an attempt now, beside its own limits: `timeout=30s,memory=67108864`. Null in lists, and when it
+    /// has ended or the queue says nothing.
+    pub queue_limits: Option<String>,
     /// When the store had it.
     pub submitted_at: String,
     /// When it is due, while it waits for that.
@@ -154,6 +159,8 @@ impl From<&Task> for TaskView {
             queue: spec.queue.clone(),
             priority: spec.priority,
             component: spec.component.to_string(),
+            follows: spec.follows,
+            queue_limits: None,
             submitted_at: task.submitted_at.to_string(),
             due_at: task.due_at().map(|at| at.to_string()),
             ended_at: task.ended_at.map(|at| at.to_string()),

@@ -4,8 +4,10 @@ mod bulk;
 mod control;
 mod feed;
 mod packages;
+mod secrets;
 mod submit;
 mod tasks;
+mod usage;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +47,11 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/packages", get(packages::list))
         .route("/v1/packages/{package}", put(packages::deploy))
         .route("/v1/packages/{package}/preview", post(packages::preview))
+        .route("/v1/packages/{package}/versions", get(packages::versions))
+        .route("/v1/packages/{package}/rollback", post(packages::rollback))
+        .route("/v1/usage", get(usage::usage))
+        .route("/v1/secrets", get(secrets::list))
+        .route("/v1/secrets/{name}", put(secrets::set).delete(secrets::remove))
         .route("/v1/handlers", get(control::handlers))
         .route("/v1/handlers/{package}/{handler}", get(packages::handler).patch(control::set_handler))
         .route("/v1/queues", get(control::queues))
@@ -103,7 +110,14 @@ async fn host(State(shared): State<Shared>) -> Reply<HostView> {
     let runtime = &shared.runtime;
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let durability = runtime.store().durability().to_string();
-    Reply(HostView { version, slots: runtime.slots(), running: runtime.running(), durability })
+    Reply(HostView {
+        version,
+        slots: runtime.slots(),
+        running: runtime.running(),
+        memory_budget_bytes: runtime.memory_budget_bytes(),
+        memory_held_bytes: runtime.memory_held_bytes(),
+        durability,
+    })
 }
 
 impl Shared {

@@ -10,8 +10,10 @@ use sunaba_store::Package;
 use sunaba_task::{HandlerName, is_name};
 
 use super::{Answer, Shared};
-use crate::api::{DeployQuestion, HandlerView, PackageView, PackagesView, PreviewView};
-use crate::body::{self, Body};
+use crate::api::{
+    DeployQuestion, HandlerView, PackageView, PackagesView, PreviewView, Rollback, VersionView, VersionsView,
+};
+use crate::body::{self, Body, Json};
 use crate::extract::{Asked, At};
 use crate::problem::Problem;
 
@@ -27,7 +29,7 @@ pub(super) async fn list(State(shared): State<Shared>) -> Reply<PackagesView> {
 pub(super) async fn deploy(
     State(shared): State<Shared>,
     At(package): At<String>,
-    Asked(DeployQuestion { allow_widening }): Asked<DeployQuestion>,
+    Asked(DeployQuestion { allow_widening, allow_signature_change }): Asked<DeployQuestion>,
     request: Request,
 ) -> Answer<PackageView> {
     check_name(&package)?;
@@ -35,7 +37,7 @@ pub(super) async fn deploy(
     // Not given up when the caller goes: what is half done would be done again.
     let deploying = tokio::spawn(async move {
         let _room = room;
-        shared.runtime.deploy_with(&package, bytes, DeployOptions { allow_widening }).await
+        shared.runtime.deploy_with(&package, bytes, DeployOptions { allow_widening, allow_signature_change }).await
     });
     let deployed = deploying.await.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error))?;
     Ok(Reply(PackageView::from(deployed?)))
@@ -59,6 +61,22 @@ pub(super) async fn preview(
 
 fn check_name(package: &str) -> Result<(), Problem> {
     if is_name(package) { Ok(()) } else { Err(DeployError::Name(package.chars().take(80).collect()).into()) }
+}
+
+pub(super) async fn versions(State(shared): State<Shared>, At(package): At<String>) -> Answer<VersionsView> {
+    let versions = shared.runtime.versions(&package).await?.into_iter().map(VersionView::from).collect();
+    Ok(Reply(VersionsView { package, versions }))
+}
+
+pub(super) async fn rollback(
+    State(shared): State<Shared>,
+    At(package): At<String>,
+    Json(Rollback { to, allow_signature_change }): Json<Rollback>,
+) -> Answer<PackageView> {
+    // Not given up when the caller goes, as a deploy.
+    let going = tokio::spawn(async move { shared.runtime.rollback(&package, to, allow_signature_change).await });
+    let package = going.await.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error))??;
+    Ok(Reply(PackageView::from(&*package)))
 }
 
 pub(super) async fn handler(

@@ -37,7 +37,8 @@ pub(super) async fn get(
 ) -> Answer<TaskView> {
     let (id, found) = shared.find(&id).await?;
     let Some(wait_ms) = wait_ms.filter(|ms| *ms > 0 && !found.state.is_terminal()) else {
-        return Ok(Reply(with_live(&shared, &found)));
+        let limits = shared.runtime.store().standing(id).await?.limits;
+        return Ok(Reply(TaskView { queue_limits: limits.map(String::from), ..with_live(&shared, &found) }));
     };
     let store = std::sync::Arc::clone(shared.runtime.store());
     let waiting = store.wait(id, Duration::from_millis(wait_ms).min(MAX_WAIT));

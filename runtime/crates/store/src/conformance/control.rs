@@ -243,7 +243,7 @@ pub async fn standing_says_why_a_task_waits(subject: &mut impl Subject) {
     let keyed = || with(|new| new.spec.key = Some("x".into()));
     let running = submit(&*store, keyed()).await;
     let free = standing(&*store, &running).await;
-    assert_eq!(free, Standing { holds: vec![], ahead: Some(0), now: Some(running.submitted_at) });
+    assert_eq!(free, Standing { ahead: Some(0), now: Some(running.submitted_at), ..Standing::default() });
     let rate = Some("1/10s".parse().expect("a rate"));
     set_queue(&*store, "default", &[QueueChange::Rate(rate), QueueChange::KeyRate(rate)]).await;
     lease_one(&*store, session).await;
@@ -264,7 +264,7 @@ pub async fn standing_says_why_a_task_waits(subject: &mut impl Subject) {
         Hold::KeyConcurrency { limit },
     ];
     assert_eq!(standing(&*store, &held).await.holds, holds);
-    let nothing = Standing { holds: vec![], ahead: None, now: Some(running.submitted_at.after(SECOND * 4)) };
+    let nothing = Standing { now: Some(running.submitted_at.after(SECOND * 4)), ..Standing::default() };
     let later = submit(&*store, with(|new| new.start = Some(When::After(SECOND)))).await;
     for task in [&running, &later] {
         assert_eq!(standing(&*store, task).await, nothing);

@@ -11,12 +11,16 @@ mod feed;
 mod idempotency;
 mod leases;
 mod limits;
+mod memory;
 mod order;
 mod queries;
 mod rerun;
 mod retries;
 mod search;
+mod secrets;
 mod unique;
+mod usage;
+mod versions;
 mod waits;
 
 use std::sync::Arc;
@@ -41,12 +45,16 @@ pub use feed::*;
 pub use idempotency::*;
 pub use leases::*;
 pub use limits::*;
+pub use memory::*;
 pub use order::*;
 pub use queries::*;
 pub use rerun::*;
 pub use retries::*;
 pub use search::*;
+pub use secrets::*;
 pub use unique::*;
+pub use usage::*;
+pub use versions::*;
 pub use waits::*;
 
 /// A store under test.
@@ -213,6 +221,33 @@ macro_rules! conformance_tests {
             dead_letters_that_were_run_again_can_be_left_out
             every_query_goes_page_by_page
             found_tasks_are_the_same_after_a_restart
+            // versions
+            deploys_make_versions_and_the_same_again_makes_none
+            rollback_goes_to_the_version_before_or_to_the_one_that_is_named
+            newest_versions_are_kept_and_those_that_are_needed
+            task_that_follows_runs_what_is_active_at_each_lease
+            changed_signature_is_refused_while_tasks_that_follow_wait
+            tasks_that_follow_are_counted_again_after_a_restart
+            callback_of_a_forgotten_version_has_the_active_one
+            // memory
+            memory_of_a_session_obeyed
+            memory_of_a_session_violated
+            large_task_is_not_starved_by_small_ones
+            waiting_worker_is_woken_when_there_is_room
+            room_comes_back_whatever_becomes_of_a_lease
+            task_that_no_session_can_hold_is_dead_and_says_why
+            task_that_only_another_session_can_hold_is_left_to_that
+            standing_says_that_a_task_waits_for_memory
+            sum_of_memory_never_exceeds_a_budget
+            queue_limits_what_its_attempts_may_use
+            // usage
+            receipts_are_summed_by_handler_and_by_tag
+            every_end_of_an_attempt_is_summed_once
+            tags_beyond_a_number_share_one_sum
+            // secrets
+            secret_is_kept_changed_and_removed
+            number_of_secrets_obeyed
+            number_of_secrets_violated
         );
     };
     (@ $subject:expr; $($case:ident)*) => {

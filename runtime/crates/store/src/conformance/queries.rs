@@ -64,15 +64,19 @@ pub async fn package_has_the_component_that_was_deployed_last(subject: &mut impl
         settings: HandlerSettings { max_attempts: Some(5), ..HandlerSettings::default() },
     };
     let deploy = |name: &str, component: &Bytes| {
-        let package =
-            NewPackage { name: name.into(), component: Digest::of(component), handlers: vec![handler.clone()] };
+        let package = NewPackage {
+            name: name.into(),
+            component: Digest::of(component),
+            handlers: vec![handler.clone()],
+            allow_signature_change: false,
+        };
         store.deploy(package, component.clone())
     };
     let (old, new) = (Bytes::from("old"), Bytes::from(vec![7; 300 << 10]));
     deploy("words", &old).await.expect("the store works");
     deploy("abc", &old).await.expect("the store works");
     subject.advance(SECOND);
-    let words = deploy("words", &new).await.expect("the store works");
+    let words = deploy("words", &new).await.expect("the store works").package;
     assert_eq!((words.size_bytes, words.handler("word-count")), (300 << 10, Some(&handler)));
     drop(store);
     subject.restart();

@@ -126,7 +126,7 @@ pub async fn rerun_has_the_component_that_is_deployed_now(subject: &mut impl Sub
     submit(&*store, new_task()).await;
     let session = open(&*store).await;
     let dead = finish(&*store, session, Verdict::GiveUp).await;
-    let (mended, spec) = (Digest::of(b"mended"), &dead.spec);
+    let spec = &dead.spec;
     let info = |name: &str| HandlerInfo {
         name: name.into(),
         doc: String::new(),
@@ -135,14 +135,14 @@ pub async fn rerun_has_the_component_that_is_deployed_now(subject: &mut impl Sub
         settings: HandlerSettings::default(),
     };
     let deploy = async |handler: &str| {
-        let name = spec.handler.package.clone();
-        let package = NewPackage { name, component: mended, handlers: vec![info(handler)] };
-        store.deploy(package, "mended".into()).await.expect("the store works")
+        let (name, component) = (spec.handler.package.clone(), Digest::of(handler.as_bytes()));
+        let package = NewPackage { name, component, handlers: vec![info(handler)], allow_signature_change: false };
+        store.deploy(package, handler.to_owned().into()).await.expect("the store works").package
     };
     deploy("another").await;
     let refused = rerun(&*store, dead.id, None).await;
     assert_eq!(refused, Err(RerunError::NoHandler { task: dead.id, handler: spec.handler.clone() }));
-    deploy(&spec.handler.handler).await;
+    let mended = deploy(&spec.handler.handler).await.component;
     let again = rerun(&*store, dead.id, None).await.expect("it has ended");
     assert_eq!((again.spec.component, &again.spec.handler), (mended, &spec.handler));
     assert_eq!(task(&*store, &dead).await.spec.component, spec.component);

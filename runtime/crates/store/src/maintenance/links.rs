@@ -6,9 +6,10 @@ use bytes::Bytes;
 use sunaba_task::{Callback, Digest, HandlerControl, QueueSettings, Retention, State, TaskId, Timestamp};
 
 use super::{LastOpened, body};
-use crate::planner::{Batch, EventBatch, Holder, Noted, Owner, Stored};
+use crate::planner::{Batch, EventBatch, Holder, Noted, Owner, Stored, StoredVersion};
+use crate::secrets::StoredSecret;
 use crate::spot::Spot;
-use crate::{Engine, Package, StoreError, codec, keys};
+use crate::{Engine, Package, StoreError, UsageSums, codec, keys};
 
 /// What is wrong with a pair besides itself. A value that cannot be read is [`StoreError::Damaged`].
 pub(super) type Found = Result<Vec<String>, StoreError>;
@@ -49,7 +50,10 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind { letter: b'r', name: "retention", check: |_, key, value| readable::<Retention>(key, value) },
     Kind { letter: b'p', name: "packages", check: package },
+    Kind { letter: b'n', name: "versions of packages", check: version },
     Kind { letter: b'c', name: "components", check: component },
+    Kind { letter: b'w', name: "sums of what was used", check: |_, key, value| readable::<UsageSums>(key, value) },
+    Kind { letter: b'S', name: "secrets", check: |_, key, value| readable::<StoredSecret>(key, value) },
 ];
 
 /// What checks look others up in.
@@ -137,7 +141,7 @@ fn task(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
     let lease = links.leased.get(&id);
     match &task.state {
         State::Queued => {
-            let waits = links.has(&Spot::of(task).to_bytes(), id.as_bytes())?;
+            let waits = links.has(&Spot::of(task).to_bytes(), &keys::queued_value(task))?;
             match (waits, lease == Some(&task.revision)) {
                 (true, false) | (false, true) => {}
                 (false, false) => found.push("it is queued, and has no place in its queue".into()),
@@ -145,7 +149,7 @@ fn task(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
             }
         }
         State::Scheduled { until } | State::RetryScheduled { until } => {
-            if !links.has(&keys::due(*until, task.sequence), &keys::due_value(id, &task.spec.queue))? {
+            if !links.has(&keys::due(*until, task.sequence), &keys::due_value(task))? {
                 found.push("it waits for an instant, and nothing makes it due".into());
             }
         }
@@ -200,16 +204,18 @@ fn attempt(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
 }
 
 fn queued(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
-    links.of_task(value, |Stored { task, .. }| {
-        let waits = task.state == State::Queued && key == Spot::of(task).to_bytes();
+    let Some((id, _)) = keys::read_queued(value) else { return Ok(vec!["it has no task".into()]) };
+    links.of_task(id.as_bytes(), |Stored { task, .. }| {
+        let is_its = *value == keys::queued_value(task);
+        let waits = is_its && task.state == State::Queued && key == Spot::of(task).to_bytes();
         (!waits).then_some("its task does not wait there")
     })
 }
 
 fn due(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
-    let Some((id, _)) = keys::due_id_and_queue(value) else { return Ok(vec!["it has no task and queue".into()]) };
-    links.of_task(id, |Stored { task, .. }| {
-        let is_there = *value == keys::due_value(task.id, &task.spec.queue);
+    let Some(due) = keys::read_due(value) else { return Ok(vec!["it has no task and queue".into()]) };
+    links.of_task(due.id.as_bytes(), |Stored { task, .. }| {
+        let is_there = *value == keys::due_value(task);
         let waits = is_there && task.due_at().is_some_and(|until| key == keys::due(until, task.sequence));
         (!waits).then_some("its task does not wait for that instant")
     })
@@ -281,6 +287,15 @@ fn package(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
     let package: Package = codec::read(key, value)?;
     let component = keys::component(package.component);
     Ok(links.body("component", &component, package.size_bytes)?.into_iter().collect())
+}
+
+fn version(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
+    let version: StoredVersion = codec::read(key, value)?;
+    if keys::read_version(key).is_none() {
+        return Ok(vec!["it has no package and number".into()]);
+    }
+    let component = keys::component(version.component);
+    Ok(links.body("component", &component, version.size_bytes)?.into_iter().collect())
 }
 
 fn component(_: &Links<'_>, key: &[u8], value: &Bytes) -> Found {

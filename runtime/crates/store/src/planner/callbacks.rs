@@ -37,7 +37,15 @@ impl Planner {
         }
         let input = Payload::json(input(turn, stored)?);
         for callback in fitting {
-            let new = NewTask::new(without_key(callback.spec), input.clone());
+            let mut spec = without_key(callback.spec);
+            // Nothing counts the callbacks that need a version. One that is not kept any more has better ones after it.
+            let package = &spec.handler.package;
+            if self.shelves.has_forgotten(package, spec.component)
+                && let Some(active) = self.shelves.active(package)
+            {
+                spec.component = active.component;
+            }
+            let new = NewTask::new(spec, input.clone());
             let follower = self.take_on(turn, &new, Some(Origin::Callback(stored.task.id)));
             stored.task.followers.push(follower.id);
         }

@@ -80,17 +80,21 @@ impl Planner {
         let mut tasks = Vec::new();
         // All are read before one is changed.
         let waiting: Vec<_> = turn.txn.scan(&first, &end, false).collect::<Result<_, _>>()?;
-        for (key, id) in waiting {
-            tasks.push((key, self.stored_by(turn, &id)?));
+        for (key, value) in waiting {
+            let read = keys::read_queued(&value);
+            let stored = read.map(|(id, _)| self.stored_by(turn, id.as_bytes())).transpose()?.flatten();
+            tasks.push((key, read.map(|(_, need)| need), stored));
         }
         self.lanes.set(name, settings, turn.elapsed);
-        for (key, stored) in tasks {
+        for (key, need, stored) in tasks {
             let Some((lane, place)) = spot::split(&key) else { continue };
             let Some(read) = spot::read_lane(lane) else { continue };
             self.unqueue(turn, &Spot { queue: name, handler: &read.handler, key: read.key, place });
             // A record that is damaged has no place any more; who reads it is told.
-            if let Some(mut stored) = stored.filter(|stored| stored.task.state == State::Queued) {
-                self.put(turn, &mut stored);
+            match (stored.filter(|stored| stored.task.state == State::Queued), need) {
+                (Some(mut stored), _) => self.put(turn, &mut stored),
+                (None, Some(need)) => self.unfinished.remove_one(need, Some(&read.handler)),
+                (None, None) => {}
             }
         }
         Ok(())
@@ -149,9 +153,14 @@ impl Planner {
 
     pub(crate) fn standing(&self, turn: &Turn<'_>, id: TaskId) -> Result<Standing, StoreError> {
         let mut standing = Standing { now: Some(turn.now), ..Standing::default() };
-        let Some(stored) = self.stored(turn, id)?.filter(|stored| stored.task.state == State::Queued) else {
+        let Some(stored) = self.stored(turn, id)?.filter(|stored| !stored.task.state.is_terminal()) else {
             return Ok(standing);
         };
+        let limits = self.lanes.queue(&stored.task.spec.queue).map(|queue| queue.settings.limits.clone());
+        standing.limits = limits.filter(|limits| !limits.is_empty());
+        if stored.task.state != State::Queued {
+            return Ok(standing);
+        }
         let spot = Spot::of(&stored.task);
         let Some(queue) = self.lanes.queue(spot.queue) else { return Ok(standing) };
         let handler = self.lanes.handlers.get(spot.handler);
@@ -159,6 +168,7 @@ impl Planner {
         standing.holds.extend(queue.holds(turn.elapsed));
         standing.holds.extend(handler.into_iter().flat_map(|handler| handler.holds(turn.elapsed)));
         standing.holds.extend(key.into_iter().flat_map(|key| key.holds(&queue.settings, turn.elapsed)));
+        standing.holds.extend(self.memory_hold(&stored.task.spec));
         standing.ahead = Some(self.ahead(turn, &spot)?);
         Ok(standing)
     }

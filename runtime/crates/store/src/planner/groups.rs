@@ -12,6 +12,7 @@ use sunaba_task::{HandlerName, QueueSettings, TaskId};
 
 use super::rates::{Pass, Recent};
 use crate::StoreError;
+use crate::keys;
 use crate::spot::{self, KeyDigest, LaneKey, Place, Spot};
 use crate::txn::Txn;
 
@@ -95,9 +96,9 @@ impl Group {
             return Ok(Some((head.place, id)));
         }
         let first = txn.first(&head.to_bytes(), &head.lane_end())?;
-        Ok(first.and_then(|(key, id)| {
+        Ok(first.and_then(|(key, value)| {
             let (_, place) = spot::split(&key)?;
-            Some((place, TaskId::from_bytes(id.as_ref().try_into().ok()?)))
+            Some((place, keys::read_queued(&value)?.0))
         }))
     }
 

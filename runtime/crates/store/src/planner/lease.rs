@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sunaba_task::{
-    Decision, Ending, Event, Lease, LeaseToken, Policy, SessionId, Settled, State, TaskId, Verdict, transition,
+    Decision, Ending, Event, Lease, LeaseToken, Payload, Policy, SessionId, Settled, State, TaskId, Verdict, transition,
 };
 
+use super::memory::{Memory, Room, too_large};
 use super::starts::Pick;
 use super::{Batch, Entry, Planner, Running, Session, Stored, Turn, body};
 use crate::codec;
@@ -25,6 +26,7 @@ impl Planner {
             tasks: BTreeSet::new(),
             cancelled: Vec::new(),
             unready: Unready::default(),
+            memory: Memory::default(),
         };
         self.sessions.insert(id, session);
         id
@@ -88,6 +90,7 @@ impl Planner {
         self.lanes.stop(&running.stored.task.spec);
         if let Some(session) = running.stored.task.lease().and_then(|lease| self.sessions.get_mut(&lease.session)) {
             session.tasks.remove(&id);
+            session.memory.held_bytes = session.memory.held_bytes.saturating_sub(running.host_bytes);
         }
         if let Some(open) = self.batches.get_mut(&running.batch) {
             *open -= 1;
@@ -119,8 +122,7 @@ impl Planner {
         {
             let task = pick.id;
             let Some(stored) = self.picked(turn, &pick)? else { continue };
-            let spec = &stored.task.spec;
-            if !unready.is_empty() && unready.contains(&(spec.component, spec.limits.fuel.mode())) {
+            if !unready.is_empty() && unready.contains(&self.runs(&stored.task.spec)) {
                 // One look for all that waits for this handler in this queue, however much that is.
                 self.lanes.pass_over(&mut selection, &pick);
                 continue;
@@ -129,6 +131,20 @@ impl Planner {
                 // What follows an end may be before all that there was.
                 selection = self.lanes.select(queues, turn.now, turn.elapsed);
                 continue;
+            };
+            let host_bytes = self.effective_limits(&stored.task.spec).host_bytes();
+            let hopeless = match self.room(id, host_bytes) {
+                Room::Yes => None,
+                Room::Later => {
+                    // What comes after it would take the room that it waits for.
+                    self.lanes.put_back(&selection, &pick);
+                    break;
+                }
+                Room::Elsewhere => {
+                    self.lanes.pass_over(&mut selection, &pick);
+                    continue;
+                }
+                Room::Never { most_bytes } => Some(too_large(host_bytes, most_bytes)),
             };
             let batch = match batch {
                 Some(batch) => batch,
@@ -146,24 +162,29 @@ impl Planner {
             let before = std::mem::replace(&mut stored.task, change.task);
             self.leave(turn, &before, &stored.task);
             self.tell(turn, Some(&before), &stored.task);
-            let input = body(turn, &keys::input(task), stored.input.as_ref(), &stored.task.input.media_type);
+            let input = match (hopeless, self.input_of(turn, &stored)) {
+                (None, Ok(input)) => Ok(input),
+                (Some(problem), _) => Err(problem),
+                (None, Err(StoreError::Damaged { problem, .. })) => Err(format!("its input is damaged: {problem}")),
+                (None, Err(error)) => return Err(error),
+            };
             let input = match input {
                 Ok(input) => input,
-                Err(StoreError::Damaged { problem, .. }) => {
+                Err(problem) => {
                     self.bury(turn, stored, problem)?;
                     selection = self.lanes.select(queues, turn.now, turn.elapsed);
                     continue;
                 }
-                Err(error) => return Err(error),
             };
             let token = LeaseToken::of(task, &lease);
             bytes += input.bytes.len() as u64;
             entries.push(Entry { task, revision: change.expected_revision, lease });
-            leased.push(Leased { token, task: stored.task.clone(), input });
+            leased.push(Leased { token, task: self.effective(&stored.task), input });
             self.lanes.start(&stored.task.spec, turn.elapsed);
-            self.running.insert(task, Running { stored, batch });
+            self.running.insert(task, Running { stored, batch, host_bytes, waited: turn.now.since(before.since) });
             if let Some(session) = self.sessions.get_mut(&id) {
                 session.tasks.insert(task);
+                session.memory.held_bytes = session.memory.held_bytes.saturating_add(host_bytes);
             }
         }
         if let Some(batch) = batch.filter(|_| !entries.is_empty()) {
@@ -179,14 +200,22 @@ impl Planner {
         let stored = self.stored_by(turn, pick.id.as_bytes())?.filter(is_there);
         if stored.is_none() {
             tracing::error!(task = %pick.id, "a key in a queue stands for no task there");
-            self.unqueue(turn, &pick.spot());
+            let spot = pick.spot();
+            if let Some((_, need)) = turn.txn.get(&spot.to_bytes())?.as_deref().and_then(keys::read_queued) {
+                self.unfinished.remove_one(need, Some(spot.handler));
+            }
+            self.unqueue(turn, &spot);
         }
         Ok(stored)
     }
 
+    fn input_of(&self, turn: &Turn<'_>, stored: &Stored) -> Result<Payload, StoreError> {
+        let task = &stored.task;
+        body(turn, &keys::input(task.id), stored.input.as_ref(), &task.input.media_type)
+    }
+
     /// Ends a task that nobody can run, in an attempt of its own that says why.
-    fn bury(&mut self, turn: &mut Turn<'_>, stored: Stored, problem: String) -> Result<(), StoreError> {
-        let message = format!("its input is damaged: {problem}");
+    fn bury(&mut self, turn: &mut Turn<'_>, stored: Stored, message: String) -> Result<(), StoreError> {
         tracing::error!(task = %stored.task.id, message, "a task is dead");
         let decision = Decision::uncharged(Verdict::GiveUp, Policy::Unrunnable, "no host can run it".into());
         let settled = Settled { ending: Ending::HostFailed { message }, decision, receipt: None, output: None };

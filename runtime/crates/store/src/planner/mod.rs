@@ -16,6 +16,7 @@ mod groups;
 mod holds;
 mod lanes;
 mod lease;
+mod memory;
 mod open;
 mod packages;
 mod parking;
@@ -24,10 +25,12 @@ mod query;
 mod rates;
 mod rerun;
 mod retention;
+mod secrets;
 mod settle;
 mod starts;
 mod submit;
 mod unique;
+mod usage;
 mod waiters;
 
 use std::cell::RefCell;
@@ -53,7 +56,10 @@ use crate::{Cancelled, Engine, OpenError, StoreError, Unready};
 pub(crate) use feed::Batch as EventBatch;
 use feed::Feed;
 use lanes::Lanes;
+use memory::Memory;
 pub(crate) use open::check_format;
+pub(crate) use packages::StoredVersion;
+use packages::{Shelves, Unfinished};
 use parking::Parking;
 pub(crate) use parking::{Reply, answer};
 pub(crate) use quarantine::SetAside;
@@ -62,6 +68,7 @@ use retention::Ended;
 pub(crate) use retention::Noted;
 pub(crate) use submit::Owner;
 pub(crate) use unique::Holder;
+use usage::Sums;
 
 /// Longer bodies have a key of their own, so that a record can be listed and changed without them.
 const MAX_INLINE_BYTES: usize = 256;
@@ -127,6 +134,10 @@ struct Running {
     stored: Stored,
     /// The leases that were made together with its own.
     batch: u64,
+    /// The most that its attempt can make its host hold.
+    host_bytes: u64,
+    /// How long it had waited when it was leased.
+    waited: Duration,
 }
 
 struct Session {
@@ -139,6 +150,7 @@ struct Session {
     cancelled: Vec<Cancelled>,
     /// What its host cannot run just now.
     unready: Unready,
+    memory: Memory,
 }
 
 pub(crate) struct Planner {
@@ -148,6 +160,12 @@ pub(crate) struct Planner {
     reserved_sequences: u64,
     /// Who waits and who runs, as far as it decides who is started next.
     lanes: Lanes,
+    /// The packages and their versions.
+    shelves: Shelves,
+    /// What tasks need that have not ended.
+    unfinished: Unfinished,
+    /// What attempts have used.
+    sums: Sums,
     /// Nothing is due before.
     next_due: Option<Timestamp>,
     /// Nothing expires before.
@@ -197,6 +215,9 @@ impl Planner {
             next_sequence: 0,
             reserved_sequences: 0,
             lanes: Lanes::default(),
+            shelves: Shelves::default(),
+            unfinished: Unfinished::default(),
+            sums: Sums::default(),
             next_due: None,
             next_expiry: None,
             next_purge: None,
@@ -229,6 +250,7 @@ impl Planner {
     /// What is written once for all of a turn. Comes last in it.
     pub(crate) fn finish(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
         self.write_ended(turn);
+        self.write_usage(turn);
         self.write_feed(turn)
     }
 
@@ -253,14 +275,18 @@ impl Planner {
         let due: Vec<_> = turn.txn.scan(&first, &end, false).take(MAX_DUE).collect::<Result<_, _>>()?;
         for (key, value) in due {
             turn.txn.delete(key.to_vec());
-            let (id, queue) = keys::due_id_and_queue(&value).unwrap_or_default();
-            match self.stored_by(turn, id)? {
+            let due = keys::read_due(&value);
+            let stored = due.as_ref().map(|due| self.stored_by(turn, due.id.as_bytes())).transpose()?.flatten();
+            match stored {
                 Some(stored) if stored.task.due_at().is_some() => {
                     self.change(turn, stored, Event::Due)?;
                 }
                 _ => {
                     tracing::error!(?key, "a key of a waiting task stands for none");
-                    self.lanes.remove_scheduled(queue);
+                    if let Some(due) = due {
+                        self.lanes.remove_scheduled(due.queue);
+                        self.unfinished.remove_one(due.need, due.handler.as_ref());
+                    }
                 }
             }
         }
@@ -280,9 +306,13 @@ impl Planner {
             .map_err(|error| codec::damaged(&keys::task(stored.task.id), error.to_string()))?;
         let before = std::mem::replace(&mut stored.task, task);
         self.leave(turn, &before, &stored.task);
+        if let (State::Running(_), Some(attempt)) = (&before.state, stored.task.attempts.last()) {
+            self.sum(&stored.task.spec, attempt);
+        }
         // Before what follows it, which is told too.
         self.tell(turn, Some(&before), &stored.task);
         if stored.task.state.is_terminal() {
+            self.unfinished.remove(&stored.task.spec);
             self.end(turn, &mut stored)?;
         }
         self.put(turn, &mut stored);
@@ -329,13 +359,13 @@ impl Planner {
         turn.txn.put(keys::task(task.id), codec::write(stored));
         match &task.state {
             State::Scheduled { until } | State::RetryScheduled { until } => {
-                turn.txn.put(keys::due(*until, task.sequence), keys::due_value(task.id, &task.spec.queue));
+                turn.txn.put(keys::due(*until, task.sequence), keys::due_value(task));
                 self.lanes.add_scheduled(&task.spec.queue);
                 self.next_due = Some(self.next_due.map_or(*until, |due| due.min(*until)));
             }
             State::Queued => {
                 let spot = Spot::of(task);
-                turn.txn.put(spot.to_bytes(), Bytes::copy_from_slice(task.id.as_bytes()));
+                turn.txn.put(spot.to_bytes(), keys::queued_value(task));
                 self.lanes.add(&spot, task.id);
             }
             State::Running(_) => {}

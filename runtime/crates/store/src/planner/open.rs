@@ -1,11 +1,13 @@
 //! What a planner reads when a store is opened.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use sunaba_task::{Event, HandlerName, State, TaskId, transition};
 
 use super::{Batch, Entry, Planner, Running, SEQUENCES, Stored, Turn};
 use crate::codec;
-use crate::keys;
+use crate::keys::{self, Need};
 use crate::spot::{self, Place, ReadSpot, Spot};
 use crate::{OpenError, Pair, StoreError};
 
@@ -38,6 +40,8 @@ impl Planner {
         };
         self.reserved_sequences = self.next_sequence;
         self.read_settings(turn)?;
+        self.read_packages(turn)?;
+        self.read_usage(turn)?;
         self.read_queues(turn)?;
         self.read_next_due(turn)?;
         self.read_feed(turn)?;
@@ -70,31 +74,42 @@ impl Planner {
         let (first, end) = keys::all(b'q');
         let mut lane: Option<Counted> = None;
         for pair in turn.txn.scan(&first, &end, false) {
-            let (key, id) = pair?;
-            if let Some(lane) = &mut lane
-                && spot::split(&key).is_some_and(|(found, _)| *found == *lane.lane)
-            {
-                lane.count += 1;
+            let (key, value) = pair?;
+            let Some((id, need)) = keys::read_queued(&value) else {
+                tracing::error!(?key, "a key of a queue stands for no task");
                 continue;
+            };
+            let is_of = |lane: &Counted| spot::split(&key).is_some_and(|(found, _)| *found == *lane.lane);
+            match &mut lane {
+                Some(lane) if is_of(lane) => lane.count += 1,
+                _ => {
+                    self.add_counted(lane.take());
+                    lane = Counted::new(&key, id);
+                }
             }
-            self.add_counted(lane.take());
-            lane = Counted::new(&key, &id);
-            if lane.is_none() {
-                tracing::error!(?key, "a key of a queue cannot be read");
+            match &mut lane {
+                None => tracing::error!(?key, "a key of a queue cannot be read"),
+                Some(lane) if need == Need::Active => lane.following += 1,
+                Some(lane) => self.unfinished.add_many(need, &lane.read.handler, 1),
             }
         }
         self.add_counted(lane);
         let (first, end) = keys::all(b'd');
         for pair in turn.txn.scan(&first, &end, false) {
-            if let Some((_, queue)) = keys::due_id_and_queue(&pair?.1) {
-                self.lanes.add_scheduled(queue);
+            if let Some(due) = keys::read_due(&pair?.1) {
+                self.lanes.add_scheduled(due.queue);
+                match due.handler {
+                    Some(handler) => self.unfinished.add_many(due.need, &handler, 1),
+                    None => self.unfinished.add_pinned(due.need),
+                }
             }
         }
         Ok(())
     }
 
     fn add_counted(&mut self, counted: Option<Counted>) {
-        if let Some(Counted { read, place, id, count, .. }) = counted {
+        if let Some(Counted { read, place, id, count, following, .. }) = counted {
+            self.unfinished.add_many(Need::Active, &read.handler, following);
             let spot = Spot { queue: &read.queue, handler: &read.handler, key: read.key, place };
             self.lanes.add_many(&spot, id, count);
         }
@@ -128,7 +143,7 @@ impl Planner {
                 let task = entry.task;
                 if let Some(stored) = self.leased(turn, entry)? {
                     self.lanes.start(&stored.task.spec, turn.elapsed);
-                    self.running.insert(task, Running { stored, batch: 0 });
+                    self.running.insert(task, Running { stored, batch: 0, host_bytes: 0, waited: Duration::ZERO });
                 }
             }
         }
@@ -164,6 +179,7 @@ impl Planner {
             };
             for entry in batch.entries {
                 let Some(stored) = self.leased(turn, entry)? else { continue };
+                self.unfinished.add(&stored.task.spec);
                 self.change(turn, stored, Event::HostLost)?;
                 progress.add();
                 lost += 1;
@@ -195,8 +211,12 @@ impl Planner {
             let Some(mut stored) = self.stored_by(turn, &id)? else { continue };
             match &stored.task.state {
                 State::Queued if turn.txn.get(&Spot::of(&stored.task).to_bytes())?.is_some() => continue,
-                State::Queued => self.put(turn, &mut stored),
+                State::Queued => {
+                    self.unfinished.add(&stored.task.spec);
+                    self.put(turn, &mut stored);
+                }
                 State::Running(_) => {
+                    self.unfinished.add(&stored.task.spec);
                     self.change(turn, stored, Event::HostLost)?;
                 }
                 _ => continue,
@@ -214,13 +234,15 @@ struct Counted {
     place: Place,
     id: TaskId,
     count: u64,
+    /// Those of them that follow.
+    following: u64,
 }
 
 impl Counted {
-    fn new(key: &Bytes, id: &[u8]) -> Option<Self> {
+    fn new(key: &Bytes, id: TaskId) -> Option<Self> {
         let (lane, place) = spot::split(key)?;
-        let id = TaskId::from_bytes(id.try_into().ok()?);
-        Some(Self { lane: key.slice(..lane.len()), read: spot::read_lane(lane)?, place, id, count: 1 })
+        let (lane, read) = (key.slice(..lane.len()), spot::read_lane(lane)?);
+        Some(Self { lane, read, place, id, count: 1, following: 0 })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Closes leases, and cancels.
 
-use sunaba_task::{Breaker, CancelRequest, Event, PayloadInfo, Settled, Task, TaskId, Verdict, transition};
+use sunaba_task::{Breaker, CancelRequest, Event, PayloadInfo, Receipt, Settled, Task, TaskId, Verdict, transition};
 
 use super::{Planner, Turn, inline_or_put};
 use crate::codec;
@@ -33,7 +33,9 @@ impl Planner {
         }
         let number = task.attempts_started;
         let Some(running) = self.stop_running(turn, id) else { return Ok(Err(SettleError::LeaseLost)) };
+        let waited = running.waited;
         let mut stored = running.stored;
+        let receipt = receipt.map(|receipt| Receipt { queue_wait: receipt.queue_wait.or(Some(waited)), ..receipt });
         if let Some(failed) = Breaker::looks_at(&ending, &decision) {
             self.lanes.attempted(&stored.task.spec.handler, failed, turn.elapsed);
         }

@@ -52,13 +52,14 @@ impl Candidate {
 /// A task that is next by its key in the queue. It is there until somebody removes it, or it is passed over.
 pub(super) struct Pick {
     pub(super) id: TaskId,
-    /// Its class, and where that and the class that was served last stood before.
-    class: usize,
-    passes: (Pass, Pass),
     queue: Arc<str>,
     handler: Arc<HandlerName>,
     key: LaneKey,
     place: Place,
+    /// The number of its class, and where that and the class that was served last stood before.
+    class: usize,
+    before: Pass,
+    served: Pass,
 }
 
 impl Pick {
@@ -66,6 +67,9 @@ impl Pick {
         Spot { queue: &self.queue, handler: &self.handler, key: self.key, place: self.place }
     }
 }
+
+/// The first of a group that may start, and of which queue and handler.
+type Head = (Arc<str>, Arc<HandlerName>, (Place, LaneKey, TaskId));
 
 impl Lanes {
     /// All that may start now, of these queues.
@@ -106,9 +110,11 @@ impl Lanes {
         // Whoever cannot start any more is left out from then on, so that this ends.
         while let Some(Reverse((pass, number))) = selection.order.pop() {
             let class = &mut selection.classes[number];
-            let Some(mut pick) = self.next_of(class, selection.now, selection.elapsed, txn)? else { continue };
-            let after = pass.after_start(self.pass(class).1);
-            (pick.class, pick.passes) = (number, (self.pass(class).0, self.served));
+            let next = self.next_of(class, selection.now, selection.elapsed, txn)?;
+            let Some((queue, handler, (place, key, id))) = next else { continue };
+            let (before, weight) = self.pass(class);
+            let pick = Pick { id, queue, handler, key, place, class: number, before, served: self.served };
+            let after = pass.after_start(weight);
             self.served = self.served.max(pass);
             match class.queue.as_ref().and_then(|queue| self.queues.get_mut(queue)) {
                 Some(queue) => queue.pass = after,
@@ -120,19 +126,24 @@ impl Lanes {
         Ok(None)
     }
 
-    /// Takes back that a task was next: it is not started, nor is any other of its queue for its handler by this selection.
-    /// Nobody's share is the less for it.
-    pub(super) fn pass_over(&mut self, selection: &mut Selection, pick: &Pick) {
-        let (pass, served) = pick.passes;
-        let class = &mut selection.classes[pick.class];
-        class.groups.retain(|Reverse(group)| (&group.queue, &group.handler) != (&pick.queue, &pick.handler));
-        self.served = served;
-        match class.queue.as_ref().and_then(|queue| self.queues.get_mut(queue)) {
-            Some(queue) => queue.pass = pass,
-            None => self.unweighted = pass,
+    /// The last pick is not started, and costs its class nothing.
+    pub(super) fn put_back(&mut self, selection: &Selection, pick: &Pick) {
+        let class = selection.classes.get(pick.class).and_then(|class| class.queue.as_ref());
+        match class.and_then(|queue| self.queues.get_mut(queue)) {
+            Some(queue) => queue.pass = pick.before,
+            None => self.unweighted = pick.before,
         }
-        selection.order.retain(|Reverse((_, number))| *number != pick.class);
-        selection.order.push(Reverse((pass.with_work(served), pick.class)));
+        self.served = pick.served;
+    }
+
+    /// The same, and what stands behind it for its handler in its queue is left out of this selection, too.
+    pub(super) fn pass_over(&mut self, selection: &mut Selection, pick: &Pick) {
+        self.put_back(selection, pick);
+        if let Some(class) = selection.classes.get_mut(pick.class) {
+            class.groups.retain(|Reverse(group)| (&group.queue, &group.handler) != (&pick.queue, &pick.handler));
+            selection.order.retain(|Reverse((_, number))| *number != pick.class);
+            selection.order.push(Reverse((pick.before.with_work(pick.served), pick.class)));
+        }
     }
 
     fn next_of(
@@ -141,7 +152,7 @@ impl Lanes {
         now: Timestamp,
         elapsed: Duration,
         txn: &Txn<'_>,
-    ) -> Result<Option<Pick>, StoreError> {
+    ) -> Result<Option<Head>, StoreError> {
         while let Some(Reverse(candidate)) = class.groups.pop() {
             let Some(queue) = self.queues.get_mut(&candidate.queue) else { continue };
             let handler = self.handlers.get(&*candidate.handler);
@@ -158,7 +169,7 @@ impl Lanes {
             // As the first of its group that there was: there is none before it, and it is not looked up before it is needed.
             class.groups.push(Reverse(found));
             if is_next {
-                return Ok(Some(Pick { id, class: 0, passes: Default::default(), queue, handler, key, place }));
+                return Ok(Some((queue, handler, (place, key, id))));
             }
         }
         Ok(None)

@@ -80,6 +80,7 @@ impl Planner {
             turn.txn.put(keys::callbacks(id), codec::write(&new.callbacks));
         }
         let mut stored = Stored { task, input, output: None, output_until: None, record_until: None };
+        self.unfinished.add(&stored.task.spec);
         self.put(turn, &mut stored);
         self.tell(turn, None, &stored.task);
         stored.task

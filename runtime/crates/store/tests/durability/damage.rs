@@ -67,7 +67,12 @@ fn list_leaves_damage_out_and_the_next_change_sets_it_aside() {
         let engine = MemoryEngine::default();
         let store = open(&engine);
         let ids = [submit(&store).await, submit(&store).await];
-        let package = NewPackage { name: "p".into(), component: Digest::of(b"c"), handlers: Vec::new() };
+        let package = NewPackage {
+            name: "p".into(),
+            component: Digest::of(b"c"),
+            handlers: Vec::new(),
+            allow_signature_change: false,
+        };
         store.deploy(package, bytes::Bytes::from("c")).await.expect("it works");
         let (value, package) = (damage(&engine, &key_of(ids[0])), damage(&engine, b"pp"));
         for _ in 0..2 {

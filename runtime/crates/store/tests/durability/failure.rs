@@ -19,7 +19,12 @@ fn is_failed<T>(result: &Result<T, StoreError>) -> bool {
 
 /// Every method that changes something is refused.
 async fn assert_refuses_changes(store: &EmbeddedStore, id: TaskId) {
-    let package = NewPackage { name: "p".into(), component: Digest::of(b"c"), handlers: Vec::new() };
+    let package = NewPackage {
+        name: "p".into(),
+        component: Digest::of(b"c"),
+        handlers: Vec::new(),
+        allow_signature_change: false,
+    };
     let request = |session| LeaseRequest { session, queues: Queues::All, slots: 1, wait: HOUR };
     assert!(is_failed(&store.submit(vec![new_task()]).await));
     assert!(is_failed(&store.submit(Vec::new()).await));

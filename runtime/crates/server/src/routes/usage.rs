@@ -1,0 +1,28 @@
+//! What attempts have used.
+
+use axum::Json as Reply;
+use axum::extract::State;
+use serde::Deserialize;
+use sunaba_store::NAMES_PAGE;
+
+use super::{Answer, Shared};
+use crate::api::{UsageBy, UsageView, UsagesView};
+use crate::extract::Asked;
+
+/// By what, and where a page begins.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Question {
+    #[serde(default)]
+    by: UsageBy,
+    after: Option<String>,
+}
+
+pub(super) async fn usage(
+    State(shared): State<Shared>,
+    Asked(Question { by, after }): Asked<Question>,
+) -> Answer<UsagesView> {
+    let usage = shared.runtime.store().usage(by.into(), after).await?;
+    let next = usage.last().filter(|_| usage.len() == NAMES_PAGE).map(|usage| usage.name.clone());
+    Ok(Reply(UsagesView { usage: usage.into_iter().map(UsageView::from).collect(), next }))
+}
