@@ -33,7 +33,7 @@ pub struct Played {
 }
 
 /// Throws dice, sleeps for an hour, and waits for a moment.
-#[handler]
+#[handler(clock = "fine", deterministic = true)]
 pub fn dice(ctx: &Context, game: Game) -> Result<Played, TaskError> {
     if game.dice > 1_000 {
         return Err(TaskError::fatal("nobody has more than 1,000 dice").with_kind("too-many-dice"));

@@ -46,7 +46,7 @@ pub struct Header {
 }
 
 /// Fetches a URL.
-#[handler(timeout = "60s", memory = "32MiB")]
+#[handler(timeout = "60s", memory = "32MiB", http = "*", secrets = "API_KEY")]
 pub fn fetch(input: Request) -> Result<Answer, TaskError> {
     let response = send(&input)?;
     let wanted = input.headers.unwrap_or_default();

@@ -79,6 +79,9 @@ pub(crate) fn dir(text: &str) -> Checked {
 pub(crate) fn http(text: &str) -> Checked {
     const FORM: &str = "places as SCHEME://HOST or SCHEME://HOST:PORT, with `http` or `https` and no path; addresses \
                         behind `@` are the operator's to name";
+    if text == "*" {
+        return Ok(());
+    }
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or(FORM)?;
     let authority = rest.strip_suffix('/').unwrap_or(rest);
     let (host, port) = match authority.strip_prefix('[') {

@@ -20,7 +20,7 @@ pub struct Abuse {
 }
 
 /// Gives how much it got.
-#[handler]
+#[handler(dirs = "*:rw")]
 pub fn abuse_files(ctx: &Context, abuse: Abuse) -> Result<u64, TaskError> {
     let Abuse { what, path, count } = abuse;
     let failed = |error: std::io::Error| TaskError::fatal(error.to_string()).with_kind("denied");

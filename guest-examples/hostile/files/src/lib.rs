@@ -18,7 +18,7 @@ fn got(tries: Vec<(&str, std::io::Result<()>)>) -> Result<Vec<String>, TaskError
 }
 
 /// Opens the same file again and again and closes none.
-#[handler]
+#[handler(dirs = "*:rw")]
 pub fn open_many() -> Result<usize, TaskError> {
     fs::write("/data/file", "x")?;
     let mut open = Vec::new();
@@ -29,7 +29,7 @@ pub fn open_many() -> Result<usize, TaskError> {
 }
 
 /// Writes until the disk is full.
-#[handler]
+#[handler(dirs = "*:rw")]
 pub fn write_on() -> Result<(), TaskError> {
     let mut file = File::create("/data/large")?;
     let piece = vec![b'x'; 64 << 10];
@@ -41,7 +41,7 @@ pub fn write_on() -> Result<(), TaskError> {
 }
 
 /// Makes a file of a tebibyte without writing a byte.
-#[handler]
+#[handler(dirs = "*:rw")]
 pub fn make_sparse() -> Result<u64, TaskError> {
     let file = File::create("/data/sparse")?;
     file.set_len(1 << 40)?;
@@ -49,7 +49,7 @@ pub fn make_sparse() -> Result<u64, TaskError> {
 }
 
 /// Makes a folder in a folder in a folder, 200 of them.
-#[handler]
+#[handler(dirs = "*:rw")]
 pub fn dig() -> Result<usize, TaskError> {
     let mut place = PathBuf::from("/data");
     for _ in 0..200 {
@@ -60,7 +60,7 @@ pub fn dig() -> Result<usize, TaskError> {
 }
 
 /// Makes 2,000 files and lists them all.
-#[handler]
+#[handler(dirs = "*:rw")]
 pub fn crowd() -> Result<usize, TaskError> {
     for number in 0..2_000 {
         File::create(format!("/data/{number}"))?;
@@ -69,7 +69,7 @@ pub fn crowd() -> Result<usize, TaskError> {
 }
 
 /// Leaves the directory by `..`, by an absolute path and by a path that no file can have.
-#[handler]
+#[handler(dirs = "*:rw")]
 pub fn climb_out() -> Result<Vec<String>, TaskError> {
     let long = format!("/data/{}", "x".repeat(100_000));
     let read = |path: &str| fs::read(path).map(drop);
@@ -83,7 +83,7 @@ pub fn climb_out() -> Result<Vec<String>, TaskError> {
 }
 
 /// Leaves the directory by links that it makes, symbolic and hard.
-#[handler]
+#[handler(dirs = "*:rw")]
 pub fn link_out() -> Result<Vec<String>, TaskError> {
     // Making the links may work or not: following them must not.
     let links = [("/etc", "/data/absolute"), ("../../../../../../etc", "/data/relative"), ("absolute/..", "/data/two")];
@@ -102,7 +102,7 @@ pub fn link_out() -> Result<Vec<String>, TaskError> {
 }
 
 /// Follows a link that points at itself, and a chain of a hundred links.
-#[handler]
+#[handler(dirs = "*:rw")]
 pub fn link_round() -> Result<Vec<String>, TaskError> {
     #[expect(deprecated, reason = "the only way that std has here")]
     let link = |to: &str, from: &str| fs::soft_link(to, from);
@@ -116,7 +116,7 @@ pub fn link_round() -> Result<Vec<String>, TaskError> {
 }
 
 /// Changes a directory that it may only read, in every way that there is.
-#[handler]
+#[handler(dirs = "*:rw")]
 pub fn write_read_only() -> Result<Vec<String>, TaskError> {
     let kept = Path::new("/data/kept");
     #[expect(deprecated, reason = "the only way that std has here")]
@@ -136,7 +136,7 @@ pub fn write_read_only() -> Result<Vec<String>, TaskError> {
 }
 
 /// Removes the directory itself, and renames it.
-#[handler]
+#[handler(dirs = "*:rw")]
 pub fn saw_off() -> Result<Vec<String>, TaskError> {
     got(vec![
         ("remove", fs::remove_dir("/data")),
@@ -147,7 +147,7 @@ pub fn saw_off() -> Result<Vec<String>, TaskError> {
 }
 
 /// Reads a pipe that nobody writes to.
-#[handler]
+#[handler(dirs = "*:rw")]
 pub fn open_pipe() -> Result<usize, TaskError> {
     let mut text = String::new();
     Ok(File::open("/data/pipe")?.read_to_string(&mut text)?)

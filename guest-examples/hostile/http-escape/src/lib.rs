@@ -12,7 +12,7 @@ pub struct Input {
 }
 
 /// Carries the steps out, and returns what each came to.
-#[handler]
+#[handler(http = "*", secrets = "API_KEY")]
 pub fn http_escape(input: Input) -> Result<Vec<String>, TaskError> {
     let mut seen = Vec::new();
     // Held to the end, so that a test can have many at a time.

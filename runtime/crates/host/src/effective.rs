@@ -115,7 +115,10 @@ pub fn effective(
         if !place.addresses.is_empty() {
             return Err(GrantRefusal::Addresses(place.to_string()));
         }
-        let wanted: Vec<_> = asked.http.iter().filter_map(|request| narrower(request, place)).collect();
+        let wanted: Vec<_> = match asked.any_http {
+            true => vec![place.clone()],
+            false => asked.http.iter().filter_map(|request| narrower(request, place)).collect(),
+        };
         if wanted.is_empty() {
             return Err(not_requested(format!("requests to `{place}`"), format!("http = \"{place}\"")));
         }

@@ -193,6 +193,7 @@ fn as_requests(grants: &Grants) -> GrantRequests {
             .map(|dir| sunaba_task::DirRequest { guest: dir.guest.clone(), access: dir.access })
             .collect(),
         http: grants.http.clone(),
+        any_http: false,
         secrets: grants.secrets.clone(),
         scratch_bytes: grants.scratch_bytes,
         clock: grants.clock,

@@ -2,7 +2,7 @@
 
 pub(crate) mod ready;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -125,7 +125,11 @@ impl RuntimeBuilder {
         let runs_guests = self.executor.is_none();
         if runs_guests {
             // Before the first lease: what is there is ready then, and of the rest no task is begun.
-            guests.sandbox().prune(deployed.iter().map(|package| package.component).collect()).await;
+            let mut kept = BTreeSet::new();
+            for package in &deployed {
+                kept.extend(store.versions(package.name.clone()).await?.into_iter().map(|version| version.component));
+            }
+            guests.sandbox().prune(kept).await;
             guests.prepare(&deployed.iter().flat_map(|package| keys(package)).collect::<Vec<_>>()).await;
         }
         let others = self.executor.unwrap_or_else(|| Arc::clone(&guests) as _);

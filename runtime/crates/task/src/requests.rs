@@ -65,6 +65,8 @@ pub struct GrantRequests {
     pub dirs: Vec<DirRequest>,
     /// Where it wants to send requests.
     pub http: Vec<HttpGrant>,
+    /// Whether it wants to send them wherever the submitter says. Written `*`.
+    pub any_http: bool,
     /// The names of secrets.
     pub secrets: Vec<String>,
     /// The size of a scratch directory.
@@ -129,7 +131,8 @@ impl GrantRequests {
             }
             "dirs" => self.dirs = list(value, str::parse::<DirRequest>)?,
             "http" => {
-                self.http = list(value, |text| {
+                self.any_http = value.trim() == ANY;
+                self.http = list(if self.any_http { "" } else { value }, |text| {
                     let grant: HttpGrant = text.parse()?;
                     let named = grant.addresses.is_empty();
                     named.then_some(grant).ok_or_else(|| RequestError::Addresses(text.to_owned()))
@@ -166,6 +169,7 @@ impl GrantRequests {
         match key {
             "env" => joined(&self.env),
             "dirs" => joined(&self.dirs),
+            "http" if self.any_http => Some(ANY.to_owned()),
             "http" => joined(&self.http),
             "secrets" => joined(&self.secrets),
             "scratch" => self.scratch_bytes.map(format_bytes),
@@ -200,6 +204,8 @@ mod tests {
         assert_eq!(requests.set("env", &many), Err(RequestError::TooMany));
         assert_eq!(requests.set("speed", "9"), Ok(false));
         assert!(matches!(requests.set("http", "http://a@10.0.0.0/8"), Err(RequestError::Addresses(_))));
+        assert_eq!(requests.set("http", "*"), Ok(true));
+        assert!(requests.any_http && requests.http.is_empty() && requests.get("http") == Some("*".into()));
         assert_eq!(requests.set("env", "K"), Ok(true));
         assert!(requests.has_env("K") && !requests.has_env("L"));
     }

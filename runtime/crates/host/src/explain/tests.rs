@@ -148,7 +148,7 @@ fn task_that_waits_says_for_what() {
         ),
         (Hold::Uncompilable { problem: "too large".into() }, "cannot be compiled on this host: too large"),
     ] {
-        let standing = Standing { holds: vec![hold], ahead: Some(0), now: Some(life.now) };
+        let standing = Standing { holds: vec![hold], ahead: Some(0), now: Some(life.now), limits: None };
         let told = life.told(Some(&standing));
         assert!(told.holds[0].message.starts_with("its component sha256:"), "{:?}", told.holds);
         assert!(told.holds[0].message.ends_with(said), "{:?}", told.holds);

@@ -69,7 +69,9 @@ impl Runtime {
     pub async fn standing(&self, task: &Task) -> Result<Standing, StoreError> {
         let mut standing = self.store.standing(task.id).await?;
         if task.state == State::Queued {
-            standing.holds.extend(self.guests.hold((task.spec.component, task.spec.limits.fuel.mode())));
+            let active = task.spec.follows.then(|| self.packages.package(&task.spec.handler).ok()).flatten();
+            let component = active.map_or(task.spec.component, |package| package.component);
+            standing.holds.extend(self.guests.hold((component, task.spec.limits.fuel.mode())));
         }
         Ok(standing)
     }
