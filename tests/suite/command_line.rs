@@ -70,6 +70,7 @@ fn json_is_one_object_with_every_key() {
             "output_bytes",
             "overhead_ms",
             "peak_memory_bytes",
+            "seed",
             "stderr_bytes",
             "stdout_bytes",
             "wall_ms",

@@ -177,12 +177,12 @@ fn secret_is_read_when_an_attempt_begins_and_shown_nowhere() {
     let message = result["failure"]["message"].as_str().expect("text").to_owned();
     assert!(message.contains("cannot have the secret `API_KEY`: ") && message.contains("No such file"), "{message}");
     // It is bad, and not told.
-    std::fs::write(&file, "hunter2\nhunter2\n").expect("written");
+    std::fs::write(&file, "hunter2-hunter2\nhunter2\n").expect("written");
     let id = host.ok(&[&SUBMIT[..], &wanted].concat());
     let output = host.sunaba(["task", "result", &id, "--wait", "-o", "json"]);
     assert!(text(&output.stdout).contains("it is not one line of text"), "{}", text(&output.stdout));
     // It is there.
-    std::fs::write(&file, "hunter2\n").expect("written");
+    std::fs::write(&file, "hunter2-hunter2\n").expect("written");
     let id = host.ok(&[&SUBMIT[..], &wanted].concat());
     host.until(&id, "succeeded");
     let mut shown = String::new();
@@ -239,7 +239,7 @@ fn executor_gets_secrets_that_are_kept_elsewhere_and_limits_as_they_are_now() {
         let recorder = Arc::new(Recorder::default());
         let runtime = Runtime::builder()
             .executor(Arc::clone(&recorder) as _)
-            .secret_keeper(Arc::new(Keeper([("API_KEY", "hunter2")].into())))
+            .secret_keeper(Arc::new(Keeper([("API_KEY", "hunter2-hunter2")].into())))
             .allow_http(["https://api.example.com".parse().expect("a place")])
             .ceilings(&"timeout=1s,open-files=2".parse().expect("limits"))
             .start()
@@ -257,7 +257,7 @@ fn executor_gets_secrets_that_are_kept_elsewhere_and_limits_as_they_are_now() {
         let ended = runtime.wait(task.id, Duration::from_secs(60)).await.expect("the store works");
         assert_eq!(ended.map(|task| task.state.name()), Some(StateName::Succeeded));
         let ran = recorder.0.lock().expect("whole").pop().expect("it ran");
-        assert_eq!(ran.secrets.iter().map(|secret| secret.text.reveal()).collect::<Vec<_>>(), ["hunter2"]);
+        assert_eq!(ran.secrets.iter().map(|secret| secret.text.reveal()).collect::<Vec<_>>(), ["hunter2-hunter2"]);
         assert!(!format!("{ran:?}").contains("hunter2"));
         assert_eq!(ran.limits.get(Limit::OpenFiles), Some(2));
     });

@@ -9,12 +9,12 @@ const ADA: [&str; 2] = ["--input", r#"{"name":"Ada"}"#];
 #[test]
 fn memory_budget_of_a_host_obeyed() {
     let host = Host::start(&["--memory-budget", "200MiB", "--concurrency", "4"]);
-    host.deploy("hello");
+    host.deploy("flood-stdout");
     host.deploy("spin");
     // Either of the two fits, and not both.
     let first = host.ok(&["task", "submit", "spin/spin", "--timeout=60s", "--memory=100MiB"]);
     host.until(&first, "running");
-    let second = host.ok(&["task", "submit", "hello/hello", ADA[0], ADA[1], "--memory=100MiB"]);
+    let second = host.ok(&["task", "submit", "flood-stdout/flood-stdout", "--input=1", "--memory=100MiB"]);
     let told = host.ok(&["task", "explain", &second]);
     assert!(told.contains("it waits for memory: its attempt may hold"), "{told}");
     let (status, shown) = host.raw("GET /v1/host", "", "");
@@ -30,14 +30,16 @@ fn memory_budget_of_a_host_obeyed() {
 fn memory_budget_of_a_host_violated() {
     let mut host = Host::start(&["--memory-budget", "200MiB"]);
     host.deploy("hello");
-    let refused = host.sunaba(["task", "submit", "hello/hello", ADA[0], ADA[1], "--memory=200MiB"]);
+    host.deploy("flood-stdout");
+    let refused = host.sunaba(["task", "submit", "flood-stdout/flood-stdout", "--input=1", "--memory=200MiB"]);
     let told = text(&refused.stderr);
     assert!(
         refused.status.code() == Some(8) && told.contains("this host has 200.0 MiB for all of its attempts"),
         "{told}"
     );
     // What is there already, on a host that has less than it had.
-    let waiting = host.ok(&["task", "submit", "hello/hello", ADA[0], ADA[1], "--memory=100MiB", "--delay=1h"]);
+    let waiting =
+        host.ok(&["task", "submit", "flood-stdout/flood-stdout", "--input=1", "--memory=100MiB", "--delay=1h"]);
     let small = host.ok(&["task", "submit", "hello/hello", ADA[0], ADA[1], "--memory=16MiB", "--delay=1h"]);
     host.kill();
     host.forget_arguments();

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use sunaba_runtime::server::api::{DeployQuestion, PackageView, PreviewView};
+use sunaba_runtime::store::DeployChange;
 use sunaba_runtime::task::format_bytes;
 use sunaba_runtime::{Change, Client, ClientError};
 
@@ -61,7 +62,13 @@ pub(super) async fn preview(
 fn deployed(global: &Global, package: &PackageView) -> Result<(), CommandError> {
     if !global.quiet {
         let size = format_bytes(package.size_bytes);
-        print::headline(true, "deployed", &format!("{} ({size}, {})", package.name, package.component));
+        let (word, again) = match package.change {
+            Some(DeployChange::Unchanged) => ("unchanged", ""),
+            Some(DeployChange::Again) => ("deployed", " again"),
+            _ => ("deployed", ""),
+        };
+        let version = format!("version {}{again}", package.version);
+        print::headline(true, word, &format!("{} {version} ({size}, {})", package.name, package.component));
         // Everything is new only once: a package always keeps something.
         let is_first = package.changes.iter().all(|change| change.is.is_some() && !change.widens)
             && package.handlers.iter().all(|handler| is_new(package, &handler.name));

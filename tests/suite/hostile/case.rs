@@ -93,9 +93,7 @@ impl Case {
 
     /// Whether this is how it must end.
     pub(super) fn is_cause(&self, cause: &str) -> bool {
-        let Ends::Stopped(expected) = self.ends else { return false };
-        let later = || super::table::LATER.iter().any(|(name, _, later)| *name == self.name && *later == cause);
-        cause == expected || later()
+        matches!(self.ends, Ends::Stopped(expected) if expected == cause)
     }
 }
 

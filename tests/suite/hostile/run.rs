@@ -70,8 +70,6 @@ fn check(case: &Case) {
             assert_eq!(code, Some(if cause == "timeout" { 124 } else { 7 }), "{name}: {shown}");
             assert_eq!(line("     0: ").is_some(), case.backtrace, "{name}: {shown}");
         }
-        // What ends otherwise once another part is there.
-        _ if line("stopped ").is_some_and(|line| later(case, &line)) => {}
         Ends::Failed(kind) => {
             assert!(line(&format!("failed {kind}: ")).is_some(), "{name}: {shown}");
             assert_eq!(code, Some(7), "{name}: {shown}");
@@ -88,11 +86,6 @@ fn check(case: &Case) {
     if case.data == Data::ReadOnly {
         assert_eq!(std::fs::read_to_string(folder.path().join("kept")).expect("it is there"), "kept", "{name}");
     }
-}
-
-fn later(case: &Case, line: &str) -> bool {
-    let row = super::table::LATER.iter().find(|(name, _, _)| *name == case.name);
-    row.is_some_and(|(_, _, cause)| line.starts_with(&format!("stopped {cause}: ")))
 }
 
 macro_rules! families {

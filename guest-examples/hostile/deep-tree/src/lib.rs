@@ -21,7 +21,7 @@ pub struct Mess {
 }
 
 /// Makes the mess, and says how many directories it has inside each other.
-#[handler(scratch = "1GiB")]
+#[handler(scratch = "64GiB")]
 pub fn deep_tree(mess: Mess) -> Result<usize, TaskError> {
     make(&mess).map_err(|error| TaskError::new("denied", error.to_string()))?;
     match mess.ending.as_str() {

@@ -156,7 +156,9 @@ fn asks_for_more(key: &str, was: &GrantRequests, is: &GrantRequests) -> bool {
             })
         }),
         "http" if was.any_http => false,
-        "http" => is.any_http || is.http.iter().any(|place| !was.http.iter().any(|old: &HttpGrant| old.includes(place))),
+        "http" => {
+            is.any_http || is.http.iter().any(|place| !was.http.iter().any(|old: &HttpGrant| old.includes(place)))
+        }
         "secrets" => is.secrets.iter().any(|name| !was.secrets.contains(name)),
         "scratch" => is.scratch_bytes > was.scratch_bytes,
         "clock" => is.clock == ClockAccess::Fine && was.clock != ClockAccess::Fine,

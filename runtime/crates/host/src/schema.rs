@@ -61,6 +61,9 @@ pub enum SchemaError {
         /// How many.
         patterns: usize,
     },
+    /// A part of it refers to itself, with nothing of an input between.
+    #[error("the schema refers to itself without end")]
+    Endless,
     /// Not JSON.
     #[error("the schema is not JSON: {0}")]
     Json(String),
@@ -93,6 +96,10 @@ impl Schema {
             .should_validate_formats(false)
             .build(&value)
             .map_err(|error| SchemaError::Schema(error.to_string()))?;
+        // What is endless for the smallest of all inputs is so for every one.
+        if !work::is_bearable(&value, &Value::Null) {
+            return Err(SchemaError::Endless);
+        }
         Ok(Self { validator, source: value })
     }
 

@@ -127,7 +127,7 @@ pub struct Limits {
     pub log_lines: u64,
     /// What the guest may hand to one host call. Over it the attempt is stopped. Default: 4 MiB.
     pub host_call_bytes: u64,
-    /// What all host calls together may move between the guest and the host. Default: 1 GiB.
+    /// What all host calls together may move between the guest and the host. Default: 4 GiB.
     pub moved_bytes: u64,
     /// Handles that the guest may hold (files, streams, timers). Default: 128.
     pub resources: u32,
@@ -161,7 +161,7 @@ impl Default for Limits {
             log_bytes: 64 << 10,
             log_lines: 1_000,
             host_call_bytes: 4 << 20,
-            moved_bytes: 1 << 30,
+            moved_bytes: 4 << 30,
             resources: 128,
             instances: 64,
             tables: 32,

@@ -7,8 +7,8 @@ pub(super) const HANDLES: &[Case] = &[
     text("handle-dropped-twice", "host-call").says("unknown handle"),
     text("handle-used-after-drop", "host-call").says("unknown handle"),
     text("handle-of-another-type", "host-call").says("wrong type"),
-    text("handle-orphaned", "host-call").says("has children"),
-    text("handle-hoard", "host-call"),
+    text("handle-orphaned", "host-call wasi:io/streams.output-stream.drop").says("has children"),
+    text("handle-hoard", "limit resources"),
     text("handle-churn", "timeout"),
 ];
 
@@ -29,8 +29,8 @@ pub(super) const CALLS: &[Case] = &[
     text("log-bad-text", "host-call").says("utf-8"),
     text("log-bad-level", "host-call").says("discriminant"),
     text("log-beyond-memory", "host-call").says("out of bounds"),
-    text("log-aliased", "host-call"),
-    text("poll-nothing", "host-call").says("empty poll list"),
+    text("log-aliased", "limit host-call-bytes"),
+    text("poll-nothing", "host-call wasi:io/poll.poll").says("empty poll list"),
     text("poll-beyond-memory", "host-call").says("out of bounds"),
-    text("random-hoard", "host-call"),
+    text("random-hoard", "limit host-call-bytes"),
 ];

@@ -9,13 +9,12 @@ pub(super) const FILES: &[Case] = &[
     failed("files", "link-round", "denied").data(Data::ReadWrite),
     failed("files", "saw-off", "denied").data(Data::ReadWrite),
     failed("files", "write-read-only", "denied").data(Data::ReadOnly),
-    stopped("files", "open-many", "host-call").data(Data::ReadWrite),
-    stopped("files", "write-on", "timeout").data(Data::ReadWrite),
-    succeeds("files", "make-sparse").data(Data::ReadWrite),
+    stopped("files", "open-many", "limit open-files").data(Data::ReadWrite),
+    stopped("files", "write-on", "limit written-bytes").data(Data::ReadWrite),
+    stopped("files", "make-sparse", "limit written-bytes").data(Data::ReadWrite),
     succeeds("files", "dig").data(Data::ReadWrite),
     succeeds("files", "crowd").data(Data::ReadWrite),
-    // Opened on a thread that nothing can interrupt, and outside any look at the guest.
-    stopped("files", "open-pipe", "timeout").data(Data::ReadOnly).outside(),
+    failed("files", "open-pipe", "error").data(Data::ReadOnly),
 ];
 
 pub(super) const NETWORK: &[Case] = &[

@@ -31,26 +31,12 @@ pub(super) const FAMILIES: [Family; 9] = [
 pub(super) const IN_A_QUEUE: [(&str, &str); 3] =
     [("lifecycle", "fail-again"), ("lifecycle", "snooze-again"), ("lifecycle", "outlast-lease")];
 
-/// What a case will end with once another part is there: name, part, cause. Either is accepted until then.
-pub(super) const LATER: &[(&str, &str, &str)] = &[
-    ("handle-forged", "calls", "host-call wasi:io/poll.pollable.block"),
-    ("handle-used-after-drop", "calls", "host-call wasi:io/poll.pollable.block"),
-    ("handle-of-another-type", "calls", "host-call wasi:io/poll.pollable.block"),
-    ("handle-hoard", "calls", "limit resources"),
-    ("poll-nothing", "calls", "host-call wasi:io/poll.poll"),
-    ("poll-beyond-memory", "calls", "host-call wasi:io/poll.poll"),
-    ("log-bad-text", "calls", "host-call sunaba:task/host.log"),
-    ("log-bad-level", "calls", "host-call sunaba:task/host.log"),
-    ("log-beyond-memory", "calls", "host-call sunaba:task/host.log"),
-    ("log-aliased", "calls", "limit host-call-bytes"),
-    ("random-hoard", "calls", "limit random-bytes"),
-    ("open-many", "calls", "limit open-files"),
-    ("write-on", "calls", "limit written-bytes"),
-    ("make-sparse", "calls", "limit written-bytes"),
+/// Those that do what their input says; the files of tests that are named run them.
+pub(super) const BY_INPUT: [(&str, &str, &str); 3] = [
+    ("abuse-files", "abuse-files", "calls"),
+    ("deep-tree", "deep-tree", "scratch"),
+    ("http-escape", "http-escape", "http"),
 ];
-
-/// What leaves something behind on a host until another part is there: name and part. `sunaba run` has them all the same.
-pub(super) const NOT_YET_IN_A_HOST: &[(&str, &str)] = &[("open-pipe", "calls")];
 
 /// Every case.
 pub(super) fn all() -> impl Iterator<Item = &'static Case> {
