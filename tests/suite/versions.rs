@@ -8,7 +8,7 @@ const ADA: [&str; 2] = ["--input", r#"{"name":"Ada"}"#];
 
 fn deploy_as(host: &Host, component: &str, more: &[&str]) -> (Option<i32>, String) {
     let file = guest(component).display().to_string();
-    let output = host.sunaba([&["handler", "deploy", &file, "--name=hello"], more].concat());
+    let output = host.sunaba([&["handler", "deploy", &file, "--name=hello", "--allow-widening"], more].concat());
     (output.status.code(), text(&output.stderr))
 }
 

@@ -120,7 +120,7 @@ impl From<&Package> for PackageView {
 impl From<Deployed> for PackageView {
     fn from(deployed: Deployed) -> Self {
         let Difference { changes, lowered } = deployed.difference;
-        Self { changes, lowered, ..Self::from(&*deployed.package) }
+        Self { change: Some(deployed.change), changes, lowered, ..Self::from(&*deployed.package) }
     }
 }
 
