@@ -144,9 +144,13 @@ impl Shown {
             ("logs", format!("{} kept, {} dropped", format_bytes(said), format_bytes(receipt.dropped_bytes))),
             ("component", receipt.component.clone()),
         ];
+        let requests = (receipt.requests > 0).then(|| {
+            let (count, bytes) = (format_count(receipt.requests), format_bytes(receipt.request_bytes));
+            ("requests", format!("{count}, {bytes} with their responses"))
+        });
         // Last, and only where there is one: with it the same run can be had again.
         let seed = receipt.seed.clone().map(|seed| ("seed", seed));
-        for (name, value) in rows.into_iter().chain(seed) {
+        for (name, value) in rows.into_iter().chain(requests).chain(seed) {
             print::note(format_args!("  {name:<12} {value}"));
         }
     }

@@ -109,6 +109,15 @@ pub struct ReceiptReport {
     /// Written to files.
     #[serde(default)]
     pub written_bytes: u64,
+    /// Outgoing requests.
+    #[serde(default)]
+    pub requests: u64,
+    /// Heads and bodies of them and of their responses.
+    #[serde(default)]
+    pub request_bytes: u64,
+    /// How long the task had waited since it could have run; none where there was no queue.
+    #[serde(default)]
+    pub queue_wait_ms: Option<f64>,
     /// What it was made from, if it was deterministic; as `sunaba run --seed` takes it.
     #[serde(default)]
     pub seed: Option<String>,
@@ -208,6 +217,9 @@ impl From<Receipt> for ReceiptReport {
             host_call_ms: millis(receipt.host_call_time),
             moved_bytes: receipt.moved_bytes,
             written_bytes: receipt.written_bytes,
+            requests: receipt.requests,
+            request_bytes: receipt.request_bytes,
+            queue_wait_ms: receipt.queue_wait.map(millis),
             seed: receipt.seed.map(|seed| seed.to_string()),
         }
     }

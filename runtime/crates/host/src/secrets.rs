@@ -112,7 +112,7 @@ impl SecretSource {
             SecretPlace::File(path) => read_file(path).map_err(failed)?,
         };
         let text = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
-        check_text(text).map_err(|problem| failed(problem.into()))?;
+        check_text(text).map_err(|problem| failed(problem))?;
         Ok(Secret { name: self.name.clone(), text: SecretText::new(text), host: self.host.clone() })
     }
 }
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn secret_that_is_not_there_is_named() {
         for place in ["env:SUNABA_TEST_IS_NOT_SET", "file:/nowhere/at/all", "file:/"] {
-            let error = source(&format!("K=env:T@https://a.b").replace("env:T", place)).expect("a source").read();
+            let error = source(&"K=env:T@https://a.b".replace("env:T", place)).expect("a source").read();
             assert!(matches!(error, Err(ExecuteError::Secret { name, .. }) if name == "K"), "{place}");
         }
     }

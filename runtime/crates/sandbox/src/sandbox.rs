@@ -240,7 +240,11 @@ impl Sandbox {
     pub async fn forget(&self, component: Digest) {
         self.library.remove(component);
         if let Some(artifacts) = self.artifacts.clone() {
-            let _ = on_thread(move || Ok(artifacts.forget(component))).await;
+            let forget = move || {
+                artifacts.forget(component);
+                Ok(())
+            };
+            let _ = on_thread(forget).await;
         }
     }
 

@@ -128,12 +128,13 @@ impl Shard {
                 Work::Attempt { prepared, request, host, slot, mut reply } => {
                     let ticker = self.engines.0.ticker.clone();
                     let (client, scratch) = (Arc::clone(&self.client), Arc::clone(&self.scratch));
-                    tokio::spawn(async move {
+                    // Boxed: it has some kilobytes, which would be moved once more for each step of a spawn.
+                    tokio::spawn(Box::pin(async move {
                         let _ticking = ticker.ticking();
                         let report = attempt::run(&prepared, *request, host, &client, &scratch, reply.closed()).await;
                         drop(slot);
                         let _ = reply.send(report);
-                    });
+                    }));
                 }
                 Work::Describe { prepared, mode, reply } => {
                     let ticker = self.engines.0.ticker.clone();

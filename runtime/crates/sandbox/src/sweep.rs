@@ -230,7 +230,7 @@ mod tests {
         std::fs::create_dir_all(locked.join("deeper/deepest")).expect("made");
         std::fs::write(locked.join("deeper/deepest/file"), "x").expect("written");
         for folder in [locked.join("deeper/deepest"), locked.join("deeper"), locked.clone(), path.join("tree")] {
-            std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0)).expect("ours");
+            std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o0)).expect("ours");
         }
         remove(&parent).expect("deleted");
         assert!(only(&path).is_empty());

@@ -11,6 +11,8 @@
 //!   no limits, no fuel, no epochs, nobody to stop it.
 //! - `sandbox, busy`: the same guest through [`Sandbox`] on one shard with many attempts waiting: all limits, exact fuel, epochs,
 //!   WASI, grants, the call and the receipt.
+//! - `..., its shard alone`: of the same, the CPU time of the thread that runs guests: without what it takes whoever asks to make
+//!   the request, to be woken by the answer, and to read it.
 //! - `sandbox, fuel off`: the same without fuel.
 //! - `sandbox, one at a time`: each attempt waits for the one before, so that both threads are woken for each.
 
@@ -52,11 +54,11 @@ fn cpu_time() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).expect("below a second"))
 }
 
-/// Microseconds of CPU time that each of so many tasks took.
-fn per_task(tasks: usize, work: impl FnOnce()) -> f64 {
-    let before = cpu_time();
+/// Microseconds of this CPU time that each of so many tasks took.
+fn per_task(tasks: usize, time: fn() -> Duration, work: impl FnOnce()) -> f64 {
+    let before = time();
     work();
-    (cpu_time() - before).as_secs_f64() * 1e6 / tasks as f64
+    (time() - before).as_secs_f64() * 1e6 / tasks as f64
 }
 
 fn input() -> Payload {
@@ -138,6 +140,18 @@ impl Ours {
         });
     }
 
+    /// CPU time that the thread that runs guests has used.
+    fn shard_time() -> Duration {
+        let tasks = std::fs::read_dir("/proc/self/task").expect("a system with /proc").filter_map(Result::ok);
+        let shard = tasks
+            .map(|task| task.path())
+            .find(|task| std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.starts_with("sunaba-shard")))
+            .expect("the sandbox has one");
+        let times = std::fs::read_to_string(shard.join("schedstat")).expect("the kernel counts");
+        let nanos = times.split(' ').next().and_then(|nanos| nanos.parse().ok()).expect("a number");
+        Duration::from_nanos(nanos)
+    }
+
     fn one_at_a_time(&self) {
         let limits = self.limits(Fuel::Exact { limit: None });
         self.runtime.block_on(async {
@@ -148,6 +162,9 @@ impl Ours {
     }
 }
 
+/// What it is called, what is measured of it, and what it does.
+type Way<'a> = (&'a str, fn() -> Duration, &'a dyn Fn());
+
 /// The smallest, the middle and the largest.
 fn spread(mut values: Vec<f64>) -> [f64; 3] {
     values.sort_by(f64::total_cmp);
@@ -157,21 +174,23 @@ fn spread(mut values: Vec<f64>) -> [f64; 3] {
 fn main() {
     let (bare, ours) = (bare::Bare::new(&guest("hello")), Ours::new());
     let exact = Fuel::Exact { limit: None };
-    let ways: [(&str, &dyn Fn()); 4] = [
-        ("bare", &|| bare.run(TASKS)),
-        ("sandbox, busy", &|| ours.busy(exact)),
-        ("sandbox, fuel off", &|| ours.busy(Fuel::Off)),
-        ("sandbox, one at a time", &|| ours.one_at_a_time()),
+    let ways: [Way<'_>; 6] = [
+        ("bare", cpu_time, &|| bare.run(TASKS)),
+        ("sandbox, busy", cpu_time, &|| ours.busy(exact)),
+        ("  its shard alone", Ours::shard_time, &|| ours.busy(exact)),
+        ("sandbox, fuel off", cpu_time, &|| ours.busy(Fuel::Off)),
+        ("  its shard alone", Ours::shard_time, &|| ours.busy(Fuel::Off)),
+        ("sandbox, one at a time", cpu_time, &|| ours.one_at_a_time()),
     ];
     let only = std::env::var("PER_TASK").ok();
-    let ways: Vec<_> = ways.into_iter().filter(|(name, _)| only.as_deref().is_none_or(|only| only == *name)).collect();
-    for (_, way) in &ways {
+    let ways: Vec<_> = ways.into_iter().filter(|(name, ..)| only.as_deref().is_none_or(|only| only == *name)).collect();
+    for (.., way) in &ways {
         way();
     }
     let rounds: Vec<Vec<f64>> =
-        (0..ROUNDS).map(|_| ways.iter().map(|(_, way)| per_task(TASKS, way)).collect()).collect();
+        (0..ROUNDS).map(|_| ways.iter().map(|(_, time, way)| per_task(TASKS, *time, way)).collect()).collect();
     say(format_args!("CPU time a task of `hello`, {ROUNDS} rounds of {TASKS}: min / median / max"));
-    for (index, (name, _)) in ways.iter().enumerate() {
+    for (index, (name, ..)) in ways.iter().enumerate() {
         let [least, middle, most] = spread(rounds.iter().map(|round| round[index]).collect());
         let [low, ratio, high] = spread(rounds.iter().map(|round| round[index] / round[0]).collect());
         say(format_args!(

@@ -69,8 +69,9 @@ impl Http {
 }
 
 impl WasiHttpView for State {
-    // Every call of `wasi:http` passes here: the place to count them.
+    // Every call of `wasi:http` passes here. None of them waits: that is done by `wasi:io`.
     fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.calls.note("wasi:http");
         let (table, http) = self.http_parts();
         WasiHttpCtxView { hooks: &mut http.hooks, table, ctx: &mut http.context }
     }
