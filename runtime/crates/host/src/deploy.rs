@@ -77,10 +77,15 @@ impl Runtime {
         let digest = Digest::of(&component);
         let was_known = self.guests.sandbox().info(digest).is_some();
         let previewed = self.preview_checked(name, component).await;
-        if !was_known {
+        if !was_known && self.is_nobodys(digest).await {
             self.guests.sandbox().forget(digest).await;
         }
         previewed
+    }
+
+    /// Whether no version of any package has this component. Whether that cannot be known counts as that one has it.
+    pub(crate) async fn is_nobodys(&self, component: Digest) -> bool {
+        matches!(self.store().component(component).await, Ok(None))
     }
 
     async fn preview_checked(&self, name: &str, component: Bytes) -> Result<Difference, DeployError> {

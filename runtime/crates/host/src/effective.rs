@@ -200,6 +200,18 @@ fn permitted(place: &HttpGrant, allowed: &[HttpGrant]) -> Vec<HttpGrant> {
     within.map(with_addresses).collect()
 }
 
+/// Of what a submit has found, what a handler asks for that has changed since: a task that follows may meet another version, and
+/// is not dead for that.
+pub(crate) fn still_requested(asked: &GrantRequests, mut granted: Grants) -> Grants {
+    granted.env.retain(|env| asked.has_env(&env.key));
+    granted.dirs.retain(|dir| asked.dirs.iter().any(|request| request.covers(&dir.guest, dir.access)));
+    granted.http.retain(|place| asked.any_http || asked.http.iter().any(|own| narrower(own, place).is_some()));
+    granted.secrets.retain(|name| asked.secrets.contains(name));
+    granted.scratch_bytes = granted.scratch_bytes.filter(|_| asked.scratch_bytes.is_some());
+    granted.clock = granted.clock.min(asked.clock);
+    granted
+}
+
 fn shortened(text: &str) -> String {
     match text.char_indices().nth(SHOWN_CHARS) {
         Some((end, _)) => format!("{}...", &text[..end]),

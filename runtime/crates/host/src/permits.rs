@@ -154,7 +154,10 @@ impl Permits {
         asked: Option<&GrantRequests>,
     ) -> Result<AttemptRequest, ExecuteError> {
         let operator = self.operator_of_attempt(&request.grants).await?;
-        let passed = effective::without_addresses(request.grants);
+        let mut passed = effective::without_addresses(request.grants);
+        if let Some(asked) = asked {
+            passed = effective::still_requested(asked, passed);
+        }
         // Without its manifest, the handler's part is what the submit has found: the record never has more.
         let own = GrantRequests { env: vec!["*".into()], ..as_requests(&passed) };
         let granted = effective::effective(&request.handler, asked.unwrap_or(&own), &operator, &passed);

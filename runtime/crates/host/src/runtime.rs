@@ -130,7 +130,9 @@ impl RuntimeBuilder {
                 kept.extend(store.versions(package.name.clone()).await?.into_iter().map(|version| version.component));
             }
             guests.sandbox().prune(kept).await;
-            guests.prepare(&deployed.iter().flat_map(|package| keys(package)).collect::<Vec<_>>()).await;
+            guests
+                .prepare(&deployed.iter().flat_map(|package| keys(package, &permits.ceilings)).collect::<Vec<_>>())
+                .await;
         }
         let others = self.executor.unwrap_or_else(|| Arc::clone(&guests) as _);
         let manifests = Manifests { packages: Arc::clone(&packages), guests: Arc::clone(&guests) };
@@ -238,7 +240,7 @@ impl Runtime {
         let digest = Digest::of(&component);
         let was_known = FUEL_MODES.into_iter().any(|mode| self.guests.sandbox().is_loaded(digest, mode));
         let deployed = self.deploy_checked(name, component, options).await;
-        if deployed.is_err() && !was_known {
+        if deployed.is_err() && !was_known && self.is_nobodys(digest).await {
             self.guests.sandbox().forget(digest).await;
         }
         deployed

@@ -112,7 +112,7 @@ impl SecretSource {
             SecretPlace::File(path) => read_file(path).map_err(failed)?,
         };
         let text = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
-        check_text(text).map_err(|problem| failed(problem))?;
+        check_text(text).map_err(failed)?;
         Ok(Secret { name: self.name.clone(), text: SecretText::new(text), host: self.host.clone() })
     }
 }

@@ -14,6 +14,7 @@ use wasmtime_wasi::WasiCtx;
 use crate::bindings::{Handler, HandlerPre, handlers, types};
 use crate::book::{Book, Counts};
 use crate::clock::now;
+use crate::convert::cut;
 use crate::error::{LoadError, one_line};
 use crate::guest_clock::GuestClock;
 use crate::http::{Client, Http, Outgoing, Vault};
@@ -37,6 +38,9 @@ const DESCRIBE_FUEL: u64 = 1_000_000_000;
 /// What the clock and the random numbers of every `describe` are made from: a component describes itself in the same way on
 /// every host.
 const DESCRIBE_SEED: Seed = Seed { random: 0, clock_ms: 0 };
+
+/// What is told of a setting that is not known, in bytes: its name is the guest's.
+const MAX_SETTING_BYTES: usize = 80;
 
 /// A component ready to be instantiated.
 pub(crate) type Prepared = Arc<HandlerPre<State>>;
@@ -398,6 +402,9 @@ fn judge(result: Result<types::Outcome, types::Failure>, limits: &Limits) -> Att
         })
     };
     let not_supported = |name: &str| {
+        let mut name = name.to_owned();
+        cut(&mut name, MAX_SETTING_BYTES);
+        let name = name.as_str();
         stopped(Cause::NotSupported(name.into()), format!("the handler returned `{name}`, which is not supported yet"))
     };
     match result {

@@ -141,6 +141,8 @@ impl Book {
             cut(key, MAX_LINE_BYTES);
             cut(value, MAX_LINE_BYTES);
         }
+        // What was cut off is given back: a line may be kept for as long as the attempt runs.
+        fields.shrink_to_fit();
         let shown = message.len() + size(&fields);
         if let Some((_, place)) = fields.iter().find(|(key, _)| key == "panic") {
             pages.panic = Some(format!("the guest panicked at {place}: {message}"));

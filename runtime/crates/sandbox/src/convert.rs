@@ -12,6 +12,7 @@ pub(crate) fn cut(text: &mut String, max_bytes: usize) {
     if text.len() > max_bytes {
         text.truncate(text.floor_char_boundary(max_bytes.saturating_sub(MARK.len())));
         text.push_str(MARK);
+        text.shrink_to_fit();
     }
 }
 

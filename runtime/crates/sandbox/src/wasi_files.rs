@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+use rustix::fs::{AtFlags, StatxFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use wasmtime::Result;
 use wasmtime::component::{HasSelf, Linker, Resource};
-use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView as _};
+use wasmtime_wasi::filesystem::{Descriptor, File, WasiFilesystemView as _};
 use wasmtime_wasi::p2::bindings::filesystem::preopens;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     self, Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, DirectoryEntryStream, ErrorCode,
@@ -79,6 +79,9 @@ async fn open(
             }
             Found::Missing => return Err(ErrorCode::NoEntry.into()),
             Found::Unknown => {
+                if makes {
+                    files.make().map_err(FsError::halted)?;
+                }
                 let view = &mut inner.filesystem();
                 if let Ok(stat) = view.stat_at(borrowed(), links, path.to_owned()).await {
                     refuse_special(stat.type_)?;
@@ -88,6 +91,22 @@ async fn open(
         }
     }
     Err(ErrorCode::Exist.into())
+}
+
+/// By how much a file that may be written grows if so much is written there.
+async fn growth(file: &File, offset: u64, bytes: u64) -> FsResult<u64> {
+    if file.perms.write_not_permitted() {
+        return Err(ErrorCode::NotPermitted.into());
+    }
+    let file = Arc::clone(&file.file);
+    let before = blocking(move || file.metadata().map(|metadata| metadata.len())).await?;
+    Ok(offset.saturating_add(bytes).saturating_sub(before))
+}
+
+/// A file's length as far as this machine knows it: no server is asked, so that nothing waits.
+fn known_length(file: &File) -> u64 {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    rustix::fs::statx(&file.file, "", flags, StatxFlags::SIZE).map_or(0, |stat| stat.stx_size)
 }
 
 fn refuse_special(kind: DescriptorType) -> FsResult<()> {
@@ -251,13 +270,17 @@ impl HostDescriptor for State {
     async fn write(&mut self, fd: Resource<Descriptor>, bytes: Vec<u8>, offset: u64) -> FsResult<u64> {
         let (Self { inner, calls, interrupt, files, .. }, moved) = (self, bytes.len());
         let work = async move {
-            if file(inner.table().get(&fd)?)?.perms.write_not_permitted() {
-                return Err(ErrorCode::NotPermitted.into());
-            }
+            let (grows, moved) = (growth(file(inner.table().get(&fd)?)?, offset, moved as u64).await?, moved as u64);
             let account = files.account(fd.rep());
-            account.charge(moved as u64).map_err(FsError::halted)?;
+            // A hole before what is written takes blocks of the disk, too, as soon as something is in it.
+            let charged = grows.max(moved);
+            account.charge(charged).map_err(FsError::halted)?;
             let written = inner.filesystem().write(fd, bytes, offset).await;
-            account.give_back(moved as u64 - written.as_ref().copied().unwrap_or(0).min(moved as u64));
+            match &written {
+                Err(_) => account.give_back(charged),
+                Ok(written) if charged == moved => account.give_back(moved - (*written).min(moved)),
+                Ok(_) => {}
+            }
             written
         };
         calls.wait(interrupt, "wasi:filesystem/types.descriptor.write", moved, work).await
@@ -287,6 +310,8 @@ impl HostDescriptor for State {
         let Self { inner, calls, files, .. } = self;
         calls.call("wasi:filesystem/types.descriptor.write-via-stream", 0, || {
             let rep = fd.rep();
+            let gap = file(inner.table().get(&fd)?).map_or(0, |file| offset.saturating_sub(known_length(file)));
+            files.account(rep).charge(gap).map_err(FsError::halted)?;
             counted(inner, files, rep, |inner| inner.filesystem().write_via_stream(fd, offset))
         })
     }

@@ -1,7 +1,7 @@
 //! Secrets that the store keeps: what is shown of them, which is never their text, and what they may be.
 
 use serde::{Deserialize, Serialize};
-use sunaba_task::{HttpGrant, MAX_SECRET_BYTES, SecretText, Timestamp, format_bytes, is_secret_name};
+use sunaba_task::{HttpGrant, MAX_SECRET_BYTES, MIN_SECRET_BYTES, SecretText, Timestamp, format_bytes, is_secret_name};
 
 /// Secrets of one store.
 pub const MAX_STORED_SECRETS: usize = 1_000;
@@ -49,6 +49,27 @@ pub enum SecretError {
     /// There is nothing to keep.
     #[error("the secret `{0}` is empty\nhint: to take it away, remove it")]
     Empty(String),
+    /// Not one host.
+    #[error(
+        "the secret `{name}` cannot be for `{host}`\nhint: name the one host that it is sent to, such as `https://api.example.com`"
+    )]
+    Host {
+        /// Its name.
+        name: String,
+        /// What stood there.
+        host: String,
+    },
+    /// Too short to be told from other text.
+    #[error(
+        "the secret `{name}` has {}; the least is {}\nhint: a shorter text cannot be told from other text, so it could not be \
+         kept from the handler", format_bytes(*.size_bytes), format_bytes(MIN_SECRET_BYTES as u64)
+    )]
+    TooShort {
+        /// Its name.
+        name: String,
+        /// How long it is.
+        size_bytes: u64,
+    },
     /// Too long to be used.
     #[error("the secret `{name}` has {}; the limit is {}", format_bytes(*.size_bytes), format_bytes(MAX_SECRET_BYTES as u64))]
     TooLong {
@@ -78,8 +99,14 @@ impl NewSecret {
         if !is_secret_name(name) {
             return Err(SecretError::Name(name.chars().take(80).collect()));
         }
+        if self.host.host.starts_with('*') || !self.host.addresses.is_empty() {
+            return Err(SecretError::Host { name: name.clone(), host: self.host.to_string() });
+        }
         if text.is_empty() {
             return Err(SecretError::Empty(name.clone()));
+        }
+        if text.len() < MIN_SECRET_BYTES {
+            return Err(SecretError::TooShort { name: name.clone(), size_bytes: text.len() as u64 });
         }
         if text.len() > MAX_SECRET_BYTES {
             return Err(SecretError::TooLong { name: name.clone(), size_bytes: text.len() as u64 });
@@ -103,7 +130,7 @@ mod tests {
     #[test]
     fn length_of_a_secret_obeyed() {
         assert_eq!(check("API_KEY", &"x".repeat(MAX_SECRET_BYTES)), Ok(()));
-        assert_eq!(check("API_KEY", "x"), Ok(()));
+        assert_eq!(check("API_KEY", &"x".repeat(MIN_SECRET_BYTES)), Ok(()));
     }
 
     #[test]
@@ -111,6 +138,20 @@ mod tests {
         let long = check("API_KEY", &"x".repeat(MAX_SECRET_BYTES + 1)).expect_err("it is too long");
         assert_eq!(long, SecretError::TooLong { name: "API_KEY".into(), size_bytes: 8193 });
         assert_eq!(check("API_KEY", ""), Err(SecretError::Empty("API_KEY".into())));
+        let short = check("API_KEY", &"x".repeat(MIN_SECRET_BYTES - 1)).expect_err("it is too short");
+        assert_eq!(short, SecretError::TooShort { name: "API_KEY".into(), size_bytes: 7 });
+    }
+
+    #[test]
+    fn secret_is_for_one_host_alone() {
+        for host in ["https://*.example.com", "https://intranet@10.0.0.0/8"] {
+            let secret = NewSecret {
+                name: "API_KEY".into(),
+                host: host.parse().expect("a grant"),
+                text: SecretText::new("long enough"),
+            };
+            assert!(matches!(secret.check(), Err(SecretError::Host { .. })), "{host}");
+        }
     }
 
     #[test]

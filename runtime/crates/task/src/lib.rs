@@ -67,7 +67,7 @@ pub use queue::{
 pub use receipt::Receipt;
 pub use requests::{DirRequest, GrantRequests, RequestError};
 pub use retry::{Backoff, BackoffError, Growth};
-pub use secret::{MAX_SECRET_BYTES, MAX_SECRETS, Secret, SecretText, is_secret_name};
+pub use secret::{MAX_SECRET_BYTES, MAX_SECRETS, MIN_SECRET_BYTES, Secret, SecretText, is_secret_name};
 pub use seed::{Seed, SeedError};
 pub use settings::{HandlerSettings, MAX_SPAN, SettingError};
 pub use state::{State, StateName, StateNameError};

@@ -8,6 +8,8 @@ use crate::HttpGrant;
 
 /// The longest secret.
 pub const MAX_SECRET_BYTES: usize = 8 << 10;
+/// A shorter one could not be told from other text, and so not be kept from the handler.
+pub const MIN_SECRET_BYTES: usize = 8;
 /// Secrets of one attempt.
 pub const MAX_SECRETS: usize = 32;
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use sunaba_store::{NewPackage, Package, Standing, StoreError};
-use sunaba_task::{FuelMode, HandlerInfo, NewTask, State, Task};
+use sunaba_task::{FuelMode, HandlerInfo, Limit, LimitCaps, NewTask, State, Task};
 
 use super::Runtime;
 use crate::deploy::{DeployOptions, Deployed};
@@ -11,9 +11,13 @@ use crate::packages::{self, DeployError};
 
 pub(super) const FUEL_MODES: [FuelMode; 2] = [FuelMode::Exact, FuelMode::Off];
 
-/// The code that a package's tasks need, unless they ask for something else.
-pub(super) fn keys(package: &Package) -> Vec<Key> {
-    modes(&package.handlers).into_iter().map(|mode| (package.component, mode)).collect()
+/// The code that a package's tasks need, unless they ask for something else. Where the operator limits fuel, all count it.
+pub(super) fn keys(package: &Package, ceilings: &LimitCaps) -> Vec<Key> {
+    let mut modes = modes(&package.handlers);
+    if ceilings.get(Limit::Fuel).is_some() && !modes.contains(&FuelMode::Exact) {
+        modes.push(FuelMode::Exact);
+    }
+    modes.into_iter().map(|mode| (package.component, mode)).collect()
 }
 
 /// The fuel modes that a package's handlers ask for.
@@ -59,7 +63,7 @@ impl Runtime {
 
     /// How far a package's component is when it cannot run yet; none when it can.
     pub fn readiness(&self, package: &Package) -> Option<Readiness> {
-        keys(package).into_iter().find_map(|key| self.guests.readiness(key))
+        keys(package, &self.permits.ceilings).into_iter().find_map(|key| self.guests.readiness(key))
     }
 
     /// What a task waits for, on this host too.

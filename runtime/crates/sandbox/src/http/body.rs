@@ -30,12 +30,17 @@ struct Running {
     between: Duration,
     silence: Pin<Box<Sleep>>,
     secrets: Option<(Arc<Vault>, Pieces)>,
-    /// The request is one of those at a time until its response is read or dropped.
-    _open: Open,
+    /// The request is one of those at a time until its response is read or dropped, and its connection is gone.
+    _open: Arc<Open>,
 }
 
 impl Incoming {
-    pub(super) fn new(body: hyper::body::Incoming, between: Duration, vault: Option<Arc<Vault>>, open: Open) -> Self {
+    pub(super) fn new(
+        body: hyper::body::Incoming,
+        between: Duration,
+        vault: Option<Arc<Vault>>,
+        open: Arc<Open>,
+    ) -> Self {
         let secrets = vault.map(|vault| {
             let pieces = Pieces::new(Arc::clone(vault.redactor()));
             (vault, pieces)

@@ -76,10 +76,11 @@ impl Exchange {
         let (response, is_over) = waiting.await.map_err(|_| Error::HttpResponseTimeout)??;
         let (mut parts, body) = response.into_parts();
         head::incoming(&mut parts, &self.place, self.vault.as_deref())?;
-        let body = Incoming::new(body, patience.between_bytes, self.vault, open).boxed_unsync();
+        let open = Arc::new(open);
+        let body = Incoming::new(body, patience.between_bytes, self.vault, Arc::clone(&open)).boxed_unsync();
         let task = self.task;
         let driving = async move {
-            let _task = task;
+            let (_task, _open) = (task, open);
             if !is_over {
                 // How it ended is told to whoever reads the body.
                 let _ = connection.await;

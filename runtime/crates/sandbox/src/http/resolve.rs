@@ -16,7 +16,7 @@ use super::place::Place;
 const MAX_ADDRESSES: usize = 16;
 /// Names that are looked up at a time, by all attempts. A lookup holds a thread that nobody can interrupt, also when its
 /// attempt is long gone; these threads must not be all that there are.
-const MAX_LOOKUPS: usize = 32;
+const MAX_LOOKUPS: usize = 8;
 
 /// Turns names into addresses.
 pub(crate) trait Resolve: Send + Sync {

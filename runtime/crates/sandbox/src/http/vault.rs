@@ -13,8 +13,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
 use sunaba_task::{
-    AttemptResult, EnvGrant, ExecuteError, MAX_SECRET_BYTES, MAX_SECRETS, Outcome, Secret, Seed, format_bytes,
-    is_secret_name,
+    AttemptResult, EnvGrant, ExecuteError, MAX_SECRET_BYTES, MAX_SECRETS, MIN_SECRET_BYTES, Outcome, Secret, Seed,
+    format_bytes, is_secret_name,
 };
 use wasmtime_wasi_http::Error;
 
@@ -22,8 +22,6 @@ use super::head::MAX_HEAD_BYTES;
 use super::place::Place;
 use super::redact::Redactor;
 
-/// A shorter text is found in what has nothing to do with it, so it cannot be kept out of what a guest sees.
-const MIN_SECRET_BYTES: usize = 8;
 /// All secrets of an attempt together; each is looked for in some twenty encodings.
 const MAX_TEXT_BYTES: usize = 64 << 10;
 /// How a placeholder begins.

@@ -239,8 +239,9 @@ impl Planner {
         let unfinished = &self.unfinished;
         let is_old =
             |(version, component): &(&u32, &Digest)| !needed.contains(version) && !unfinished.need(**component);
+        // Of those beyond the newest, so that no number is ever given again.
         let old: Vec<_> =
-            shelf.versions.iter().filter(is_old).take(more).map(|(version, it)| (*version, *it)).collect();
+            shelf.versions.iter().take(more).filter(is_old).map(|(version, it)| (*version, *it)).collect();
         for (version, _) in &old {
             shelf.versions.remove(version);
             turn.txn.delete(keys::version(name, *version));
