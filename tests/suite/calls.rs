@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sunaba_runtime::Attempt;
@@ -14,7 +14,7 @@ use sunaba_runtime::task::{
 };
 use tokio::sync::Notify;
 
-use crate::support::{Host, block_on, load, run, stop, text};
+use crate::support::{Host, block_on, load, now, run, stop, text};
 
 /// Long enough for anything, and no reason to wait for it.
 const WAIT: Duration = Duration::from_secs(60);
@@ -156,7 +156,7 @@ fn fifo_in_a_granted_directory_is_refused_and_holds_no_thread() {
             let AttemptResult::Failed(failure) = report.result else { panic!("{what} {file}: {:?}", report.result) };
             assert_eq!(failure.kind, "denied", "{what} {file}: {}", failure.message);
         }
-        let begun = Instant::now();
+        let begun = now();
         while disk_threads() > 0 {
             assert!(begun.elapsed() < WAIT, "a thread still waits for the other end");
             tokio::task::yield_now().await;
@@ -287,7 +287,7 @@ fn seen(guest: &'static str, fuel: Fuel, mut wanted: impl FnMut(&LiveView) -> bo
             let (sandbox, watch) = (Arc::clone(&sandbox), Arc::clone(&watch));
             async move { attempt.run(&sandbox, watch).await }
         });
-        let begun = Instant::now();
+        let begun = now();
         let view = loop {
             match watch.view() {
                 Some(view) if wanted(&view) => break view,
@@ -336,7 +336,7 @@ fn running_task_shows_where_it_is_and_what_it_has_said() {
     let submit = ["task", "submit", "abuse-files/abuse-files", "--input", r#"{"what":"say"}"#];
     let id = host.ok(&submit);
     host.until(&id, "running");
-    let begun = Instant::now();
+    let begun = now();
     let task = loop {
         let task = host.json(&["task", "get", &id]);
         if task["live"]["host_call"] == "wasi:io/poll.pollable.block" {

@@ -5,14 +5,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sunaba_runtime::compile::{CompileLimits, Compiler};
 use sunaba_runtime::store::{Hold, Package};
 use sunaba_runtime::task::{Fuel, HandlerChange, Payload, StateName, Task};
 use sunaba_runtime::{Readiness, Runtime, TaskRequest};
 
-use crate::support::{binaries, block_on, guest};
+use crate::support::{self, binaries, block_on, guest};
 
 const WAIT: Duration = Duration::from_secs(120);
 const GRACE: Duration = Duration::from_secs(30);
@@ -100,12 +100,12 @@ fn restart_with_twenty_packages_compiles_nothing() {
         runtime.stop(GRACE).await.expect("it stops");
     });
     block_on(async {
-        let begun = Instant::now();
+        let begun = support::now();
         let runtime = start(folder.path(), Compiler::in_process()).await;
         let started = begun.elapsed();
         let mut firsts = Vec::new();
         for name in &names {
-            let begun = Instant::now();
+            let begun = support::now();
             let task = submit(&runtime, request(name)).await;
             let task = ended(&runtime, &task).await;
             let receipt = task.attempts[0].receipt.as_ref().expect("it ran").wall;

@@ -34,6 +34,8 @@ pub struct Played {
 
 /// Throws dice, sleeps for an hour, and waits for a moment.
 #[handler(clock = "fine", deterministic = true)]
+#[expect(clippy::disallowed_methods, reason = "to look at the clock is the lesson")]
+#[expect(clippy::eq_op, reason = "nothing divided by nothing is not a number, and its bits are the point")]
 pub fn dice(ctx: &Context, game: Game) -> Result<Played, TaskError> {
     if game.dice > 1_000 {
         return Err(TaskError::fatal("nobody has more than 1,000 dice").with_kind("too-many-dice"));

@@ -132,7 +132,7 @@ fn list(global: &Global, packages: &[PackageView]) -> Result<(), CommandError> {
     print::table(&table)?;
     for package in packages {
         if let Some(problem) = &package.problem {
-            print::aside(global, &format!("{}: {}", package.name, print::inert(problem)));
+            print::aside(global, format!("{}: {}", package.name, print::inert(problem)));
         }
     }
     Ok(())
