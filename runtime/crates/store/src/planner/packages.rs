@@ -233,15 +233,16 @@ impl Planner {
     /// Drops the oldest versions that nobody needs, beyond those that are kept, and components with their last version.
     fn forget_versions(&mut self, turn: &mut Turn<'_>, name: &str) {
         let Some(shelf) = self.shelves.0.get_mut(name) else { return };
-        let needed: Vec<_> =
-            shelf.active.iter().flat_map(|active| [Some(active.version), active.before]).flatten().collect();
+        // The last one among them, so that its number is never given again.
+        let last = shelf.versions.keys().next_back().copied();
+        let active = shelf.active.iter().flat_map(|active| [Some(active.version), active.before]);
+        let needed: Vec<_> = active.chain([last]).flatten().collect();
         let more = shelf.versions.len().saturating_sub(MAX_VERSIONS);
         let unfinished = &self.unfinished;
         let is_old =
             |(version, component): &(&u32, &Digest)| !needed.contains(version) && !unfinished.need(**component);
-        // Of those beyond the newest, so that no number is ever given again.
         let old: Vec<_> =
-            shelf.versions.iter().take(more).filter(is_old).map(|(version, it)| (*version, *it)).collect();
+            shelf.versions.iter().filter(is_old).take(more).map(|(version, it)| (*version, *it)).collect();
         for (version, _) in &old {
             shelf.versions.remove(version);
             turn.txn.delete(keys::version(name, *version));
