@@ -34,6 +34,8 @@ mod library;
 mod listing;
 mod meter;
 mod opening;
+mod outbox;
+mod reply;
 mod sandbox;
 mod scan;
 mod scratch;

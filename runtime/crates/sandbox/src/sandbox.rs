@@ -19,6 +19,7 @@ use crate::error::LoadError;
 use crate::http::{self, Client, Trust};
 use crate::inspect;
 use crate::library::{Library, OnShards};
+use crate::reply;
 use crate::scratch::Scratch;
 use crate::shard::{self, Engines, Work};
 use crate::ticker::Ticker;
@@ -315,13 +316,14 @@ impl Sandbox {
             shards.min_by_key(|(shard, _)| shard.running.load(Ordering::Relaxed)).expect("at least one");
         let _running = Running::on(&shard.running);
         let slot = Arc::clone(&shard.slots).acquire_owned().await.map_err(|_| ExecuteError::Closed)?;
-        let (reply, report) = oneshot::channel();
+        let (reply, report) = reply::reply();
         let work = shard.work.as_ref().ok_or(ExecuteError::Closed)?;
         // While we are borrowed nobody closes us: the shard's thread has panicked.
         let ended = |_| ExecuteError::Internal("a shard of the sandbox has ended".into());
         let (prepared, request) = (Arc::clone(prepared), Box::new(request));
         work.send(Work::Attempt { prepared, request, host, slot, reply }).await.map_err(ended)?;
-        report.await.unwrap_or_else(|_| Err(ExecuteError::Internal("host code panicked during the attempt".into())))
+        let panicked = || Err(ExecuteError::Internal("host code panicked during the attempt".into()));
+        report.await.unwrap_or_else(panicked)
     }
 }
 

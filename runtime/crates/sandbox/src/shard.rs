@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use sunaba_task::{AttemptHost, AttemptReport, AttemptRequest, ExecuteError, FuelMode};
+use sunaba_task::{AttemptHost, AttemptRequest, FuelMode};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use wasmtime::component::Linker;
 
@@ -18,6 +18,8 @@ use crate::component::{self, Code};
 use crate::engine;
 use crate::error::LoadError;
 use crate::http::Client;
+use crate::outbox::{Outbox, Report};
+use crate::reply::Sender;
 use crate::scratch::Scratch;
 use crate::state::State;
 use crate::ticker::TickerHandle;
@@ -37,9 +39,9 @@ pub(crate) enum Work {
         prepared: Prepared,
         request: Box<AttemptRequest>,
         host: Arc<dyn AttemptHost>,
-        /// Held until the sandbox is taken down.
+        /// Held until whoever asked is told.
         slot: OwnedSemaphorePermit,
-        reply: oneshot::Sender<Result<AttemptReport, ExecuteError>>,
+        reply: Sender<Report>,
     },
     Describe {
         prepared: Prepared,
@@ -97,16 +99,21 @@ pub(crate) fn start(
     scratch: Arc<Scratch>,
     work: mpsc::Receiver<Work>,
 ) -> std::io::Result<thread::JoinHandle<()>> {
+    let outbox = Outbox::default();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .enable_io()
+        .on_thread_park({
+            let outbox = outbox.clone();
+            move || outbox.flush()
+        })
         .event_interval(EVENT_INTERVAL)
         .max_blocking_threads(BLOCKING_THREADS)
         .thread_keep_alive(BLOCKING_KEEP_ALIVE)
         .thread_name(format!("sunaba-io-{index}"))
         .build()?;
     thread::Builder::new().name(format!("sunaba-shard-{index}")).spawn(move || {
-        let mut shard = Shard { engines, client, scratch };
+        let mut shard = Shard { engines, client, scratch, outbox };
         runtime.block_on(shard.serve(work));
         // Not a plain drop: that would wait for a thread that hangs in a slow file system.
         runtime.shutdown_background();
@@ -117,6 +124,7 @@ struct Shard {
     engines: Engines,
     client: Arc<Client>,
     scratch: Arc<Scratch>,
+    outbox: Outbox,
 }
 
 impl Shard {
@@ -125,22 +133,25 @@ impl Shard {
             match work {
                 // Nobody waits for it any more.
                 Work::Attempt { reply, .. } if reply.is_closed() => {}
-                Work::Attempt { prepared, request, host, slot, mut reply } => {
-                    let ticker = self.engines.0.ticker.clone();
+                Work::Attempt { prepared, request, host, slot, reply } => {
+                    let (ticker, outbox) = (self.engines.0.ticker.clone(), self.outbox.clone());
                     let (client, scratch) = (Arc::clone(&self.client), Arc::clone(&self.scratch));
                     // Boxed: it has some kilobytes, which would be moved once more for each step of a spawn.
-                    tokio::spawn(Box::pin(async move {
+                    let attempt = Box::pin(async move {
                         let _ticking = ticker.ticking();
                         let report = attempt::run(&prepared, *request, host, &client, &scratch, reply.closed()).await;
-                        drop(slot);
-                        let _ = reply.send(report);
-                    }));
+                        (report, reply, slot)
+                    });
+                    tokio::spawn(async move {
+                        let (report, reply, slot) = outbox.beside(attempt).await;
+                        outbox.put(reply, report, slot);
+                    });
                 }
                 Work::Describe { prepared, mode, reply } => {
-                    let ticker = self.engines.0.ticker.clone();
+                    let (ticker, outbox) = (self.engines.0.ticker.clone(), self.outbox.clone());
                     tokio::spawn(async move {
                         let _ticking = ticker.ticking();
-                        let _ = reply.send(attempt::describe(&prepared, mode).await);
+                        let _ = reply.send(outbox.beside(attempt::describe(&prepared, mode)).await);
                     });
                 }
             }

@@ -71,7 +71,7 @@ fn request(component: &ComponentInfo, limits: &Limits, input: Payload) -> Attemp
         component: component.digest,
         handler: component.handlers[0].name.clone(),
         context: AttemptContext {
-            task_id: TaskId::new(),
+            task_id: TaskId::from_bytes([7; 16]),
             job_id: None,
             queue: "default".into(),
             attempt: 1,
