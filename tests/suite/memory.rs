@@ -50,7 +50,7 @@ fn memory_budget_of_a_host_violated() {
     host.until(&small, "succeeded");
     host.until_dead(&waiting);
     let told = host.ok(&["task", "explain", &waiting]);
-    assert!(told.contains("no worker may hold more than 64.0 MiB"), "{told}");
+    assert!(told.contains("no worker that could run it may hold more than 64.0 MiB"), "{told}");
 }
 
 #[test]
@@ -77,4 +77,15 @@ fn queue_limits_are_set_shown_and_applied() {
     assert!(host.ok(&["queue", "set", "short", "--limit=none"]).contains("settings     all by default\n"));
     let wrong = host.sunaba(["queue", "set", "short", "--limit", "speed=9"]);
     assert_eq!(wrong.status.code(), Some(2), "{}", text(&wrong.stderr));
+}
+
+#[test]
+fn task_fits_by_what_its_queue_lets_it_use() {
+    let host = Host::start(&["--memory-budget", "200MiB"]);
+    host.deploy("flood-stdout");
+    let submit = ["task", "submit", "flood-stdout/flood-stdout", "--input=1", "--memory=300MiB", "--queue=small"];
+    assert_eq!(host.sunaba(submit).status.code(), Some(8), "it can never fit");
+    host.ok(&["queue", "set", "small", "--limit", "memory=100MiB"]);
+    let task = host.ok(&submit);
+    host.until(&task, "succeeded");
 }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sunaba_runtime::compile::{CompileLimits, Compiler};
-use sunaba_runtime::store::{Hold, Package};
-use sunaba_runtime::task::{Fuel, HandlerChange, Payload, StateName, Task};
-use sunaba_runtime::{Readiness, Runtime, TaskRequest};
+use sunaba_runtime::server::api::QueueView;
+use sunaba_runtime::store::{Hold, Package, Readiness, Stalled};
+use sunaba_runtime::task::{Fuel, HandlerChange, Payload, StateName, Task, When};
+use sunaba_runtime::{Runtime, TaskRequest};
 
 use crate::support::{self, binaries, block_on, guest};
 
@@ -51,6 +52,30 @@ async fn ended(runtime: &Runtime, task: &Task) -> Task {
 async fn now(runtime: &Runtime, task: &Task) -> Task {
     runtime.store().task(task.id).await.expect("the store works").expect("it is there")
 }
+
+async fn holds(runtime: &Runtime, task: &Task) -> Vec<Hold> {
+    runtime.store().standing(task.id).await.expect("the store works").holds
+}
+
+/// Sees to it that a component's code on disk is of no use.
+fn spoil_code(data: &Path, package: &Package) {
+    let begin = package.component.to_string().replace("sha256:", "");
+    for entry in std::fs::read_dir(data.join("artifacts")).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&begin)) {
+            std::fs::write(path, b"flipped").expect("written");
+        }
+    }
+}
+
+/// A compiler that gives no code.
+fn refusing() -> Compiler {
+    let limits = CompileLimits { artifact_bytes: 1 << 10, ..CompileLimits::default() };
+    Compiler::child(binaries().join("sunaba")).limits(limits)
+}
+
+/// What it says.
+const REFUSED: &str = "compiling it gave more than 1.0 KiB of code";
 
 fn forget_code(data: &Path) {
     std::fs::remove_dir_all(data.join("artifacts")).expect("it was there");
@@ -136,13 +161,7 @@ fn tasks_wait_uncharged_for_code_that_is_gone_and_others_run() {
         deploy(&runtime, "kept", 1).await;
         let lost = deploy(&runtime, "lost", 2).await;
         runtime.stop(GRACE).await.expect("it stops");
-        let begin = lost.component.to_string().replace("sha256:", "");
-        for entry in std::fs::read_dir(data.join("artifacts")).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&begin)) {
-                std::fs::write(path, b"flipped").expect("written");
-            }
-        }
+        spoil_code(&data, &lost);
     });
     block_on(async {
         let runtime = start(&data, gate.compiler()).await;
@@ -151,8 +170,8 @@ fn tasks_wait_uncharged_for_code_that_is_gone_and_others_run() {
         ended(&runtime, &kept).await;
         let waiting = now(&runtime, &lost).await;
         assert_eq!((waiting.state.name(), waiting.attempts_started), (StateName::Queued, 0));
-        let holds = runtime.standing(&waiting).await.expect("the store works").holds;
-        assert_eq!(holds, [Hold::Compiling { problem: None }]);
+        let component = waiting.spec.component;
+        assert_eq!(holds(&runtime, &lost).await, [Hold::Compiling { component, problem: None }]);
         let packages = runtime.packages();
         let of = |name: &str| runtime.readiness(packages.iter().find(|one| one.name == name).expect("it is there"));
         assert_eq!([of("kept"), of("lost")], [None, Some(Readiness::Compiling(None))]);
@@ -174,19 +193,18 @@ fn tasks_of_a_component_that_cannot_be_compiled_wait_and_say_so() {
     });
     let task = block_on(async {
         forget_code(folder.path());
-        let limits = CompileLimits { artifact_bytes: 1 << 10, ..CompileLimits::default() };
-        let runtime = start(folder.path(), Compiler::child(binaries().join("sunaba")).limits(limits)).await;
+        let runtime = start(folder.path(), refusing()).await;
         let task = submit(&runtime, request("hello")).await;
         let package = runtime.packages().remove(0);
         while runtime.readiness(&package) == Some(Readiness::Compiling(None)) {
             tokio::task::yield_now().await;
         }
-        let said = "compiling it gave more than 1.0 KiB of code";
-        assert_eq!(runtime.readiness(&package), Some(Readiness::Failed(said.into())));
+        assert_eq!(runtime.readiness(&package), Some(Readiness::Failed(REFUSED.into())));
+        let (component, problem) = (package.component, REFUSED.to_owned());
+        // The store is told a little later.
+        while holds(&runtime, &task).await != [Hold::Uncompilable { component, problem: problem.clone() }] {}
         let waiting = now(&runtime, &task).await;
         assert_eq!((waiting.state.name(), waiting.attempts_started), (StateName::Queued, 0));
-        let holds = runtime.standing(&waiting).await.expect("the store works").holds;
-        assert_eq!(holds, [Hold::Uncompilable { problem: said.into() }]);
         runtime.stop(GRACE).await.expect("it stops");
         task
     });
@@ -242,6 +260,76 @@ fn task_of_an_older_version_is_run_after_a_restart() {
         let done = ended(&runtime, &task).await;
         let receipt = done.attempts.last().and_then(|attempt| attempt.receipt.as_ref()).expect("it ran");
         assert_eq!((receipt.component, done.failures_charged), (old.component, 0));
+        runtime.stop(GRACE).await.expect("it stops");
+    });
+}
+
+#[test]
+fn tasks_of_another_version_go_past_one_that_cannot_be_compiled() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let handler = || "hello/hello".parse().expect("a name");
+    let (old, stuck) = block_on(async {
+        let runtime = start(folder.path(), Compiler::in_process()).await;
+        let old = deploy(&runtime, "hello", 1).await;
+        let pause = vec![HandlerChange::Paused(true)];
+        runtime.store().set_handler(handler(), pause).await.expect("it is in range");
+        let mut expiring = request("hello");
+        expiring.expires = Some(When::After(WAIT * 100));
+        let stuck = submit(&runtime, expiring).await;
+        deploy(&runtime, "hello", 2).await;
+        runtime.stop(GRACE).await.expect("it stops");
+        spoil_code(folder.path(), &old);
+        (old, stuck)
+    });
+    block_on(async {
+        let runtime = start(folder.path(), refusing()).await;
+        let go_on = vec![HandlerChange::Paused(false)];
+        runtime.store().set_handler(handler(), go_on).await.expect("it is in range");
+        let uncompilable = Hold::Uncompilable { component: old.component, problem: REFUSED.into() };
+        // Nobody has asked for an older version's code before its first lease, which is handed back.
+        while holds(&runtime, &stuck).await != std::slice::from_ref(&uncompilable) {
+            tokio::task::yield_now().await;
+        }
+        let next = submit(&runtime, request("hello")).await;
+        ended(&runtime, &next).await;
+        let waiting = now(&runtime, &stuck).await;
+        assert_eq!((waiting.state.name(), waiting.failures_charged), (StateName::Queued, 0));
+        assert!(waiting.is_unstarted(), "it may still expire: {waiting:#?}");
+        let queue = runtime.store().queue("default".into()).await.expect("the store works");
+        assert_eq!(queue.stalled, [Stalled { handler: handler(), queued: 1, hold: uncompilable }]);
+        let told = QueueView::from(queue).attention.remove(0);
+        assert!(told.starts_with("1 task waits for code of `hello/hello`: component sha256:"), "{told}");
+        assert!(told.contains("cannot be compiled on any host: compiling it gave more"), "{told}");
+        runtime.stop(GRACE).await.expect("it stops");
+    });
+}
+
+#[test]
+fn task_that_asks_for_no_fuel_runs_at_once_where_fuel_is_limited_since() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let handler = || "hello/hello".parse().expect("a name");
+    let task = block_on(async {
+        let runtime = start(folder.path(), Compiler::in_process()).await;
+        deploy(&runtime, "hello", 1).await;
+        let pause = vec![HandlerChange::Paused(true)];
+        runtime.store().set_handler(handler(), pause).await.expect("it is in range");
+        let mut off = request("hello");
+        off.fuel = Some(Fuel::Off);
+        let task = submit(&runtime, off).await;
+        assert_eq!(task.spec.limits.fuel, Fuel::Off);
+        runtime.stop(GRACE).await.expect("it stops");
+        task
+    });
+    block_on(async {
+        let builder = Runtime::builder().data(folder.path()).expect("it opens").compiler(refusing());
+        let ceilings = "fuel=1_000_000_000".parse().expect("limits");
+        let runtime = builder.ceilings(&ceilings).start().await.expect("it starts");
+        let go_on = vec![HandlerChange::Paused(false)];
+        runtime.store().set_handler(handler(), go_on).await.expect("it is in range");
+        let done = ended(&runtime, &task).await;
+        // It was never looked for in a mode in which it is not run here.
+        assert_eq!((done.attempts_started, runtime.compilations()), (1, 0));
+        assert!(done.attempts[0].receipt.as_ref().is_some_and(|receipt| receipt.fuel.is_some()), "{done:#?}");
         runtime.stop(GRACE).await.expect("it stops");
     });
 }

@@ -30,6 +30,10 @@ impl Place {
         matches!(self, Self::Succeeded | Self::Dead | Self::Cancelled | Self::Expired)
     }
 
+    pub(super) fn is_unfinished(self) -> bool {
+        self.waits() || matches!(self, Self::Running(_))
+    }
+
     pub(super) fn waits(self) -> bool {
         matches!(self, Self::Scheduled(_) | Self::Queued | Self::RetryScheduled(_))
     }
@@ -67,9 +71,13 @@ pub(super) enum Origin {
 #[derive(Debug, Clone)]
 pub(super) struct Item {
     pub(super) wish: Wish,
+    /// What its record says that it runs.
+    pub(super) component: u32,
     pub(super) place: Place,
     pub(super) submitted_ms: u64,
     pub(super) attempts: u32,
+    /// Whether some of it may have run.
+    pub(super) begun: bool,
     pub(super) failures: u32,
     pub(super) lost: u32,
     pub(super) cancelled: bool,
@@ -89,7 +97,7 @@ pub(super) struct Item {
 
 impl Item {
     pub(super) fn is_unstarted(&self) -> bool {
-        self.attempts == 0 && matches!(self.place, Place::Scheduled(_) | Place::Queued)
+        !self.begun && matches!(self.place, Place::Scheduled(_) | Place::Queued)
     }
 }
 

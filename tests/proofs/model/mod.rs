@@ -2,7 +2,9 @@
 //! answer and every record.
 
 mod item;
+mod real;
 mod reference;
+mod shelf;
 mod step;
 mod system;
 

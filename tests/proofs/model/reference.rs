@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::item::{Item, Limits, Origin, Place, Refusal};
+use super::shelf::Shelf;
 use super::step::{Conflict, Step, Verdict, Wish};
 
 /// What the wall clock shows at first.
@@ -38,8 +39,8 @@ pub(super) enum Answer {
     Rerun(Result<usize, Refusal>),
     /// It is deleted.
     Deleted(Result<(), Refusal>),
-    /// Tasks and their attempts, in this order.
-    Leased(Vec<(usize, u32)>),
+    /// Tasks, their attempts and what those run, in this order.
+    Leased(Vec<(usize, u32, u32)>),
     /// Tasks to be cancelled.
     Renewed(BTreeSet<usize>),
     /// The session is lost.
@@ -52,6 +53,8 @@ pub(super) enum Answer {
     Stale,
     /// Tasks, newest first.
     Listed(Vec<usize>),
+    /// The versions that are active one after another; none: there is no such version.
+    Active(Vec<Option<u32>>),
 }
 
 /// The model.
@@ -63,6 +66,7 @@ pub(super) struct Model {
     /// Every lease that there ever was: the task and the attempt.
     pub(super) tokens: Vec<(usize, u32)>,
     pub(super) answer: Answer,
+    pub(super) shelf: Shelf,
     sessions: Vec<Session>,
     keys: BTreeMap<u8, usize>,
     /// Who holds a unique key, and until when; none: until its end.
@@ -79,6 +83,7 @@ impl Default for Model {
             items: Vec::new(),
             tokens: Vec::new(),
             answer: Answer::Done,
+            shelf: Shelf::default(),
             sessions: Vec::new(),
             keys: BTreeMap::new(),
             holders: BTreeMap::new(),
@@ -150,6 +155,16 @@ impl Model {
                 self.handlers[usize::from(*handler)].set(*control);
                 Answer::Done
             }
+            Step::Deploy { component } => self.deploy(&[u32::from(*component)]),
+            Step::DeployMany => {
+                self.shelf.refresh();
+                self.deploy(&self.shelf.fresh())
+            }
+            Step::Activate { version } => {
+                let versions = self.shelf.list();
+                let version = version.and_then(|index| Some(versions[pick(index, versions.len())?].0));
+                Answer::Active(vec![self.shelf.activate(version)])
+            }
             Step::Pass { ms } => {
                 self.elapsed_ms += ms;
                 self.wall_ms += ms;
@@ -216,6 +231,12 @@ impl Model {
         }
     }
 
+    fn deploy(&mut self, components: &[u32]) -> Answer {
+        let pinned = self.items.iter().filter(|item| !item.wish.follows && item.place.is_unfinished());
+        let needed = pinned.map(|item| item.component).collect();
+        Answer::Active(components.iter().map(|component| Some(self.shelf.deploy(*component, &needed))).collect())
+    }
+
     fn submit(&mut self, wish: &Wish) -> Result<(usize, bool), Refusal> {
         if let Some(owner) = wish.key.and_then(|key| self.keys.get(&key)) {
             let is_same = self.items[*owner].wish == *wish;
@@ -237,7 +258,9 @@ impl Model {
         if !takes_place && self.queues[usize::from(wish.queue)].depth.is_some_and(|depth| waiting >= depth) {
             return Err(Refusal::Full);
         }
-        let task = self.add(wish.clone(), replaced.map_or(Origin::Submit, Origin::Replaces), Some(wish.body));
+        let component = u32::from(wish.component);
+        let task =
+            self.add(wish.clone(), component, replaced.map_or(Origin::Submit, Origin::Replaces), Some(wish.body));
         if let Some(key) = wish.key {
             self.keys.insert(key, task);
         }
@@ -252,13 +275,15 @@ impl Model {
         Ok((task, true))
     }
 
-    fn add(&mut self, wish: Wish, origin: Origin, body: Option<u16>) -> usize {
+    fn add(&mut self, wish: Wish, component: u32, origin: Origin, body: Option<u16>) -> usize {
         self.items.push(Item {
             place: wish.delay_ms.map_or(Place::Queued, |delay| Place::Scheduled(self.wall_ms + delay)),
             expires_ms: wish.expires_ms.map(|expires| self.wall_ms + expires),
             submitted_ms: self.wall_ms,
             wish,
+            component,
             attempts: 0,
+            begun: false,
             failures: 0,
             lost: 0,
             cancelled: false,
@@ -303,7 +328,9 @@ impl Model {
         }
         if item.wish.followed_on_success == Some(succeeded) && item.successor.is_none() {
             item.followers += 1;
-            self.add(Wish::follower(), Origin::Callback, None);
+            let follower = Wish::follower();
+            let component = self.shelf.kept_or_active(u32::from(follower.component));
+            self.add(follower, component, Origin::Callback, None);
         }
     }
 
@@ -314,7 +341,8 @@ impl Model {
         old.revision += 1;
         let wish = Wish { delay_ms: None, expires_ms: None, key: None, unique: None, ..old.wish.clone() };
         let body = body.or(old.body);
-        let new = self.add(wish, Origin::Rerun(task), body);
+        let component = self.shelf.active().unwrap_or(self.items[task].component);
+        let new = self.add(wish, component, Origin::Rerun(task), body);
         self.items[task].successor = Some(new);
         new
     }
@@ -352,10 +380,12 @@ impl Model {
             if leased.len() < slots && self.has_room(&self.items[task].wish) {
                 self.items[task].attempts += 1;
                 self.go(task, Place::Running(session));
-                leased.push((task, self.items[task].attempts));
+                let item = &self.items[task];
+                let active = self.shelf.active().filter(|_| item.wish.follows);
+                leased.push((task, item.attempts, active.unwrap_or(item.component)));
             }
         }
-        self.tokens.extend(&leased);
+        self.tokens.extend(leased.iter().map(|(task, attempt, _)| (*task, *attempt)));
         Answer::Leased(leased)
     }
 
@@ -370,10 +400,12 @@ impl Model {
             return Answer::Stale;
         }
         item.failures += u32::from(charged);
+        item.begun |= verdict != Verdict::NotReady;
         let place = match verdict {
             Verdict::Succeed => Place::Succeeded,
             Verdict::Retry { ms } => Place::RetryScheduled(self.wall_ms + ms),
             Verdict::Snooze { ms } => Place::Scheduled(self.wall_ms + ms),
+            Verdict::NotReady => Place::Scheduled(self.wall_ms + 1_000),
             Verdict::Requeue => Place::Queued,
             Verdict::GiveUp => Place::Dead,
             Verdict::Cancel => Place::Cancelled,
@@ -409,6 +441,7 @@ impl Model {
                 continue;
             }
             item.lost += u32::from(is_lost);
+            item.begun = true;
             let place = if item.cancelled {
                 Place::Cancelled
             } else if is_lost && item.lost >= MAX_HOSTS_LOST {

@@ -12,6 +12,9 @@ pub(super) struct Wish {
     pub(super) delay_ms: Option<u64>,
     pub(super) expires_ms: Option<u64>,
     pub(super) handler: u8,
+    /// What it is pinned to, unless it follows.
+    pub(super) component: u8,
+    pub(super) follows: bool,
     /// What shares a limit of its own.
     pub(super) lane: Option<u8>,
     pub(super) key: Option<u8>,
@@ -30,6 +33,8 @@ impl Wish {
             delay_ms: None,
             expires_ms: None,
             handler: 0,
+            component: 0,
+            follows: false,
             lane: None,
             key: None,
             unique: None,
@@ -68,8 +73,14 @@ pub(super) enum Control {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Succeed,
-    Retry { ms: u64 },
-    Snooze { ms: u64 },
+    Retry {
+        ms: u64,
+    },
+    Snooze {
+        ms: u64,
+    },
+    /// It could not begin, and nothing of it has run.
+    NotReady,
     Requeue,
     GiveUp,
     Cancel,
@@ -79,21 +90,67 @@ pub(super) enum Verdict {
 #[derive(Debug, Clone)]
 pub(super) enum Step {
     Submit(Vec<Wish>),
-    OpenSession { lease_ms: u64 },
-    Lease { session: u8, slots: usize, queue: Option<u8> },
-    Renew { session: u8 },
-    CloseSession { session: u8 },
-    Settle { token: u8, is_behind: bool, verdict: Verdict, charged: bool },
-    Cancel { task: u8 },
-    RunNow { task: u8 },
-    Rerun { task: u8, body: Option<u16> },
-    Delete { task: u8 },
-    SetQueue { queue: u8, control: Control },
-    SetHandler { handler: u8, control: Control },
-    Pass { ms: u64 },
-    SetClock { wall_ms: u64 },
+    OpenSession {
+        lease_ms: u64,
+    },
+    Lease {
+        session: u8,
+        slots: usize,
+        queue: Option<u8>,
+    },
+    Renew {
+        session: u8,
+    },
+    CloseSession {
+        session: u8,
+    },
+    Settle {
+        token: u8,
+        is_behind: bool,
+        verdict: Verdict,
+        charged: bool,
+    },
+    Cancel {
+        task: u8,
+    },
+    RunNow {
+        task: u8,
+    },
+    Rerun {
+        task: u8,
+        body: Option<u16>,
+    },
+    Delete {
+        task: u8,
+    },
+    SetQueue {
+        queue: u8,
+        control: Control,
+    },
+    SetHandler {
+        handler: u8,
+        control: Control,
+    },
+    Deploy {
+        component: u8,
+    },
+    /// Deploys as many components as a package keeps.
+    DeployMany,
+    /// One of the versions that are kept, or the one before.
+    Activate {
+        version: Option<u8>,
+    },
+    Pass {
+        ms: u64,
+    },
+    SetClock {
+        wall_ms: u64,
+    },
     Restart,
-    List { ended: Option<bool>, queue: Option<u8> },
+    List {
+        ended: Option<bool>,
+        queue: Option<u8>,
+    },
 }
 
 fn wish() -> impl Strategy<Value = Wish> {
@@ -101,13 +158,16 @@ fn wish() -> impl Strategy<Value = Wish> {
     let expires_ms = prop_oneof![5 => Just(None), 1 => (1..60_000_u64).prop_map(Some)];
     let lane = prop_oneof![1 => Just(None), 1 => (0..2_u8).prop_map(Some)];
     let followed = prop_oneof![2 => Just(None), 1 => any::<bool>().prop_map(Some)];
-    let plain = ((0..2_u8, -2..=2_i32, delay_ms, expires_ms), (0..2_u8, lane, followed, 0..2_000_u16)).prop_map(
-        |((queue, priority, delay_ms, expires_ms), (handler, lane, followed_on_success, body))| Wish {
+    let code = || (0..2_u8, 0..3_u8, any::<bool>());
+    let plain = ((0..2_u8, -2..=2_i32, delay_ms, expires_ms), (code(), lane, followed, 0..2_000_u16)).prop_map(
+        |((queue, priority, delay_ms, expires_ms), (code, lane, followed_on_success, body))| Wish {
             queue,
             priority,
             delay_ms,
             expires_ms,
-            handler,
+            handler: code.0,
+            component: code.1,
+            follows: code.2,
             lane,
             followed_on_success,
             body,
@@ -144,9 +204,19 @@ fn verdict() -> impl Strategy<Value = Verdict> {
         4 => Just(Verdict::Succeed),
         3 => (1..60_000_u64).prop_map(|ms| Verdict::Retry { ms }),
         2 => (1..60_000_u64).prop_map(|ms| Verdict::Snooze { ms }),
+        2 => Just(Verdict::NotReady),
         1 => Just(Verdict::Requeue),
         1 => Just(Verdict::GiveUp),
         1 => Just(Verdict::Cancel),
+    ]
+}
+
+fn deploy() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        20 => (0..3_u8).prop_map(|component| Step::Deploy { component }),
+        // It takes long, and what it shows does not depend on much.
+        1 => Just(Step::DeployMany),
+        9 => prop::option::of(any::<u8>()).prop_map(|version| Step::Activate { version }),
     ]
 }
 
@@ -167,6 +237,7 @@ pub(super) fn any_step() -> BoxedStrategy<Step> {
         2 => any::<u8>().prop_map(|task| Step::Delete { task }),
         3 => (0..2_u8, queue_control()).prop_map(|(queue, control)| Step::SetQueue { queue, control }),
         1 => (0..2_u8, control()).prop_map(|(handler, control)| Step::SetHandler { handler, control }),
+        4 => deploy(),
         5 => (1..20_000_u64).prop_map(|ms| Step::Pass { ms }),
         // Until somebody has gone.
         1 => (60_000..200_000_u64).prop_map(|ms| Step::Pass { ms }),

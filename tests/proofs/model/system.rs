@@ -1,6 +1,6 @@
 //! The real store, driven step by step and held against the model.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,21 +8,24 @@ use std::time::Duration;
 use proptest::strategy::{BoxedStrategy, Just, Strategy as _};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 use sunaba_runtime::store::{
-    CancelWish, DeleteError, EmbeddedStore, EventQuery, LeaseRequest, ManualClock, MemoryEngine, Queues, Rerun,
-    RerunError, SettleError, Settlement, SledEngine, Store as _, StoreError, SubmitError, Submitted, TaskQuery,
+    Activation, CancelWish, DeleteError, EmbeddedStore, EventQuery, LeaseRequest, Leased, ManualClock, MemoryEngine,
+    Queues, Rerun, RerunError, SettleError, Settlement, SledEngine, Store as _, StoreError, SubmitError, Submitted,
+    TaskQuery,
 };
 use sunaba_runtime::task::{
-    AttemptDetail, Callback, CallbackOn, Decision, Digest, Ending, HandlerChange, HandlerName, Happening, LeaseToken,
-    NewTask, OnConflict, Origin as RealOrigin, Payload, Policy, QueueChange, Retention, SessionId, State, StateName,
-    Task, TaskId, TaskSpec, Timestamp, Unique, Verdict as Real, When,
+    AttemptDetail, Decision, Digest, Ending, HandlerChange, Happening, LeaseToken, Origin as RealOrigin, Policy,
+    QueueChange, Retention, SessionId, State, StateName, Task, TaskId, Timestamp, Verdict as Real,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use super::item::{Item, Origin, Place, Refusal};
-use super::reference::{self, Answer, MAX_HOSTS_LOST, Model, START_MS, pick};
-use super::step::{Conflict, Control, Step, Verdict, Wish, any_step};
+use super::real::{
+    COMPONENTS, PACKAGE, component, digest, handler, input, ms, new_task, output, package, queue, real_verdict,
+};
+use super::reference::{self, Answer, Model, START_MS, pick};
+use super::step::{Control, Step, Verdict, any_step};
 
 /// Steps that were taken, and restarts among them.
 pub(super) static STEPS: AtomicU64 = AtomicU64::new(0);
@@ -68,56 +71,8 @@ pub(super) struct System<const ON_DISK: bool> {
     read_until: u64,
     sessions: Vec<SessionId>,
     tokens: Vec<LeaseToken>,
-}
-
-fn ms(ms: u64) -> Duration {
-    Duration::from_millis(ms)
-}
-
-fn new_task(wish: &Wish) -> NewTask {
-    let mut spec = TaskSpec::new(handler(wish.handler), Digest::of(b"model"));
-    spec.key = wish.lane.map(|lane| format!("lane {lane}"));
-    spec.queue = queue(wish.queue);
-    spec.priority = wish.priority;
-    spec.max_hosts_lost = MAX_HOSTS_LOST;
-    spec.idempotency_key = wish.key.map(|key| format!("key {key}"));
-    let input = input(wish.body);
-    let on_conflict = |conflict| match conflict {
-        Conflict::Reject => OnConflict::Reject,
-        Conflict::Existing => OnConflict::Existing,
-        Conflict::Replace => OnConflict::Replace,
-    };
-    let callback = |succeeds| Callback {
-        on: if succeeds { CallbackOn::Success } else { CallbackOn::Failure },
-        spec: new_task(&Wish::follower()).spec,
-    };
-    NewTask {
-        start: wish.delay_ms.map(|delay| When::After(ms(delay))),
-        expires: wish.expires_ms.map(|expires| When::After(ms(expires))),
-        unique: wish.unique.map(|unique| Unique {
-            key: format!("unique {}", unique.key),
-            window: unique.window_ms.map(ms),
-            on_conflict: on_conflict(unique.conflict),
-        }),
-        callbacks: wish.followed_on_success.map(callback).into_iter().collect(),
-        ..NewTask::new(spec, input)
-    }
-}
-
-fn handler(handler: u8) -> HandlerName {
-    format!("model/h{handler}").parse().expect("a name")
-}
-
-fn input(body: u16) -> Payload {
-    Payload::json(vec![b'7'; usize::from(body) + 1])
-}
-
-fn queue(queue: u8) -> String {
-    format!("q{queue}")
-}
-
-fn output(task: TaskId, attempt: u32) -> Payload {
-    Payload::json(format!("\"{task} {attempt}\""))
+    /// What there are components of.
+    digests: BTreeMap<Digest, u32>,
 }
 
 impl<const ON_DISK: bool> System<ON_DISK> {
@@ -137,6 +92,7 @@ impl<const ON_DISK: bool> System<ON_DISK> {
             read_until: 0,
             sessions: Vec::new(),
             tokens: Vec::new(),
+            digests: (0..COMPONENTS).map(|number| (digest(number), number)).collect(),
         };
         system.open();
         let kept = |kept| Some(ms(kept));
@@ -238,9 +194,11 @@ impl<const ON_DISK: bool> System<ON_DISK> {
                 match self.ask(async |store| store.lease(request).await) {
                     Ok(leased) => {
                         self.tokens.extend(leased.iter().map(|leased| leased.token));
-                        let tasks =
-                            leased.iter().map(|leased| (self.position(leased.task.id), leased.task.attempts_started));
-                        Answer::Leased(tasks.collect())
+                        let answer = |leased: &Leased| {
+                            let task = &leased.task;
+                            (self.position(task.id), task.attempts_started, self.component(task.spec.component))
+                        };
+                        Answer::Leased(leased.iter().map(answer).collect())
                     }
                     Err(StoreError::SessionLost) => Answer::SessionLost,
                     Err(error) => panic!("the store works: {error}"),
@@ -266,6 +224,8 @@ impl<const ON_DISK: bool> System<ON_DISK> {
                 let Some(token) = pick(token, self.tokens.len()) else { return Answer::Done };
                 let settlement = self.settlement(self.tokens[token], is_behind, verdict, charged);
                 let settled = self.ask(async |store| store.settle(vec![settlement]).await);
+                // What was given back may have expired meanwhile.
+                self.look();
                 match settled.expect("the store works").remove(0) {
                     Ok(_) => Answer::Settled,
                     Err(SettleError::LeaseLost) => Answer::LeaseLost,
@@ -320,6 +280,18 @@ impl<const ON_DISK: bool> System<ON_DISK> {
                 self.ask(async |store| store.set_handler(handler(of), vec![change]).await).expect("the store works");
                 Answer::Done
             }
+            Step::Deploy { component } => self.deploy(&[u32::from(component)]),
+            Step::DeployMany => self.deploy(&model.shelf.fresh()),
+            Step::Activate { version } => {
+                let versions = self.ask(async |store| store.versions(PACKAGE.into()).await).expect("the store works");
+                let version = version.and_then(|index| Some(versions[pick(index, versions.len())?].version));
+                let wish = Activation { package: PACKAGE.into(), version, allow_signature_change: false };
+                Answer::Active(vec![match self.ask(async |store| store.activate(wish).await) {
+                    Ok(package) => Some(package.version),
+                    Err(StoreError::Version(_)) => None,
+                    Err(error) => panic!("the store works: {error}"),
+                }])
+            }
             Step::Pass { ms: passed } => {
                 self.clock.advance(ms(passed));
                 self.look();
@@ -338,6 +310,21 @@ impl<const ON_DISK: bool> System<ON_DISK> {
             }
             Step::List { ended, queue: of } => Answer::Listed(self.list(ended, of)),
         }
+    }
+
+    fn deploy(&mut self, components: &[u32]) -> Answer {
+        let mut versions = Vec::new();
+        for number in components {
+            let deployed = self.ask(async |store| store.deploy(package(*number), component(*number)).await);
+            versions.push(Some(deployed.expect("the store works").package.version));
+            self.digests.insert(digest(*number), *number);
+        }
+        Answer::Active(versions)
+    }
+
+    /// The number of a component.
+    fn component(&self, digest: Digest) -> u32 {
+        *self.digests.get(&digest).expect("nobody has asked for any other")
     }
 
     /// The store looks at its clock whenever it is asked for anything.
@@ -366,18 +353,12 @@ impl<const ON_DISK: bool> System<ON_DISK> {
         let task = self.ask(async |store| store.task(token.task).await).expect("the store works");
         // Nobody knows better of one that has gone.
         let (revision, attempt) = task.map_or((1, 0), |task| (task.revision, task.attempts_started));
-        let verdict = match verdict {
-            Verdict::Succeed => Real::Succeed,
-            Verdict::Retry { ms: delay } => Real::Retry(ms(delay)),
-            Verdict::Snooze { ms: delay } => Real::Snooze(ms(delay)),
-            Verdict::Requeue => Real::Requeue,
-            Verdict::GiveUp => Real::GiveUp,
-            Verdict::Cancel => Real::Cancel,
-        };
+        let ending = if verdict == Verdict::NotReady { Ending::HandedBack } else { Ending::Completed };
+        let verdict = real_verdict(verdict);
         Settlement {
             token,
             revision: revision - u64::from(is_behind),
-            ending: Ending::Completed,
+            ending,
             decision: Decision { verdict, charged, policy: Policy::Retry, reason: "by the model".into() },
             receipt: None,
             output: (verdict == Real::Succeed).then(|| output(token.task, attempt)),
@@ -421,6 +402,8 @@ impl<const ON_DISK: bool> System<ON_DISK> {
         assert_eq!(place, item.place, "task {position}: {task:?} at {}", model.wall_ms);
         let counts = (task.attempts_started, task.failures_charged, task.hosts_lost, task.revision);
         assert_eq!(counts, (item.attempts, item.failures, item.lost, item.revision), "task {position}: {task:?}");
+        assert_eq!(task.begun, item.begun, "task {position}: {task:?}");
+        assert_eq!(task.spec.component, digest(item.component), "task {position}: {task:?}");
         assert_eq!(task.cancel.is_some(), item.cancelled, "task {position}: {task:?}");
         assert_eq!(task.submitted_at.unix_ms(), item.submitted_ms);
         assert_eq!(task.expires_at.map(Timestamp::unix_ms), item.expires_ms, "task {position}");
@@ -435,6 +418,19 @@ impl<const ON_DISK: bool> System<ON_DISK> {
         assert_eq!(task.followers.len(), item.followers, "task {position}: {task:?}");
         if let Some(body) = item.body {
             assert_eq!(task.input.size_bytes, u64::from(body) + 1, "task {position}");
+        }
+    }
+
+    /// The versions are those of the model, and a component is there as long as one of them needs it.
+    fn check_versions(&self, model: &Model) {
+        let store = &self.handles.as_ref().expect("it is open")[0];
+        let versions = self.runtime.block_on(store.versions(PACKAGE.into())).expect("the store works");
+        let found: Vec<_> =
+            versions.iter().map(|one| (one.version, self.component(one.component), one.is_active)).collect();
+        assert_eq!(found, model.shelf.list());
+        for number in 0..COMPONENTS {
+            let kept = self.runtime.block_on(store.component(digest(number))).expect("the store works");
+            assert_eq!(kept, model.shelf.has(number).then(|| component(number)), "component {number}");
         }
     }
 
@@ -472,6 +468,7 @@ impl<const ON_DISK: bool> StateMachineTest for System<ON_DISK> {
 
     fn check_invariants(state: &Self, model: &Model) {
         let store = &state.handles.as_ref().expect("it is open")[0];
+        state.check_versions(model);
         assert_eq!(state.tasks.len(), model.items.len());
         assert_eq!(state.tasks.iter().collect::<BTreeSet<_>>().len(), state.tasks.len());
         for (position, (id, item)) in state.tasks.iter().zip(&model.items).enumerate() {

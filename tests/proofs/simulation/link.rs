@@ -8,8 +8,8 @@ use bytes::Bytes;
 use sunaba_runtime::store::{
     Activation, BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, Deployed, EmbeddedStore, EventPage,
     EventQuery, HandlerStatus, LeaseRequest, Leased, NewPackage, NewSecret, Package, PackageVersion, QueueStatus,
-    Rerun, RerunError, SecretInfo, SettleError, Settlement, Standing, Store, StoreError, StoreFuture, SubmitError,
-    Submitted, TaskPage, TaskQuery, Unready, Usage, UsageOf,
+    Rerun, RerunError, SecretInfo, SessionLimits, SettleError, Settlement, Standing, Store, StoreError, StoreFuture,
+    SubmitError, Submitted, TaskPage, TaskQuery, Unready, Usage, UsageOf,
 };
 use sunaba_runtime::task::{
     AttemptDetail, Clock as _, Digest, Durability, HandlerChange, HandlerName, LeaseToken, NewTask, Payload, Progress,
@@ -177,12 +177,13 @@ impl Store for Link {
         events(query: EventQuery) -> EventPage;
         attempt_detail(id: TaskId, number: u32) -> Option<AttemptDetail>;
         queues(after: Option<String>) -> Vec<QueueStatus>;
+        queue(name: String) -> QueueStatus;
         set_queue(queue: String, changes: Vec<QueueChange>) -> QueueStatus;
         handlers(after: Option<HandlerName>) -> Vec<HandlerStatus>;
         set_handler(handler: HandlerName, changes: Vec<HandlerChange>) -> HandlerStatus;
         retention() -> Retention;
         set_retention(retention: Retention) -> ();
-        limit_session(session: SessionId, memory_bytes: Option<u64>) -> ();
+        limit_session(session: SessionId, limits: SessionLimits) -> ();
         deploy(package: NewPackage, component: Bytes) -> Deployed;
         versions(package: String) -> Vec<PackageVersion>;
         activate(activation: Activation) -> Package;

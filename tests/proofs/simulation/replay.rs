@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sunaba_runtime::task::{Happening, Origin, StateName, Task, TaskEvent, TaskId};
+use sunaba_runtime::task::{Ending, Happening, Origin, StateName, Task, TaskEvent, TaskId};
 
 use super::book::Book;
 use super::journal::{Fault, Journal};
@@ -56,7 +56,8 @@ pub(super) fn check(journal: &Journal, book: &Book, events: &[TaskEvent]) {
             None => after == Stand::New,
             Some(Stand::Ended) => false,
             Some(Stand::New) => event.what != Happening::Submitted,
-            Some(Stand::Waits) => event.what != Happening::Expired,
+            // Only if nothing of it has run: its attempts were all handed back.
+            Some(Stand::Waits) => event.what != Happening::Expired || tasks.get(&id).is_some_and(|task| !has_run(task)),
             Some(Stand::Runs) => !matches!(event.what, Happening::Started { .. } | Happening::Expired),
         };
         check(follows, format_args!("the feed tells that {id} was {word} after {before:?}"));
@@ -103,6 +104,11 @@ pub(super) fn check(journal: &Journal, book: &Book, events: &[TaskEvent]) {
     check_ends(journal, &tasks, &stands);
 }
 
+/// Whether something of a task has run, by what is kept of its attempts.
+fn has_run(task: &Task) -> bool {
+    task.begun || task.attempts.iter().any(|attempt| attempt.ending != Ending::HandedBack)
+}
+
 /// That the feed is complete, and who follows whom.
 fn check_ends(journal: &Journal, tasks: &BTreeMap<TaskId, Task>, stands: &BTreeMap<TaskId, Stand>) {
     let mut followers = BTreeSet::new();
@@ -117,7 +123,7 @@ fn check_ends(journal: &Journal, tasks: &BTreeMap<TaskId, Task>, stands: &BTreeM
         if stands.get(id) != Some(&Stand::Ended) {
             journal.problem(format_args!("the feed does not tell of the end of {id}"));
         }
-        if task.state.name() == StateName::Expired && task.attempts_started > 0 {
+        if task.state.name() == StateName::Expired && has_run(task) {
             journal.problem(format_args!("{id} has expired after it had begun"));
         }
         // Of what was replaced the successor is followed.

@@ -21,6 +21,7 @@ use sunaba_task::{
 
 use crate::ReceiptReport;
 
+pub use phrases::stalled;
 pub use story::{
     AttemptStory, CancelReport, Changed, DecisionReport, GrantsReport, HoldReport, InputReport, LimitsReport, Link,
     Observed, OutcomeReport, PolicyReport, RunningAttempt, Story, Submission,
@@ -49,7 +50,7 @@ pub fn explain(task: &Task, standing: Option<&Standing>, input: Option<Digest>, 
             started_at: lease.started_at.to_string(),
             running_ms: millis(now.since(lease.started_at)),
         }),
-        conclusion: phrases::conclusion(task, !holds.is_empty(), ahead, now),
+        conclusion: phrases::conclusion(task, standing, now),
         holds,
         ahead,
         cancel: task

@@ -4,12 +4,12 @@
 //! background, one after another, and until then the worker is not leased its tasks. Whatever else a task turns out to need
 //! (an older version's component, or another fuel mode) is handed back at once, and from then on treated the same.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use sunaba_sandbox::{LoadError, Sandbox};
-use sunaba_store::{Hold, Store, Unready};
+use sunaba_store::{Readiness, Store, Unready};
 use sunaba_task::{AttemptHost, AttemptReport, AttemptRequest, BoxFuture, Digest, ExecuteError, Executor, FuelMode};
 use tokio::sync::{mpsc, watch};
 
@@ -21,15 +21,6 @@ const START_WAIT: Duration = Duration::from_secs(2);
 /// What fails and may go better another time is tried again after this long, and then after longer.
 const PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_secs(60);
-
-/// How far a component is that cannot run yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Readiness {
-    /// It is being compiled, or waits for that; and why the last try has failed, if one has.
-    Compiling(Option<String>),
-    /// It cannot be compiled on this host.
-    Failed(String),
-}
 
 /// The sandbox, and where its components come from.
 pub(crate) struct Guests {
@@ -63,14 +54,6 @@ impl Guests {
     /// How far a component is; none when it can run, or nobody has asked for it.
     pub(crate) fn readiness(&self, key: Key) -> Option<Readiness> {
         self.waiting().get(&key).cloned()
-    }
-
-    /// Why a task of this component is not started.
-    pub(crate) fn hold(&self, key: Key) -> Option<Hold> {
-        Some(match self.readiness(key)? {
-            Readiness::Compiling(problem) => Hold::Compiling { problem },
-            Readiness::Failed(problem) => Hold::Uncompilable { problem },
-        })
     }
 
     /// Loads what is kept on disk of all these, as far as that takes no long time, and has the rest compiled.
@@ -113,10 +96,11 @@ impl Guests {
 
     /// Under the lock, so that the last word is the last.
     fn publish(&self, waiting: &BTreeMap<Key, Readiness>) {
-        let unready: BTreeSet<_> = waiting.keys().copied().collect();
         self.unready.send_if_modified(|before| {
-            let is_new = **before != unready;
-            *before = Arc::new(unready);
+            let is_new = **before != *waiting;
+            if is_new {
+                *before = Arc::new(waiting.clone());
+            }
             is_new
         });
     }
@@ -140,6 +124,7 @@ impl Guests {
         // It may have been deployed meanwhile.
         if !self.sandbox.is_loaded(component, mode) {
             waiting.insert(key, readiness);
+            self.publish(&waiting);
         }
         again
     }

@@ -37,9 +37,8 @@ pub use diff::{Change, Side, diff};
 pub use effective::{DEFAULT_MAX_SCRATCH_BYTES, GrantRefusal, Operator, effective};
 pub use explain::{
     AttemptStory, CancelReport, Changed, DecisionReport, GrantsReport, HoldReport, InputReport, LimitsReport, Link,
-    Observed, OutcomeReport, PolicyReport, RunningAttempt, Story, Submission, explain,
+    Observed, OutcomeReport, PolicyReport, RunningAttempt, Story, Submission, explain, stalled,
 };
-pub use guests::Readiness;
 pub use input::InputError;
 pub use limits::{StatedLimits, default_ceilings};
 pub use memory::{MemoryBudget, MemoryBudgetError, machine_memory_bytes};

@@ -21,7 +21,7 @@ use crate::effective::Operator;
 use crate::executors::Executors;
 use crate::guests::Guests;
 use crate::hooks::{Hooked, Hooks};
-use crate::memory::{self, MemoryBudget};
+use crate::memory::MemoryBudget;
 use crate::native::NativePackage;
 use crate::packages::{self, DeployError, Packages};
 use crate::permits::{Manifests, Permits};
@@ -130,16 +130,15 @@ impl RuntimeBuilder {
                 kept.extend(store.versions(package.name.clone()).await?.into_iter().map(|version| version.component));
             }
             guests.sandbox().prune(kept).await;
-            guests
-                .prepare(&deployed.iter().flat_map(|package| keys(package, &permits.ceilings)).collect::<Vec<_>>())
-                .await;
+            let keys = |package: &Arc<Package>| keys(package.component, &package.handlers, &permits.ceilings);
+            guests.prepare(&deployed.iter().flat_map(keys).collect::<Vec<_>>()).await;
         }
         let others = self.executor.unwrap_or_else(|| Arc::clone(&guests) as _);
         let manifests = Manifests { packages: Arc::clone(&packages), guests: Arc::clone(&guests) };
         let executors = Arc::new(Executors { own, others, permits: Arc::clone(&permits), manifests });
         let hooked = self.hooks.start(Arc::clone(&store)).await?;
         let memory_bytes = self.worker.memory_bytes.or_else(|| self.memory.bytes(self.oversubscribe));
-        let worker = WorkerConfig { memory_bytes, ..self.worker };
+        let worker = WorkerConfig { memory_bytes, attempt: permits.ceilings.clone(), ..self.worker };
         let worker = Worker::start_watching(Arc::clone(&store), executors, worker, guests.unready());
         let deploying = Mutex::default();
         Ok(Runtime {
@@ -253,6 +252,7 @@ impl Runtime {
     pub async fn submit(&self, request: TaskRequest) -> Result<Submitted, SubmitRefusal> {
         let operator = self.permits.operator(&self.packages, std::slice::from_ref(&request)).await?;
         let new = self.admit(request, &operator)?;
+        self.look_ahead(&new).await?;
         let submitted = self.store.submit(vec![new]).await?.pop().ok_or(StoreError::Closed)?;
         Ok(submitted?)
     }
@@ -270,7 +270,11 @@ impl Runtime {
         let mut refused = Vec::with_capacity(requests.len());
         let mut taken = Vec::with_capacity(requests.len());
         for request in requests {
-            match self.admit(request, &operator) {
+            let new = match self.admit(request, &operator) {
+                Ok(new) => self.look_ahead(&new).await.map(|()| new),
+                Err(error) => Err(error.into()),
+            };
+            match new {
                 Ok(new) => {
                     taken.push(new);
                     refused.push(None);
@@ -279,8 +283,8 @@ impl Runtime {
             }
         }
         let mut answers = if taken.is_empty() { Vec::new() } else { self.store.submit(taken).await? }.into_iter();
-        let answer = |refused: Option<RefusedTask>| match refused {
-            Some(error) => Err(error.into()),
+        let answer = |refused: Option<SubmitRefusal>| match refused {
+            Some(error) => Err(error),
             None => Ok(answers.next().ok_or(StoreError::Closed)??),
         };
         Ok(refused.into_iter().map(answer).collect())
@@ -318,9 +322,6 @@ impl Runtime {
         let schema = self.packages.schema(package.component, handler)?;
         let new = admission::admit(request, &package, handler, schema.as_deref(), &self.permits, operator)?;
         let callbacks = admission::callbacks(&on_success, &on_failure, &self.packages, &self.permits.ceilings)?;
-        let specs = callbacks.iter().map(|callback| &callback.spec).chain([&new.spec]);
-        specs.into_iter().try_for_each(|spec| memory::check(&spec.limits, self.memory_bytes))?;
-        self.make_ready(&new);
         Ok(sunaba_task::NewTask { callbacks, ..new })
     }
 

@@ -6,7 +6,7 @@ use sunaba_store::{Activation, Package, PackageVersion, VersionError};
 
 use crate::Runtime;
 use crate::packages::DeployError;
-use crate::runtime::ready::modes;
+use crate::runtime::ready::keys;
 
 impl Runtime {
     /// The versions of a package that are kept, newest first.
@@ -41,8 +41,8 @@ impl Runtime {
         if let Some(version) = to.or_else(before)
             && let Some(target) = versions.iter().find(|known| known.version == version)
         {
-            for mode in modes(&target.handlers) {
-                self.guests.make_ready((target.component, mode)).await.map_err(|error| DeployError::Prepare {
+            for key in keys(target.component, &target.handlers, &self.permits.ceilings) {
+                self.guests.make_ready(key).await.map_err(|error| DeployError::Prepare {
                     package: name.to_owned(),
                     version,
                     problem: error,

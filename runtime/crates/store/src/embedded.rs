@@ -18,8 +18,9 @@ use crate::planner::{Planner, Reply, Turn, answer};
 use crate::{
     Activation, BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, Deployed, Engine, EngineError, EventPage,
     EventQuery, HandlerStatus, LeaseRequest, Leased, MemoryEngine, NewPackage, NewSecret, OpenError, Package,
-    PackageVersion, QueueStatus, Rerun, RerunError, SecretInfo, SettleError, Settlement, SledEngine, Standing, Store,
-    StoreError, StoreFuture, SubmitError, Submitted, SystemClock, TaskPage, TaskQuery, Unready, Usage, UsageOf,
+    PackageVersion, QueueStatus, Rerun, RerunError, SecretInfo, SessionLimits, SettleError, Settlement, SledEngine,
+    Standing, Store, StoreError, StoreFuture, SubmitError, Submitted, SystemClock, TaskPage, TaskQuery, Unready, Usage,
+    UsageOf,
 };
 
 /// Requests that wait for the commit thread; further callers wait to get in.
@@ -260,8 +261,8 @@ impl Store for EmbeddedStore {
         Box::pin(self.change(move |planner, _| planner.set_unready(session, unready)))
     }
 
-    fn limit_session(&self, session: SessionId, memory_bytes: Option<u64>) -> StoreFuture<'_, ()> {
-        Box::pin(self.change(move |planner, _| planner.limit_session(session, memory_bytes)))
+    fn limit_session(&self, session: SessionId, limits: SessionLimits) -> StoreFuture<'_, ()> {
+        Box::pin(self.change(move |planner, _| planner.limit_session(session, limits)))
     }
 
     fn lease(&self, request: LeaseRequest) -> StoreFuture<'_, Vec<Leased>> {
@@ -353,6 +354,10 @@ impl Store for EmbeddedStore {
 
     fn queues(&self, after: Option<String>) -> StoreFuture<'_, Vec<QueueStatus>> {
         Box::pin(self.read_settings(move |planner, turn| planner.queues(turn, after.as_deref())))
+    }
+
+    fn queue(&self, name: String) -> StoreFuture<'_, QueueStatus> {
+        Box::pin(self.read_settings(move |planner, turn| planner.queue_status(turn, &name)))
     }
 
     fn set_queue(&self, queue: String, changes: Vec<QueueChange>) -> StoreFuture<'_, QueueStatus> {

@@ -8,7 +8,7 @@
 //! | `t` id | the record of a task, with small bodies |
 //! | `i` id, `o` id | an input, an output that is not small |
 //! | `a` id number | what is kept of an attempt besides its record |
-//! | `q` queue 0 handler 0 key rank sequence | the id of a queued task and its [`Need`]: by its lane, then as [`Place`](crate::spot::Place) has it |
+//! | `q` queue 0 handler 0 code key rank sequence | the id of a queued task: by its lane, then as [`Place`](crate::spot::Place) has it |
 //! | `d` instant sequence | the id of a task that waits for an instant, its [`Need`] and its queue |
 //! | `x` instant sequence | the id of a task that expires unless it has begun by then |
 //! | `l` sequence | the tasks that were leased together |
@@ -160,7 +160,7 @@ pub(crate) fn due_at(key: &[u8]) -> Option<Timestamp> {
 }
 
 /// What an unfinished task needs, short enough to stand in an index: so that what is needed is counted without the records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Need {
     /// Whatever its package has.
     Active,
@@ -169,7 +169,7 @@ pub(crate) enum Need {
 }
 
 /// Two components that are kept for each other's tasks by chance are no harm.
-const NEED_BYTES: usize = 8;
+pub(crate) const NEED_BYTES: usize = 8;
 
 impl Need {
     pub(crate) fn of(spec: &TaskSpec) -> Self {
@@ -180,33 +180,33 @@ impl Need {
         Self::Component(*component.as_bytes().first_chunk().expect("a digest has 32 bytes"))
     }
 
-    fn to_bytes(self) -> [u8; NEED_BYTES] {
+    pub(crate) fn to_bytes(self) -> [u8; NEED_BYTES] {
         match self {
             Self::Active => [0; NEED_BYTES],
             Self::Component(start) => start,
         }
     }
 
-    fn from_bytes(bytes: [u8; NEED_BYTES]) -> Self {
+    pub(crate) fn from_bytes(bytes: [u8; NEED_BYTES]) -> Self {
         if bytes == [0; NEED_BYTES] { Self::Active } else { Self::Component(bytes) }
     }
 }
 
 /// What a key of a queue has.
 pub(crate) fn queued_value(task: &Task) -> Bytes {
-    [task.id.as_bytes().as_slice(), &Need::of(&task.spec).to_bytes()].concat().into()
+    Bytes::copy_from_slice(task.id.as_bytes())
 }
 
-/// The task's id and its need.
-pub(crate) fn read_queued(value: &[u8]) -> Option<(TaskId, Need)> {
-    let (id, need) = value.split_first_chunk()?;
-    Some((TaskId::from_bytes(*id), Need::from_bytes(need.try_into().ok()?)))
+/// The task's id.
+pub(crate) fn read_queued(value: &[u8]) -> Option<TaskId> {
+    value.try_into().ok().map(TaskId::from_bytes)
 }
 
-/// What a key of [`due`] has: its queue too, and the handler of one that follows, so that all is counted without the record.
+/// What a key of [`due`] has: its need and its queue too, and the handler of one that follows, so that all is counted without
+/// the record.
 pub(crate) fn due_value(task: &Task) -> Bytes {
-    let (queue, mut value) = (task.spec.queue.as_bytes(), queued_value(task).to_vec());
-    value.extend_from_slice(queue);
+    let mut value = [task.id.as_bytes().as_slice(), &Need::of(&task.spec).to_bytes()].concat();
+    value.extend_from_slice(task.spec.queue.as_bytes());
     if task.spec.follows {
         value.push(0);
         value.extend_from_slice(task.spec.handler.to_string().as_bytes());
@@ -225,8 +225,9 @@ pub(crate) struct Due<'v> {
 }
 
 pub(crate) fn read_due(value: &[u8]) -> Option<Due<'_>> {
-    let (head, rest) = value.split_at_checked(16 + NEED_BYTES)?;
-    let (id, need) = read_queued(head)?;
+    let (id, rest) = value.split_first_chunk()?;
+    let (need, rest) = rest.split_first_chunk()?;
+    let (id, need) = (TaskId::from_bytes(*id), Need::from_bytes(*need));
     let rest = str::from_utf8(rest).ok()?;
     let (queue, handler) = match need {
         Need::Active => rest.split_once('\0').and_then(|(queue, name)| Some((queue, Some(name.parse().ok()?))))?,
@@ -282,7 +283,7 @@ mod tests {
         for follows in [false, true] {
             task.spec.follows = follows;
             let need = if follows { Need::Active } else { Need::component(Digest::of(b"component")) };
-            assert_eq!(read_queued(&queued_value(&task)), Some((task.id, need)));
+            assert_eq!(read_queued(&queued_value(&task)), Some(task.id));
             let handler = follows.then(|| task.spec.handler.clone());
             assert_eq!(read_due(&due_value(&task)), Some(Due { id: task.id, need, queue: "mail", handler }));
         }

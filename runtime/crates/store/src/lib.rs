@@ -32,12 +32,12 @@ pub use engine::{Engine, EngineError, MemoryEngine, OpenError, Pair, SledEngine,
 pub use error::StoreError;
 pub use query::{
     BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, EventPage, EventQuery, HandlerStatus, Hold, QueueStatus,
-    Rerun, RerunError, Standing, TaskPage, TaskQuery,
+    Rerun, RerunError, Stalled, Standing, TaskPage, TaskQuery,
 };
 pub use secrets::{MAX_STORED_SECRETS, NewSecret, SecretError, SecretInfo};
 pub use store::{
-    LeaseRequest, Leased, MAX_LEASED, MAX_LEASED_BYTES, MAX_PAGE, NAMES_PAGE, NewPackage, Package, Queues, SettleError,
-    Settlement, Store, StoreFuture, SubmitError, Submitted, Unready,
+    LeaseRequest, Leased, MAX_LEASED, MAX_LEASED_BYTES, MAX_PAGE, NAMES_PAGE, NewPackage, Package, Queues, Readiness,
+    Runs, SessionLimits, SettleError, Settlement, Store, StoreFuture, SubmitError, Submitted, Unready,
 };
 pub use usage::{MAX_SUMMED, OTHERS, Usage, UsageOf, UsageSums};
 pub use versions::{Activation, ChangedHandler, DeployChange, Deployed, MAX_VERSIONS, PackageVersion, VersionError};

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use sunaba_task::{
-    BreakerState, HandlerControl, HandlerName, LimitCaps, Payload, QueueSettings, StateName, Task, TaskEvent, TaskId,
-    Timestamp,
+    BreakerState, Digest, HandlerControl, HandlerName, LimitCaps, Payload, QueueSettings, StateName, Task, TaskEvent,
+    TaskId, Timestamp,
 };
+
+use crate::Runs;
 
 /// Which records to show.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -208,6 +210,19 @@ pub struct QueueStatus {
     pub running: u64,
     /// How long the first of the tasks that wait for a slot has waited, whether or not it may start. None: there is none.
     pub oldest: Option<Duration>,
+    /// Those that wait for code which no worker has ready, as far as they are counted.
+    pub stalled: Vec<Stalled>,
+}
+
+/// Tasks of a queue that wait for the same code of the same handler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stalled {
+    /// Their handler.
+    pub handler: HandlerName,
+    /// How many they are.
+    pub queued: u64,
+    /// Why: [`Hold::Compiling`] or [`Hold::Uncompilable`].
+    pub hold: Hold,
 }
 
 /// A handler.
@@ -236,13 +251,19 @@ pub enum Hold {
     QueuePaused,
     /// The handler is paused.
     HandlerPaused,
-    /// Its component is being compiled on the host that was asked.
+    /// There is no worker that takes tasks from its queue.
+    NoWorker,
+    /// Its component is not ready on any host that serves its queue, and is being compiled on one.
     Compiling {
+        /// What its attempt would run.
+        component: Digest,
         /// Why that has not been done yet, when it was tried.
         problem: Option<String>,
     },
-    /// Its component cannot be compiled on the host that was asked.
+    /// Its component cannot be compiled on any host that serves its queue.
     Uncompilable {
+        /// What its attempt would run.
+        component: Digest,
         /// Why.
         problem: String,
     },
@@ -282,11 +303,11 @@ pub enum Hold {
         /// The next may start after this.
         left: Duration,
     },
-    /// No worker has room for it just now.
+    /// No worker that can run it has room for it just now.
     Memory {
         /// What its attempt may hold.
         needs_bytes: u64,
-        /// What the worker has left that has most.
+        /// What the worker has left that is closest to it.
         free_bytes: u64,
         /// What that worker may hold for all that it runs.
         limit_bytes: u64,
@@ -302,6 +323,8 @@ pub struct Standing {
     pub ahead: Option<u64>,
     /// What its queue allows an attempt now, beside its own limits. None when it has ended, or the queue says nothing.
     pub limits: Option<LimitCaps>,
+    /// What its attempt runs and may use, while it runs.
+    pub runs: Option<Runs>,
     /// When it was looked at, by the store's clock.
     pub now: Option<Timestamp>,
 }

@@ -1,13 +1,13 @@
 //! Where a queued task stands: its lane, and its place in that.
 //!
-//! A *lane* is what waits in a queue for one handler with one key, or without a key. All of a lane may start or none of
-//! it, so that whatever may not start is passed over in one step. A task's spot is a pure function of its record.
+//! A *lane* is what waits in a queue for one handler, needs the same code, and has one key, or none. All of a lane may start
+//! or none of it, so that whatever may not start is passed over in one step. A task's spot is a pure function of its record.
 
 use std::borrow::Cow;
 
-use sunaba_task::{Digest, HandlerName, Task};
+use sunaba_task::{Digest, FuelMode, HandlerName, Task, TaskSpec};
 
-use crate::keys;
+use crate::keys::{self, NEED_BYTES, Need};
 
 /// What stands for a task's key: half of its digest. Two keys that share one share their limits, and nothing else.
 pub(crate) type KeyDigest = [u8; 16];
@@ -16,6 +16,38 @@ pub(crate) type LaneKey = Option<KeyDigest>;
 
 /// Bytes of a place in a key.
 const PLACE_BYTES: usize = 16;
+/// Bytes of a code in a key.
+const CODE_BYTES: usize = NEED_BYTES + 1;
+
+/// The code that a task asks for. What its queue and its host make of the mode is the same for all that ask for the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Code {
+    pub(crate) need: Need,
+    pub(crate) fuel: FuelMode,
+}
+
+impl Code {
+    pub(crate) fn of(spec: &TaskSpec) -> Self {
+        Self { need: Need::of(spec), fuel: spec.limits.fuel.mode() }
+    }
+
+    fn to_bytes(self) -> [u8; CODE_BYTES] {
+        let mut bytes = [0; CODE_BYTES];
+        bytes[..NEED_BYTES].copy_from_slice(&self.need.to_bytes());
+        bytes[NEED_BYTES] = u8::from(self.fuel == FuelMode::Off);
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8; CODE_BYTES]) -> Option<Self> {
+        let (fuel, need) = bytes.split_last()?;
+        let fuel = match fuel {
+            0 => FuelMode::Exact,
+            1 => FuelMode::Off,
+            _ => return None,
+        };
+        Some(Self { need: Need::from_bytes(need.try_into().ok()?), fuel })
+    }
+}
 
 /// Where a task stands in its lane, and among those of its queue: smaller is earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +98,7 @@ pub(crate) fn aging_steps(unix_ms: u64, aging: std::time::Duration) -> i64 {
 pub(crate) struct Spot<'a> {
     pub(crate) queue: &'a str,
     pub(crate) handler: &'a HandlerName,
+    pub(crate) code: Code,
     pub(crate) key: LaneKey,
     pub(crate) place: Place,
 }
@@ -73,7 +106,8 @@ pub(crate) struct Spot<'a> {
 impl<'a> Spot<'a> {
     pub(crate) fn of(task: &'a Task) -> Self {
         let key = task.spec.key.as_deref().map(key_digest);
-        Self { queue: &task.spec.queue, handler: &task.spec.handler, key, place: Place::of(task) }
+        let (queue, handler, code) = (&task.spec.queue, &task.spec.handler, Code::of(&task.spec));
+        Self { queue, handler, code, key, place: Place::of(task) }
     }
 
     pub(crate) fn to_bytes(self) -> Vec<u8> {
@@ -93,8 +127,8 @@ impl<'a> Spot<'a> {
     fn lane(self) -> Vec<u8> {
         let HandlerName { package, handler } = self.handler;
         let (tag, key): (u8, &[u8]) = self.key.as_ref().map_or((0, &[]), |key| (1, key));
-        let parts = [&*escaped(self.queue), &[0], &escaped(package), b"/", &escaped(handler), &[0, tag], key];
-        keys::of(b'q', &parts)
+        let (queue, code) = (escaped(self.queue), self.code.to_bytes());
+        keys::of(b'q', &[&queue, &[0], &escaped(package), b"/", &escaped(handler), &[0], &code, &[tag], key])
     }
 }
 
@@ -103,7 +137,14 @@ impl<'a> Spot<'a> {
 pub(crate) struct ReadSpot {
     pub(crate) queue: String,
     pub(crate) handler: HandlerName,
+    pub(crate) code: Code,
     pub(crate) key: LaneKey,
+}
+
+impl ReadSpot {
+    pub(crate) fn spot(&self, place: Place) -> Spot<'_> {
+        Spot { queue: &self.queue, handler: &self.handler, code: self.code, key: self.key, place }
+    }
 }
 
 /// The lane and the place of a key of a queued task, apart.
@@ -120,12 +161,14 @@ pub(crate) fn read_lane(lane: &[u8]) -> Option<ReadSpot> {
     let (queue, handler) = (unescaped(parts.next()?)?, unescaped(parts.next()?)?);
     let (package, handler) = handler.split_once('/')?;
     let handler = HandlerName { package: package.into(), handler: handler.into() };
-    let key = match parts.next()?.split_first()? {
+    let (code, key) = parts.next()?.split_first_chunk()?;
+    let code = Code::from_bytes(code)?;
+    let key = match key.split_first()? {
         (0, []) => None,
         (1, digest) => Some(digest.try_into().ok()?),
         _ => return None,
     };
-    Some(ReadSpot { queue, handler, key })
+    Some(ReadSpot { queue, handler, code, key })
 }
 
 /// The ends of the keys of a queue.
@@ -164,6 +207,8 @@ fn unescaped(bytes: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
 
+    const CODE: Code = Code { need: Need::Active, fuel: FuelMode::Exact };
+
     fn handler() -> HandlerName {
         "words/word-count".parse().expect("a name")
     }
@@ -171,8 +216,8 @@ mod tests {
     #[test]
     fn higher_ranks_come_first_and_then_the_oldest() {
         let handler = handler();
-        let spot =
-            |(rank, sequence)| Spot { queue: "q", handler: &handler, key: None, place: Place::new(rank, sequence) };
+        let place = |(rank, sequence)| Place::new(rank, sequence);
+        let spot = |at| Spot { queue: "q", handler: &handler, code: CODE, key: None, place: place(at) };
         let mut places =
             [(0, 2), (i64::MIN, 1), (0, 1), (5, 9), (i64::MAX, 3), (-1, 4)].map(|at| (spot(at).to_bytes(), at));
         places.sort();
@@ -184,13 +229,25 @@ mod tests {
     #[test]
     fn lanes_do_not_mix() {
         let handler = handler();
-        let spot = |queue, key| Spot { queue, handler: &handler, key, place: Place::new(3, 4) };
+        let of = |code, queue, key| Spot { queue, handler: &handler, code, key, place: Place::new(3, 4) };
+        let spot = |queue, key| of(CODE, queue, key);
+        let component = Need::component(Digest::of(b"component"));
+        let codes = [(Need::Active, FuelMode::Off), (component, FuelMode::Exact), (component, FuelMode::Off)];
+        for code in codes.map(|(need, fuel)| Code { need, fuel }) {
+            let (bytes, key) = (of(code, "mail", Some([0; 16])).to_bytes(), Some([0; 16]));
+            let read = read_lane(split(&bytes).expect("it is whole").0).expect("a lane");
+            assert_eq!(read, ReadSpot { queue: "mail".into(), handler: handler.clone(), code, key });
+            assert!(!(spot("mail", key).to_bytes()..spot("mail", key).lane_end()).contains(&bytes));
+        }
         for (queue, key) in [("mail", None), ("mail", Some([0; 16])), ("mail", Some([0xff; 16])), ("a\0b\u{1}", None)] {
             let spot = spot(queue, key);
             let bytes = spot.to_bytes();
             let (lane, place) = split(&bytes).expect("it is whole");
             assert_eq!(place, spot.place);
-            assert_eq!(read_lane(lane), Some(ReadSpot { queue: queue.into(), handler: handler.clone(), key }));
+            assert_eq!(
+                read_lane(lane),
+                Some(ReadSpot { queue: queue.into(), handler: handler.clone(), code: CODE, key })
+            );
             assert!(bytes < spot.lane_end());
         }
         assert!(spot("mail", None).lane_end() < spot("mail", Some([0; 16])).to_bytes());

@@ -1,6 +1,6 @@
 //! The trait that every store implements, and what goes in and out of it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sunaba_task::{
     AttemptDetail, BoxFuture, Decision, Digest, Durability, Ending, FuelMode, HandlerChange, HandlerInfo, HandlerName,
-    LeaseToken, NewTask, Payload, Progress, QueueChange, Receipt, Retention, Secret, SessionId, Task, TaskId,
-    Timestamp,
+    LeaseToken, LimitCaps, Limits, NewTask, Payload, Progress, QueueChange, Receipt, Retention, Secret, SessionId,
+    Task, TaskId, Timestamp,
 };
 
 use crate::{
@@ -58,23 +58,23 @@ pub trait Store: Send + Sync + 'static {
     /// Begins a worker's session. Its leases live for `lease_time` after each [`renew`](Self::renew).
     fn open_session(&self, worker: String, lease_time: Duration) -> StoreFuture<'_, SessionId>;
 
-    /// Says which components the session's host cannot run just now. Until it says otherwise, it is not leased their tasks:
-    /// these wait, uncharged, and with them what stands behind them in their queue for the same handler.
+    /// Says which code the session's host cannot run just now, and why. Until it says otherwise, it is not leased tasks that
+    /// need it: these wait, uncharged, and hold up no others.
     ///
     /// # Errors
     /// [`StoreError::SessionLost`]: the session has run out or was closed.
     fn set_unready(&self, session: SessionId, unready: Unready) -> StoreFuture<'_, ()>;
 
-    /// Says how much memory the attempts of a session may hold together, by [`Limits::host_bytes`](sunaba_task::Limits::host_bytes)
-    /// of what each may use. None, as at first: no matter how much.
+    /// Says what the session's host has for its attempts; without limits, as at first, no matter how much.
     ///
     /// From then on it leases no task for which there is no room: neither that nor what comes after it, so that a large task
-    /// is not starved by small ones. One that only another session can ever hold is left to that, and does not hold up
-    /// others; one that no session can ever hold ends as dead, in an attempt that says so.
+    /// is not starved by small ones. One that only another session can ever hold is left to that, and with it what needs the
+    /// same code for the same handler; it does not hold up others. One that no session can ever hold that serves its queue and
+    /// can have its code ends as dead, in an attempt that says so.
     ///
     /// # Errors
     /// [`StoreError::SessionLost`]: the session has run out or was closed.
-    fn limit_session(&self, session: SessionId, memory_bytes: Option<u64>) -> StoreFuture<'_, ()>;
+    fn limit_session(&self, session: SessionId, limits: SessionLimits) -> StoreFuture<'_, ()>;
 
     /// Leases due tasks that nothing holds: queues share the starts by weight, and among queues without one the highest
     /// priority comes first, then the oldest. Each counts as an attempt from here on, whatever
@@ -147,6 +147,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// The queues that have tasks or settings, by name: the first [`NAMES_PAGE`] of them, or of those after this one.
     fn queues(&self, after: Option<String>) -> StoreFuture<'_, Vec<QueueStatus>>;
+
+    /// A queue, whether or not it has tasks or settings.
+    fn queue(&self, name: String) -> StoreFuture<'_, QueueStatus>;
 
     /// Changes a queue's settings. What has been leased is not touched.
     ///
@@ -309,8 +312,44 @@ pub struct LeaseRequest {
     pub wait: Duration,
 }
 
-/// Components in a fuel mode that a host cannot run just now.
-pub type Unready = Arc<BTreeSet<(Digest, FuelMode)>>;
+/// Components in a fuel mode that a host cannot run just now, and why.
+pub type Unready = Arc<BTreeMap<(Digest, FuelMode), Readiness>>;
+
+/// How far a component is that a host cannot run yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readiness {
+    /// It is being compiled, or waits for that; and why the last try has failed, if one has.
+    Compiling(Option<String>),
+    /// It cannot be compiled on this host.
+    Failed(String),
+}
+
+/// What a session's host has for its attempts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// What all of them at a time may make it hold, by [`Limits::host_bytes`] of what each may use. None: no matter how much.
+    pub memory_bytes: Option<u64>,
+    /// What each of them may use at most, whatever its task and its queue say.
+    pub attempt: LimitCaps,
+}
+
+/// What an attempt runs, and may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runs {
+    /// The code; in the fuel mode of the limits.
+    pub component: Digest,
+    /// At most this much.
+    pub limits: Limits,
+}
+
+impl Runs {
+    /// A record as such an attempt of it has it.
+    pub(crate) fn of(&self, task: &Task) -> Task {
+        let mut task = task.clone();
+        (task.spec.component, task.spec.limits) = (self.component, self.limits.clone());
+        task
+    }
+}
 
 /// A task to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -318,7 +357,7 @@ pub struct Leased {
     /// What closes the lease.
     pub token: LeaseToken,
     /// The record, which is running now. Its component and its limits are those of this attempt: a task that follows runs what
-    /// its package has now, and its queue may allow less than the record says.
+    /// its package has now, and its queue and the session's host may allow less than the record says.
     pub task: Task,
     /// What the handler gets.
     pub input: Payload,

@@ -18,20 +18,25 @@ mod memory {
     struct Memory {
         clock: ManualClock,
         engine: MemoryEngine,
-        store: EmbeddedStore,
+        store: Option<EmbeddedStore>,
     }
 
     impl Memory {
         fn new() -> Self {
-            let (clock, engine) = (clock(), MemoryEngine::default());
-            let store = EmbeddedStore::open(engine.clone(), Arc::new(clock.clone())).expect("memory opens");
-            Self { clock, engine, store }
+            let mut new = Self { clock: clock(), engine: MemoryEngine::default(), store: None };
+            new.open();
+            new
+        }
+
+        fn open(&mut self) {
+            let opened = EmbeddedStore::open(self.engine.clone(), Arc::new(self.clock.clone()));
+            self.store = Some(opened.expect("memory opens"));
         }
     }
 
     impl Subject for Memory {
         fn store(&self) -> Arc<dyn Store> {
-            Arc::new(self.store.clone())
+            Arc::new(self.store.clone().expect("it is open"))
         }
 
         fn advance(&self, by: Duration) {
@@ -39,7 +44,9 @@ mod memory {
         }
 
         fn restart(&mut self) {
-            self.store = EmbeddedStore::open(self.engine.clone(), Arc::new(self.clock.clone())).expect("memory opens");
+            // Nothing is done by the one before any more, when the next looks at what there is.
+            self.store = None;
+            self.open();
         }
     }
 

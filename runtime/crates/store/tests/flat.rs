@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sunaba_store::{
-    EmbeddedStore, Engine, EngineError, LeaseRequest, Leased, ManualClock, MemoryEngine, Pair, Queues, Settlement,
-    Store, Writes,
+    EmbeddedStore, Engine, EngineError, LeaseRequest, Leased, ManualClock, MemoryEngine, Pair, Queues, Readiness,
+    Settlement, Store, Writes,
 };
 use sunaba_task::{
-    AttemptDetail, BoxFuture, Clock, Decision, Digest, Ending, HandlerChange, NewTask, Payload, Policy, QueueChange,
-    SessionId, TaskSpec, Timestamp, Verdict,
+    AttemptDetail, BoxFuture, Clock, Decision, Digest, Ending, FuelMode, HandlerChange, NewTask, Payload, Policy,
+    QueueChange, SessionId, TaskSpec, Timestamp, Verdict,
 };
 
 /// What the engine was asked for.
@@ -234,6 +234,28 @@ fn costs_are_flat_behind_a_key_that_is_full() {
             house.store.set_queue("default".into(), limits).await.expect("it is in range");
             house.fill(count, |_| new_task("words/word-count", Some("full".into()))).await;
             assert_eq!(house.lease(9).await.len(), 1);
+            costs.push(house.costs(plain()).await);
+        }
+        assert_flat(costs[0], costs[1]);
+    });
+}
+
+#[test]
+fn costs_are_flat_behind_a_version_that_cannot_be_compiled() {
+    test(async {
+        let mut costs = Vec::new();
+        for count in [FEW, MANY] {
+            let house = House::new().await;
+            let stuck = Digest::of(b"stuck");
+            let why = Readiness::Failed("too large".into());
+            let unready = Arc::new([((stuck, FuelMode::Exact), why)].into_iter().collect());
+            house.store.set_unready(house.session, unready).await.expect("the session lives");
+            let new = |number: usize| {
+                let mut new = new_task("words/word-count", Some(number.to_string()));
+                new.spec.component = stuck;
+                new
+            };
+            house.fill(count, new).await;
             costs.push(house.costs(plain()).await);
         }
         assert_flat(costs[0], costs[1]);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{Fuel, Limits, MAX_MEMORY_BYTES, MAX_TIMEOUT};
+use crate::limits::{Fuel, FuelMode, Limits, MAX_MEMORY_BYTES, MAX_TIMEOUT};
 use crate::units::{format_bytes, format_count, format_duration, parse_bytes, parse_duration};
 
 /// One of the limits of an attempt. Its name is how it is written in options and in a cause.
@@ -240,6 +240,11 @@ impl LimitCaps {
         self.0.iter().map(|(limit, value)| (*limit, *value))
     }
 
+    /// The mode in which an attempt runs that asks for this one: whoever limits fuel has it counted.
+    pub fn fuel_mode(&self, asked: FuelMode) -> FuelMode {
+        if self.get(Limit::Fuel).is_some() { FuelMode::Exact } else { asked }
+    }
+
     /// Of each limit the smaller of the two values, or the one that there is.
     #[must_use]
     pub fn tighter(mut self, other: &Self) -> Self {
@@ -422,5 +427,16 @@ mod tests {
         assert_eq!((limits.open_files, limits.requests, limits.output_bytes), (20, 3, 1 << 10));
         assert_eq!((limits.random_bytes, limits.fuel), (10, Fuel::Exact { limit: Some(5) }));
         assert_eq!(limits.tables, Limits::default().tables);
+    }
+
+    #[test]
+    fn mode_of_fuel_is_that_of_the_limits_whatever_the_caps() {
+        for text in ["", "fuel=7", "memory=1MiB", "fuel=1,memory=1MiB"] {
+            for fuel in [Fuel::Off, Fuel::Exact { limit: None }, Fuel::Exact { limit: Some(9) }] {
+                let limits = Limits { fuel, ..Limits::default() };
+                let mode = caps(text).fuel_mode(fuel.mode());
+                assert_eq!(limits.at_most(&caps(text)).fuel.mode(), mode, "{text} {fuel}");
+            }
+        }
     }
 }

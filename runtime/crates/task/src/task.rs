@@ -234,6 +234,8 @@ pub struct Task {
     pub failures_charged: u32,
     /// Attempts that ended because their host was lost.
     pub hosts_lost: u32,
+    /// Whether some of it may have run. An attempt that was handed back before anything was run leaves this as it is.
+    pub begun: bool,
     /// When it came into its state.
     pub since: Timestamp,
     /// Its place in its queue moves up by one priority for each such time since its submit. What the queue has; set when the
@@ -276,6 +278,7 @@ impl Task {
             attempts_started: 0,
             failures_charged: 0,
             hosts_lost: 0,
+            begun: false,
             since: now,
             aging: None,
             expires_at: new.expires.map(|expires| expires.instant(now)),
@@ -291,9 +294,9 @@ impl Task {
         }
     }
 
-    /// Whether it waits for its first attempt, so that it may still expire.
+    /// Whether it waits and nothing of it has run, so that it may still expire.
     pub fn is_unstarted(&self) -> bool {
-        self.attempts_started == 0 && matches!(self.state, State::Scheduled { .. } | State::Queued)
+        !self.begun && matches!(self.state, State::Scheduled { .. } | State::Queued)
     }
 
     /// When it is due, while it waits for that.

@@ -16,8 +16,11 @@ pub enum Event {
     Settled(Box<Settled>),
     /// Its lease ran out.
     HostLost,
-    /// Its worker stopped in good order and gives it back.
-    HandedBack,
+    /// It is given back: by a worker that stopped in good order, or because nobody took it.
+    HandedBack {
+        /// Whether some of it may have run.
+        begun: bool,
+    },
     /// Somebody wants it cancelled.
     CancelRequested(CancelRequest),
     /// It was not started in time.
@@ -44,7 +47,7 @@ impl Event {
             Self::Leased(_) => "leased",
             Self::Settled(_) => "settled",
             Self::HostLost => "host-lost",
-            Self::HandedBack => "handed-back",
+            Self::HandedBack { .. } => "handed-back",
             Self::CancelRequested(_) => "cancel-requested",
             Self::Expired => "expired",
         }
@@ -85,6 +88,8 @@ pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet
         }
         (State::Running(lease), Event::Settled(settled)) => {
             let Settled { ending, decision, receipt, output } = *settled;
+            // An executor that gives an attempt back has run nothing of it.
+            next.begun |= ending != Ending::HandedBack;
             next.failures_charged = next.failures_charged.saturating_add(u32::from(decision.charged));
             next.state = match decision.verdict {
                 Verdict::Succeed => {
@@ -101,11 +106,13 @@ pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet
         }
         (State::Running(lease), Event::HostLost) => {
             next.hosts_lost = next.hosts_lost.saturating_add(1);
+            next.begun = true;
             let decision = host_lost(&next);
             next.state = after_loss(decision.verdict);
             record(&mut next, lease, now, Ending::HostLost, decision, None);
         }
-        (State::Running(lease), Event::HandedBack) => {
+        (State::Running(lease), Event::HandedBack { begun }) => {
+            next.begun |= begun;
             let decision = match task.cancel {
                 Some(_) => cancelled(),
                 None => {
@@ -214,7 +221,7 @@ mod tests {
             Event::Due,
             Event::Leased(testing::lease()),
             Event::HostLost,
-            Event::HandedBack,
+            Event::HandedBack { begun: true },
             Event::CancelRequested(testing::cancel()),
             Event::Expired,
         ];
@@ -283,7 +290,7 @@ mod tests {
         assert_eq!(counts(settled(Verdict::Retry(Duration::ZERO), true)), (1, 1, 0));
         assert_eq!(counts(settled(Verdict::Snooze(Duration::ZERO), false)), (1, 0, 0));
         assert_eq!(counts(Event::HostLost), (1, 0, 1));
-        assert_eq!(counts(Event::HandedBack), (1, 0, 0));
+        assert_eq!(counts(Event::HandedBack { begun: true }), (1, 0, 0));
         let leased = transition(&testing::task(), Event::Leased(testing::lease()), NOW).expect("it is queued").task;
         assert_eq!((leased.attempts_started, leased.failures_charged, leased.hosts_lost), (1, 0, 0));
     }
@@ -307,7 +314,7 @@ mod tests {
         let running = testing::task_in(StateName::Running);
         let asked = transition(&running, Event::CancelRequested(testing::cancel()), NOW).expect("it runs").task;
         assert_eq!((asked.state.name(), asked.cancel.clone()), (StateName::Running, Some(testing::cancel())));
-        for event in [Event::HostLost, Event::HandedBack] {
+        for event in [Event::HostLost, Event::HandedBack { begun: true }] {
             let ended = transition(&asked, event, NOW).expect("it runs").task;
             assert_eq!(ended.state, State::Cancelled);
         }
@@ -315,8 +322,35 @@ mod tests {
 
     #[test]
     fn task_that_has_begun_does_not_expire() {
-        let begun = Task { attempts_started: 1, ..testing::task() };
+        let begun = Task { begun: true, ..testing::task() };
         assert!(transition(&begun, Event::Expired, NOW).is_err());
+    }
+
+    #[test]
+    fn attempt_of_which_nothing_was_run_keeps_the_expiry_and_any_other_ends_it() {
+        let ended = |ending| {
+            let decision = Decision::uncharged(Verdict::Requeue, Policy::HostStop, "r".into());
+            Event::Settled(Box::new(Settled { ending, decision, receipt: None, output: None }))
+        };
+        for (event, expires) in [
+            (ended(Ending::HandedBack), true),
+            (Event::HandedBack { begun: false }, true),
+            (Event::HandedBack { begun: true }, false),
+            (Event::HostLost, false),
+            (ended(Ending::Completed), false),
+            (ended(Ending::HostFailed { message: "m".into() }), false),
+        ] {
+            let running =
+                transition(&testing::task(), Event::Leased(testing::lease()), NOW).expect("it is queued").task;
+            assert!(transition(&running, Event::Expired, NOW).is_err(), "it runs");
+            let back = transition(&running, event.clone(), NOW).expect("it runs").task;
+            assert_eq!((back.is_unstarted(), back.attempts_started), (expires, 1), "{event:?}");
+            assert_eq!(transition(&back, Event::Expired, NOW).is_ok(), expires, "{event:?}");
+            // Once begun, for ever.
+            let again = transition(&back, Event::Leased(testing::lease()), NOW).expect("it is queued").task;
+            let again = transition(&again, ended(Ending::HandedBack), NOW).expect("it runs").task;
+            assert_eq!(again.is_unstarted(), expires, "{event:?}");
+        }
     }
 
     #[test]
@@ -324,7 +358,7 @@ mod tests {
         let mut task = testing::task();
         for _ in 0..MAX_KEPT_ATTEMPTS + 5 {
             task = transition(&task, Event::Leased(testing::lease()), NOW).expect("it is queued").task;
-            task = transition(&task, Event::HandedBack, NOW).expect("it runs").task;
+            task = transition(&task, Event::HandedBack { begun: true }, NOW).expect("it runs").task;
         }
         assert_eq!((task.attempts.len(), task.attempts[0].number), (MAX_KEPT_ATTEMPTS, 6));
     }

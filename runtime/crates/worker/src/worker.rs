@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sunaba_store::{Cancelled, LeaseRequest, Leased, Queues, Store, StoreError, Unready};
-use sunaba_task::{AttemptHost, Cause, Executor, SessionId, TaskId};
+use sunaba_store::{Cancelled, LeaseRequest, Leased, Queues, SessionLimits, Store, StoreError, Unready};
+use sunaba_task::{AttemptHost, Cause, Executor, LimitCaps, SessionId, TaskId};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -50,6 +50,8 @@ pub struct WorkerConfig {
     /// What all its attempts at a time may make their host hold, by [`Limits::host_bytes`](sunaba_task::Limits::host_bytes). None:
     /// no matter how much.
     pub memory_bytes: Option<u64>,
+    /// What an attempt may use here at most, whatever its task and its queue say.
+    pub attempt: LimitCaps,
 }
 
 impl Default for WorkerConfig {
@@ -62,6 +64,7 @@ impl Default for WorkerConfig {
             cancel_grace: Duration::from_secs(1),
             progress_interval: Duration::from_secs(1),
             memory_bytes: None,
+            attempt: LimitCaps::NONE,
         }
     }
 }
@@ -287,12 +290,13 @@ impl Shared {
         Ok(())
     }
 
-    /// A session that leases no more than there is memory for. The store counts what its leases hold until they are settled,
+    /// A session that leases no more than there is memory for, and nothing that may use more than it may here. The store counts what its leases hold until they are settled,
     /// which is a little more than what runs.
     async fn open_session(&self) -> Result<SessionId, StoreError> {
         let session = self.store.open_session(self.config.name.clone(), self.config.lease_time).await?;
-        if self.config.memory_bytes.is_some() {
-            self.store.limit_session(session, self.config.memory_bytes).await?;
+        let limits = SessionLimits { memory_bytes: self.config.memory_bytes, attempt: self.config.attempt.clone() };
+        if limits != SessionLimits::default() {
+            self.store.limit_session(session, limits).await?;
         }
         Ok(session)
     }

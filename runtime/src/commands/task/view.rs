@@ -74,7 +74,7 @@ pub(crate) fn show_task(global: &Global, task: &TaskView) -> Result<(), CommandE
     ];
     let others = [
         ("due", task.due_at.clone()),
-        ("expires", task.expires_at.clone().filter(|_| task.attempts_started == 0)),
+        ("expires", task.expires_at.clone()),
         ("ended", task.ended_at.clone()),
         ("cancel", task.cancel.as_ref().map(|cancel| format!("asked for at {}: {}", cancel.at, cancel.reason))),
         ("follows", task.follows.then(|| "what its package has at each attempt".to_owned())),

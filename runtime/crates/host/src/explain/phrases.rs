@@ -1,7 +1,7 @@
 //! What is said of a task besides its numbers: what holds it up, what happens next, why it has ended.
 
-use sunaba_store::Hold;
-use sunaba_task::{Ending, State, Task, Timestamp, format_bytes, format_duration};
+use sunaba_store::{Hold, Stalled, Standing};
+use sunaba_task::{Ending, State, Task, Timestamp, format_bytes, format_count, format_duration};
 
 use super::HoldReport;
 
@@ -12,16 +12,9 @@ pub(super) fn hold(task: &Task, hold: &Hold) -> HoldReport {
     let (word, message) = match *hold {
         Hold::QueuePaused => ("queue-paused", format!("the queue `{queue}` is paused")),
         Hold::HandlerPaused => ("handler-paused", format!("the handler `{handler}` is paused")),
-        Hold::Compiling { ref problem } => {
-            let failed =
-                problem.as_ref().map(|problem| format!("; it is tried again, for the last time it was: {problem}"));
-            let failed = failed.unwrap_or_default();
-            ("compiling", format!("its component {} is being compiled on this host{failed}", task.spec.component))
-        }
-        Hold::Uncompilable { ref problem } => (
-            "uncompilable",
-            format!("its component {} cannot be compiled on this host: {problem}", task.spec.component),
-        ),
+        Hold::NoWorker => ("no-worker", format!("no worker takes tasks from the queue `{queue}`")),
+        Hold::Compiling { .. } => ("compiling", format!("its {}", code(hold))),
+        Hold::Uncompilable { .. } => ("uncompilable", format!("its {}", code(hold))),
         Hold::BreakerOpen { left, failed, of } => (
             "breaker-open",
             format!(
@@ -68,8 +61,30 @@ pub(super) fn hold(task: &Task, hold: &Hold) -> HoldReport {
     HoldReport { hold: word.into(), message }
 }
 
+/// What is to be said of code that no worker has ready; nothing of other holds.
+fn code(hold: &Hold) -> String {
+    match hold {
+        Hold::Compiling { component, problem: None } => format!("component {component} is being compiled"),
+        Hold::Compiling { component, problem: Some(problem) } => {
+            format!("component {component} is compiled again, for the last time it was: {problem}")
+        }
+        Hold::Uncompilable { component, problem } => format!(
+            "component {component} cannot be compiled on any host: {problem}; deploy it again, or cancel what waits for \
+             it and rerun that with the active version"
+        ),
+        _ => String::new(),
+    }
+}
+
+/// Why tasks of a queue wait for code, for whoever looks at the queue.
+pub fn stalled(Stalled { handler, queued, hold }: &Stalled) -> String {
+    let (count, tasks) = (format_count(*queued), if *queued == 1 { "task waits" } else { "tasks wait" });
+    format!("{count} {tasks} for code of `{handler}`: {}", code(hold))
+}
+
 /// What happens next, or why the task has ended as it did.
-pub(super) fn conclusion(task: &Task, held: bool, ahead: Option<u64>, now: Timestamp) -> String {
+pub(super) fn conclusion(task: &Task, standing: Option<&Standing>, now: Timestamp) -> String {
+    let (held, ahead) = standing.map_or((false, None), |standing| (!standing.holds.is_empty(), standing.ahead));
     let attempt = task.attempts_started.saturating_add(1);
     let mut text = match &task.state {
         State::Scheduled { until } | State::RetryScheduled { until } if task.attempts_started > 0 => {
@@ -88,7 +103,8 @@ pub(super) fn conclusion(task: &Task, held: bool, ahead: Option<u64>, now: Times
         }
         State::Running(_) if task.cancel.is_some() => "it is cancelled as soon as its attempt has ended".into(),
         State::Running(lease) => {
-            let limit = lease.started_at.after(task.spec.limits.timeout);
+            let given = standing.and_then(|standing| standing.runs.as_ref()).map(|runs| runs.limits.timeout);
+            let limit = lease.started_at.after(given.unwrap_or(task.spec.limits.timeout));
             format!("attempt {} runs, and is stopped unless it ends by {limit}", task.attempts_started)
         }
         State::Succeeded => succeeded(task),

@@ -139,16 +139,20 @@ fn task_that_waits_says_for_what() {
         new.spec.key = Some("customer 7".into());
         new.expires = Some(When::After(SECOND * 60));
     });
-    let left = SECOND * 12;
+    let (left, component) = (SECOND * 12, Digest::of(b"another than it was submitted for"));
     for (hold, said) in [
-        (Hold::Compiling { problem: None }, "is being compiled on this host"),
+        (Hold::Compiling { component, problem: None }, "is being compiled"),
         (
-            Hold::Compiling { problem: Some("no thread".into()) },
-            "it is tried again, for the last time it was: no thread",
+            Hold::Compiling { component, problem: Some("no thread".into()) },
+            "is compiled again, for the last time it was: no thread",
         ),
-        (Hold::Uncompilable { problem: "too large".into() }, "cannot be compiled on this host: too large"),
+        (
+            Hold::Uncompilable { component, problem: "too large".into() },
+            "cannot be compiled on any host: too large; deploy it again, or cancel what waits for it and rerun that with \
+             the active version",
+        ),
     ] {
-        let standing = Standing { holds: vec![hold], ahead: Some(0), now: Some(life.now), limits: None };
+        let standing = Standing { holds: vec![hold], ahead: Some(0), now: Some(life.now), ..Standing::default() };
         let told = life.told(Some(&standing));
         assert!(told.holds[0].message.starts_with("its component sha256:"), "{:?}", told.holds);
         assert!(told.holds[0].message.ends_with(said), "{:?}", told.holds);

@@ -1,32 +1,28 @@
 //! What a host has ready to run, and what it makes ready: at a deploy, and before a task needs it.
 
 use bytes::Bytes;
-use sunaba_store::{NewPackage, Package, Standing, StoreError};
-use sunaba_task::{FuelMode, HandlerInfo, Limit, LimitCaps, NewTask, State, Task};
+use sunaba_store::{NewPackage, Package, Readiness};
+use sunaba_task::{Digest, Fuel, FuelMode, HandlerInfo, LimitCaps, NewTask};
 
 use super::Runtime;
 use crate::deploy::{DeployOptions, Deployed};
-use crate::guests::{Key, Readiness};
+use crate::guests::Key;
+use crate::memory;
 use crate::packages::{self, DeployError};
+use crate::refusal::SubmitRefusal;
 
 pub(super) const FUEL_MODES: [FuelMode; 2] = [FuelMode::Exact, FuelMode::Off];
 
-/// The code that a package's tasks need, unless they ask for something else. Where the operator limits fuel, all count it.
-pub(super) fn keys(package: &Package, ceilings: &LimitCaps) -> Vec<Key> {
-    let mut modes = modes(&package.handlers);
-    if ceilings.get(Limit::Fuel).is_some() && !modes.contains(&FuelMode::Exact) {
-        modes.push(FuelMode::Exact);
-    }
-    modes.into_iter().map(|mode| (package.component, mode)).collect()
+/// The code that a package's tasks need, unless they ask for something else: that which counts fuel, since a submitter, a
+/// queue or the operator may limit it, and that without where a handler asks for it and the operator does not limit fuel.
+pub(crate) fn keys(component: Digest, handlers: &[HandlerInfo], ceilings: &LimitCaps) -> Vec<Key> {
+    let off = runs_without_fuel(handlers, ceilings).then_some(FuelMode::Off);
+    [FuelMode::Exact].into_iter().chain(off).map(|mode| (component, mode)).collect()
 }
 
-/// The fuel modes that a package's handlers ask for.
-pub(crate) fn modes(handlers: &[HandlerInfo]) -> Vec<FuelMode> {
-    let asked = |mode| {
-        let of = |handler: &HandlerInfo| handler.settings.fuel.map_or(FuelMode::Exact, |fuel| fuel.mode());
-        handlers.iter().any(|handler| of(handler) == mode)
-    };
-    FUEL_MODES.into_iter().filter(|mode| asked(*mode)).collect()
+fn runs_without_fuel(handlers: &[HandlerInfo], ceilings: &LimitCaps) -> bool {
+    let asked = |handler: &HandlerInfo| handler.settings.fuel.map_or(FuelMode::Exact, Fuel::mode);
+    handlers.iter().any(|handler| ceilings.fuel_mode(asked(handler)) == FuelMode::Off)
 }
 
 impl Runtime {
@@ -41,7 +37,7 @@ impl Runtime {
         packages::check(name, &info.handlers)?;
         let difference = self.difference(name, &info).await?;
         difference.check(name, options)?;
-        if modes(&info.handlers).contains(&FuelMode::Off) {
+        if runs_without_fuel(&info.handlers, &self.permits.ceilings) {
             self.guests.sandbox().load(component.clone(), FuelMode::Off).await?;
         }
         let (package, handlers) = (name.to_owned(), info.handlers.clone());
@@ -63,28 +59,29 @@ impl Runtime {
 
     /// How far a package's component is when it cannot run yet; none when it can.
     pub fn readiness(&self, package: &Package) -> Option<Readiness> {
-        keys(package, &self.permits.ceilings).into_iter().find_map(|key| self.guests.readiness(key))
+        let keys = keys(package.component, &package.handlers, &self.permits.ceilings);
+        keys.into_iter().find_map(|key| self.guests.readiness(key))
     }
 
-    /// What a task waits for, on this host too.
-    ///
-    /// # Errors
-    /// The store has failed.
-    pub async fn standing(&self, task: &Task) -> Result<Standing, StoreError> {
-        let mut standing = self.store.standing(task.id).await?;
-        if task.state == State::Queued {
-            let active = task.spec.follows.then(|| self.packages.package(&task.spec.handler).ok()).flatten();
-            let component = active.map_or(task.spec.component, |package| package.component);
-            standing.holds.extend(self.guests.hold((component, task.spec.limits.fuel.mode())));
+    /// Whether what was asked for can ever run here, by what its queue lets it use. What it needs and what is not there yet is
+    /// made ahead of the attempt, and its task waits.
+    pub(super) async fn look_ahead(&self, new: &NewTask) -> Result<(), SubmitRefusal> {
+        for spec in new.callbacks.iter().map(|callback| &callback.spec).chain([&new.spec]) {
+            // Nearly always it fits whatever its queue says, which need not be asked then.
+            if memory::check(&spec.limits, self.memory_bytes).is_err() {
+                let queue = self.store.queue(spec.queue.clone()).await?;
+                memory::check(&spec.limits.clone().at_most(&queue.settings.limits), self.memory_bytes)?;
+            }
         }
-        Ok(standing)
-    }
-
-    /// What was taken on may need code that is not there yet: it is made ahead of the attempt, and its task waits.
-    pub(super) fn make_ready(&self, new: &NewTask) {
-        let key = (new.spec.component, new.spec.limits.fuel.mode());
-        if self.runs_guests && !self.natives.contains(&key.0) && !self.guests.sandbox().is_loaded(key.0, key.1) {
-            self.guests.want(&[key]);
+        let (component, asked) = (new.spec.component, new.spec.limits.fuel.mode());
+        if !self.runs_guests || self.natives.contains(&component) {
+            return Ok(());
         }
+        let is_loaded = |mode| self.guests.sandbox().is_loaded(component, mode);
+        if !is_loaded(asked) || !is_loaded(FuelMode::Exact) {
+            let queue = self.store.queue(new.spec.queue.clone()).await?;
+            self.guests.want(&[(component, queue.settings.limits.fuel_mode(asked))]);
+        }
+        Ok(())
     }
 }

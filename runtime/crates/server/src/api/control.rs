@@ -190,8 +190,9 @@ impl HandlerPatch {
 
 impl From<QueueStatus> for QueueView {
     fn from(queue: QueueStatus) -> Self {
-        let QueueStatus { name, settings, queued, scheduled, running, oldest } = queue;
-        let mut attention = attention(&Figures { backlog: queued, oldest, ..Figures::default() });
+        let QueueStatus { name, settings, queued, scheduled, running, oldest, stalled } = queue;
+        let mut attention: Vec<_> = stalled.iter().map(sunaba_host::stalled).collect();
+        attention.extend(self::attention(&Figures { backlog: queued, oldest, ..Figures::default() }));
         if settings.paused && queued > 0 {
             attention.insert(0, "paused while tasks wait".into());
         }
@@ -301,6 +302,7 @@ mod tests {
             scheduled: 0,
             running: 0,
             oldest: None,
+            stalled: Vec::new(),
         };
         assert_eq!(QueueView::from(queue(true, 1)).attention, ["paused while tasks wait"]);
         assert_eq!(QueueView::from(queue(true, 0)).attention, [""; 0]);

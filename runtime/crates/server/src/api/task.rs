@@ -165,7 +165,7 @@ impl From<&Task> for TaskView {
             due_at: task.due_at().map(|at| at.to_string()),
             ended_at: task.ended_at.map(|at| at.to_string()),
             since: task.since.to_string(),
-            expires_at: task.expires_at.map(|at| at.to_string()),
+            expires_at: task.expires_at.filter(|_| !task.begun && task.lease().is_none()).map(|at| at.to_string()),
             cancel: task.cancel.as_ref().map(CancelView::from),
             attempts_started: task.attempts_started,
             failures_charged: task.failures_charged,

@@ -16,7 +16,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, patch, post, put};
 use axum::{Json as Reply, Router, middleware};
-use sunaba_host::{Readiness, Runtime};
+use sunaba_host::Runtime;
+use sunaba_store::Readiness;
 use sunaba_task::{Task, TaskId};
 use tokio::sync::{Semaphore, watch};
 

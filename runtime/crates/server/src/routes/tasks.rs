@@ -85,7 +85,7 @@ pub(super) async fn logs(State(shared): State<Shared>, At(id): At<String>) -> An
 pub(super) async fn explain(State(shared): State<Shared>, At(id): At<String>) -> Answer<Story> {
     let (id, task) = shared.find(&id).await?;
     let store = shared.runtime.store();
-    let standing = shared.runtime.standing(&task).await?;
+    let standing = store.standing(id).await?;
     let input = store.input(id).await?.map(|input| Digest::of(&input.bytes));
     let now = standing.now.unwrap_or(task.since);
     Ok(Reply(sunaba_host::explain(&task, Some(&standing), input, now)))

@@ -3,7 +3,7 @@
 use sunaba_task::BreakerState;
 
 use super::*;
-use crate::{Hold, Standing, StoreError};
+use crate::{Hold, Runs, Standing, StoreError};
 
 const HANDLER: &str = "words/word-count";
 
@@ -266,9 +266,10 @@ pub async fn standing_says_why_a_task_waits(subject: &mut impl Subject) {
     assert_eq!(standing(&*store, &held).await.holds, holds);
     let nothing = Standing { now: Some(running.submitted_at.after(SECOND * 4)), ..Standing::default() };
     let later = submit(&*store, with(|new| new.start = Some(When::After(SECOND)))).await;
-    for task in [&running, &later] {
-        assert_eq!(standing(&*store, task).await, nothing);
-    }
+    assert_eq!(standing(&*store, &later).await, nothing);
+    let Runs { component, limits } = standing(&*store, &running).await.runs.expect("it runs");
+    assert_eq!((component, &limits), (running.spec.component, &running.spec.limits));
+    assert_eq!(standing(&*store, &running).await, Standing { runs: Some(Runs { component, limits }), ..nothing });
 
     let store = subject.store();
     set_breaker(&*store).await;

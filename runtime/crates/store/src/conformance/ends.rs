@@ -59,6 +59,39 @@ pub async fn task_that_has_begun_does_not_expire(subject: &mut impl Subject) {
     assert_eq!(lease_one(&*store, session).await.task.id, failed.id);
 }
 
+/// An attempt that was handed back before it began is no start, however often; also when its time came while it was leased.
+pub async fn task_of_which_nothing_was_run_still_expires(subject: &mut impl Subject) {
+    let store = subject.store();
+    let expiring = || with(|new| new.expires = Some(When::After(SECOND * 10)));
+    let (early, late) = (submit(&*store, expiring()).await, submit(&*store, expiring()).await);
+    let begun = submit(&*store, expiring()).await;
+    let session = open(&*store).await;
+    let back =
+        |leased: &Leased| Settlement { ending: Ending::HandedBack, ..settlement(leased, Verdict::Snooze(SECOND)) };
+    for _ in 0..2 {
+        let leased = lease_one(&*store, session).await;
+        assert_eq!(leased.task.id, early.id);
+        settle(&*store, back(&leased)).await.expect("it has the lease");
+        subject.advance(SECOND);
+    }
+    // After a restart, too, which looks for it anew.
+    drop(store);
+    subject.restart();
+    let store = subject.store();
+    let session = open(&*store).await;
+    let leased = lease(&*store, session, 9).await;
+    assert_eq!(leased.iter().map(|leased| leased.task.id).collect::<Vec<_>>(), [early.id, late.id, begun.id]);
+    settle(&*store, back(&leased[0])).await.expect("it has the lease");
+    settle(&*store, settlement(&leased[2], Verdict::Requeue)).await.expect("it has the lease");
+    subject.advance(SECOND * 8);
+    let early = task(&*store, &early).await;
+    assert_eq!((&early.state, early.attempts_started, early.ended_at), (&State::Expired, 3, early.expires_at));
+    assert!(is_running(&task(&*store, &late).await), "it has begun, as far as the store knows");
+    settle(&*store, back(&leased[1])).await.expect("it has the lease");
+    assert_eq!(task(&*store, &late).await.state, State::Expired);
+    assert_eq!(lease_one(&*store, session).await.task.id, begun.id);
+}
+
 /// More than a store can end at once.
 pub async fn expired_task_is_never_leased_however_many_there_are(subject: &mut impl Subject) {
     let store = subject.store();

@@ -3,7 +3,7 @@
 use sunaba_task::{Limits, StateName};
 
 use super::*;
-use crate::Hold;
+use crate::{Hold, Readiness, SessionLimits};
 
 const MIB: u64 = 1 << 20;
 
@@ -19,8 +19,12 @@ fn of_bytes(host_bytes: u64) -> NewTask {
 /// A session whose attempts may hold this much.
 async fn open_with(store: &dyn Store, memory_bytes: u64) -> SessionId {
     let session = open(store).await;
-    store.limit_session(session, Some(memory_bytes)).await.expect("the session lives");
+    store.limit_session(session, memory(memory_bytes)).await.expect("the session lives");
     session
+}
+
+fn memory(bytes: u64) -> SessionLimits {
+    SessionLimits { memory_bytes: Some(bytes), ..SessionLimits::default() }
 }
 
 async fn state(store: &dyn Store, id: TaskId) -> StateName {
@@ -45,7 +49,7 @@ pub async fn memory_of_a_session_violated(subject: &mut impl Subject) {
     let session = open_with(&*store, 150 * MIB - 1).await;
     assert_eq!(lease(&*store, session, 9).await.len(), 2);
     let gone = SessionId::from_uuid(uuid::Uuid::from_u128(7));
-    assert!(matches!(store.limit_session(gone, None).await, Err(crate::StoreError::SessionLost)));
+    assert!(matches!(store.limit_session(gone, SessionLimits::default()).await, Err(crate::StoreError::SessionLost)));
 }
 
 /// Small ones behind it do not take the room that it waits for.
@@ -109,8 +113,8 @@ pub async fn task_that_no_session_can_hold_is_dead_and_says_why(subject: &mut im
     assert_eq!(lease_one(&*store, session).await.task.id, small.id);
     let dead = task(&*store, &large).await;
     assert_eq!(dead.state, State::Dead);
-    let said =
-        "its attempt may hold 100.0 MiB of memory, and no worker may hold more than 99.0 MiB for all that it runs";
+    let said = "its attempt may hold 100.0 MiB of memory, and no worker that could run it may hold more than 99.0 MiB for all that \
+         it runs";
     let last = dead.attempts.last().expect("it has an attempt that says so");
     assert_eq!(
         (&last.ending, last.decision.policy),
@@ -132,6 +136,65 @@ pub async fn task_that_only_another_session_can_hold_is_left_to_that(subject: &m
     assert_eq!(lease_one(&*store, tiny).await.task.id, other.id);
     assert_eq!(state(&*store, large.id).await, StateName::Queued);
     assert_eq!(lease_one(&*store, big).await.task.id, large.id);
+}
+
+/// Sessions that take nothing from its queue, or that can never have its code, are no hope; one that compiles it is.
+pub async fn task_waits_for_memory_only_of_a_session_that_could_run_it(subject: &mut impl Subject) {
+    let store = subject.store();
+    let (tiny, big) = (open_with(&*store, 60 * MIB).await, open_with(&*store, 200 * MIB).await);
+    let code = (Digest::of(b"component"), sunaba_task::FuelMode::Exact);
+    let unready = async |readiness: Option<Readiness>| {
+        let unready = readiness.map(|readiness| (code, readiness)).into_iter().collect();
+        store.set_unready(big, Arc::new(unready)).await.expect("the session lives");
+    };
+    let serve = async |queue: &str| {
+        let queues = Queues::Only(vec![queue.into()]);
+        let request = LeaseRequest { session: big, queues, slots: 1, wait: Duration::ZERO };
+        assert_eq!(store.lease(request).await.expect("the session lives"), []);
+    };
+    let outcome = async || {
+        let large = submit(&*store, of_bytes(100 * MIB)).await;
+        assert_eq!(lease(&*store, tiny, 1).await, []);
+        let outcome = state(&*store, large.id).await;
+        cancel(&*store, large.id).await;
+        outcome
+    };
+    // Of one that has not asked yet nobody knows.
+    assert_eq!(outcome().await, StateName::Queued);
+    serve("elsewhere").await;
+    assert_eq!(outcome().await, StateName::Dead);
+    serve("default").await;
+    assert_eq!(outcome().await, StateName::Queued);
+    unready(Some(Readiness::Failed("too large".into()))).await;
+    assert_eq!(outcome().await, StateName::Dead);
+    unready(Some(Readiness::Compiling(None))).await;
+    assert_eq!(outcome().await, StateName::Queued);
+    unready(None).await;
+    store.close_session(big).await.expect("it lives");
+    assert_eq!(outcome().await, StateName::Dead);
+}
+
+/// What a session's host lets an attempt use counts like what its queue does: for what runs, and for what it holds.
+pub async fn session_limits_what_its_attempts_may_use(subject: &mut impl Subject) {
+    let store = subject.store();
+    let session = open_with(&*store, 100 * MIB).await;
+    let attempt = "memory=64MiB,fuel=7".parse().expect("limits");
+    let limits = SessionLimits { attempt, ..memory(100 * MIB) };
+    store.limit_session(session, limits).await.expect("the session lives");
+    let large = with(|new| new.spec.limits.fuel = sunaba_task::Fuel::Off);
+    let (asked, next) = (submit(&*store, large.clone()).await, submit(&*store, large).await);
+    let leased = lease(&*store, session, 9).await;
+    let used = &leased[0].task.spec.limits;
+    assert_eq!(
+        (leased.len(), used.memory_bytes, used.fuel),
+        (1, 64 * MIB, sunaba_task::Fuel::Exact { limit: Some(7) })
+    );
+    assert_eq!(task(&*store, &asked).await.spec, asked.spec, "the record keeps what was asked for");
+    let standing = store.standing(asked.id).await.expect("the store works");
+    assert_eq!(standing.runs.map(|runs| runs.limits), Some(used.clone()));
+    let needs_bytes = used.host_bytes();
+    let hold = Hold::Memory { needs_bytes, free_bytes: 100 * MIB - needs_bytes, limit_bytes: 100 * MIB };
+    assert_eq!(store.standing(next.id).await.expect("the store works").holds, [hold]);
 }
 
 /// With its numbers, and no longer than that is so.

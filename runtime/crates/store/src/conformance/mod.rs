@@ -85,6 +85,8 @@ macro_rules! conformance_tests {
             worker_gets_only_what_is_in_its_queues
             no_more_are_leased_than_there_are_slots
             what_a_host_cannot_run_waits_uncharged_and_others_run
+            tasks_of_other_versions_go_past_one_that_cannot_be_compiled
+            standing_says_which_code_a_task_waits_for
             worker_that_waits_is_woken_when_its_host_can_run_more
             what_is_passed_over_takes_no_share
             delayed_task_is_not_leased_early
@@ -185,6 +187,7 @@ macro_rules! conformance_tests {
             // ends
             task_that_is_not_started_in_time_expires
             task_that_has_begun_does_not_expire
+            task_of_which_nothing_was_run_still_expires
             expired_task_is_never_leased_however_many_there_are
             result_goes_after_its_time_and_the_record_later
             submitter_says_how_long_its_result_is_kept
@@ -237,6 +240,8 @@ macro_rules! conformance_tests {
             room_comes_back_whatever_becomes_of_a_lease
             task_that_no_session_can_hold_is_dead_and_says_why
             task_that_only_another_session_can_hold_is_left_to_that
+            task_waits_for_memory_only_of_a_session_that_could_run_it
+            session_limits_what_its_attempts_may_use
             standing_says_that_a_task_waits_for_memory
             sum_of_memory_never_exceeds_a_budget
             queue_limits_what_its_attempts_may_use

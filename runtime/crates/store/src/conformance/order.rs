@@ -3,7 +3,7 @@
 use sunaba_task::{Fuel, FuelMode, StateName};
 
 use super::*;
-use crate::{StoreError, Unready};
+use crate::{Hold, Readiness, Stalled, StoreError, Unready};
 
 /// Of two tasks the one with the higher priority goes first, and of equals the older.
 pub async fn higher_priorities_come_first_and_then_the_oldest(subject: &mut impl Subject) {
@@ -219,12 +219,17 @@ pub async fn aging_of_a_deep_queue_is_not_changed(subject: &mut impl Subject) {
     assert_eq!(lease(&*store, session, 10_001).await.len(), 10_000);
 }
 
-fn unready(components: &[(Digest, FuelMode)]) -> Unready {
-    Arc::new(components.iter().copied().collect())
+async fn set_unready(store: &dyn Store, session: SessionId, unready: &[((Digest, FuelMode), Readiness)]) {
+    let unready = Arc::new(unready.iter().cloned().collect());
+    store.set_unready(session, unready).await.expect("the session lives");
 }
 
-async fn set_unready(store: &dyn Store, session: SessionId, components: &[(Digest, FuelMode)]) {
-    store.set_unready(session, unready(components)).await.expect("the session lives");
+fn compiling(component: Digest) -> ((Digest, FuelMode), Readiness) {
+    ((component, FuelMode::Exact), Readiness::Compiling(None))
+}
+
+fn failed(component: Digest) -> ((Digest, FuelMode), Readiness) {
+    ((component, FuelMode::Exact), Readiness::Failed("too large".into()))
 }
 
 /// Tasks of a component that a session's host cannot run wait, and only there; a mode of fuel is a component of its own.
@@ -236,7 +241,7 @@ pub async fn what_a_host_cannot_run_waits_uncharged_and_others_run(subject: &mut
     let ready = submit(&*store, with(|new| (other(new), new.spec.component = Digest::of(b"mail")).1)).await;
     let without_fuel = submit(&*store, with(|new| (other(new), new.spec.limits.fuel = Fuel::Off).1)).await;
     let session = open(&*store).await;
-    set_unready(&*store, session, &[(component, FuelMode::Exact)]).await;
+    set_unready(&*store, session, &[compiling(component)]).await;
     let ids: Vec<_> = lease(&*store, session, 9).await.iter().map(|leased| leased.task.id).collect();
     assert_eq!(ids, [ready.id, without_fuel.id]);
     let waiting = task(&*store, &first).await;
@@ -248,8 +253,100 @@ pub async fn what_a_host_cannot_run_waits_uncharged_and_others_run(subject: &mut
     assert!(lease(&*store, session, 9).await.is_empty());
     set_unready(&*store, session, &[]).await;
     assert_eq!(lease_one(&*store, session).await.task.id, first.id);
-    let lost = store.set_unready(elsewhere, unready(&[])).await;
+    let lost = store.set_unready(elsewhere, Unready::default()).await;
     assert!(matches!(lost, Err(StoreError::SessionLost)), "{lost:?}");
+}
+
+/// Of the same handler in the same queue, with and without a key, whichever came first; and after a restart, too.
+pub async fn tasks_of_other_versions_go_past_one_that_cannot_be_compiled(subject: &mut impl Subject) {
+    let store = subject.store();
+    let (stuck, fine) = (Digest::of(b"stuck"), Digest::of(b"fine"));
+    let of = |component, key: Option<&str>, fuel| {
+        with(|new| {
+            (new.spec.component, new.spec.key) = (component, key.map(str::to_owned));
+            new.spec.limits.fuel = fuel;
+        })
+    };
+    let exact = Fuel::Exact { limit: None };
+    for key in [None, Some("a"), Some("b")] {
+        submit(&*store, of(stuck, key, exact)).await;
+    }
+    let mut passing = Vec::new();
+    for (component, key, fuel) in
+        [(fine, None, exact), (stuck, None, Fuel::Off), (fine, Some("a"), exact), (fine, None, exact)]
+    {
+        passing.push(submit(&*store, of(component, key, fuel)).await.id);
+    }
+    drop(store);
+    subject.restart();
+    let store = subject.store();
+    let session = open(&*store).await;
+    set_unready(&*store, session, &[failed(stuck)]).await;
+    let mut leased = Vec::new();
+    while let Some(next) = lease(&*store, session, 1).await.pop() {
+        leased.push(next.task.id);
+    }
+    assert_eq!(leased, passing, "in their order");
+    // Their limits are their own, too: what waits does not use up what a key may have.
+    set_queue(&*store, "default", &[QueueChange::KeyConcurrency(Some(1))]).await;
+    let more = submit(&*store, of(fine, Some("b"), exact)).await;
+    assert_eq!(lease_one(&*store, session).await.task.id, more.id);
+    let held = submit(&*store, of(fine, Some("b"), exact)).await;
+    assert!(lease(&*store, session, 9).await.is_empty(), "its key has as many as it may");
+    set_unready(&*store, session, &[]).await;
+    let ids: Vec<_> = lease(&*store, session, 9).await.iter().map(|leased| leased.task.spec.key.clone()).collect();
+    assert_eq!(ids, [None], "those of both keys are held");
+    assert!(task(&*store, &held).await.attempts_started == 0);
+}
+
+/// One that is pinned, one that follows, and in the mode in which they would run.
+pub async fn standing_says_which_code_a_task_waits_for(subject: &mut impl Subject) {
+    let store = subject.store();
+    let (pinned, active) = (Digest::of(b"pinned"), Digest::of(b"active"));
+    let new = crate::NewPackage {
+        name: "words".into(),
+        component: active,
+        handlers: Vec::new(),
+        allow_signature_change: false,
+    };
+    store.deploy(new, "active".into()).await.expect("it fits");
+    let stays = submit(&*store, with(|new| new.spec.component = pinned)).await;
+    let follows = submit(
+        &*store,
+        with(|new| {
+            (new.spec.component, new.spec.follows) = (pinned, true);
+            new.spec.limits.fuel = Fuel::Off;
+        }),
+    )
+    .await;
+    let holds = async |task: &Task| store.standing(task.id).await.expect("the store works").holds;
+    assert_eq!(holds(&stays).await, [Hold::NoWorker]);
+    let (session, other) = (open(&*store).await, open(&*store).await);
+    set_unready(&*store, session, &[failed(pinned), compiling(active)]).await;
+    assert_eq!((holds(&stays).await, holds(&follows).await), (vec![], vec![]), "another worker has both");
+    set_unready(&*store, other, &[failed(pinned), failed(active)]).await;
+    let uncompilable = Hold::Uncompilable { component: pinned, problem: "too large".into() };
+    assert_eq!(holds(&stays).await, std::slice::from_ref(&uncompilable));
+    assert_eq!(holds(&follows).await, [], "nobody says that the code without fuel is not there");
+    // Where fuel is limited it is counted.
+    let fuel = |text: &str| [QueueChange::Limits(text.parse().expect("limits"))];
+    set_queue(&*store, "default", &fuel("fuel=5")).await;
+    let compiling = Hold::Compiling { component: active, problem: None };
+    assert_eq!(holds(&follows).await, std::slice::from_ref(&compiling), "one of the two will have it");
+    let handler = stays.spec.handler.clone();
+    let stalled = store.queue("default".into()).await.expect("the store works").stalled;
+    let expected = [compiling, uncompilable].map(|hold| Stalled { handler: handler.clone(), queued: 1, hold });
+    assert_eq!(stalled, expected);
+    assert!(lease(&*store, session, 9).await.is_empty() && lease(&*store, other, 9).await.is_empty());
+    // A worker of another queue is none of theirs.
+    let elsewhere = open(&*store).await;
+    assert_eq!(holds(&stays).await, [], "it has not said yet what it serves");
+    let queues = Queues::Only(vec!["elsewhere".into()]);
+    let request = LeaseRequest { session: elsewhere, queues, slots: 1, wait: Duration::ZERO };
+    assert!(store.lease(request).await.expect("the session lives").is_empty());
+    assert_eq!(store.queue("default".into()).await.expect("the store works").stalled, expected);
+    set_queue(&*store, "default", &fuel("")).await;
+    assert_eq!(lease_one(&*store, session).await.task.id, follows.id);
 }
 
 /// Whoever waits for work gets what has become ready meanwhile, without asking again.
@@ -257,7 +354,7 @@ pub async fn worker_that_waits_is_woken_when_its_host_can_run_more(subject: &mut
     let store = subject.store();
     let submitted = submit(&*store, new_task()).await;
     let session = open(&*store).await;
-    set_unready(&*store, session, &[(submitted.spec.component, FuelMode::Exact)]).await;
+    set_unready(&*store, session, &[compiling(submitted.spec.component)]).await;
     let request = LeaseRequest { session, queues: Queues::All, slots: 1, wait: LEASE };
     let waiting = tokio::spawn({
         let store = Arc::clone(&store);
@@ -290,7 +387,7 @@ pub async fn what_is_passed_over_takes_no_share(subject: &mut impl Subject) {
     )
     .await;
     let session = open(&*store).await;
-    set_unready(&*store, session, &[(stuck, FuelMode::Exact)]).await;
+    set_unready(&*store, session, &[failed(stuck)]).await;
     let mut queues = String::new();
     for _ in 0..8 {
         queues.push_str(&lease_one(&*store, session).await.task.spec.queue);

@@ -204,7 +204,7 @@ fn attempt(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
 }
 
 fn queued(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
-    let Some((id, _)) = keys::read_queued(value) else { return Ok(vec!["it has no task".into()]) };
+    let Some(id) = keys::read_queued(value) else { return Ok(vec!["it has no task".into()]) };
     links.of_task(id.as_bytes(), |Stored { task, .. }| {
         let is_its = *value == keys::queued_value(task);
         let waits = is_its && task.state == State::Queued && key == Spot::of(task).to_bytes();

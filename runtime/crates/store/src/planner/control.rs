@@ -24,16 +24,18 @@ impl Planner {
         names.map(|(name, _)| self.queue_status(turn, name)).collect()
     }
 
-    fn queue_status(&self, turn: &Turn<'_>, name: &str) -> Result<QueueStatus, StoreError> {
+    pub(crate) fn queue_status(&self, turn: &Turn<'_>, name: &str) -> Result<QueueStatus, StoreError> {
         let oldest = self.oldest(turn, name)?;
         let name = name.to_owned();
         let Some(queue) = self.lanes.queue(&name) else {
             let settings = QueueSettings::default();
-            return Ok(QueueStatus { name, settings, queued: 0, scheduled: 0, running: 0, oldest: None });
+            let (queued, scheduled, running) = (0, 0, 0);
+            return Ok(QueueStatus { name, settings, queued, scheduled, running, oldest: None, stalled: Vec::new() });
         };
         let settings = queue.settings.clone();
         let (queued, scheduled, running) = (queue.queued, queue.scheduled, queue.running);
-        Ok(QueueStatus { name, settings, queued, scheduled, running, oldest })
+        let stalled = self.stalled(&name, queue);
+        Ok(QueueStatus { name, settings, queued, scheduled, running, oldest, stalled })
     }
 
     /// How long the first task of a queue has waited, whether or not it may start.
@@ -81,20 +83,19 @@ impl Planner {
         // All are read before one is changed.
         let waiting: Vec<_> = turn.txn.scan(&first, &end, false).collect::<Result<_, _>>()?;
         for (key, value) in waiting {
-            let read = keys::read_queued(&value);
-            let stored = read.map(|(id, _)| self.stored_by(turn, id.as_bytes())).transpose()?.flatten();
-            tasks.push((key, read.map(|(_, need)| need), stored));
+            let id = keys::read_queued(&value);
+            let stored = id.map(|id| self.stored_by(turn, id.as_bytes())).transpose()?.flatten();
+            tasks.push((key, stored));
         }
         self.lanes.set(name, settings, turn.elapsed);
-        for (key, need, stored) in tasks {
+        for (key, stored) in tasks {
             let Some((lane, place)) = spot::split(&key) else { continue };
             let Some(read) = spot::read_lane(lane) else { continue };
-            self.unqueue(turn, &Spot { queue: name, handler: &read.handler, key: read.key, place });
+            self.unqueue(turn, &read.spot(place));
             // A record that is damaged has no place any more; who reads it is told.
-            match (stored.filter(|stored| stored.task.state == State::Queued), need) {
-                (Some(mut stored), _) => self.put(turn, &mut stored),
-                (None, Some(need)) => self.unfinished.remove_one(need, Some(&read.handler)),
-                (None, None) => {}
+            match stored.filter(|stored| stored.task.state == State::Queued) {
+                Some(mut stored) => self.put(turn, &mut stored),
+                None => self.unfinished.remove_one(read.code.need, Some(&read.handler)),
             }
         }
         Ok(())
@@ -112,8 +113,14 @@ impl Planner {
     }
 
     fn handler_status(&self, turn: &Turn<'_>, name: HandlerName) -> HandlerStatus {
-        let queued =
-            self.lanes.queues.values().filter_map(|queue| queue.groups.get(&name)).map(|group| group.queued).sum();
+        let queued = self
+            .lanes
+            .queues
+            .values()
+            .filter_map(|queue| queue.groups.get(&name))
+            .flat_map(|groups| groups.values())
+            .map(|group| group.queued)
+            .sum();
         let unknown = Handler::default();
         let handler = self.lanes.handlers.get(&name).unwrap_or(&unknown);
         let (attempts, failed) = handler.breaker.recent();
@@ -158,6 +165,7 @@ impl Planner {
         };
         let limits = self.lanes.queue(&stored.task.spec.queue).map(|queue| queue.settings.limits.clone());
         standing.limits = limits.filter(|limits| !limits.is_empty());
+        standing.runs = self.running.get(&id).map(|running| running.runs.clone());
         if stored.task.state != State::Queued {
             return Ok(standing);
         }
@@ -168,7 +176,7 @@ impl Planner {
         standing.holds.extend(queue.holds(turn.elapsed));
         standing.holds.extend(handler.into_iter().flat_map(|handler| handler.holds(turn.elapsed)));
         standing.holds.extend(key.into_iter().flat_map(|key| key.holds(&queue.settings, turn.elapsed)));
-        standing.holds.extend(self.memory_hold(&stored.task.spec));
+        standing.holds.extend(self.session_holds(&stored.task.spec));
         standing.ahead = Some(self.ahead(turn, &spot)?);
         Ok(standing)
     }
@@ -177,9 +185,9 @@ impl Planner {
     fn ahead(&self, turn: &Turn<'_>, spot: &Spot<'_>) -> Result<u64, StoreError> {
         let mut ahead = 0;
         let Some(queue) = self.lanes.queue(spot.queue) else { return Ok(ahead) };
-        for (handler, group) in &queue.groups {
+        for (handler, code, group) in queue.groups() {
             for (head, key) in group.heads_before(spot.place) {
-                let lane = |place| Spot { queue: spot.queue, handler, key, place }.to_bytes();
+                let lane = |place| Spot { queue: spot.queue, handler, code, key, place }.to_bytes();
                 for pair in turn.txn.scan(&lane(head), &lane(spot.place), false) {
                     pair?;
                     ahead += 1;

@@ -1,6 +1,7 @@
 //! What follows when a task ends, and the end of what was not started in time.
 
-use sunaba_task::{Event, State};
+use bytes::Bytes;
+use sunaba_task::{Event, State, Task};
 
 use super::{Planner, Stored, Turn};
 use crate::StoreError;
@@ -15,11 +16,19 @@ impl Planner {
         let task = &stored.task;
         self.release_at_end(turn, task)?;
         if let Some(key) = keys::in_state(task.state.name()) {
-            turn.txn.put(keys::among(key, task.id), bytes::Bytes::new());
+            turn.txn.put(keys::among(key, task.id), Bytes::new());
         }
         self.follow(turn, stored)?;
         self.keep(turn, stored);
         Ok(())
+    }
+
+    /// Has a task that was not started yet expire in its time.
+    pub(super) fn watch_expiry(&mut self, turn: &mut Turn<'_>, task: &Task) {
+        if let Some(at) = task.expires_at.filter(|_| task.is_unstarted()) {
+            turn.txn.put(keys::expiry(at, task.sequence), Bytes::copy_from_slice(task.id.as_bytes()));
+            self.next_expiry = Some(self.next_expiry.map_or(at, |next| next.min(at)));
+        }
     }
 
     /// Ends what was not started in time.

@@ -13,14 +13,14 @@ use sunaba_task::{HandlerName, QueueSettings, TaskId};
 use super::rates::{Pass, Recent};
 use crate::StoreError;
 use crate::keys;
-use crate::spot::{self, KeyDigest, LaneKey, Place, Spot};
+use crate::spot::{self, Code, KeyDigest, LaneKey, Place, Spot};
 use crate::txn::Txn;
 
 /// A queue that has tasks or settings, or had starts lately.
 #[derive(Default)]
 pub(super) struct Queue {
     pub(super) settings: QueueSettings,
-    pub(super) groups: BTreeMap<Arc<HandlerName>, Group>,
+    pub(super) groups: BTreeMap<Arc<HandlerName>, BTreeMap<Code, Group>>,
     /// Those that run, that have started lately, or whose lanes are held.
     pub(super) keys: BTreeMap<KeyDigest, Key>,
     pub(super) queued: u64,
@@ -30,7 +30,14 @@ pub(super) struct Queue {
     pub(super) pass: Pass,
 }
 
-/// The lanes of a queue for one handler.
+/// What all tasks of a group ask for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Work {
+    pub(super) handler: Arc<HandlerName>,
+    pub(super) code: Code,
+}
+
+/// The lanes of a queue for one handler that need the same code.
 #[derive(Default)]
 pub(super) struct Group {
     pub(super) queued: u64,
@@ -53,8 +60,8 @@ struct Lane {
 pub(super) struct Key {
     pub(super) running: u64,
     pub(super) recent: Recent,
-    /// The handlers whose lanes of this key are held.
-    held: BTreeSet<Arc<HandlerName>>,
+    /// The groups whose lanes of this key are held.
+    held: BTreeSet<Work>,
     /// When its rate forgets the oldest of its starts.
     pub(super) timer: Option<Duration>,
 }
@@ -98,7 +105,7 @@ impl Group {
         let first = txn.first(&head.to_bytes(), &head.lane_end())?;
         Ok(first.and_then(|(key, value)| {
             let (_, place) = spot::split(&key)?;
-            Some((place, keys::read_queued(&value)?.0))
+            Some((place, keys::read_queued(&value)?))
         }))
     }
 
@@ -115,13 +122,27 @@ impl Queue {
         nothing_waits && nothing_runs && self.recent.is_empty() && self.settings == QueueSettings::default()
     }
 
+    /// Every group, and what its tasks ask for.
+    pub(super) fn groups(&self) -> impl Iterator<Item = (&Arc<HandlerName>, Code, &Group)> {
+        self.groups.iter().flat_map(|(handler, groups)| groups.iter().map(move |(code, group)| (handler, *code, group)))
+    }
+
+    pub(super) fn group(&self, handler: &HandlerName, code: Code) -> Option<&Group> {
+        self.groups.get(handler)?.get(&code)
+    }
+
+    fn group_mut(&mut self, handler: &HandlerName, code: Code) -> Option<&mut Group> {
+        self.groups.get_mut(handler)?.get_mut(&code)
+    }
+
     /// Adds a task to its lane, or many of which this is the first.
     pub(super) fn add(&mut self, spot: &Spot<'_>, id: TaskId, count: u64) {
         self.queued += count;
         if !self.groups.contains_key(spot.handler) {
-            self.groups.insert(Arc::new(spot.handler.clone()), Group::default());
+            self.groups.insert(Arc::new(spot.handler.clone()), BTreeMap::new());
         }
-        let Some(group) = self.groups.get_mut(spot.handler) else { return };
+        let Some(groups) = self.groups.get_mut(spot.handler) else { return };
+        let group = groups.entry(spot.code).or_default();
         group.queued += count;
         match group.lanes.get_mut(&spot.key) {
             Some(lane) => {
@@ -139,10 +160,10 @@ impl Queue {
     }
 
     pub(super) fn remove(&mut self, spot: &Spot<'_>) {
-        let Some(group) = self.groups.get_mut(spot.handler) else { return };
+        let Some(group) = self.group_mut(spot.handler, spot.code) else { return };
         let Some(lane) = group.lanes.get_mut(&spot.key) else { return };
         if lane.queued <= 1 {
-            return self.drop_lane(spot.handler, spot.key);
+            return self.drop_lane(spot.handler, spot.code, spot.key);
         }
         lane.queued -= 1;
         if lane.head == spot.place {
@@ -153,19 +174,23 @@ impl Queue {
     }
 
     /// Forgets a lane in which nothing waits any more.
-    fn drop_lane(&mut self, handler: &HandlerName, key: LaneKey) {
-        let Some(group) = self.groups.get_mut(handler) else { return };
+    fn drop_lane(&mut self, handler: &HandlerName, code: Code, key: LaneKey) {
+        let Some(groups) = self.groups.get_mut(handler) else { return };
+        let Some(group) = groups.get_mut(&code) else { return };
         let Some(lane) = group.lanes.remove(&key) else { return };
         group.sets(lane.is_held).remove(&(lane.head, key));
         group.queued = group.queued.saturating_sub(lane.queued);
         self.queued = self.queued.saturating_sub(lane.queued);
         if group.lanes.is_empty() {
+            groups.remove(&code);
+        }
+        if groups.is_empty() {
             self.groups.remove(handler);
         }
         if let Some(key) = key
             && let Some(state) = self.keys.get_mut(&key)
         {
-            state.held.remove(handler);
+            state.held.retain(|held| (&*held.handler, held.code) != (handler, code));
             self.forget_idle_key(key);
         }
     }
@@ -178,18 +203,18 @@ impl Queue {
     }
 
     /// Sets a lane aside until something happens to its key.
-    pub(super) fn hold(&mut self, handler: &Arc<HandlerName>, key: KeyDigest) {
-        if let Some(group) = self.groups.get_mut(handler) {
+    pub(super) fn hold(&mut self, work: &Work, key: KeyDigest) {
+        if let Some(group) = self.group_mut(&work.handler, work.code) {
             group.set_held(Some(key), true);
-            self.keys.entry(key).or_default().held.insert(Arc::clone(handler));
+            self.keys.entry(key).or_default().held.insert(work.clone());
         }
     }
 
     /// Has the lanes of a key looked at again.
     pub(super) fn release(&mut self, key: KeyDigest) {
         let Some(state) = self.keys.get_mut(&key) else { return };
-        for handler in std::mem::take(&mut state.held) {
-            if let Some(group) = self.groups.get_mut(&handler) {
+        for Work { handler, code } in std::mem::take(&mut state.held) {
+            if let Some(group) = self.group_mut(&handler, code) {
                 group.set_held(Some(key), false);
             }
         }
@@ -198,14 +223,14 @@ impl Queue {
     /// The first task of the queue, whether or not it may start.
     pub(super) fn first(&self, txn: &Txn<'_>, queue: &str) -> Result<Option<TaskId>, StoreError> {
         let mut first: Option<(Place, TaskId)> = None;
-        for (handler, group) in &self.groups {
+        for (handler, code, group) in self.groups() {
             for heads in group.heads() {
                 for &(head, key) in heads {
                     // In order: whatever comes behind is not before it either.
                     if first.is_some_and(|(place, _)| place <= head) {
                         break;
                     }
-                    if let Some(found) = group.peek(txn, Spot { queue, handler, key, place: head })? {
+                    if let Some(found) = group.peek(txn, Spot { queue, handler, code, key, place: head })? {
                         first = first.into_iter().chain([found]).min_by_key(|(place, _)| *place);
                     }
                 }
@@ -219,17 +244,19 @@ impl Queue {
         &mut self,
         txn: &Txn<'_>,
         queue: &str,
-        handler: &HandlerName,
+        Work { handler, code }: &Work,
         key: LaneKey,
     ) -> Result<Option<(Place, TaskId)>, StoreError> {
-        let Some(group) = self.groups.get_mut(handler) else { return Ok(None) };
+        let Some(group) = self.group(handler, *code) else { return Ok(None) };
         let Some(lane) = group.lanes.get(&key) else { return Ok(None) };
-        let Some((place, id)) = group.peek(txn, Spot { queue, handler, key, place: lane.head })? else {
+        let Some((place, id)) = group.peek(txn, Spot { queue, handler, code: *code, key, place: lane.head })? else {
             tracing::error!(queue, %handler, "a queue has fewer tasks than were counted");
-            self.drop_lane(handler, key);
+            self.drop_lane(handler, *code, key);
             return Ok(None);
         };
-        group.set_head(key, place, Some(id));
+        if let Some(group) = self.group_mut(handler, *code) {
+            group.set_head(key, place, Some(id));
+        }
         Ok(Some((place, id)))
     }
 }

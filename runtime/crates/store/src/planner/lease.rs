@@ -1,6 +1,7 @@
 //! Hands tasks out, and takes them back when a session ends.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sunaba_task::{
@@ -27,15 +28,11 @@ impl Planner {
             cancelled: Vec::new(),
             unready: Unready::default(),
             memory: Memory::default(),
+            caps: Arc::default(),
+            queues: None,
         };
         self.sessions.insert(id, session);
         id
-    }
-
-    /// What the session's host cannot run from now on. Whoever waits for work is served by that at the end of the turn.
-    pub(crate) fn set_unready(&mut self, id: SessionId, unready: Unready) -> Result<(), StoreError> {
-        self.sessions.get_mut(&id).ok_or(StoreError::SessionLost)?.unready = unready;
-        Ok(())
     }
 
     pub(super) fn renew(&mut self, turn: &Turn<'_>, id: SessionId) -> Result<(), StoreError> {
@@ -52,7 +49,8 @@ impl Planner {
     }
 
     pub(crate) fn close_session(&mut self, turn: &mut Turn<'_>, id: SessionId) -> Result<(), StoreError> {
-        self.end_session(turn, id, &Event::HandedBack)
+        // Nobody has said how far they were.
+        self.end_session(turn, id, &Event::HandedBack { begun: true })
     }
 
     pub(super) fn end_session(&mut self, turn: &mut Turn<'_>, id: SessionId, event: &Event) -> Result<(), StoreError> {
@@ -74,7 +72,7 @@ impl Planner {
         if self.has_lease(token)
             && let Some(running) = self.stop_running(turn, token.task)
         {
-            self.change(turn, running.stored, Event::HandedBack)?;
+            self.change(turn, running.stored, Event::HandedBack { begun: false })?;
         }
         Ok(())
     }
@@ -90,7 +88,7 @@ impl Planner {
         self.lanes.stop(&running.stored.task.spec);
         if let Some(session) = running.stored.task.lease().and_then(|lease| self.sessions.get_mut(&lease.session)) {
             session.tasks.remove(&id);
-            session.memory.held_bytes = session.memory.held_bytes.saturating_sub(running.host_bytes);
+            session.memory.held_bytes = session.memory.held_bytes.saturating_sub(running.runs.limits.host_bytes());
         }
         if let Some(open) = self.batches.get_mut(&running.batch) {
             *open -= 1;
@@ -111,7 +109,7 @@ impl Planner {
         slots: usize,
     ) -> Result<Vec<Leased>, StoreError> {
         let Some(session) = self.sessions.get(&id) else { return Ok(Vec::new()) };
-        let (worker, unready) = (session.worker.clone(), Unready::clone(&session.unready));
+        let worker = session.worker.clone();
         let (mut entries, mut leased) = (Vec::new(), Vec::new());
         let mut selection = self.lanes.select(queues, turn.now, turn.elapsed);
         let (mut batch, mut bytes) = (None, 0);
@@ -122,8 +120,10 @@ impl Planner {
         {
             let task = pick.id;
             let Some(stored) = self.picked(turn, &pick)? else { continue };
-            if !unready.is_empty() && unready.contains(&self.runs(&stored.task.spec)) {
-                // One look for all that waits for this handler in this queue, however much that is.
+            let session = self.sessions.get(&id);
+            let runs = self.runs(&stored.task.spec, session);
+            if session.is_some_and(|session| session.is_unready(&runs)) {
+                // One look for all that needs this code for this handler in this queue, however much that is.
                 self.lanes.pass_over(&mut selection, &pick);
                 continue;
             }
@@ -132,8 +132,8 @@ impl Planner {
                 selection = self.lanes.select(queues, turn.now, turn.elapsed);
                 continue;
             };
-            let host_bytes = self.effective_limits(&stored.task.spec).host_bytes();
-            let hopeless = match self.room(id, host_bytes) {
+            let host_bytes = runs.limits.host_bytes();
+            let hopeless = match self.room(id, &stored.task.spec, host_bytes) {
                 Room::Yes => None,
                 Room::Later => {
                     // What comes after it would take the room that it waits for.
@@ -179,9 +179,9 @@ impl Planner {
             let token = LeaseToken::of(task, &lease);
             bytes += input.bytes.len() as u64;
             entries.push(Entry { task, revision: change.expected_revision, lease });
-            leased.push(Leased { token, task: self.effective(&stored.task), input });
+            leased.push(Leased { token, task: runs.of(&stored.task), input });
             self.lanes.start(&stored.task.spec, turn.elapsed);
-            self.running.insert(task, Running { stored, batch, host_bytes, waited: turn.now.since(before.since) });
+            self.running.insert(task, Running { stored, batch, runs, waited: turn.now.since(before.since) });
             if let Some(session) = self.sessions.get_mut(&id) {
                 session.tasks.insert(task);
                 session.memory.held_bytes = session.memory.held_bytes.saturating_add(host_bytes);
@@ -201,8 +201,8 @@ impl Planner {
         if stored.is_none() {
             tracing::error!(task = %pick.id, "a key in a queue stands for no task there");
             let spot = pick.spot();
-            if let Some((_, need)) = turn.txn.get(&spot.to_bytes())?.as_deref().and_then(keys::read_queued) {
-                self.unfinished.remove_one(need, Some(spot.handler));
+            if turn.txn.get(&spot.to_bytes())?.is_some() {
+                self.unfinished.remove_one(spot.code.need, Some(spot.handler));
             }
             self.unqueue(turn, &spot);
         }

@@ -23,6 +23,7 @@ mod parking;
 mod quarantine;
 mod query;
 mod rates;
+mod ready;
 mod rerun;
 mod retention;
 mod secrets;
@@ -41,8 +42,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sunaba_task::{
-    ChangeSet, Clock, Event, Lease, LeaseToken, Payload, Retention, SessionId, State, Task, TaskEvent, TaskId,
-    Timestamp, transition,
+    ChangeSet, Clock, Event, Lease, LeaseToken, LimitCaps, Payload, Retention, SessionId, State, Task, TaskEvent,
+    TaskId, Timestamp, transition,
 };
 use tokio::sync::mpsc;
 
@@ -51,7 +52,7 @@ use crate::keys;
 use crate::progress::Progress;
 use crate::spot::Spot;
 use crate::txn::Txn;
-use crate::{Cancelled, Engine, OpenError, StoreError, Unready};
+use crate::{Cancelled, Engine, OpenError, Queues, Runs, StoreError, Unready};
 
 pub(crate) use feed::Batch as EventBatch;
 use feed::Feed;
@@ -134,8 +135,8 @@ struct Running {
     stored: Stored,
     /// The leases that were made together with its own.
     batch: u64,
-    /// The most that its attempt can make its host hold.
-    host_bytes: u64,
+    /// What its attempt was leased with.
+    runs: Runs,
     /// How long it had waited when it was leased.
     waited: Duration,
 }
@@ -151,6 +152,10 @@ struct Session {
     /// What its host cannot run just now.
     unready: Unready,
     memory: Memory,
+    /// What its host lets an attempt use.
+    caps: Arc<LimitCaps>,
+    /// What it takes tasks from, by the last time it asked for some.
+    queues: Option<Queues>,
 }
 
 pub(crate) struct Planner {
@@ -306,6 +311,9 @@ impl Planner {
             .map_err(|error| codec::damaged(&keys::task(stored.task.id), error.to_string()))?;
         let before = std::mem::replace(&mut stored.task, task);
         self.leave(turn, &before, &stored.task);
+        if !before.is_unstarted() {
+            self.watch_expiry(turn, &stored.task);
+        }
         if let (State::Running(_), Some(attempt)) = (&before.state, stored.task.attempts.last()) {
             self.sum(&stored.task.spec, attempt);
         }

@@ -7,12 +7,12 @@ use sunaba_task::{Event, HandlerName, State, TaskId, transition};
 
 use super::{Batch, Entry, Planner, Running, SEQUENCES, Stored, Turn};
 use crate::codec;
-use crate::keys::{self, Need};
+use crate::keys;
 use crate::spot::{self, Place, ReadSpot, Spot};
 use crate::{OpenError, Pair, StoreError};
 
 /// The format of the keys.
-const FORMAT: u64 = 3;
+const FORMAT: u64 = 4;
 
 /// Whether this version can read a store of this format.
 pub(crate) fn check_format(stored: &Bytes) -> Result<(), OpenError> {
@@ -75,7 +75,7 @@ impl Planner {
         let mut lane: Option<Counted> = None;
         for pair in turn.txn.scan(&first, &end, false) {
             let (key, value) = pair?;
-            let Some((id, need)) = keys::read_queued(&value) else {
+            let Some(id) = keys::read_queued(&value) else {
                 tracing::error!(?key, "a key of a queue stands for no task");
                 continue;
             };
@@ -87,10 +87,8 @@ impl Planner {
                     lane = Counted::new(&key, id);
                 }
             }
-            match &mut lane {
-                None => tracing::error!(?key, "a key of a queue cannot be read"),
-                Some(lane) if need == Need::Active => lane.following += 1,
-                Some(lane) => self.unfinished.add_many(need, &lane.read.handler, 1),
+            if lane.is_none() {
+                tracing::error!(?key, "a key of a queue cannot be read");
             }
         }
         self.add_counted(lane);
@@ -108,10 +106,9 @@ impl Planner {
     }
 
     fn add_counted(&mut self, counted: Option<Counted>) {
-        if let Some(Counted { read, place, id, count, following, .. }) = counted {
-            self.unfinished.add_many(Need::Active, &read.handler, following);
-            let spot = Spot { queue: &read.queue, handler: &read.handler, key: read.key, place };
-            self.lanes.add_many(&spot, id, count);
+        if let Some(Counted { read, place, id, count, .. }) = counted {
+            self.unfinished.add_many(read.code.need, &read.handler, count);
+            self.lanes.add_many(&read.spot(place), id, count);
         }
     }
 
@@ -143,7 +140,8 @@ impl Planner {
                 let task = entry.task;
                 if let Some(stored) = self.leased(turn, entry)? {
                     self.lanes.start(&stored.task.spec, turn.elapsed);
-                    self.running.insert(task, Running { stored, batch: 0, host_bytes: 0, waited: Duration::ZERO });
+                    let runs = self.runs(&stored.task.spec, None);
+                    self.running.insert(task, Running { stored, batch: 0, runs, waited: Duration::ZERO });
                 }
             }
         }
@@ -213,6 +211,7 @@ impl Planner {
                 State::Queued if turn.txn.get(&Spot::of(&stored.task).to_bytes())?.is_some() => continue,
                 State::Queued => {
                     self.unfinished.add(&stored.task.spec);
+                    self.watch_expiry(turn, &stored.task);
                     self.put(turn, &mut stored);
                 }
                 State::Running(_) => {
@@ -234,15 +233,13 @@ struct Counted {
     place: Place,
     id: TaskId,
     count: u64,
-    /// Those of them that follow.
-    following: u64,
 }
 
 impl Counted {
     fn new(key: &Bytes, id: TaskId) -> Option<Self> {
         let (lane, place) = spot::split(key)?;
         let (lane, read) = (key.slice(..lane.len()), spot::read_lane(lane)?);
-        Some(Self { lane, read, place, id, count: 1, following: 0 })
+        Some(Self { lane, read, place, id, count: 1 })
     }
 }
 

@@ -99,10 +99,11 @@ pub(crate) fn answer<T: Send + 'static>(reply: Reply<T>, value: Result<T, StoreE
 
 impl Planner {
     pub(crate) fn park_lease(&mut self, turn: &mut Turn<'_>, request: LeaseRequest, reply: Reply<Granted>) {
-        if !self.sessions.contains_key(&request.session) {
+        let Some(session) = self.sessions.get_mut(&request.session) else {
             turn.answers.push(answer(reply, Err(StoreError::SessionLost)));
             return;
-        }
+        };
+        session.queues = Some(request.queues.clone());
         let deadline = turn.elapsed.saturating_add(request.wait);
         // Served with all others at the end of the turn.
         self.parking.workers.push(Worker { deadline, request, reply });

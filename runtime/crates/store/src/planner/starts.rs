@@ -5,9 +5,9 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sunaba_task::{HandlerName, TaskId, Timestamp};
+use sunaba_task::{TaskId, Timestamp};
 
-use super::groups::{Group, Queue};
+use super::groups::{Queue, Work};
 use super::holds::left;
 use super::lanes::Lanes;
 use super::rates::Pass;
@@ -38,14 +38,14 @@ struct Candidate {
     priority: Reverse<i64>,
     sequence: u64,
     queue: Arc<str>,
-    handler: Arc<HandlerName>,
+    work: Work,
 }
 
 impl Candidate {
-    fn new(names: (&Arc<str>, &Arc<HandlerName>), place: Place, queue: &Queue, now: Timestamp) -> Self {
+    fn new(name: &Arc<str>, work: Work, place: Place, queue: &Queue, now: Timestamp) -> Self {
         let risen = queue.settings.aging.map_or(0, |aging| aging_steps(now.unix_ms(), aging));
-        let (queue, handler) = (Arc::clone(names.0), Arc::clone(names.1));
-        Self { priority: Reverse(place.rank().saturating_add(risen)), sequence: place.sequence(), queue, handler }
+        let priority = Reverse(place.rank().saturating_add(risen));
+        Self { priority, sequence: place.sequence(), queue: Arc::clone(name), work }
     }
 }
 
@@ -53,7 +53,7 @@ impl Candidate {
 pub(super) struct Pick {
     pub(super) id: TaskId,
     queue: Arc<str>,
-    handler: Arc<HandlerName>,
+    work: Work,
     key: LaneKey,
     place: Place,
     /// The number of its class, and where that and the class that was served last stood before.
@@ -64,12 +64,13 @@ pub(super) struct Pick {
 
 impl Pick {
     pub(super) fn spot(&self) -> Spot<'_> {
-        Spot { queue: &self.queue, handler: &self.handler, key: self.key, place: self.place }
+        let Work { handler, code } = &self.work;
+        Spot { queue: &self.queue, handler, code: *code, key: self.key, place: self.place }
     }
 }
 
-/// The first of a group that may start, and of which queue and handler.
-type Head = (Arc<str>, Arc<HandlerName>, (Place, LaneKey, TaskId));
+/// The first of a group that may start, and of which queue.
+type Head = (Arc<str>, Work, (Place, LaneKey, TaskId));
 
 impl Lanes {
     /// All that may start now, of these queues.
@@ -81,11 +82,11 @@ impl Lanes {
                 wake = left(&hold).into_iter().chain(wake).min();
                 continue;
             }
-            let first = |(handler, group): (&Arc<HandlerName>, &Group)| {
+            let groups = queue.groups().filter_map(|(handler, code, group)| {
                 let (place, _) = group.first_ready()?;
-                Some(Reverse(Candidate::new((name, handler), place, queue, now)))
-            };
-            let groups = queue.groups.iter().filter_map(first);
+                let work = Work { handler: Arc::clone(handler), code };
+                Some(Reverse(Candidate::new(name, work, place, queue, now)))
+            });
             match queue.settings.weight {
                 Some(_) => classes.push(Class { queue: Some(Arc::clone(name)), groups: groups.collect() }),
                 None => classes[0].groups.extend(groups),
@@ -111,9 +112,9 @@ impl Lanes {
         while let Some(Reverse((pass, number))) = selection.order.pop() {
             let class = &mut selection.classes[number];
             let next = self.next_of(class, selection.now, selection.elapsed, txn)?;
-            let Some((queue, handler, (place, key, id))) = next else { continue };
+            let Some((queue, work, (place, key, id))) = next else { continue };
             let (before, weight) = self.pass(class);
-            let pick = Pick { id, queue, handler, key, place, class: number, before, served: self.served };
+            let pick = Pick { id, queue, work, key, place, class: number, before, served: self.served };
             let after = pass.after_start(weight);
             self.served = self.served.max(pass);
             match class.queue.as_ref().and_then(|queue| self.queues.get_mut(queue)) {
@@ -136,11 +137,11 @@ impl Lanes {
         self.served = pick.served;
     }
 
-    /// The same, and what stands behind it for its handler in its queue is left out of this selection, too.
+    /// The same, and what needs the same code for its handler in its queue is left out of this selection, too.
     pub(super) fn pass_over(&mut self, selection: &mut Selection, pick: &Pick) {
         self.put_back(selection, pick);
         if let Some(class) = selection.classes.get_mut(pick.class) {
-            class.groups.retain(|Reverse(group)| (&group.queue, &group.handler) != (&pick.queue, &pick.handler));
+            class.groups.retain(|Reverse(group)| (&group.queue, &group.work) != (&pick.queue, &pick.work));
             selection.order.retain(|Reverse((_, number))| *number != pick.class);
             selection.order.push(Reverse((pick.before.with_work(pick.served), pick.class)));
         }
@@ -155,21 +156,21 @@ impl Lanes {
     ) -> Result<Option<Head>, StoreError> {
         while let Some(Reverse(candidate)) = class.groups.pop() {
             let Some(queue) = self.queues.get_mut(&candidate.queue) else { continue };
-            let handler = self.handlers.get(&*candidate.handler);
+            let handler = self.handlers.get(&*candidate.work.handler);
             let hold = queue.holds(elapsed).next().or_else(|| handler?.holds(elapsed).next());
             if let Some(hold) = hold {
                 self.wake_after(left(&hold), elapsed);
                 continue;
             }
-            let head = queue.next_of(txn, (&candidate.queue, &candidate.handler), elapsed)?;
+            let head = queue.next_of(txn, (&candidate.queue, &candidate.work), elapsed)?;
             let Some((place, key, id)) = head else { continue };
-            let found = Candidate::new((&candidate.queue, &candidate.handler), place, queue, now);
+            let found = Candidate::new(&candidate.queue, candidate.work.clone(), place, queue, now);
             let is_next = class.groups.peek().is_none_or(|Reverse(other)| found <= *other);
-            let Candidate { queue, handler, .. } = candidate;
+            let Candidate { queue, work, .. } = candidate;
             // As the first of its group that there was: there is none before it, and it is not looked up before it is needed.
             class.groups.push(Reverse(found));
             if is_next {
-                return Ok(Some((queue, handler, (place, key, id))));
+                return Ok(Some((queue, work, (place, key, id))));
             }
         }
         Ok(None)
@@ -186,19 +187,19 @@ impl Queue {
     fn next_of(
         &mut self,
         txn: &Txn<'_>,
-        (name, handler): (&str, &Arc<HandlerName>),
+        (name, work): (&str, &Work),
         elapsed: Duration,
     ) -> Result<Option<(Place, LaneKey, TaskId)>, StoreError> {
         // Each round holds a lane, forgets one, or finds the head of one.
-        while let Some((before, key)) = self.groups.get(handler).and_then(|group| group.first_ready()) {
+        while let Some((before, key)) = self.group(&work.handler, work.code).and_then(|group| group.first_ready()) {
             if let Some(key) = key
                 && let Some(state) = self.keys.get(&key)
                 && state.holds(&self.settings, elapsed).next().is_some()
             {
-                self.hold(handler, key);
+                self.hold(work, key);
                 continue;
             }
-            if let Some((place, id)) = self.resolve(txn, name, handler, key)?
+            if let Some((place, id)) = self.resolve(txn, name, work, key)?
                 && place == before
             {
                 return Ok(Some((place, key, id)));

@@ -72,10 +72,7 @@ impl Planner {
         for tag in &task.spec.tags {
             turn.txn.put(keys::among(keys::with_tag(tag), id), Bytes::new());
         }
-        if let Some(at) = task.expires_at {
-            turn.txn.put(keys::expiry(at, sequence), Bytes::copy_from_slice(id.as_bytes()));
-            self.next_expiry = Some(self.next_expiry.map_or(at, |next| next.min(at)));
-        }
+        self.watch_expiry(turn, &task);
         if !new.callbacks.is_empty() {
             turn.txn.put(keys::callbacks(id), codec::write(&new.callbacks));
         }
