@@ -17,6 +17,7 @@ mod events;
 mod examples;
 mod explain;
 mod flat;
+mod follow;
 mod fuzz;
 mod grants;
 mod host;

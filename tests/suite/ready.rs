@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sunaba_runtime::compile::{CompileLimits, Compiler};
 use sunaba_runtime::store::{Hold, Package};
-use sunaba_runtime::task::{Fuel, HandlerChange, Payload, StateName, Task};
+use sunaba_runtime::task::{Fuel, HandlerChange, Payload, StateName, Task, When};
 use sunaba_runtime::{Readiness, Runtime, TaskRequest};
 
 use crate::support::{self, binaries, block_on, guest};
@@ -242,6 +242,33 @@ fn task_of_an_older_version_is_run_after_a_restart() {
         let done = ended(&runtime, &task).await;
         let receipt = done.attempts.last().and_then(|attempt| attempt.receipt.as_ref()).expect("it ran");
         assert_eq!((receipt.component, done.failures_charged), (old.component, 0));
+        runtime.stop(GRACE).await.expect("it stops");
+    });
+}
+
+/// The active version, the one before, and what a task is pinned to: the rest is on disk, and comes from there when it is needed.
+#[test]
+fn versions_that_nothing_runs_do_not_stay_loaded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    block_on(async {
+        let runtime = start(folder.path(), Compiler::in_process()).await;
+        deploy(&runtime, "hello", 0).await;
+        let later = Some(When::After(WAIT * 100));
+        let pinned = submit(&runtime, TaskRequest { start: later, ..request("hello") }).await;
+        for variant in 1..30 {
+            deploy(&runtime, "hello", variant).await;
+            assert!(runtime.loaded() <= 3, "{} are loaded", runtime.loaded());
+        }
+        assert_eq!((runtime.loaded(), runtime.compilations()), (3, 30));
+        assert_eq!(runtime.versions("hello").await.expect("it is there").len(), 30, "all of them are kept");
+        runtime.rollback("hello", Some(5), false).await.expect("it is kept");
+        let task = submit(&runtime, request("hello")).await;
+        ended(&runtime, &task).await;
+        runtime.store().run_now(vec![pinned.id]).await.expect("the store works");
+        ended(&runtime, &pinned).await;
+        assert_eq!(runtime.compilations(), 30, "nothing was compiled again");
+        deploy(&runtime, "hello", 30).await;
+        assert_eq!(runtime.loaded(), 2, "what is active, and what was before");
         runtime.stop(GRACE).await.expect("it stops");
     });
 }
