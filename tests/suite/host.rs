@@ -50,6 +50,7 @@ fn task_is_submitted_run_and_read() {
     limits       timeout 5s, memory 16.0 MiB, fuel exact
     grants       none
     component    *
+    version      pinned to this component
     attempt      1 completed; succeed (the handler completed)
     ");
     let listed = host.sunaba(["task", "list", "--state", "succeeded", "--handler", "hello", "-o", "json"]);

@@ -62,7 +62,7 @@ fn every_option_of_a_submit_is_kept() {
     }
     let shown = host.ok(&["task", "get", &id]);
     let middle: Vec<_> = shown.lines().filter(|line| !line.contains(&id) && !line.starts_with("submitted")).collect();
-    assert_snapshot!(middle[..middle.len() - 4].join("\n"), @r"
+    assert_snapshot!(middle[..middle.len() - 5].join("\n"), @r"
     state        scheduled
     handler      hello/hello
     queue        mail, priority -7

@@ -333,3 +333,30 @@ fn task_that_asks_for_no_fuel_runs_at_once_where_fuel_is_limited_since() {
         runtime.stop(GRACE).await.expect("it stops");
     });
 }
+
+/// The active version, the one before, and what a task is pinned to: the rest is on disk, and comes from there when it is needed.
+#[test]
+fn versions_that_nothing_runs_do_not_stay_loaded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    block_on(async {
+        let runtime = start(folder.path(), Compiler::in_process()).await;
+        deploy(&runtime, "hello", 0).await;
+        let later = Some(When::After(WAIT * 100));
+        let pinned = submit(&runtime, TaskRequest { start: later, ..request("hello") }).await;
+        for variant in 1..30 {
+            deploy(&runtime, "hello", variant).await;
+            assert!(runtime.loaded() <= 3, "{} are loaded", runtime.loaded());
+        }
+        assert_eq!((runtime.loaded(), runtime.compilations()), (3, 30));
+        assert_eq!(runtime.versions("hello").await.expect("it is there").len(), 30, "all of them are kept");
+        runtime.rollback("hello", Some(5), false).await.expect("it is kept");
+        let task = submit(&runtime, request("hello")).await;
+        ended(&runtime, &task).await;
+        runtime.store().run_now(vec![pinned.id]).await.expect("the store works");
+        ended(&runtime, &pinned).await;
+        assert_eq!(runtime.compilations(), 30, "nothing was compiled again");
+        deploy(&runtime, "hello", 30).await;
+        assert_eq!(runtime.loaded(), 2, "what is active, and what was before");
+        runtime.stop(GRACE).await.expect("it stops");
+    });
+}

@@ -14,6 +14,7 @@ fn receipts_are_summed_and_outlive_their_records_and_the_host() {
     let mut host = Host::start(&[]);
     assert_eq!(text(&host.sunaba(["usage"]).stderr), "no attempt has ended yet\n");
     host.deploy("hello");
+    assert!(host.ok(&["handler", "describe", "hello/hello"]).ends_with("\n  usage     no attempt has ended yet"));
     let input = r#"{"name":"Ada"}"#;
     let mut fuel = 0;
     let mut ids = Vec::new();
@@ -42,4 +43,11 @@ fn receipts_are_summed_and_outlive_their_records_and_the_host() {
     assert_eq!(usage(&host, "tag"), tags);
     let listed = host.ok(&["usage"]);
     assert!(listed.starts_with("HANDLER      ATTEMPTS  SUCCEEDED  FAILED  STOPPED  FUEL"), "{listed}");
+    let described = host.json(&["handler", "describe", "hello/hello"]);
+    assert_eq!(described["usage"], handlers[0]);
+    let described = host.ok(&["handler", "describe", "hello/hello"]);
+    let usage = described.split("\n  usage     2 attempts: 2 succeeded\n").nth(1).expect("it is there");
+    for (line, word) in usage.lines().zip(["fuel ", "wall ", "bytes: input 28 B, output "]) {
+        assert!(line.trim_start().starts_with(word), "{described}");
+    }
 }

@@ -11,6 +11,8 @@ use crate::{Format, Global, print};
 
 /// Tasks of one page: each is one commit of the host.
 const PAGE: usize = 500;
+/// Tasks of which is said why it was not done to them.
+const MAX_REFUSED: u64 = 20;
 /// Tasks that are counted before somebody says `--yes`.
 const MAX_COUNTED: usize = 1_000;
 
@@ -48,10 +50,16 @@ pub(crate) async fn run(
     }
     filter.limit = Some(PAGE);
     let mut bulk = Bulk { filter, all: false, cancel };
-    let mut total: u64 = 0;
+    let (mut total, mut refused): (u64, u64) = (0, 0);
     loop {
         let page = client.bulk(verb, &bulk).await?;
         total += page.done.len() as u64;
+        for not_done in &page.refused {
+            refused += 1;
+            if refused <= MAX_REFUSED {
+                print::note(print::inert(&not_done.problem.detail));
+            }
+        }
         if global.output == Format::Jsonl {
             for id in &page.done {
                 print::json(Format::Jsonl, &json!({"id": id}))?;
@@ -67,8 +75,17 @@ pub(crate) async fn run(
     }
     match global.output {
         Format::Text => print::data(format!("{}\n", summary(total, done(verb))).as_bytes())?,
-        Format::Json => print::json(Format::Json, &json!({"done": total}))?,
+        Format::Json => print::json(Format::Json, &json!({"done": total, "refused": refused}))?,
         Format::Jsonl => {}
+    }
+    if refused > 0 {
+        let message = format!(
+            "{} not be {}\nhint: their handlers take other inputs by now: do it one by one with `--input`, or go back to a version \
+             that takes theirs with `sunaba handler rollback`",
+            if refused == 1 { "1 task could".into() } else { format!("{} tasks could", format_count(refused)) },
+            done(verb)
+        );
+        return Err(CommandError::new(Exit::Conflict, message));
     }
     Ok(Exit::Ok)
 }

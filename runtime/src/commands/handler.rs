@@ -9,7 +9,7 @@ use sunaba_runtime::task::{HandlerName, is_name};
 use sunaba_runtime::{DeployError, package_name_of};
 
 use super::component::handler_lines;
-use super::{control, deploy, read_component, versions};
+use super::{control, deploy, read_component, usage, versions};
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
 
@@ -47,7 +47,7 @@ enum Command {
     Rollback(versions::RollbackArgs),
     /// List every handler
     List,
-    /// Show a handler: what it does, its schemas, its settings
+    /// Show a handler: what it does, its settings, its schemas, and what its attempts have used
     Describe {
         /// As PACKAGE/HANDLER
         handler: HandlerName,
@@ -143,5 +143,6 @@ fn description(handler: &HandlerView) -> String {
     let schemas = [&handler.input_schema, &handler.output_schema].map(|schema| schema.as_deref().map(RawValue::get));
     let mut lines = vec![handler.name.clone()];
     lines.extend(handler_lines(&handler.doc, settings, schemas));
+    lines.extend(usage::lines(handler.usage.as_ref()));
     lines.iter().map(|line| format!("{}\n", print::inert(line))).collect()
 }

@@ -45,6 +45,10 @@ pub(crate) struct Args {
     /// A directory out of which submitters may grant, read-only with `:ro`; none by default
     #[arg(long, value_name = "ROOT[:ro]")]
     allow_dir: Vec<AllowedDir>,
+    /// Let tasks run what their package has at each attempt, unless they are submitted with `--pin` [default: they are pinned to
+    /// what it has when they are submitted]
+    #[arg(long)]
+    follow_active: bool,
     #[command(flatten)]
     operator: OperatorArgs,
     /// When what the host answers is on stable storage: `sync`, before the answer, or `relaxed(50ms)`, so long after it, which
@@ -82,6 +86,9 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
         worker.name = format!("host-{}", std::process::id());
         worker.lease_time = args.lease_time;
     });
+    if args.follow_active {
+        builder = builder.follow_active();
+    }
     if let Some(slots) = args.concurrency {
         builder = builder.concurrency(usize::from(slots));
     }
@@ -171,7 +178,8 @@ fn announce(global: &Global, args: &Args, server: &Server, runtime: &Runtime) ->
     if global.output != Format::Text {
         let ready = json!({
             "address": address, "data": data, "durability": args.durability, "concurrency": runtime.slots(), "packages": packages,
-            "memory_budget_bytes": runtime.memory_budget_bytes(), "pid": std::process::id(),
+            "memory_budget_bytes": runtime.memory_budget_bytes(), "follow_active": runtime.follows_active(),
+            "pid": std::process::id(),
         });
         return print::json(Format::Jsonl, &ready);
     }
@@ -186,6 +194,9 @@ fn announce(global: &Global, args: &Args, server: &Server, runtime: &Runtime) ->
             ("packages", packages.to_string()),
         ] {
             print::note(format_args!("  {name:<12} {value}"));
+        }
+        if runtime.follows_active() {
+            print::note("  versions     tasks follow the active one, unless they are pinned");
         }
         for (name, value) in args.operator.rows() {
             print::note(format_args!("  {name:<12} {value}"));

@@ -60,20 +60,73 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
 }
 
 fn row(sums: &UsageView) -> [String; 11] {
-    let time = |ms| format_duration(Duration::from_millis(ms));
-    // Of some attempts the fuel is a lower bound, or was not counted: then the sum is no more than that.
-    let bound = if sums.fuel_exact < sums.receipts { ">=" } else { "" };
     [
         print::inert(&sums.name).into_owned(),
         format_count(sums.attempts),
         format_count(sums.succeeded),
         format_count(sums.failed),
         format_count(sums.stopped),
-        format!("{bound}{}", format_count(sums.fuel)),
+        fuel(sums),
         time(sums.wall_ms),
         time(sums.host_call_ms),
         format_bytes(sums.peak_memory_bytes),
         format_bytes(sums.moved_bytes),
         time(sums.queue_wait_ms),
     ]
+}
+
+/// What a handler's attempts have used, for people.
+pub(super) fn lines(usage: Option<&UsageView>) -> Vec<String> {
+    let Some(sums) = usage else { return vec!["  usage     no attempt has ended yet".into()] };
+    let counted = |what: &[(&str, u64)]| {
+        let some =
+            what.iter().filter(|(_, count)| *count > 0).map(|(word, count)| format!("{} {word}", format_count(*count)));
+        some.collect::<Vec<_>>().join(", ")
+    };
+    let attempts =
+        if sums.attempts == 1 { "1 attempt".into() } else { format!("{} attempts", format_count(sums.attempts)) };
+    let ends = counted(&[
+        ("succeeded", sums.succeeded),
+        ("snoozed", sums.snoozed),
+        ("failed", sums.failed),
+        ("stopped", sums.stopped),
+        ("unfinished", sums.unfinished),
+    ]);
+    let guest_ms = sums.wall_ms.saturating_sub(sums.host_call_ms);
+    let mut rows = vec![
+        format!("{attempts}: {ends}"),
+        format!("fuel {}, peak memory {}", fuel(sums), format_bytes(sums.peak_memory_bytes)),
+        format!(
+            "wall {}: guest {}, host calls {} ({}); waited {} in queues",
+            time(sums.wall_ms),
+            time(guest_ms),
+            time(sums.host_call_ms),
+            format_count(sums.host_calls),
+            time(sums.queue_wait_ms)
+        ),
+        format!(
+            "bytes: input {}, output {}, logs {}, moved {}, written {}",
+            format_bytes(sums.input_bytes),
+            format_bytes(sums.output_bytes),
+            format_bytes(sums.log_bytes),
+            format_bytes(sums.moved_bytes),
+            format_bytes(sums.written_bytes)
+        ),
+    ];
+    if sums.requests > 0 {
+        rows.push(format!("requests {}, {} to and fro", format_count(sums.requests), format_bytes(sums.request_bytes)));
+    }
+    let titles = std::iter::once("usage").chain(std::iter::repeat(""));
+    titles.zip(rows).map(|(title, row)| format!("  {title:<9} {row}")).collect()
+}
+
+/// Sums are in milliseconds, and many attempts take less.
+fn time(ms: u64) -> String {
+    if ms == 0 { "<1ms".into() } else { format_duration(Duration::from_millis(ms)) }
+}
+
+/// Of some attempts the fuel is a lower bound, or was not counted: then the sum is no more than that.
+fn fuel(sums: &UsageView) -> String {
+    let bound = if sums.fuel_exact < sums.receipts { ">=" } else { "" };
+    format!("{bound}{}", format_count(sums.fuel))
 }

@@ -16,11 +16,19 @@ pub(super) struct RollbackArgs {
     /// The package
     package: String,
     /// The version [default: the one that was active before]
-    #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "VERSION", value_parser = version)]
     to: Option<u32>,
     /// Even though tasks that follow wait for a handler that it does not have, or that takes another input there
     #[arg(long)]
     allow_signature_change: bool,
+}
+
+/// Reads the number of a version.
+fn version(text: &str) -> Result<u32, String> {
+    let version = text.parse().ok().filter(|version| *version > 0);
+    version.ok_or_else(|| {
+        format!("`{text}` is not a version\nhint: write its number, as `sunaba handler versions PACKAGE` shows it")
+    })
 }
 
 pub(super) async fn list(global: &Global, client: &Client, package: &str) -> Result<(), CommandError> {

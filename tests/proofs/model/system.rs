@@ -241,7 +241,7 @@ impl<const ON_DISK: bool> System<ON_DISK> {
             }
             Step::Rerun { task, body } => {
                 let Some(task) = pick(task, self.tasks.len()) else { return Answer::Done };
-                let request = Rerun { task: self.tasks[task], input: body.map(input) };
+                let request = Rerun { task: self.tasks[task], input: body.map(input), checked: None };
                 let again =
                     self.act(async |store| store.rerun(vec![request]).await).expect("the store works").remove(0);
                 Answer::Rerun(match again {

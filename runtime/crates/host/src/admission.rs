@@ -69,8 +69,9 @@ pub struct TaskRequest {
     pub fuel: Option<Fuel>,
     /// Memory that an attempt may use.
     pub memory_bytes: Option<u64>,
-    /// Whether each attempt runs what its package has by then. Otherwise the task stays with what the package has now.
-    pub follow: bool,
+    /// Whether each attempt runs what its package has by then; otherwise the task stays with what the package has now. None:
+    /// as the host has it for all.
+    pub follow: Option<bool>,
     /// A second request with this key gives the same task.
     pub idempotency_key: Option<String>,
     /// Environment variables.
@@ -114,7 +115,7 @@ impl TaskRequest {
             timeout: None,
             fuel: None,
             memory_bytes: None,
-            follow: false,
+            follow: None,
             idempotency_key: None,
             env: Vec::new(),
             dirs: Vec::new(),
@@ -256,7 +257,7 @@ pub(crate) fn admit(
         retry_for: request.retry_for.or(spec.retry_for),
         keep_result: request.keep_result,
         grants,
-        follows: request.follow,
+        follows: request.follow.unwrap_or(permits.follow_active),
         idempotency_key: request.idempotency_key,
         tags: request.tags,
         ..spec

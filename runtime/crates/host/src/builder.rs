@@ -69,6 +69,14 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Lets tasks follow the active version of their package when their submitters do not say. Default: they are pinned to the
+    /// version that is active at their submit.
+    #[must_use]
+    pub fn follow_active(mut self) -> Self {
+        self.permits.follow_active = true;
+        self
+    }
+
     /// Attempts at a time. Default: one for each core.
     #[must_use]
     pub fn concurrency(mut self, slots: usize) -> Self {

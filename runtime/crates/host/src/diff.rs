@@ -60,7 +60,9 @@ pub fn diff(was: Option<Side<'_>>, is: Side<'_>) -> Vec<Change> {
             }
             None => {
                 changes.push(row(None, "handler", None, Some(handler.name.clone()), false));
-                changes.extend(settings(handler, &HandlerSettings::default()));
+                // Whether it widens is seen by the defaults; but nothing of it was there.
+                let new = settings(handler, &HandlerSettings::default());
+                changes.extend(new.into_iter().map(|change| Change { was: None, ..change }));
             }
         }
     }

@@ -82,12 +82,22 @@ impl Guests {
         self.publish(&waiting);
     }
 
-    /// It is loaded, by whatever way.
-    pub(crate) fn is_ready(&self, key: Key) {
+    /// It is loaded, by whatever way; whether somebody has waited for it.
+    pub(crate) fn is_ready(&self, key: Key) -> bool {
         let mut waiting = self.waiting();
-        if waiting.remove(&key).is_some() {
+        let was_wanted = waiting.remove(&key).is_some();
+        if was_wanted {
             self.publish(&waiting);
         }
+        was_wanted
+    }
+
+    /// Forgets what is loaded of a component that nothing runs, and that it was wanted.
+    pub(crate) fn unload(&self, component: Digest) {
+        let mut waiting = self.waiting();
+        waiting.retain(|key, _| key.0 != component);
+        self.publish(&waiting);
+        self.sandbox.unload(component);
     }
 
     fn waiting(&self) -> MutexGuard<'_, BTreeMap<Key, Readiness>> {
@@ -108,9 +118,17 @@ impl Guests {
     /// Makes one ready; whether it has to be tried again.
     async fn build(&self, key: Key) -> bool {
         let (component, mode) = key;
+        if !self.waiting().contains_key(&key) {
+            // It was made ready in another way, or nothing runs it any more.
+            return false;
+        }
         let problem = match self.load(component, mode).await {
             Ok(()) => {
-                self.is_ready(key);
+                // Deployed meanwhile, or dropped: then nobody would forget it any more.
+                let is_wanted = self.is_ready(key);
+                if !is_wanted && matches!(self.store.component(component).await, Ok(None)) {
+                    self.sandbox.forget(component).await;
+                }
                 return false;
             }
             Err(problem) => problem,
@@ -121,12 +139,15 @@ impl Guests {
         };
         tracing::error!(%component, fuel = %mode, ?readiness, "a component is not ready to run");
         let mut waiting = self.waiting();
-        // It may have been deployed meanwhile.
-        if !self.sandbox.is_loaded(component, mode) {
-            waiting.insert(key, readiness);
-            self.publish(&waiting);
+        // It may have been deployed meanwhile, or be wanted no more.
+        match waiting.get_mut(&key) {
+            Some(wanted) if !self.sandbox.is_loaded(component, mode) => {
+                *wanted = readiness;
+                self.publish(&waiting);
+                again
+            }
+            _ => false,
         }
-        again
     }
 
     /// Makes one ready while the caller waits.

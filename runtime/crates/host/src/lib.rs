@@ -27,6 +27,7 @@ mod report;
 mod runtime;
 mod schema;
 mod secrets;
+mod usage;
 mod versions;
 
 pub use admission::{MAX_INPUT_BYTES, RefusedTask, TaskRequest};

@@ -102,10 +102,7 @@ impl Packages {
             package: name.package.clone(),
             known: by_name.keys().cloned().collect(),
         })?;
-        if package.handler(&name.handler).is_none() {
-            let known = package.handlers.iter().map(|handler| handler.name.clone()).collect();
-            return Err(RefusedTask::UnknownHandler { name: name.clone(), known });
-        }
+        handler(package, name)?;
         Ok(Arc::clone(package))
     }
 
@@ -119,6 +116,22 @@ impl Packages {
         self.schemas.write().unwrap_or_else(PoisonError::into_inner).insert(key, schema.clone());
         Ok(schema)
     }
+
+    /// Forgets the schemas of a component; what needs one again compiles it again.
+    pub(crate) fn forget_schemas(&self, component: Digest) {
+        self.schemas.write().unwrap_or_else(PoisonError::into_inner).retain(|(kept, _), _| *kept != component);
+    }
+}
+
+/// The handler of this name in its package.
+///
+/// # Errors
+/// The package has no such handler.
+pub(crate) fn handler<'a>(package: &'a Package, name: &HandlerName) -> Result<&'a HandlerInfo, RefusedTask> {
+    package.handler(&name.handler).ok_or_else(|| {
+        let known = package.handlers.iter().map(|handler| handler.name.clone()).collect();
+        RefusedTask::UnknownHandler { name: name.clone(), known }
+    })
 }
 
 /// Whether a name and handlers can be deployed.

@@ -25,6 +25,8 @@ pub(crate) struct Permits {
     pub(crate) operator: Operator,
     pub(crate) ceilings: LimitCaps,
     pub(crate) secrets: Secrets,
+    /// Whether tasks follow when their submitters do not say.
+    pub(crate) follow_active: bool,
 }
 
 impl Default for Permits {
@@ -34,6 +36,7 @@ impl Default for Permits {
             operator: Operator::default(),
             ceilings: default_ceilings(),
             secrets: Secrets::default(),
+            follow_active: false,
         }
     }
 }

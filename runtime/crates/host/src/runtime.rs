@@ -1,6 +1,7 @@
 //! The host: what is built, started, used and stopped.
 
 pub(crate) mod ready;
+mod take;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -9,15 +10,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sunaba_sandbox::{Compiler, Sandbox, SandboxBuilder};
-use sunaba_store::{EmbeddedStore, OpenError, Package, Rerun, RerunError, Store, StoreError, Submitted};
+use sunaba_store::{EmbeddedStore, OpenError, Package, Store, StoreError};
 use sunaba_task::{Digest, Executor, HandlerName, Payload, Task, TaskId, Timestamp};
 use sunaba_worker::{RunningAttempt, Worker, WorkerConfig, WorkerError};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::admission::{self, RefusedTask, TaskRequest};
+use crate::admission::RefusedTask;
 use crate::deploy::{DeployOptions, Deployed};
-use crate::effective::Operator;
 use crate::executors::Executors;
 use crate::guests::Guests;
 use crate::hooks::{Hooked, Hooks};
@@ -25,7 +25,6 @@ use crate::memory::MemoryBudget;
 use crate::native::NativePackage;
 use crate::packages::{self, DeployError, Packages};
 use crate::permits::{Manifests, Permits};
-use crate::refusal::{RerunRefusal, SubmitRefusal};
 use ready::{FUEL_MODES, keys};
 
 /// Hooks have at least this long for what has happened before a stop.
@@ -49,6 +48,17 @@ pub enum StartError {
         "`{0}` cannot name a native handler\nhint: a package and a handler have up to 64 lower-case letters, digits and `-`"
     )]
     NativeName(String),
+    /// A package of native handlers has the name of one that is deployed.
+    #[error(
+        "the package `{package}` of the host's program is deployed in its store too, as version {version}\nhint: give the native \
+         handlers another package, or use another store"
+    )]
+    NativeDeployed {
+        /// The package.
+        package: String,
+        /// The version that is active in the store.
+        version: u32,
+    },
 }
 
 /// What a host is to be like.
@@ -115,6 +125,10 @@ impl RuntimeBuilder {
         let deployed: Vec<_> = store.packages().await?.into_iter().map(|package| packages.put(package)).collect();
         let mut own: HashMap<_, Arc<dyn Executor>> = HashMap::new();
         for (name, native) in self.native {
+            // The store's version would run in its stead wherever a task follows, and it in the store's elsewhere.
+            if let Some(package) = deployed.iter().find(|package| package.name == name) {
+                return Err(StartError::NativeDeployed { package: name, version: package.version });
+            }
             let component = NativePackage::digest(&name);
             let handlers = native.describe();
             let deployed_at = Timestamp::from_unix_ms(0);
@@ -199,6 +213,11 @@ impl Runtime {
         self.slots
     }
 
+    /// Whether tasks follow the active version when nobody says whether they do.
+    pub fn follows_active(&self) -> bool {
+        self.permits.follow_active
+    }
+
     /// Attempts that run now.
     pub fn running(&self) -> usize {
         self.worker.running()
@@ -243,86 +262,6 @@ impl Runtime {
             self.guests.sandbox().forget(digest).await;
         }
         deployed
-    }
-
-    /// Takes a task on. When this returns, the task is on stable storage.
-    ///
-    /// # Errors
-    /// [`SubmitRefusal`]: it cannot be, or is not allowed; or the store could not take it on.
-    pub async fn submit(&self, request: TaskRequest) -> Result<Submitted, SubmitRefusal> {
-        let operator = self.permits.operator(&self.packages, std::slice::from_ref(&request)).await?;
-        let new = self.admit(request, &operator)?;
-        self.look_ahead(&new).await?;
-        let submitted = self.store.submit(vec![new]).await?.pop().ok_or(StoreError::Closed)?;
-        Ok(submitted?)
-    }
-
-    /// Takes many tasks on, in one commit. The answers are in the order of the requests; one that is refused does not hold
-    /// back the others.
-    ///
-    /// # Errors
-    /// The store could not take any of them on.
-    pub async fn submit_all(
-        &self,
-        requests: Vec<TaskRequest>,
-    ) -> Result<Vec<Result<Submitted, SubmitRefusal>>, StoreError> {
-        let operator = self.permits.operator(&self.packages, &requests).await?;
-        let mut refused = Vec::with_capacity(requests.len());
-        let mut taken = Vec::with_capacity(requests.len());
-        for request in requests {
-            let new = match self.admit(request, &operator) {
-                Ok(new) => self.look_ahead(&new).await.map(|()| new),
-                Err(error) => Err(error.into()),
-            };
-            match new {
-                Ok(new) => {
-                    taken.push(new);
-                    refused.push(None);
-                }
-                Err(error) => refused.push(Some(error)),
-            }
-        }
-        let mut answers = if taken.is_empty() { Vec::new() } else { self.store.submit(taken).await? }.into_iter();
-        let answer = |refused: Option<SubmitRefusal>| match refused {
-            Some(error) => Err(error),
-            None => Ok(answers.next().ok_or(StoreError::Closed)??),
-        };
-        Ok(refused.into_iter().map(answer).collect())
-    }
-
-    /// Makes a new task of one that has ended: with its input, or with another, which is checked as at a submit; and with its
-    /// grants, as far as the handler that it gets now, and the operator, still let it have them.
-    ///
-    /// # Errors
-    /// [`RerunRefusal`].
-    pub async fn rerun(&self, id: TaskId, input: Option<Payload>) -> Result<Task, RerunRefusal> {
-        let task = self.store.task(id).await?.ok_or(RerunError::Unknown(id))?;
-        if let Some(input) = &input {
-            self.check_input(&task, input)?;
-        }
-        self.check_grants(&task).await?;
-        let made = self.store.rerun(vec![Rerun { task: id, input }]).await?.pop().ok_or(StoreError::Closed)?;
-        Ok(made?)
-    }
-
-    /// Whether the handler that a task would have now takes this input.
-    fn check_input(&self, task: &Task, input: &Payload) -> Result<(), RefusedTask> {
-        let name = &task.spec.handler;
-        let package = self.packages.package(name)?;
-        let handler = package.handler(&name.handler).expect("the package was found by this handler");
-        let schema = self.packages.schema(package.component, handler)?;
-        admission::check_input(&name.handler, schema.as_deref(), input)
-    }
-
-    fn admit(&self, request: TaskRequest, operator: &Operator) -> Result<sunaba_task::NewTask, RefusedTask> {
-        let (on_success, on_failure) = (request.on_success.clone(), request.on_failure.clone());
-        let package = self.packages.package(&request.handler)?;
-        let name = &request.handler.handler;
-        let handler = package.handler(name).expect("the package was found by this handler");
-        let schema = self.packages.schema(package.component, handler)?;
-        let new = admission::admit(request, &package, handler, schema.as_deref(), &self.permits, operator)?;
-        let callbacks = admission::callbacks(&on_success, &on_failure, &self.packages, &self.permits.ceilings)?;
-        Ok(sunaba_task::NewTask { callbacks, ..new })
     }
 
     /// Waits for the end of a task, at most so long; gives its record as it is then, none when there is no such task.

@@ -40,6 +40,10 @@ impl Library {
         loaded.entry(digest).or_insert_with(|| Loaded { info, code: HashMap::new() }).code.insert(mode, code);
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     pub(crate) fn remove(&self, component: Digest) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&component);
     }

@@ -237,6 +237,18 @@ impl Sandbox {
         Ok(Some(info))
     }
 
+    /// Forgets a component in memory, if its code is kept on disk. Attempts that run go on.
+    pub fn unload(&self, component: Digest) {
+        if self.artifacts.is_some() {
+            self.library.remove(component);
+        }
+    }
+
+    /// How many components are loaded.
+    pub fn loaded(&self) -> usize {
+        self.library.len()
+    }
+
     /// Forgets a component, in memory and on disk. Attempts that run go on.
     pub async fn forget(&self, component: Digest) {
         self.library.remove(component);

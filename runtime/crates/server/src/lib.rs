@@ -12,6 +12,7 @@ mod patient;
 mod problem;
 mod routes;
 mod server;
+mod unread;
 
 pub use problem::Problem;
 pub use server::{BindError, Server};

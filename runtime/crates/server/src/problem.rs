@@ -97,7 +97,9 @@ impl From<SubmitRefusal> for Problem {
             SubmitRefusal::Store(error) => error.into(),
             SubmitRefusal::Key(error) => {
                 let status = match &error {
-                    SubmitError::Conflict { .. } | SubmitError::Taken { .. } => StatusCode::CONFLICT,
+                    SubmitError::Conflict { .. } | SubmitError::Taken { .. } | SubmitError::Unchecked { .. } => {
+                        StatusCode::CONFLICT
+                    }
                     SubmitError::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
                     _ => StatusCode::INTERNAL_SERVER_ERROR,
                 };
@@ -114,9 +116,10 @@ impl From<RerunRefusal> for Problem {
             RerunRefusal::Refused(error) => error.into(),
             RerunRefusal::Store(error) => error.into(),
             RerunRefusal::Rerun(RerunError::Unknown(id)) => Self::no_task(id),
-            RerunRefusal::Rerun(error @ (RerunError::NotEnded { .. } | RerunError::NoHandler { .. })) => {
-                Self::new(StatusCode::CONFLICT, error)
-            }
+            RerunRefusal::Rerun(
+                error @ (RerunError::NotEnded { .. } | RerunError::NoHandler { .. } | RerunError::Unchecked { .. }),
+            ) => Self::new(StatusCode::CONFLICT, error),
+            error @ RerunRefusal::OldInput { .. } => Self::new(StatusCode::CONFLICT, error),
             error => Self::new(StatusCode::INTERNAL_SERVER_ERROR, error),
         }
     }

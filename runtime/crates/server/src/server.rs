@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use sunaba_host::Runtime;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::patient::Patient;
 use crate::routes::{self, Shared};
+use crate::unread::Unread;
 
 /// Connections at a time, unless told otherwise; further ones wait in the system's queue.
 const MAX_CONNECTIONS: usize = 1_024;
@@ -138,10 +139,13 @@ impl Server {
 async fn serve_connection(stream: TcpStream, router: axum::Router, mut stopping: watch::Receiver<bool>) {
     // Answers are small and waited for.
     let _ = stream.set_nodelay(true);
+    let unread = Unread::default();
+    let patient = Patient::new(stream, unread.clone());
+    let service = service_fn(move |request| unread.clone().answer(router.clone(), request));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME)
-        .serve_connection(TokioIo::new(Patient::new(stream)), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(patient), service);
     let mut serving = std::pin::pin!(serving);
     let done = tokio::select! {
         done = &mut serving => done,

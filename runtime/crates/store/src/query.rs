@@ -7,7 +7,7 @@ use sunaba_task::{
     TaskId, Timestamp,
 };
 
-use crate::Runs;
+use crate::{Package, Runs};
 
 /// Which records to show.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -86,6 +86,9 @@ pub struct Rerun {
     pub task: TaskId,
     /// Another input. None: the same.
     pub input: Option<Payload>,
+    /// The component by whose signature the caller has checked the input. None: nobody has, so that a handler whose package
+    /// has another component by now must take what it took.
+    pub checked: Option<Digest>,
 }
 
 /// Why a task was not made over again.
@@ -112,6 +115,19 @@ pub enum RerunError {
         task: TaskId,
         /// What would have to run it.
         handler: HandlerName,
+    },
+    /// Its handler takes another input than the one that its own was checked for, as far as the store can know.
+    #[error(
+        "task {task} was not run again: the input of `{handler}` was not checked against version {} of its package\nhint: try \
+         again", .active.version
+    )]
+    Unchecked {
+        /// The task.
+        task: TaskId,
+        /// What would run it.
+        handler: HandlerName,
+        /// What its package has now.
+        active: Box<Package>,
     },
     /// Its record or input cannot be read.
     #[error("task {task} is damaged: {problem}\nhint: submit it anew")]
@@ -166,6 +182,8 @@ pub enum BulkAction {
 pub struct BulkPage {
     /// Tasks that it was done to, newest first.
     pub done: Vec<TaskId>,
+    /// Of a rerun: those whose handler takes another input by now, so that theirs must be checked first.
+    pub unchecked: Vec<TaskId>,
     /// Where to go on: [`TaskQuery::before`] of the next page.
     pub next: Option<TaskId>,
 }

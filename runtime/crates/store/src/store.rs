@@ -52,7 +52,8 @@ pub trait Store: Send + Sync + 'static {
         None
     }
 
-    /// Takes tasks on. The answers are in the order of the tasks; one that is refused does not hold back the others.
+    /// Takes tasks on. The answers are in the order of the tasks; one that is refused does not hold back the others. One that
+    /// follows must be for the component that its package has: its input was checked against that one's signature.
     fn submit(&self, tasks: Vec<NewTask>) -> StoreFuture<'_, Vec<Result<Submitted, SubmitError>>>;
 
     /// Begins a worker's session. Its leases live for `lease_time` after each [`renew`](Self::renew).
@@ -278,6 +279,14 @@ pub enum SubmitError {
         waiting: u64,
         /// How many may.
         limit: u64,
+    },
+    /// It follows, and its package has another version than the one that it was checked against.
+    #[error(
+        "the package `{}` has got version {} while the task was submitted\nhint: submit it again", .active.name, .active.version
+    )]
+    Unchecked {
+        /// What the package has now.
+        active: Box<Package>,
     },
 }
 

@@ -37,6 +37,11 @@ pub struct Deployed {
     pub package: Package,
     /// What has changed.
     pub change: DeployChange,
+    /// Components that went with the last version that had them.
+    pub dropped: Vec<Digest>,
+    /// Components of the package that are kept and that nothing runs: they are neither active nor were before, and no task that
+    /// has not ended is pinned to them.
+    pub idle: Vec<Digest>,
 }
 
 /// What a deploy has changed.

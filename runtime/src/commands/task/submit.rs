@@ -104,9 +104,12 @@ pub(super) struct SubmitArgs {
     /// A handler of which a task follows when this one is dead, has expired or was cancelled
     #[arg(long, value_name = "PACKAGE/HANDLER")]
     on_failure: Vec<HandlerName>,
-    /// Run what the package has at each attempt, and not only what it has now
-    #[arg(long)]
+    /// Run what the package has at each attempt [default: as the host has it for all, which is `--pin` unless it says otherwise]
+    #[arg(long, conflicts_with = "pin")]
     follow: bool,
+    /// Run what the package has now, whatever is deployed later
+    #[arg(long)]
+    pin: bool,
     /// An environment variable for the handler
     #[arg(long, value_name = "KEY=VALUE")]
     env: Vec<EnvGrant>,
@@ -230,7 +233,7 @@ fn template(args: SubmitArgs) -> Result<Submit, CommandError> {
         timeout_ms: args.timeout.map(ms),
         fuel: args.fuel.map(|fuel| fuel.to_string()),
         memory_bytes: args.memory,
-        follow: args.follow,
+        follow: (args.follow || args.pin).then_some(args.follow),
         idempotency_key: args.idempotency_key,
         env: args.env.into_iter().map(|env| (env.key, env.value)).collect(),
         dirs: args.dir.iter().map(absolute).collect::<Result<_, _>>()?,

@@ -77,7 +77,6 @@ pub(crate) fn show_task(global: &Global, task: &TaskView) -> Result<(), CommandE
         ("expires", task.expires_at.clone()),
         ("ended", task.ended_at.clone()),
         ("cancel", task.cancel.as_ref().map(|cancel| format!("asked for at {}: {}", cancel.at, cancel.reason))),
-        ("follows", task.follows.then(|| "what its package has at each attempt".to_owned())),
         ("queue limits", task.queue_limits.clone()),
         ("key", task.key.clone()),
         ("unique", task.unique.clone()),
@@ -98,6 +97,8 @@ pub(crate) fn show_task(global: &Global, task: &TaskView) -> Result<(), CommandE
     let grants = task.grants.words();
     rows.push(("grants", if grants.is_empty() { "none".into() } else { grants.join(", ") }));
     rows.push(("component", task.component.clone()));
+    let version = if task.follows { "follows what is active at each attempt" } else { "pinned to this component" };
+    rows.push(("version", version.to_owned()));
     rows.extend(task.attempts.iter().map(|attempt| ("attempt", attempt_line(attempt))));
     if let Some(live) = &task.live {
         rows.push(("now", now_line(live)));

@@ -43,13 +43,32 @@ impl Runtime {
         let (package, handlers) = (name.to_owned(), info.handlers.clone());
         let allow_signature_change = options.allow_signature_change;
         let new = NewPackage { name: package, component: info.digest, handlers, allow_signature_change };
-        let sunaba_store::Deployed { package, change } = self.store.deploy(new, component).await?;
+        let sunaba_store::Deployed { package, change, dropped, idle } = self.store.deploy(new, component).await?;
         // It may have been given up before, for want of memory or by an older host.
         for mode in FUEL_MODES.into_iter().filter(|mode| self.guests.sandbox().is_loaded(info.digest, *mode)) {
             self.guests.is_ready((info.digest, mode));
         }
         tracing::info!(package = name, component = %info.digest, version = package.version, ?change, "deployed");
-        Ok(Deployed { package: self.packages.put(package), change, difference })
+        let package = self.packages.put(package);
+        self.release(&dropped, &idle).await;
+        Ok(Deployed { package, change, difference })
+    }
+
+    /// Frees what is kept in memory of components that nothing runs, and all that is kept of those that no version has any more.
+    /// What needs an idle one again (a rollback, a callback of long ago) loads it from disk, and waits for that.
+    async fn release(&self, dropped: &[Digest], idle: &[Digest]) {
+        for component in dropped.iter().chain(idle) {
+            self.guests.unload(*component);
+            self.packages.forget_schemas(*component);
+        }
+        for component in dropped {
+            self.guests.sandbox().forget(*component).await;
+        }
+    }
+
+    /// How many components the sandbox has loaded.
+    pub fn loaded(&self) -> usize {
+        self.guests.sandbox().loaded()
     }
 
     /// How often the sandbox has compiled something since the host was started.

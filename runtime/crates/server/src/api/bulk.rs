@@ -93,8 +93,20 @@ pub struct NewInput {
 pub struct BulkView {
     /// The tasks that it was done to, newest first.
     pub done: Vec<String>,
+    /// Those to which it could not be done, and why: what is run again and has an input that its handler takes no more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<NotDone>,
     /// `before` of the next page. There may be one even if this one is short, or empty.
     pub next: Option<String>,
+}
+
+/// A task to which something could not be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotDone {
+    /// Which.
+    pub id: String,
+    /// Why.
+    pub problem: Problem,
 }
 
 /// That a task was deleted.
@@ -143,6 +155,6 @@ impl NewInput {
 impl From<BulkPage> for BulkView {
     fn from(page: BulkPage) -> Self {
         let done = page.done.iter().map(ToString::to_string).collect();
-        Self { done, next: page.next.map(|id| id.to_string()) }
+        Self { done, refused: Vec::new(), next: page.next.map(|id| id.to_string()) }
     }
 }

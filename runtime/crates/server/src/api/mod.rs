@@ -15,7 +15,7 @@ mod version;
 
 use std::time::Duration;
 
-pub use bulk::{Bulk, BulkView, Cancel, Deleted, Filter, NewInput};
+pub use bulk::{Bulk, BulkView, Cancel, Deleted, Filter, NewInput, NotDone};
 pub use control::{ControlView, ControlsView, HandlerPatch, QueuePatch, QueueView, QueuesView, RetentionView};
 pub(crate) use dead::Groups;
 pub use dead::{GroupView, GroupsView};

@@ -8,6 +8,8 @@ use sunaba_host::{Change, Deployed, Difference};
 use sunaba_store::{DeployChange, Package};
 use sunaba_task::HandlerInfo;
 
+use super::UsageView;
+
 /// A deployed package.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PackageView {
@@ -80,6 +82,9 @@ pub struct HandlerView {
     pub output_schema: Option<Box<RawValue>>,
     /// Its own options, as written in the handler attribute.
     pub settings: BTreeMap<String, String>,
+    /// What its attempts have used, in all versions. Null in lists, and before its first attempt has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<UsageView>,
 }
 
 /// The host.
@@ -97,6 +102,9 @@ pub struct HostView {
     pub memory_held_bytes: u64,
     /// When what the host answers is on stable storage: `sync`, before the answer, or `relaxed(50ms)`, so long after it.
     pub durability: String,
+    /// Whether tasks follow the active version of their package when their submitters do not say.
+    #[serde(default)]
+    pub follow_active: bool,
 }
 
 impl From<&Package> for PackageView {
@@ -141,6 +149,7 @@ impl HandlerView {
             input_schema: schema(&handler.input_schema),
             output_schema: schema(&handler.output_schema),
             settings: handler.settings.given().map(|(key, value)| (key.to_owned(), value)).collect(),
+            usage: None,
         }
     }
 }

@@ -101,8 +101,8 @@ pub struct Submit {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
     /// Whether each attempt runs what the package has by then. Otherwise the task stays with what the package has now.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub follow: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub follow: Option<bool>,
     /// A second request with this key gives the same task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,

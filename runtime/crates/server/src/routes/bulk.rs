@@ -2,11 +2,11 @@
 
 use axum::Json as Reply;
 use axum::extract::State;
-use sunaba_store::{BulkAction, MAX_PAGE};
+use sunaba_store::{BulkAction, MAX_PAGE, TaskQuery};
 use sunaba_task::StateName;
 
 use super::{Answer, Shared};
-use crate::api::{Bulk, BulkView, Filter, Groups, GroupsView};
+use crate::api::{Bulk, BulkView, Filter, Groups, GroupsView, NotDone};
 use crate::body::Json;
 use crate::extract::Asked;
 use crate::problem::Problem;
@@ -26,7 +26,10 @@ pub(super) async fn run_now(State(shared): State<Shared>, Json(bulk): Json<Bulk>
 }
 
 pub(super) async fn rerun(State(shared): State<Shared>, Json(bulk): Json<Bulk>) -> Answer<BulkView> {
-    act(&shared, BulkAction::Rerun, bulk).await
+    let (page, refused) = shared.runtime.rerun_page(query(bulk)?).await?;
+    let refused =
+        refused.into_iter().map(|(id, error)| NotDone { id: id.to_string(), problem: error.into() }).collect();
+    Ok(Reply(BulkView { refused, ..page.into() }))
 }
 
 pub(super) async fn delete(State(shared): State<Shared>, Json(bulk): Json<Bulk>) -> Answer<BulkView> {
@@ -34,6 +37,11 @@ pub(super) async fn delete(State(shared): State<Shared>, Json(bulk): Json<Bulk>)
 }
 
 async fn act(shared: &Shared, action: BulkAction, bulk: Bulk) -> Answer<BulkView> {
+    Ok(Reply(shared.runtime.store().bulk(action, query(bulk)?).await?.into()))
+}
+
+/// To which tasks it is to be done.
+fn query(bulk: Bulk) -> Result<TaskQuery, Problem> {
     let Bulk { filter, all, cancel } = bulk;
     if cancel.is_some() {
         return Err(Problem::invalid("`cancel` says how to cancel, and nothing is cancelled here\nhint: leave it out"));
@@ -46,7 +54,7 @@ async fn act(shared: &Shared, action: BulkAction, bulk: Bulk) -> Answer<BulkView
         };
         return Err(Problem::invalid(message));
     }
-    Ok(Reply(shared.runtime.store().bulk(action, filter.query()?).await?.into()))
+    filter.query()
 }
 
 /// Dead letters, as far as nothing was made in their stead, by what they died of.

@@ -118,6 +118,7 @@ async fn host(State(shared): State<Shared>) -> Reply<HostView> {
         memory_budget_bytes: runtime.memory_budget_bytes(),
         memory_held_bytes: runtime.memory_held_bytes(),
         durability,
+        follow_active: runtime.follows_active(),
     })
 }
 

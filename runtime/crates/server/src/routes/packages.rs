@@ -11,7 +11,7 @@ use sunaba_task::{HandlerName, is_name};
 
 use super::{Answer, Shared};
 use crate::api::{
-    DeployQuestion, HandlerView, PackageView, PackagesView, PreviewView, Rollback, VersionView, VersionsView,
+    DeployQuestion, HandlerView, PackageView, PackagesView, PreviewView, Rollback, UsageView, VersionView, VersionsView,
 };
 use crate::body::{self, Body, Json};
 use crate::extract::{Asked, At};
@@ -86,5 +86,6 @@ pub(super) async fn handler(
     let name: HandlerName = format!("{package}/{handler}").parse().map_err(Problem::invalid)?;
     let package = shared.runtime.package(&name)?;
     let handler = package.handler(&name.handler).expect("the package was found by this handler");
-    Ok(Reply(HandlerView::new(&name.package, handler)))
+    let usage = shared.runtime.usage_of(&name).await?.map(UsageView::from);
+    Ok(Reply(HandlerView { usage, ..HandlerView::new(&name.package, handler) }))
 }

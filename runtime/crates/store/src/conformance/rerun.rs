@@ -9,7 +9,12 @@ use super::*;
 use crate::{NewPackage, Rerun, RerunError, TaskQuery};
 
 async fn rerun(store: &dyn Store, id: TaskId, input: Option<Payload>) -> Result<Task, RerunError> {
-    store.rerun(vec![Rerun { task: id, input }]).await.expect("the store works").remove(0)
+    store.rerun(vec![Rerun { task: id, input, checked: None }]).await.expect("the store works").remove(0)
+}
+
+async fn rerun_checked(store: &dyn Store, id: TaskId, input: Option<Payload>, by: Digest) -> Result<Task, RerunError> {
+    let request = Rerun { task: id, input, checked: Some(by) };
+    store.rerun(vec![request]).await.expect("the store works").remove(0)
 }
 
 /// As it was submitted, but for its keys and its instants; each knows of the other.
@@ -66,7 +71,7 @@ pub async fn only_what_has_ended_is_run_again(subject: &mut impl Subject) {
     let session = open(&*store).await;
     let done = finish(&*store, session, Verdict::Succeed).await;
     let unknown = TaskId::from_bytes([7; 16]);
-    let requests = [waiting.id, unknown, done.id].map(|task| Rerun { task, input: None });
+    let requests = [waiting.id, unknown, done.id].map(|task| Rerun { task, input: None, checked: None });
     let answers = store.rerun(requests.into()).await.expect("the store works");
     let state = StateName::Scheduled;
     assert_eq!(answers[0], Err(RerunError::NotEnded { task: waiting.id, state }));
@@ -143,7 +148,10 @@ pub async fn rerun_has_the_component_that_is_deployed_now(subject: &mut impl Sub
     let refused = rerun(&*store, dead.id, None).await;
     assert_eq!(refused, Err(RerunError::NoHandler { task: dead.id, handler: spec.handler.clone() }));
     let mended = deploy(&spec.handler.handler).await.component;
-    let again = rerun(&*store, dead.id, None).await.expect("it has ended");
+    // What it ran is not a version of the package, so that nobody knows what that took.
+    let unchecked = rerun(&*store, dead.id, None).await;
+    assert!(matches!(unchecked, Err(RerunError::Unchecked { active, .. }) if active.component == mended));
+    let again = rerun_checked(&*store, dead.id, None, mended).await.expect("it has ended");
     assert_eq!((again.spec.component, &again.spec.handler), (mended, &spec.handler));
     assert_eq!(task(&*store, &dead).await.spec.component, spec.component);
 }

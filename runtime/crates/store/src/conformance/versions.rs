@@ -5,7 +5,8 @@ use sunaba_task::{Callback, CallbackOn, HandlerInfo, HandlerSettings, StateName}
 
 use super::*;
 use crate::{
-    Activation, ChangedHandler, DeployChange, Deployed, MAX_VERSIONS, NewPackage, Package, StoreError, VersionError,
+    Activation, ChangedHandler, DeployChange, Deployed, MAX_VERSIONS, NewPackage, Package, StoreError, SubmitError,
+    Submitted, VersionError,
 };
 
 const SCHEMA: &str = r#"{"type": "object", "required": ["text"]}"#;
@@ -223,4 +224,78 @@ pub async fn callback_of_a_forgotten_version_has_the_active_one(subject: &mut im
     let components = [find(&*store, done.followers[0]).await, find(&*store, done.followers[1]).await];
     let components = components.map(|task| task.expect("it follows").spec.component);
     assert_eq!(components, [active, Digest::of(b"native")], "what no package has is left as it is");
+}
+
+/// Either the deploy sees the task, or the task is checked against what was deployed.
+pub async fn follower_that_was_checked_against_another_version_is_not_taken_on(subject: &mut impl Subject) {
+    let store = subject.store();
+    deploy(&*store, "one").await;
+    // Checked against the first, while the second with another signature comes: nobody waits, so that it is taken.
+    let other =
+        try_deploy(&*store, package("two", "word-count", Some("{}")), "two").await.expect("nobody waits").package;
+    let unchecked = || Err(SubmitError::Unchecked { active: Box::new(other.clone()) });
+    let answers = store.submit(vec![following(), new_task()]).await.expect("the store works");
+    assert_eq!(answers[0], unchecked());
+    assert!(answers[1].is_ok(), "what is pinned runs what it was checked against");
+    let checked = |key: &str| {
+        let mut new = following();
+        (new.spec.component, new.spec.idempotency_key) = (other.component, Some(key.to_owned()));
+        new
+    };
+    let task = submit(&*store, checked("a")).await;
+    // Whoever asks again is told of the task that there is, whatever was deployed since.
+    try_deploy(&*store, package("three", "word-count", Some("{ }")), "three").await.expect("it takes the same");
+    let again = store.submit(vec![checked("a"), checked("b")]).await.expect("the store works");
+    assert_eq!(again[0], Ok(Submitted::Existing(task)));
+    assert!(matches!(&again[1], Err(SubmitError::Unchecked { active }) if active.version == 3));
+}
+
+/// And one whose handler takes the same goes on, however its schema is written.
+pub async fn rerun_whose_handler_takes_another_input_is_checked_first(subject: &mut impl Subject) {
+    let store = subject.store();
+    deploy(&*store, "one").await;
+    let session = open(&*store).await;
+    submit(&*store, following()).await;
+    let dead = finish(&*store, session, Verdict::GiveUp).await;
+    let rerun = async |checked| {
+        let request = crate::Rerun { task: dead.id, input: None, checked };
+        store.rerun(vec![request]).await.expect("the store works").remove(0)
+    };
+    let same = package("two", "word-count", Some(r#"{"required":["text"],"type":"object"}"#));
+    let same = try_deploy(&*store, same, "two").await.expect("it fits").package;
+    let again = rerun(None).await.expect("it takes the same");
+    assert_eq!(again.spec.component, same.component);
+    cancel(&*store, again.id).await;
+    let other = try_deploy(&*store, package("three", "word-count", None), "three").await.expect("it fits").package;
+    let (task, handler) = (dead.id, dead.spec.handler.clone());
+    let unchecked = crate::RerunError::Unchecked { task, handler, active: Box::new(other.clone()) };
+    assert_eq!(rerun(None).await, Err(unchecked.clone()));
+    assert_eq!(rerun(Some(same.component)).await, Err(unchecked), "it was checked against what is not active any more");
+    let query = crate::TaskQuery { limit: 9, ..crate::TaskQuery::default() };
+    let page = store.bulk(crate::BulkAction::Rerun, query).await.expect("the store works");
+    // The first has a successor already; that one was cancelled, and is looked at.
+    assert_eq!((page.done, page.unchecked), (vec![], vec![again.id]));
+    assert_eq!(rerun(Some(other.component)).await.expect("it was checked").spec.component, other.component);
+}
+
+/// What a host need not keep ready.
+pub async fn deploy_tells_which_components_nothing_runs(subject: &mut impl Subject) {
+    let store = subject.store();
+    deploy(&*store, "one").await;
+    let pinned = submit(&*store, with(|new| new.spec.component = Digest::of(b"one"))).await;
+    let two = deploy(&*store, "two").await;
+    assert_eq!((two.dropped, two.idle), (vec![], vec![]));
+    assert_eq!(deploy(&*store, "three").await.idle, [], "a task needs the first, and the second was active before");
+    let (one, two) = (Digest::of(b"one"), Digest::of(b"two"));
+    assert_eq!(deploy(&*store, "four").await.idle, [two]);
+    cancel(&*store, pinned.id).await;
+    let elsewhere = NewPackage { name: "others".into(), ..package("two", "word-count", None) };
+    assert_eq!(try_deploy(&*store, elsewhere, "two").await.expect("it fits").idle, [], "another package has it");
+    assert_eq!(deploy(&*store, "five").await.idle, [one, Digest::of(b"three")]);
+    for number in 5..MAX_VERSIONS {
+        assert_eq!(deploy(&*store, &format!("component {number}")).await.dropped, []);
+    }
+    assert_eq!(deploy(&*store, "one more").await.dropped, [one]);
+    assert_eq!(deploy(&*store, "and another").await.dropped, [], "another package keeps the second");
+    assert_eq!(store.component(two).await.expect("the store works"), Some(Bytes::from_static(b"two")));
 }

@@ -3,7 +3,7 @@
 use sunaba_task::{Event, State, Task, TaskId};
 
 use super::{Planner, Turn};
-use crate::{BulkAction, BulkPage, Rerun, StoreError, TaskQuery};
+use crate::{BulkAction, BulkPage, Rerun, RerunError, StoreError, TaskQuery};
 
 impl Planner {
     pub(crate) fn run_now(&mut self, turn: &mut Turn<'_>, ids: &[TaskId]) -> Result<Vec<Option<Task>>, StoreError> {
@@ -33,12 +33,16 @@ impl Planner {
             // What is copied counts, too.
             fits.then(|| if *action == BulkAction::Rerun { task.input.size_bytes } else { 0 })
         })?;
-        let mut done = Vec::with_capacity(page.tasks.len());
+        let (mut done, mut unchecked) = (Vec::with_capacity(page.tasks.len()), Vec::new());
         for task in page.tasks {
             let was_done = match action {
                 BulkAction::Cancel(wish) => self.cancel_one(turn, task.id, wish)?.is_some(),
                 BulkAction::RunNow => self.run_one_now(turn, task.id)?.is_some(),
-                BulkAction::Rerun => self.rerun_one(turn, Rerun { task: task.id, input: None })?.is_ok(),
+                BulkAction::Rerun => {
+                    let made = self.rerun_one(turn, Rerun { task: task.id, input: None, checked: None })?;
+                    unchecked.extend(matches!(made, Err(RerunError::Unchecked { .. })).then_some(task.id));
+                    made.is_ok()
+                }
                 BulkAction::Delete => match self.stored_by(turn, task.id.as_bytes())? {
                     Some(stored) => self.forget(turn, &stored).map(|()| true)?,
                     None => false,
@@ -48,7 +52,7 @@ impl Planner {
                 done.push(task.id);
             }
         }
-        Ok(BulkPage { done, next: page.next })
+        Ok(BulkPage { done, unchecked, next: page.next })
     }
 }
 

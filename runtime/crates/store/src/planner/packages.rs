@@ -3,7 +3,7 @@
 //! What decides in the commit thread is in memory too: which component each package has now, which versions it keeps, and how
 //! many unfinished tasks need what. The last is counted at each change, so that a deploy need not look for them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,16 @@ pub(crate) struct StoredVersion {
 struct Shelf {
     active: Option<Package>,
     versions: BTreeMap<u32, Digest>,
+}
+
+impl Shelf {
+    /// The components that are active, and that were before.
+    fn in_use(&self) -> impl Iterator<Item = Digest> {
+        let active = self.active.iter();
+        active
+            .flat_map(|it| [Some(it.component), it.before.and_then(|before| self.versions.get(&before).copied())])
+            .flatten()
+    }
 }
 
 #[derive(Default)]
@@ -150,7 +160,7 @@ impl Planner {
         if let Some(active) = shelf.and_then(|shelf| shelf.active.as_ref()).filter(|it| it.component == new.component) {
             let package = active.clone();
             self.keep_component(turn, new.component, component);
-            return Ok(Deployed { package, change: DeployChange::Unchanged });
+            return Ok(Deployed { package, change: DeployChange::Unchanged, dropped: Vec::new(), idle: Vec::new() });
         }
         let known = shelf.and_then(|shelf| shelf.versions.iter().find(|(_, kept)| **kept == new.component));
         let known = known.map(|(version, _)| *version);
@@ -167,9 +177,9 @@ impl Planner {
             turn.txn.put(keys::version(&name, version), codec::write(&kept));
         }
         self.make_active(turn, &package);
-        self.forget_versions(turn, &name);
+        let dropped = self.forget_versions(turn, &name);
         let change = if known.is_some() { DeployChange::Again } else { DeployChange::New };
-        Ok(Deployed { package, change })
+        Ok(Deployed { package, change, dropped, idle: self.idle(&name) })
     }
 
     pub(crate) fn activate(&mut self, turn: &mut Turn<'_>, wish: &Activation) -> Result<Package, StoreError> {
@@ -230,9 +240,40 @@ impl Planner {
         if changed.is_empty() { Ok(()) } else { Err(VersionError::Signature { package: next.name.clone(), changed }) }
     }
 
-    /// Drops the oldest versions that nobody needs, beyond those that are kept, and components with their last version.
-    fn forget_versions(&mut self, turn: &mut Turn<'_>, name: &str) {
-        let Some(shelf) = self.shelves.0.get_mut(name) else { return };
+    /// What a task that follows would run, if that is not what it was checked against.
+    pub(super) fn newer(&self, spec: &TaskSpec) -> Option<&Package> {
+        let active = spec.follows.then(|| self.shelves.active(&spec.handler.package)).flatten()?;
+        (active.component != spec.component).then_some(active)
+    }
+
+    /// Whether a handler takes with this package what it took with the component of a task. If that is not known any more, it
+    /// does not.
+    pub(super) fn takes_the_same(&self, turn: &Turn<'_>, spec: &TaskSpec, package: &Package) -> bool {
+        if spec.component == package.component {
+            return true;
+        }
+        let Some(shelf) = self.shelves.0.get(&package.name) else { return false };
+        let Some((version, _)) = shelf.versions.iter().find(|(_, kept)| **kept == spec.component) else { return false };
+        let key = keys::version(&package.name, *version);
+        let Ok(Some(stored)) = turn.txn.get(&key) else { return false };
+        let Ok(kept) = codec::read::<StoredVersion>(&key, &stored) else { return false };
+        let name = &spec.handler.handler;
+        let old = kept.handlers.iter().find(|handler| handler.name == *name);
+        old.zip(package.handler(name))
+            .is_some_and(|(old, new)| is_same_schema(old.input_schema.as_deref(), new.input_schema.as_deref()))
+    }
+
+    /// Components of a package's versions that nothing runs.
+    fn idle(&self, name: &str) -> Vec<Digest> {
+        let in_use = self.shelves.0.values().flat_map(Shelf::in_use).collect::<HashSet<_>>();
+        let versions = self.shelves.0.get(name).into_iter().flat_map(|shelf| shelf.versions.values().copied());
+        versions.filter(|kept| !in_use.contains(kept) && !self.unfinished.need(*kept)).collect()
+    }
+
+    /// Drops the oldest versions that nobody needs, beyond those that are kept, and components with their last version; those
+    /// components.
+    fn forget_versions(&mut self, turn: &mut Turn<'_>, name: &str) -> Vec<Digest> {
+        let Some(shelf) = self.shelves.0.get_mut(name) else { return Vec::new() };
         // The last one among them, so that its number is never given again.
         let last = shelf.versions.keys().next_back().copied();
         let active = shelf.active.iter().flat_map(|active| [Some(active.version), active.before]);
@@ -247,11 +288,12 @@ impl Planner {
             shelf.versions.remove(version);
             turn.txn.delete(keys::version(name, *version));
         }
-        for (_, component) in old {
-            if !self.shelves.has(component) {
-                turn.txn.delete(keys::component(component));
-            }
+        let dropped: Vec<_> =
+            old.into_iter().map(|(_, component)| component).filter(|component| !self.shelves.has(*component)).collect();
+        for component in &dropped {
+            turn.txn.delete(keys::component(*component));
         }
+        dropped
     }
 
     pub(crate) fn versions(&self, turn: &Turn<'_>, name: &str) -> Result<Vec<PackageVersion>, StoreError> {

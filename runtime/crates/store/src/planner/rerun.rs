@@ -48,18 +48,26 @@ impl Planner {
         if !task.state.is_terminal() {
             return Ok(Err(RerunError::NotEnded { task: task.id, state: task.state.name() }));
         }
-        let input = match request.input {
-            Some(input) => input,
-            None => body(turn, &keys::input(task.id), stored.input.as_ref(), &task.input.media_type)?,
-        };
         let mut spec = without_key(task.spec.clone());
         // Whatever it failed over may be mended by now. What no package has is of the host's own program.
         if let Some(package) = self.package(turn, &spec.handler.package)? {
             if package.handler(&spec.handler.handler).is_none() {
                 return Ok(Err(RerunError::NoHandler { task: task.id, handler: spec.handler }));
             }
+            let is_checked = match request.checked {
+                Some(component) => component == package.component,
+                None => request.input.is_none() && self.takes_the_same(turn, &spec, &package),
+            };
+            if !is_checked {
+                let active = Box::new(package);
+                return Ok(Err(RerunError::Unchecked { task: task.id, handler: spec.handler, active }));
+            }
             spec.component = package.component;
         }
+        let input = match request.input {
+            Some(input) => input,
+            None => body(turn, &keys::input(task.id), stored.input.as_ref(), &task.input.media_type)?,
+        };
         let mut new = NewTask::new(spec, input);
         if task.callbacks > 0 {
             new.callbacks = callbacks(turn, task.id)?;

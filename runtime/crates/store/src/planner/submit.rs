@@ -35,6 +35,10 @@ impl Planner {
                 Err(error) => return Ok(Err(error)),
             }
         }
+        // Decided where deploys are: either that one sees this task, or this task has seen that one.
+        if let Some(active) = self.newer(&new.spec) {
+            return Ok(Err(SubmitError::Unchecked { active: Box::new(active.clone()) }));
+        }
         let unique = new.unique.as_ref().map_or("", |unique| &unique.key);
         let (replaced, first) = match readable(unique, self.claim(turn, &new))? {
             Ok(Claim::Free) => (None, turn.now),
