@@ -73,10 +73,7 @@ pub(super) fn incoming(parts: &mut http::response::Parts, place: &Place, vault: 
         return Err(Error::HttpUpgradeFailed);
     }
     // A connection stops reading soon after its buffer is full, not right at it.
-    let bytes = size(&parts.headers);
-    if bytes > MAX_HEAD_BYTES {
-        return Err(Error::HttpResponseHeaderSectionSize(u32::try_from(bytes).ok()));
-    }
+    check_size(&parts.headers)?;
     // Reason phrases and what else came along: nothing that a guest asks for.
     parts.extensions = http::Extensions::new();
     let Some(vault) = vault else { return Ok(()) };
@@ -85,9 +82,16 @@ pub(super) fn incoming(parts: &mut http::response::Parts, place: &Place, vault: 
         return Err(Error::HttpResponseContentCoding(Some(why.into())));
     }
     vault.redact(&mut parts.headers);
+    // A placeholder may be longer than what it stands for.
+    check_size(&parts.headers)?;
     // A placeholder is not as long as what it stands for.
     parts.headers.remove(header::CONTENT_LENGTH);
     Ok(())
+}
+
+fn check_size(headers: &HeaderMap) -> Result<(), Error> {
+    let bytes = size(headers);
+    if bytes > MAX_HEAD_BYTES { Err(Error::HttpResponseHeaderSectionSize(u32::try_from(bytes).ok())) } else { Ok(()) }
 }
 
 fn is_packed(headers: &HeaderMap) -> bool {
@@ -96,7 +100,7 @@ fn is_packed(headers: &HeaderMap) -> bool {
 }
 
 /// Bytes on the wire, about.
-fn size(headers: &HeaderMap) -> usize {
+pub(crate) fn size(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
