@@ -107,6 +107,7 @@ pub(crate) fn size(headers: &HeaderMap) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sunaba_task::{Secret, SecretText};
 
     fn place() -> Place {
         Place::of(&"http://a.example:81".parse().expect("a URI")).expect("a place")
@@ -156,6 +157,19 @@ mod tests {
             request.header(format!("x-{index}"), "1")
         });
         assert!(matches!(sent(many), Err(Error::HttpRequestHeaderSectionSize(_))));
+    }
+
+    #[test]
+    fn response_head_is_bounded_with_its_placeholders_too() {
+        let host = "http://a.example:81".parse().expect("a grant");
+        let secret = Secret { name: "KEY".into(), text: SecretText::new("12345678"), host };
+        let vault = Vault::new(vec![secret], None);
+        let taken = |times| {
+            let response = http::Response::builder().header("x", "12345678".repeat(times)).body(());
+            incoming(&mut response.expect("a response").into_parts().0, &place(), vault.as_deref())
+        };
+        assert!(taken(1_000).is_ok());
+        assert!(matches!(taken(4_000), Err(Error::HttpResponseHeaderSectionSize(_))));
     }
 
     #[test]

@@ -52,11 +52,16 @@ impl Redactor {
         Self { patterns, placeholders, by_prefix, pairs }
     }
 
+    /// False: no secret begins with these two bytes.
+    fn begins_likely(&self, rest: &[u8]) -> bool {
+        let [first, second, ..] = rest else { return false };
+        let pair = pair(*first, *second);
+        self.pairs[pair / 64] & 1 << (pair % 64) != 0
+    }
+
     /// The secret that begins there, and whose.
     fn look(&self, rest: &[u8]) -> Option<(usize, usize)> {
-        let [first, second, ..] = rest else { return None };
-        let pair = pair(*first, *second);
-        if self.pairs[pair / 64] & 1 << (pair % 64) == 0 {
+        if !self.begins_likely(rest) {
             return None;
         }
         // The longest first.
@@ -148,6 +153,7 @@ impl Redactor {
     fn begins(&self, rest: &[u8]) -> bool {
         let goes_on = |(pattern, _): &(Vec<u8>, usize)| pattern.len() > rest.len() && pattern.starts_with(rest);
         match rest.first_chunk::<PREFIX>() {
+            Some(_) if !self.begins_likely(rest) => false,
             Some(prefix) => {
                 let likely = self.by_prefix.get(prefix).into_iter().flatten();
                 likely.map(|index| &self.patterns[*index]).any(goes_on)
