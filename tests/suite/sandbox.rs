@@ -377,6 +377,50 @@ fn function_of_the_host_that_nobody_has_is_refused_at_load() {
 }
 
 #[test]
+fn describe_that_nobody_waits_for_leaves_its_place() {
+    let spins = std::fs::read(guest("describe-spins")).expect("it is there");
+    let hello = std::fs::read(guest("hello")).expect("it is there");
+    block_on(async {
+        let sandbox = Arc::new(sandbox(1));
+        let sleeping = Attempt::of(&*load(&sandbox, "sleep").await, "sleep").expect("it is there");
+        let sleeps = tokio::spawn({
+            let sandbox = Arc::clone(&sandbox);
+            async move { run(&sandbox, sleeping).await }
+        });
+        // The one slot is taken. What is described is given up at some instant, most likely while it computes.
+        for _ in 0..5 {
+            let given_up = tokio::time::timeout(Duration::from_millis(300), sandbox.load(spins.clone(), FuelMode::Off));
+            assert!(given_up.await.is_err(), "it should have computed for ever");
+        }
+        let info = sandbox.load(hello, FuelMode::Off).await.unwrap_or_else(|error| panic!("{error}"));
+        assert!(info.handler("hello").is_some());
+        sleeps.abort();
+    });
+}
+
+/// Descriptors of this process that hold the first contents of memories.
+fn images() -> usize {
+    let entries = std::fs::read_dir("/proc/self/fd").expect("Linux has it");
+    let links = entries.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    links.filter(|link| link.to_string_lossy().contains("memfd:")).count()
+}
+
+#[test]
+fn loaded_component_holds_one_descriptor_until_it_is_forgotten() {
+    block_on(async {
+        let sandbox = sandbox(1);
+        let before = images();
+        let info = load(&sandbox, "hello").await;
+        for _ in 0..3 {
+            hello(&sandbox).await;
+        }
+        assert_eq!(images(), before + 1);
+        sandbox.forget(info.digest).await;
+        assert_eq!(images(), before);
+    });
+}
+
+#[test]
 fn handle_limit_obeyed_and_violated() {
     block_on(async {
         let sandbox = sandbox(1);

@@ -120,6 +120,42 @@ fn body_that_nobody_reads_is_not_taken_in() {
 }
 
 #[test]
+fn path_of_a_request_obeyed() {
+    let server = Server::saying(OK);
+    let path = format!("/{}", "x".repeat((8 << 10) - 1));
+    assert!(Try::steps(&server, json!([server.step(json!({"path": path}))])).seen()[0].ends_with("| hello"));
+    assert!(server.seen()[0].starts_with(&format!("GET {path} HTTP/1.1\r\n")));
+}
+
+#[test]
+fn texts_of_a_request_violated() {
+    let server = Server::saying(OK);
+    let long = "x".repeat(1 << 20);
+    let texts = ["path", "method", "scheme", "authority"];
+    let steps: Vec<_> = texts.iter().map(|text| server.step(json!({(*text): long}))).collect();
+    let report = Try::steps(&server, json!(steps)).run();
+    for (seen, text) in seen(&report).iter().zip(texts) {
+        assert_eq!(seen, &format!("error: {text}"));
+    }
+    assert_eq!((server.seen().len(), report.receipt.requests), (0, 0));
+    // What was refused was handed over all the same.
+    assert!(report.receipt.moved_bytes > 4 << 20, "{}", report.receipt.moved_bytes);
+}
+
+#[test]
+fn requests_are_in_the_ledger() {
+    let server = Server::saying(OK);
+    let report = Try::steps(&server, json!([server.step(json!({"times": 40}))])).run();
+    let receipt = report.receipt;
+    let count = |name: &str| receipt.host_calls_by.iter().find(|(known, _)| known == name).map(|(_, count)| *count);
+    for name in ["outgoing-handler.handle", "types.outgoing-request.set-authority", "types.incoming-response.status"] {
+        assert_eq!(count(&format!("wasi:http/{name}")), Some(40), "{:?}", receipt.host_calls_by);
+    }
+    assert!(receipt.host_calls_by.iter().all(|(name, _)| name.contains('.')), "{:?}", receipt.host_calls_by);
+    assert!(receipt.moved_bytes >= 40 * server.authority.len() as u64, "{}", receipt.moved_bytes);
+}
+
+#[test]
 fn response_head_obeyed() {
     let many: String = (0..100).map(|index| format!("x-{index}: {}\r\n", "y".repeat(500))).collect();
     let server = Server::saying(format!("HTTP/1.1 200 OK\r\n{many}\r\nhello"));

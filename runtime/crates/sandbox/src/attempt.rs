@@ -14,7 +14,6 @@ use wasmtime_wasi::WasiCtx;
 use crate::bindings::{Handler, HandlerPre, handlers, types};
 use crate::book::{Book, Counts};
 use crate::clock::now;
-use crate::convert::cut;
 use crate::error::{LoadError, one_line};
 use crate::guest_clock::GuestClock;
 use crate::http::{Client, Http, Outgoing, Vault};
@@ -30,9 +29,10 @@ use crate::{cause, convert};
 const FUEL_YIELD_INTERVAL: u64 = 1_000_000;
 /// How long a guest has to end by itself once its switch is turned, before its future is dropped.
 const LAST_RESORT: Duration = TICK.saturating_mul(2);
-/// What `describe` may take, where fuel is not counted.
-const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(30);
-/// What `describe` may take, where it is. A Python component needs some hundred million.
+/// What `describe` may take. A Python component needs half a second of a quiet processor; a slow and busy one is given twenty
+/// times that. All others that are deployed meanwhile wait for it.
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
+/// What `describe` may take in fuel, where it is counted. A Python component needs some hundred million.
 const DESCRIBE_FUEL: u64 = 1_000_000_000;
 
 /// What the clock and the random numbers of every `describe` are made from: a component describes itself in the same way on
@@ -41,6 +41,8 @@ const DESCRIBE_SEED: Seed = Seed { random: 0, clock_ms: 0 };
 
 /// What is told of a setting that is not known, in bytes: its name is the guest's.
 const MAX_SETTING_BYTES: usize = 80;
+/// The message of a stop, in bytes.
+const MAX_MESSAGE_BYTES: usize = 1024;
 
 /// A component ready to be instantiated.
 pub(crate) type Prepared = Arc<HandlerPre<State>>;
@@ -131,14 +133,16 @@ impl Cell {
     /// Why the guest's call did not return.
     fn stop(&self, ended: Ended<()>) -> Stop {
         let call = self.store.data().calls.current();
-        match ended {
+        let mut stop = match ended {
             Ended::Trapped(error) => cause::stop(&error, call, &self.limits, &self.book),
             Ended::Panicked(text) => host_panicked(call, &text),
             Ended::Unwatched(text) => host_panicked(None, &text),
             Ended::Returned(()) | Ended::Dropped => without_backtrace(
                 self.interrupt.halt(call).expect("a guest is only dropped after its switch was turned"),
             ),
-        }
+        };
+        self.book.cut(&mut stop.message, MAX_MESSAGE_BYTES);
+        stop
     }
 
     /// Takes the sandbox down.
@@ -330,7 +334,7 @@ pub(crate) async fn run(
     let mut result = match ended {
         Ok(_) if interrupt.is_over_limit() => AttemptResult::Stopped(cell.stop(Ended::Returned(()))),
         Ok(_) if cell.is_fuel_overdrawn() => AttemptResult::Stopped(cause::out_of_fuel(limits.fuel)),
-        Ok(result) => judge(result, &limits),
+        Ok(result) => judge(result, &limits, &cell.book),
         Err(ended) => AttemptResult::Stopped(match too_many {
             Some(Halt { cause, message }) => Stop { cause, message, backtrace: Vec::new() },
             None => cell.stop(ended),
@@ -390,7 +394,7 @@ fn output_of(result: &AttemptResult) -> Option<&Payload> {
 }
 
 /// What the guest returned, unless it is too large or not supported yet.
-fn judge(result: Result<types::Outcome, types::Failure>, limits: &Limits) -> AttemptResult {
+fn judge(result: Result<types::Outcome, types::Failure>, limits: &Limits, book: &Book) -> AttemptResult {
     let stopped = |cause, message| AttemptResult::Stopped(Stop { cause, message, backtrace: Vec::new() });
     let unfit = |what: &str, payload: &Payload| {
         if !Payload::is_media_type(&payload.media_type) {
@@ -403,7 +407,7 @@ fn judge(result: Result<types::Outcome, types::Failure>, limits: &Limits) -> Att
     };
     let not_supported = |name: &str| {
         let mut name = name.to_owned();
-        cut(&mut name, MAX_SETTING_BYTES);
+        book.cut(&mut name, MAX_SETTING_BYTES);
         let name = name.as_str();
         stopped(Cause::NotSupported(name.into()), format!("the handler returned `{name}`, which is not supported yet"))
     };
@@ -411,7 +415,7 @@ fn judge(result: Result<types::Outcome, types::Failure>, limits: &Limits) -> Att
         Ok(types::Outcome::Snooze(snooze)) if !snooze.settings.is_empty() => {
             not_supported(&format!("setting {}", snooze.settings[0].0))
         }
-        Ok(outcome) => match convert::outcome(outcome) {
+        Ok(outcome) => match convert::outcome(outcome, book) {
             Outcome::Decompose(_) => not_supported("decompose"),
             snooze @ Outcome::Snooze(_) => AttemptResult::Returned(snooze),
             Outcome::Complete(output) => {
@@ -420,7 +424,7 @@ fn judge(result: Result<types::Outcome, types::Failure>, limits: &Limits) -> Att
         },
         Err(failure) if !failure.settings.is_empty() => not_supported(&format!("setting {}", failure.settings[0].0)),
         Err(failure) => {
-            let failure = convert::failure(failure);
+            let failure = convert::failure(failure, book);
             let oversized = failure.detail.as_ref().and_then(|detail| unfit("the detail of the failure", detail));
             oversized.unwrap_or(AttemptResult::Failed(failure))
         }
@@ -430,8 +434,13 @@ fn judge(result: Result<types::Outcome, types::Failure>, limits: &Limits) -> Att
 /// Asks a component for its handlers: no grants, the default limits, and little time.
 ///
 /// # Errors
-/// Its exports have other types than the contract says, it did not return, or the host could not do its part.
-pub(crate) async fn describe(prepared: &Prepared, mode: FuelMode) -> Result<handlers::PackageInfo, LoadError> {
+/// Its exports have other types than the contract says, it did not return, or the host could not do its part. `abandoned`
+/// resolves when nobody waits for the answer any more.
+pub(crate) async fn describe(
+    prepared: &Prepared,
+    mode: FuelMode,
+    abandoned: impl Future<Output = ()>,
+) -> Result<handlers::PackageInfo, LoadError> {
     let fuel = match mode {
         FuelMode::Exact => Fuel::Exact { limit: Some(DESCRIBE_FUEL) },
         FuelMode::Off => Fuel::Off,
@@ -458,7 +467,11 @@ pub(crate) async fn describe(prepared: &Prepared, mode: FuelMode) -> Result<hand
         };
         handler.sunaba_task_handlers().call_describe(&mut cell.store).await.map(Ok)
     };
-    match supervise(&interrupt, prepared.engine(), std::future::pending(), guest).await.returned() {
+    let abandoned = async {
+        abandoned.await;
+        Cause::Cancelled
+    };
+    match supervise(&interrupt, prepared.engine(), abandoned, guest).await.returned() {
         Ok(described) => described,
         Err(ended) => Err(LoadError::Describe(cell.stop(ended))),
     }

@@ -1,7 +1,7 @@
 //! What a guest says: `host.log`, standard output and standard error in one bounded sequence.
 //!
 //! A guest is never blocked and never stopped by its own talk. Beyond a limit the rest is dropped and counted, and one
-//! line of the host's at the end says so.
+//! line of the host's at the end says so. Secrets are taken out before anything is cut or split into lines.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -74,6 +74,8 @@ struct Stream {
     level: LogLevel,
     tally: Tally,
     line: Vec<u8>,
+    /// What may yet become a secret.
+    held: Vec<u8>,
 }
 
 /// What a book counted.
@@ -87,7 +89,7 @@ pub(crate) struct Counts {
 
 impl Book {
     pub(crate) fn new(limits: &Limits, begun: Instant, host: Arc<dyn AttemptHost>) -> Self {
-        let stream = |level, limit| Stream { level, tally: Tally::new(limit), line: Vec::new() };
+        let stream = |level, limit| Stream { level, tally: Tally::new(limit), line: Vec::new(), held: Vec::new() };
         Self(Arc::new(Mutex::new(Pages {
             begun,
             host,
@@ -113,10 +115,15 @@ impl Book {
         self.pages().redactor = Some(redactor);
     }
 
+    /// Shortens a text that a guest may have made to so many bytes; its secrets are taken out before.
+    pub(crate) fn cut(&self, text: &mut String, max_bytes: usize) {
+        self.pages().cut(text, max_bytes);
+    }
+
     /// A line of the host's own. There are few of them: they are kept however full the book is.
     pub(crate) fn note(&self, mut message: String) {
-        cut(&mut message, MAX_LINE_BYTES);
         let mut pages = self.pages();
+        pages.cut(&mut message, MAX_LINE_BYTES);
         let at_ms = pages.at_ms();
         pages.push(LogEntry { at_ms, source: LogSource::Host, level: LogLevel::Warn, message, fields: Vec::new() });
     }
@@ -136,10 +143,10 @@ impl Book {
             |fields: &[(String, String)]| fields.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
         let whole = message.len() + size(&fields);
         fields.truncate(MAX_FIELDS);
-        cut(&mut message, MAX_LINE_BYTES);
+        pages.cut(&mut message, MAX_LINE_BYTES);
         for (key, value) in &mut fields {
-            cut(key, MAX_LINE_BYTES);
-            cut(value, MAX_LINE_BYTES);
+            pages.cut(key, MAX_LINE_BYTES);
+            pages.cut(value, MAX_LINE_BYTES);
         }
         // What was cut off is given back: a line may be kept for as long as the attempt runs.
         fields.shrink_to_fit();
@@ -186,8 +193,8 @@ impl Book {
     /// Ends unfinished lines, marks what was cut, and hands all lines over.
     pub(crate) fn close(&self) -> (Vec<LogEntry>, Counts) {
         let mut pages = self.pages();
-        pages.end_line(LogSource::Stdout);
-        pages.end_line(LogSource::Stderr);
+        pages.end(LogSource::Stdout);
+        pages.end(LogSource::Stderr);
         let counts = Counts {
             log_bytes: pages.log.kept,
             stdout_bytes: pages.stdout.tally.kept,
@@ -227,6 +234,13 @@ impl Pages {
         self.host_panic.as_ref().map_or(Ok(()), |text| Err(panicked(call, text)))
     }
 
+    fn cut(&self, text: &mut String, max_bytes: usize) {
+        match &self.redactor {
+            Some(redactor) => redactor.cut(text, max_bytes),
+            None => cut(text, max_bytes),
+        }
+    }
+
     fn at_ms(&self) -> u64 {
         u64::try_from(now().duration_since(self.begun).as_millis()).unwrap_or(u64::MAX)
     }
@@ -239,6 +253,15 @@ impl Pages {
     }
 
     fn write(&mut self, source: LogSource, bytes: &[u8]) {
+        let Some(redactor) = self.redactor.clone() else { return self.keep(source, bytes) };
+        let held = &mut self.stream(source).held;
+        held.extend_from_slice(bytes);
+        let settled = redactor.settle(held);
+        self.keep(source, &settled);
+    }
+
+    /// Splits what a stream was given into lines.
+    fn keep(&mut self, source: LogSource, bytes: &[u8]) {
         let kept = self.stream(source).tally.take(bytes.len());
         let mut rest = &bytes[..kept];
         while !rest.is_empty() {
@@ -270,6 +293,14 @@ impl Pages {
         }
     }
 
+    /// Nothing more comes.
+    fn end(&mut self, source: LogSource) {
+        let held = std::mem::take(&mut self.stream(source).held);
+        let held = self.redactor.as_ref().and_then(|redactor| redactor.replaced(&held)).unwrap_or(held);
+        self.keep(source, &held);
+        self.end_line(source);
+    }
+
     fn add_line(&mut self, source: LogSource, mut line: Vec<u8>) {
         if line.last() == Some(&b'\r') {
             line.pop();
@@ -291,103 +322,11 @@ impl Pages {
         true
     }
 
-    fn push(&mut self, mut entry: LogEntry) {
-        if let Some(redactor) = &self.redactor {
-            redactor.text(&mut entry.message);
-            for (key, value) in &mut entry.fields {
-                redactor.text(key);
-                redactor.text(value);
-            }
-        }
+    fn push(&mut self, entry: LogEntry) {
         self.tell(&entry);
         self.entries.push(entry);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use sunaba_task::Unattended;
-
-    fn book(limits: Limits) -> Book {
-        Book::new(&limits, now(), Arc::new(Unattended))
-    }
-
-    fn messages(book: &Book) -> Vec<(LogSource, String)> {
-        book.close().0.into_iter().map(|entry| (entry.source, entry.message)).collect()
-    }
-
-    #[test]
-    fn lines_are_joined_from_parts_and_kept_in_order() {
-        let book = book(Limits::default());
-        book.write(LogSource::Stdout, b"one\ntw").expect("nobody panics");
-        book.write(LogSource::Stderr, b"err\r\n").expect("nobody panics");
-        book.write(LogSource::Stdout, b"o\n\nlast").expect("nobody panics");
-        let expected = [("one", false), ("err", true), ("two", false), ("", false), ("last", false)];
-        let expected =
-            expected.map(|(text, err)| (if err { LogSource::Stderr } else { LogSource::Stdout }, text.to_owned()));
-        assert_eq!(messages(&book), expected);
-    }
-
-    #[test]
-    fn stdout_limit_obeyed() {
-        let book = book(Limits { stdout_bytes: 4, ..Limits::default() });
-        book.write(LogSource::Stdout, b"abc\n").expect("nobody panics");
-        let (entries, counts) = book.close();
-        assert_eq!(entries.len(), 1);
-        assert_eq!((counts.stdout_bytes, counts.dropped_bytes), (4, 0));
-    }
-
-    #[test]
-    fn stdout_limit_violated_is_cut_with_a_mark() {
-        let book = book(Limits { stdout_bytes: 4, ..Limits::default() });
-        book.write(LogSource::Stdout, b"abcdefgh").expect("nobody panics");
-        book.write(LogSource::Stdout, b"ij").expect("nobody panics");
-        let (entries, counts) = book.close();
-        assert_eq!(entries[0].message, "abcd");
-        assert_eq!(entries[1].source, LogSource::Host);
-        assert_eq!(entries[1].message, "stdout was cut: 4 B kept, 6 B dropped");
-        assert_eq!((counts.stdout_bytes, counts.dropped_bytes), (4, 6));
-    }
-
-    #[test]
-    fn log_lines_are_kept_whole_or_not_at_all() {
-        let book = book(Limits { log_bytes: 5, ..Limits::default() });
-        book.log(LogLevel::Info, "abc".into(), vec![]).expect("nobody panics");
-        book.log(LogLevel::Info, "def".into(), vec![]).expect("nobody panics");
-        let (entries, counts) = book.close();
-        assert_eq!(entries[0].message, "abc");
-        assert_eq!(entries[1].message, "log was cut: 3 B kept, 3 B dropped");
-        assert_eq!((counts.log_bytes, counts.dropped_bytes), (3, 3));
-    }
-
-    #[test]
-    fn line_limit_violated_is_cut_with_a_mark() {
-        let book = book(Limits { log_lines: 2, ..Limits::default() });
-        book.write(LogSource::Stdout, b"1\n2\n3\n4\n").expect("nobody panics");
-        let (entries, counts) = book.close();
-        let texts: Vec<_> = entries.iter().map(|entry| entry.message.as_str()).collect();
-        let marks = ["stdout was cut: 6 B kept, 2 B dropped", "lines were cut: 2 dropped over the limit"];
-        assert_eq!(texts, ["1", "2", marks[0], marks[1]]);
-        assert_eq!((counts.stdout_bytes, counts.dropped_bytes), (6, 2));
-    }
-
-    #[test]
-    fn an_endless_line_is_split() {
-        let book = book(Limits::default());
-        book.write(LogSource::Stdout, &[b'x'; MAX_LINE_BYTES + 1]).expect("nobody panics");
-        let lengths: Vec<_> = messages(&book).into_iter().map(|(_, text)| text.len()).collect();
-        assert_eq!(lengths, [MAX_LINE_BYTES, 1]);
-    }
-
-    #[test]
-    fn a_panic_is_told_with_its_place() {
-        // However full the book is.
-        let book = book(Limits { log_lines: 1, ..Limits::default() });
-        book.log(LogLevel::Info, "fine".into(), vec![]).expect("nobody panics");
-        assert_eq!(book.panic_message(), None);
-        book.log(LogLevel::Error, "boom".into(), vec![("panic".into(), "src/lib.rs:7:5".into())])
-            .expect("nobody panics");
-        assert_eq!(book.panic_message().as_deref(), Some("the guest panicked at src/lib.rs:7:5: boom"));
-    }
-}
+mod tests;

@@ -64,12 +64,6 @@ impl Calls {
         self.move_bytes(bytes)
     }
 
-    /// A call of which nothing is known but that it was made.
-    pub(crate) fn note(&mut self, name: &'static str) {
-        self.count += 1;
-        self.count_name(name);
-    }
-
     /// The call is over, and the guest goes on.
     pub(crate) fn leave(&mut self) {
         if let Some((_, since)) = self.entered.take() {

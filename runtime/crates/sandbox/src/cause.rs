@@ -11,11 +11,10 @@ use crate::interrupt::Halt;
 
 /// The longest function name in a backtrace, in bytes. Names come from the guest.
 const MAX_FUNCTION_BYTES: usize = 256;
-/// The longest message, in bytes.
-const MAX_MESSAGE_BYTES: usize = 1024;
 /// What the engine says of these has no type of its own that could be asked for; tests fail when it says something else.
 const TOO_MANY_HANDLES: &str = "store handle limit exceeded";
 const TOO_MUCH_COPIED: &str = "fuel allocated for hostcalls has been exhausted";
+const BAD_REALLOC: &str = "realloc return: ";
 
 /// Why the guest's call did not return.
 ///
@@ -29,6 +28,8 @@ pub(crate) fn stop(error: &wasmtime::Error, call: Option<&str>, limits: &Limits,
         (Cause::Exit, format!("the guest called exit with code {code} instead of returning"))
     } else if let Some(trap) = error.downcast_ref::<Trap>() {
         trapped(*trap, fuel, book)
+    } else if let Some(fault) = bad_realloc(error) {
+        (Cause::Trap("bad-realloc".into()), fault)
     } else if backtrace.is_empty() {
         // Outside any guest function: the engine was reading what the guest had returned.
         let limit = format_bytes(limits.output_bytes);
@@ -44,8 +45,15 @@ pub(crate) fn stop(error: &wasmtime::Error, call: Option<&str>, limits: &Limits,
     if let Some(call) = call.filter(|call| !message.contains(call) && !matches!(cause, Cause::HostCall(_))) {
         message.push_str(&format!(" (in `{call}`)"));
     }
-    cut(&mut message, MAX_MESSAGE_BYTES);
     Stop { cause, message, backtrace }
+}
+
+/// The guest was asked for room for what it is given, and named a place that it does not have. By the component model that is
+/// a trap; the engine gives it no number.
+fn bad_realloc(error: &wasmtime::Error) -> Option<String> {
+    let text = error.root_cause().to_string();
+    let what = text.strip_prefix(BAD_REALLOC)?;
+    Some(format!("the guest gave the host no room for what it was to be given: {what}"))
 }
 
 /// The limits that the engine itself enforces.

@@ -13,7 +13,7 @@ use crate::bindings::{HandlerPre, handlers, types};
 use crate::error::{LoadError, one_line};
 use crate::inspect::Interfaces;
 use crate::state::{State, add_host_to_linker};
-use crate::{wasi_cli, wasi_clocks, wasi_files, wasi_io, wasi_random};
+use crate::{wasi_cli, wasi_clocks, wasi_files, wasi_http, wasi_io, wasi_random};
 
 /// More handlers in one component are refused.
 const MAX_HANDLERS: usize = 256;
@@ -21,6 +21,10 @@ const MAX_HANDLERS: usize = 256;
 const MAX_DOC_BYTES: usize = 16 << 10;
 /// A longer schema is refused.
 const MAX_SCHEMA_BYTES: usize = 64 << 10;
+
+/// The rules by which a component is taken: [`accept`], [`scan`](crate::scan) and [`inspect`](crate::inspect). Raised with
+/// every change of one of them, so that nothing that was taken by older ones is believed.
+pub(crate) const RULES: u32 = 1;
 
 /// What a loaded component is and asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,12 +90,12 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     linker.allow_shadowing(true);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     wasi_io::add_to_linker(&mut linker)?;
     wasi_cli::add_to_linker(&mut linker)?;
     wasi_files::add_to_linker(&mut linker)?;
     wasi_clocks::add_to_linker(&mut linker)?;
     wasi_random::add_to_linker(&mut linker)?;
+    wasi_http::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     add_host_to_linker(&mut linker)?;
     Ok(linker)

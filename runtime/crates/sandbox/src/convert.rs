@@ -5,6 +5,7 @@ use std::time::Duration;
 use sunaba_task::{AttemptContext, Child, Dependency, Disposition, Failure, LogLevel, Outcome, Payload, Plan, Snooze};
 
 use crate::bindings::{host, types};
+use crate::book::Book;
 
 /// Shortens a text to so many bytes, with a mark where it was cut.
 pub(crate) fn cut(text: &mut String, max_bytes: usize) {
@@ -36,39 +37,48 @@ pub(crate) fn to_guest(payload: &Payload) -> types::Payload {
     types::Payload { media_type: payload.media_type.clone(), bytes: payload.bytes.to_vec() }
 }
 
-fn from_guest(payload: types::Payload) -> Payload {
+/// A longer media type is none: it is cut only so that no more of it is looked through.
+const MAX_MEDIA_TYPE_BYTES: usize = 256;
+/// More of a kind is not looked at: each character that is kept had at most four bytes.
+const MAX_KIND_BYTES: usize = 4 * Failure::MAX_KIND_BYTES;
+
+fn from_guest(mut payload: types::Payload, book: &Book) -> Payload {
+    book.cut(&mut payload.media_type, MAX_MEDIA_TYPE_BYTES);
     Payload::new(payload.media_type, payload.bytes)
 }
 
-pub(crate) fn outcome(outcome: types::Outcome) -> Outcome {
+/// The book takes secrets out of what is cut, before it is.
+pub(crate) fn outcome(outcome: types::Outcome, book: &Book) -> Outcome {
     match outcome {
-        types::Outcome::Complete(output) => Outcome::Complete(from_guest(output)),
-        types::Outcome::Decompose(wit) => Outcome::Decompose(plan(wit)),
+        types::Outcome::Complete(output) => Outcome::Complete(from_guest(output, book)),
+        types::Outcome::Decompose(wit) => Outcome::Decompose(plan(wit, book)),
         types::Outcome::Snooze(mut wit) => {
-            cut(&mut wit.reason, Failure::MAX_MESSAGE_BYTES);
+            book.cut(&mut wit.reason, Failure::MAX_MESSAGE_BYTES);
             Outcome::Snooze(Snooze { delay: Duration::from_millis(wit.delay_ms), reason: wit.reason })
         }
     }
 }
 
-fn plan(plan: types::Plan) -> Plan {
+fn plan(plan: types::Plan, book: &Book) -> Plan {
     let dependency = |wit: types::Dependency| Dependency { name: wit.name, settings: wit.settings };
     let child = |wit: types::Child| Child {
         name: wit.name,
         handler: wit.handler,
-        input: from_guest(wit.input),
+        input: from_guest(wit.input, book),
         after: wit.after.into_iter().map(dependency).collect(),
         settings: wit.settings,
     };
     Plan { children: plan.children.into_iter().map(child).collect(), join: plan.join, settings: plan.settings }
 }
 
-pub(crate) fn failure(mut failure: types::Failure) -> Failure {
-    cut(&mut failure.message, Failure::MAX_MESSAGE_BYTES);
+pub(crate) fn failure(mut failure: types::Failure, book: &Book) -> Failure {
+    // As the guest wrote it: in capitals that are not kept, a secret would not be found any more.
+    book.cut(&mut failure.kind, MAX_KIND_BYTES);
+    book.cut(&mut failure.message, Failure::MAX_MESSAGE_BYTES);
     Failure {
         kind: kind(&failure.kind),
         message: failure.message,
-        detail: failure.detail.map(from_guest),
+        detail: failure.detail.map(|detail| from_guest(detail, book)),
         disposition: match failure.disposition {
             types::Disposition::ByPolicy => Disposition::ByPolicy,
             types::Disposition::RetryAfter(ms) => Disposition::RetryAfter(Duration::from_millis(ms)),
@@ -96,7 +106,12 @@ pub(crate) fn level(level: host::Level) -> LogLevel {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use sunaba_task::{Limits, Unattended};
+
     use super::*;
+    use crate::http::Redactor;
 
     #[test]
     fn kinds_and_media_types_are_held_to_the_contract() {
@@ -108,6 +123,30 @@ mod tests {
         for wrong in ["", "json", "/json", "a/", "a/b/c", "a/b\r\nx: y", "a/b c"] {
             assert!(!Payload::is_media_type(wrong), "{wrong}");
         }
+    }
+
+    #[test]
+    fn secrets_are_taken_out_before_anything_of_a_result_is_cut_or_changed() {
+        let book = Book::new(&Limits::default(), crate::clock::now(), Arc::new(Unattended));
+        book.redact_with(Arc::new(Redactor::new([("Hunter2_Hunter2", "sunaba-secret-K-1")].into_iter())));
+        let at_the_cut = format!("{}Hunter2_Hunter2", "x".repeat(Failure::MAX_MESSAGE_BYTES - 8));
+        let payload = || types::Payload { media_type: "text/Hunter2_Hunter2".into(), bytes: Vec::new() };
+        let failure = failure(
+            types::Failure {
+                kind: "Hunter2_Hunter2".into(),
+                message: at_the_cut.clone(),
+                detail: Some(payload()),
+                disposition: types::Disposition::ByPolicy,
+                settings: Vec::new(),
+            },
+            &book,
+        );
+        assert_eq!(failure.kind, "sunaba-secret-k-1");
+        assert!(failure.message.ends_with("xsunab..."), "{}", failure.message);
+        assert_eq!(failure.detail.map(|detail| detail.media_type).as_deref(), Some("text/sunaba-secret-K-1"));
+        let snooze = types::Snooze { delay_ms: 1, reason: at_the_cut, settings: Vec::new() };
+        let Outcome::Snooze(snooze) = outcome(types::Outcome::Snooze(snooze), &book) else { panic!("it is one") };
+        assert!(snooze.reason.ends_with("xsunab..."), "{}", snooze.reason);
     }
 
     #[test]

@@ -14,6 +14,8 @@ use wasmtime::{
     WasmFeatures,
 };
 
+use crate::component::RULES;
+
 /// What stays mapped of a memory and of a table between two attempts, when a pagemap scan resets it.
 const KEEP_RESIDENT_BYTES: usize = 2 << 20;
 /// Slots that are reset by one system call, when the pagemap scan cannot be used.
@@ -71,10 +73,15 @@ pub(crate) fn compiling_engine(mode: FuelMode) -> wasmtime::Result<Engine> {
     Engine::new(&config(mode))
 }
 
-/// All that compiled code depends on: the engine's version, its settings, and what the processor can do. Code of another
-/// hash cannot be loaded.
+/// All that compiled code depends on: the engine's version, its settings, and what the processor can do, and all that
+/// whether a component is taken depends on: our own version and rules. Code of another hash is not loaded.
 pub(crate) fn engine_hash(engine: &Engine) -> [u8; 32] {
+    hash_of(engine, env!("CARGO_PKG_VERSION"), RULES)
+}
+
+fn hash_of(engine: &Engine, version: &str, rules: u32) -> [u8; 32] {
     let mut hasher = Sha(Sha256::new());
+    (version, rules).hash(&mut hasher);
     engine.precompile_compatibility_hash().hash(&mut hasher);
     hasher.0.finalize().into()
 }
@@ -159,5 +166,14 @@ mod tests {
         let [exact, off] =
             [FuelMode::Exact, FuelMode::Off].map(|mode| engine_hash(&compiling_engine(mode).expect("starts")));
         assert_ne!(exact, off);
+    }
+
+    #[test]
+    fn code_that_was_taken_by_other_rules_or_another_version_is_not_believed() {
+        let engine = compiling_engine(FuelMode::Exact).expect("starts");
+        let now = engine_hash(&engine);
+        assert_eq!(now, hash_of(&engine, env!("CARGO_PKG_VERSION"), RULES));
+        assert_ne!(now, hash_of(&engine, env!("CARGO_PKG_VERSION"), RULES + 1));
+        assert_ne!(now, hash_of(&engine, "0.0.0-other", RULES));
     }
 }

@@ -43,11 +43,14 @@ mod shard;
 mod sight;
 mod state;
 mod sweep;
+#[cfg(test)]
+mod testing;
 mod ticker;
 mod virtual_poll;
 mod wasi_cli;
 mod wasi_clocks;
 mod wasi_files;
+mod wasi_http;
 mod wasi_io;
 mod wasi_random;
 

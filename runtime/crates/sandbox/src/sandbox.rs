@@ -127,7 +127,7 @@ impl SandboxBuilder {
             artifacts,
             compiling: Mutex::new(()),
             compilations: AtomicU64::new(0),
-            describing: Mutex::new(()),
+            describing: Arc::default(),
             _ticker: ticker,
         })
     }
@@ -153,7 +153,7 @@ pub struct Sandbox {
     compiling: Mutex<()>,
     compilations: AtomicU64,
     /// One at a time: there is one place for it beside the slots.
-    describing: Mutex<()>,
+    describing: Arc<Mutex<()>>,
     _ticker: Ticker,
 }
 
@@ -304,11 +304,11 @@ impl Sandbox {
     }
 
     async fn describe(&self, prepared: Prepared, mode: FuelMode) -> Result<handlers::PackageInfo, LoadError> {
-        let _describing = self.describing.lock().await;
+        let place = Arc::clone(&self.describing).lock_owned().await;
         let (reply, described) = oneshot::channel();
         let closed = || LoadError::Internal("the shard ended".into());
         let work = self.shards[0].work.as_ref().ok_or_else(closed)?;
-        work.send(Work::Describe { prepared, mode, reply }).await.map_err(|_| closed())?;
+        work.send(Work::Describe { prepared, mode, place, reply }).await.map_err(|_| closed())?;
         described.await.map_err(|_| closed())?
     }
 

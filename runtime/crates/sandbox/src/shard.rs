@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use sunaba_task::{AttemptHost, AttemptRequest, FuelMode};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, mpsc, oneshot};
 use wasmtime::component::Linker;
 
 use crate::attempt::{self, Prepared};
@@ -46,6 +46,8 @@ pub(crate) enum Work {
     Describe {
         prepared: Prepared,
         mode: FuelMode,
+        /// Held until the sandbox is taken down, whoever still waits for the reply.
+        place: OwnedMutexGuard<()>,
         reply: oneshot::Sender<Result<handlers::PackageInfo, LoadError>>,
     },
 }
@@ -147,11 +149,13 @@ impl Shard {
                         outbox.put(reply, report, slot);
                     });
                 }
-                Work::Describe { prepared, mode, reply } => {
+                Work::Describe { prepared, mode, place, mut reply } => {
                     let (ticker, outbox) = (self.engines.0.ticker.clone(), self.outbox.clone());
                     tokio::spawn(async move {
                         let _ticking = ticker.ticking();
-                        let _ = reply.send(outbox.beside(attempt::describe(&prepared, mode)).await);
+                        let described = outbox.beside(attempt::describe(&prepared, mode, reply.closed())).await;
+                        drop(place);
+                        let _ = reply.send(described);
                     });
                 }
             }

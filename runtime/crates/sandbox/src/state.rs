@@ -57,6 +57,7 @@ pub(crate) struct Inner {
     wasi: Option<WasiCtx>,
     env: Vec<EnvGrant>,
     book: Book,
+    http: Http,
     table: ResourceTable,
 }
 
@@ -64,11 +65,16 @@ impl Inner {
     pub(crate) fn table(&mut self) -> &mut ResourceTable {
         &mut self.table
     }
+
+    /// What `wasi:http` needs.
+    pub(crate) fn http_parts(&mut self) -> (&mut ResourceTable, &mut Http) {
+        (&mut self.table, &mut self.http)
+    }
 }
 
 impl WasiView for Inner {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let Self { wasi, env, book, table } = self;
+        let Self { wasi, env, book, table, .. } = self;
         WasiCtxView { ctx: wasi.get_or_insert_with(|| denied(env, book).build()), table }
     }
 }
@@ -77,7 +83,6 @@ pub(crate) struct State {
     pub(crate) inner: Inner,
     pub(crate) clock: GuestClock,
     random: Random,
-    http: Http,
     pub(crate) calls: Calls,
     pub(crate) files: Files,
     pub(crate) meter: Meter,
@@ -102,10 +107,9 @@ impl State {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.resources as usize);
         Self {
-            inner: Inner { wasi: means.files, env: means.env, book: book.clone(), table },
+            inner: Inner { wasi: means.files, env: means.env, book: book.clone(), http: Http::default(), table },
             clock: means.clock,
             random: means.random,
-            http: Http::default(),
             calls: Calls::new(limits.moved_bytes, Arc::clone(&sight)),
             files: Files::new(limits),
             meter: Meter::new(limits).seen_by(Arc::clone(&sight)),
@@ -120,12 +124,7 @@ impl State {
 
     /// What the attempt may send, from now on.
     pub(crate) fn set_http(&mut self, http: Http) {
-        self.http = http;
-    }
-
-    /// The resource table and what `wasi:http` needs.
-    pub(crate) fn http_parts(&mut self) -> (&mut ResourceTable, &mut Http) {
-        (&mut self.inner.table, &mut self.http)
+        self.inner.http = http;
     }
 
     /// What `wasi:clocks` needs.
@@ -217,12 +216,10 @@ impl host::Host for State {
 
     fn progress(&mut self, fraction: Option<f64>, mut message: String) -> wasmtime::Result<()> {
         const NAME: &str = "sunaba:task/host.progress";
-        let (bytes, purpose, host) = (message.len(), self.purpose, &self.host);
-        let http = &self.http;
+        let (bytes, purpose, host, book) = (message.len(), self.purpose, &self.host, &self.book);
         self.calls.call(NAME, bytes, || {
             refuse_in_describe(purpose, NAME)?;
-            convert::cut(&mut message, MAX_PROGRESS_BYTES);
-            http.redact(&mut message);
+            book.cut(&mut message, MAX_PROGRESS_BYTES);
             let fraction = fraction.filter(|fraction| !fraction.is_nan()).map(|fraction| fraction.clamp(0.0, 1.0));
             host.on_progress(Progress { fraction, message });
             Ok(())
@@ -308,3 +305,6 @@ impl OutputStream for Talk {
 impl Pollable for Talk {
     async fn ready(&mut self) {}
 }
+
+#[cfg(test)]
+mod tests;

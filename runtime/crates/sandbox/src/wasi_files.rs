@@ -361,3 +361,6 @@ impl types::HostDirectoryEntryStream for State {
 fn listing(stream: &Resource<DirectoryEntryStream>) -> Resource<Listing> {
     Resource::new_borrow(stream.rep())
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,13 @@ pub const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The stack of a guest and of the host calls on top of it.
 const STACK_BYTES: u64 = 2 << 20;
+/// The most that the host holds for one handle: a request that is not sent, with its headers (32 KiB, and as much again for
+/// how they are kept), texts (9 KiB), two pieces of its body (16 KiB each) and its trailers (16 KiB).
+const HANDLE_BYTES: u64 = 128 << 10;
+/// The buffers of a connection, its encryption, and a piece of a response.
+const CONNECTION_BYTES: u64 = 256 << 10;
+/// A kept line without its text: thirty-two fields.
+const LINE_BYTES: u64 = 4 << 10;
 
 /// Whether the engine counts fuel. Each way has its own compiled code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -192,11 +199,16 @@ impl Limits {
         Ok(())
     }
 
-    /// The most that an attempt can make its host hold: its memory and stack, and what the host keeps of its talk, its input
-    /// and its output. What a node admits by.
+    /// The most that an attempt can make its host hold: its memory and stack, what the host keeps of its talk, its input and
+    /// its output, and what stands behind its handles, its connections and its lines. What a node admits by.
     pub fn host_bytes(&self) -> u64 {
         let kept = [self.output_bytes, self.stdout_bytes, self.stderr_bytes, self.log_bytes, self.host_call_bytes];
-        kept.into_iter().fold(self.memory_bytes.saturating_add(STACK_BYTES), u64::saturating_add)
+        let each = [
+            HANDLE_BYTES.saturating_mul(self.resources.into()),
+            CONNECTION_BYTES.saturating_mul(self.concurrent_requests.into()),
+            LINE_BYTES.saturating_mul(self.log_lines),
+        ];
+        kept.into_iter().chain(each).fold(self.memory_bytes.saturating_add(STACK_BYTES), u64::saturating_add)
     }
 }
 
@@ -240,6 +252,27 @@ mod tests {
     fn memory_bounds_violated() {
         assert_eq!(check_memory((64 << 10) - 1), Err(LimitError::Memory((64 << 10) - 1)));
         assert_eq!(check_memory(MAX_MEMORY_BYTES + 1), Err(LimitError::Memory(MAX_MEMORY_BYTES + 1)));
+    }
+
+    #[test]
+    fn what_the_host_holds_grows_with_every_limit_of_what_it_holds() {
+        let least = Limits::default();
+        let more: [fn(&mut Limits); 9] = [
+            |limits| limits.memory_bytes += 1,
+            |limits| limits.output_bytes += 1,
+            |limits| limits.stdout_bytes += 1,
+            |limits| limits.stderr_bytes += 1,
+            |limits| limits.log_bytes += 1,
+            |limits| limits.log_lines += 1,
+            |limits| limits.host_call_bytes += 1,
+            |limits| limits.resources += 1,
+            |limits| limits.concurrent_requests += 1,
+        ];
+        for change in more {
+            let mut limits = least.clone();
+            change(&mut limits);
+            assert!(limits.host_bytes() > least.host_bytes(), "{limits:?}");
+        }
     }
 
     #[test]

@@ -28,8 +28,8 @@ pub(super) const RESULTS: &[Case] = &[
 ];
 
 pub(super) const ARGUMENTS: &[Case] = &[
-    text("realloc-beyond-memory", "output").outside(),
-    text("realloc-unaligned", "output").outside(),
+    text("realloc-beyond-memory", "trap bad-realloc").outside(),
+    text("realloc-unaligned", "trap bad-realloc").outside(),
     text("realloc-traps", "trap unreachable"),
     text("realloc-spins", "timeout"),
     text("realloc-hoards", "memory"),

@@ -24,4 +24,6 @@ pub(super) const NETWORK: &[Case] = &[
     failed("network", "send", "denied"),
     failed("network", "resolve", "denied"),
     failed("network", "hoard-sockets", "denied"),
+    stopped("http-escape", "hoard-heads", "limit resources"),
+    stopped("http-escape", "fill-fields", "host-call wasi:http/types.fields.append"),
 ];

@@ -73,10 +73,7 @@ pub(super) fn incoming(parts: &mut http::response::Parts, place: &Place, vault: 
         return Err(Error::HttpUpgradeFailed);
     }
     // A connection stops reading soon after its buffer is full, not right at it.
-    let bytes = size(&parts.headers);
-    if bytes > MAX_HEAD_BYTES {
-        return Err(Error::HttpResponseHeaderSectionSize(u32::try_from(bytes).ok()));
-    }
+    check_size(&parts.headers)?;
     // Reason phrases and what else came along: nothing that a guest asks for.
     parts.extensions = http::Extensions::new();
     let Some(vault) = vault else { return Ok(()) };
@@ -85,9 +82,16 @@ pub(super) fn incoming(parts: &mut http::response::Parts, place: &Place, vault: 
         return Err(Error::HttpResponseContentCoding(Some(why.into())));
     }
     vault.redact(&mut parts.headers);
+    // A placeholder may be longer than what it stands for.
+    check_size(&parts.headers)?;
     // A placeholder is not as long as what it stands for.
     parts.headers.remove(header::CONTENT_LENGTH);
     Ok(())
+}
+
+fn check_size(headers: &HeaderMap) -> Result<(), Error> {
+    let bytes = size(headers);
+    if bytes > MAX_HEAD_BYTES { Err(Error::HttpResponseHeaderSectionSize(u32::try_from(bytes).ok())) } else { Ok(()) }
 }
 
 fn is_packed(headers: &HeaderMap) -> bool {
@@ -96,13 +100,14 @@ fn is_packed(headers: &HeaderMap) -> bool {
 }
 
 /// Bytes on the wire, about.
-fn size(headers: &HeaderMap) -> usize {
+pub(crate) fn size(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sunaba_task::{Secret, SecretText};
 
     fn place() -> Place {
         Place::of(&"http://a.example:81".parse().expect("a URI")).expect("a place")
@@ -152,6 +157,19 @@ mod tests {
             request.header(format!("x-{index}"), "1")
         });
         assert!(matches!(sent(many), Err(Error::HttpRequestHeaderSectionSize(_))));
+    }
+
+    #[test]
+    fn response_head_is_bounded_with_its_placeholders_too() {
+        let host = "http://a.example:81".parse().expect("a grant");
+        let secret = Secret { name: "KEY".into(), text: SecretText::new("12345678"), host };
+        let vault = Vault::new(vec![secret], None);
+        let taken = |times| {
+            let response = http::Response::builder().header("x", "12345678".repeat(times)).body(());
+            incoming(&mut response.expect("a response").into_parts().0, &place(), vault.as_deref())
+        };
+        assert!(taken(1_000).is_ok());
+        assert!(matches!(taken(4_000), Err(Error::HttpResponseHeaderSectionSize(_))));
     }
 
     #[test]

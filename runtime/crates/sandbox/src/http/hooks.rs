@@ -12,7 +12,6 @@ use super::exchange::Exchange;
 use super::head;
 use super::notes::Notes;
 use super::place::Place;
-use super::redact::Redactor;
 use super::traffic::Traffic;
 use super::vault::Vault;
 use crate::book::Book;
@@ -92,10 +91,6 @@ pub(super) struct Hooks(Option<Box<Outgoing>>);
 impl Hooks {
     pub(super) fn of(outgoing: Outgoing) -> Self {
         Self(Some(Box::new(outgoing)))
-    }
-
-    pub(super) fn redactor(&self) -> Option<&Arc<Redactor>> {
-        self.0.as_ref()?.vault.as_ref().map(|vault| vault.redactor())
     }
 }
 

@@ -29,12 +29,13 @@ mod tests;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 pub(crate) use client::Client;
+pub(crate) use head::size as head_bytes;
 pub(crate) use hooks::Outgoing;
 pub(crate) use redact::Redactor;
 pub(crate) use trust::{Trust, root_certificates};
 pub(crate) use vault::{Vault, check};
 
-use crate::state::State;
+use crate::state::Inner;
 use hooks::Hooks;
 
 /// What a `fields` resource of a guest may hold, in bytes, with some for each header.
@@ -59,19 +60,10 @@ impl Http {
     pub(crate) fn of(outgoing: Outgoing) -> Self {
         Self { hooks: Hooks::of(outgoing), ..Self::default() }
     }
-
-    /// Takes the texts of secrets out of something that the host keeps.
-    pub(crate) fn redact(&self, text: &mut String) {
-        if let Some(redactor) = self.hooks.redactor() {
-            redactor.text(text);
-        }
-    }
 }
 
-impl WasiHttpView for State {
-    // Every call of `wasi:http` passes here. None of them waits: that is done by `wasi:io`.
+impl WasiHttpView for Inner {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        self.calls.note("wasi:http");
         let (table, http) = self.http_parts();
         WasiHttpCtxView { hooks: &mut http.hooks, table, ctx: &mut http.context }
     }

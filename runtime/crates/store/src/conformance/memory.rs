@@ -10,8 +10,10 @@ const MIB: u64 = 1 << 20;
 /// A task whose attempt may hold this much in all.
 fn of_bytes(host_bytes: u64) -> NewTask {
     with(|new| {
-        let rest = Limits { memory_bytes: 0, ..Limits::default() }.host_bytes();
-        new.spec.limits.memory_bytes = host_bytes - rest;
+        let limits = &mut new.spec.limits;
+        (limits.resources, limits.concurrent_requests, limits.log_lines) = (1, 0, 0);
+        limits.memory_bytes = 0;
+        limits.memory_bytes = host_bytes - limits.host_bytes();
         assert_eq!(new.spec.limits.host_bytes(), host_bytes);
     })
 }
