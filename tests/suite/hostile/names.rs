@@ -52,7 +52,8 @@ fn of_rust(source: &str) -> Vec<(String, String)> {
     let attributes = lines.iter().enumerate().filter(|(_, line)| line.starts_with("#[handler"));
     attributes
         .map(|(at, _)| {
-            let function = lines[at..].iter().find_map(|line| line.strip_prefix("pub fn ")).expect("a handler is a function");
+            let function =
+                lines[at..].iter().find_map(|line| line.strip_prefix("pub fn ")).expect("a handler is a function");
             let name = function.split('(').next().expect("a name").replace('_', "-");
             let doc = lines[..at].iter().rev().take_while(|line| line.starts_with("/// ")).last();
             let tries = doc.map_or("", |line| &line[4..]);
