@@ -1,4 +1,4 @@
-//! Any host calls with any arguments: the attempt ends with an outcome or a cause, within its limits.
+//! Any host calls with any arguments: the attempt ends with an outcome or a cause, within its limits. It is about the calls.
 
 use std::sync::Arc;
 
@@ -6,11 +6,12 @@ use sunaba_runtime::task::{AttemptReport, AttemptResult, Limits, Unattended};
 
 use super::Bench;
 
-pub(super) fn run(bench: &Bench, program: &[u8]) -> Result<(), String> {
+pub(super) fn run(bench: &Bench, program: &[u8]) -> Result<u64, String> {
     let attempt = bench.attempt(program)?;
     let report = bench.run(attempt, Arc::new(Unattended))?;
     within(&report)?;
-    bench.goes_on()
+    bench.goes_on()?;
+    Ok(report.receipt.host_calls)
 }
 
 /// What holds of every report.
@@ -29,6 +30,8 @@ pub(super) fn within(report: &AttemptReport) -> Result<(), String> {
         }
     }
     match &report.result {
+        // The host survives its own panics, which makes none of them right.
+        AttemptResult::Stopped(stop) if stop.message.starts_with("host code panicked") => Err(stop.message.clone()),
         AttemptResult::Stopped(stop) if stop.message.is_empty() => Err(format!("a stop without a message: {stop:?}")),
         _ => Ok(()),
     }

@@ -1,5 +1,6 @@
 ;; Runs its input as a program of host calls: a byte for the call, then its arguments as the engine's boundary sees them,
-;; with no types above them. Handles are made up, lists lie beyond the memory, texts are no texts.
+;; with no types above them. Most are as the host wants them, so that a program goes on; others are handles that are made
+;; up or dropped, lists beyond the memory, texts that are none.
 (component
   (import "wasi:io/poll@0.2.0" (instance $poll
     (export "pollable" (type $pollable (sub resource)))
@@ -7,10 +8,27 @@
     (export "[method]pollable.block" (func (param "self" (borrow $pollable))))
     (export "poll" (func (param "in" (list (borrow $pollable))) (result (list u32))))))
   (alias export $poll "pollable" (type $pollable))
+  (import "wasi:io/error@0.2.0" (instance $errors
+    (export "error" (type $error (sub resource)))))
+  (alias export $errors "error" (type $error))
   (import "wasi:io/streams@0.2.0" (instance $streams
     (alias outer 1 $pollable (type $outer))
     (export "pollable" (type $pollable (eq $outer)))
     (export "output-stream" (type $output-stream (sub resource)))
+    (alias outer 1 $error (type $outer-error))
+    (export "error" (type $error (eq $outer-error)))
+    (type $stream-error' (variant (case "last-operation-failed" (own $error)) (case "closed")))
+    (export "stream-error" (type $stream-error (eq $stream-error')))
+    (export "[method]output-stream.check-write"
+      (func (param "self" (borrow $output-stream)) (result (result u64 (error $stream-error)))))
+    (export "[method]output-stream.write"
+      (func (param "self" (borrow $output-stream)) (param "contents" (list u8)) (result (result (error $stream-error)))))
+    (export "[method]output-stream.blocking-write-and-flush"
+      (func (param "self" (borrow $output-stream)) (param "contents" (list u8)) (result (result (error $stream-error)))))
+    (export "[method]output-stream.write-zeroes"
+      (func (param "self" (borrow $output-stream)) (param "len" u64) (result (result (error $stream-error)))))
+    (export "[method]output-stream.flush"
+      (func (param "self" (borrow $output-stream)) (result (result (error $stream-error)))))
     (export "[method]output-stream.subscribe" (func (param "self" (borrow $output-stream)) (result (own $pollable))))))
   (alias export $streams "output-stream" (type $output-stream))
   (import "wasi:cli/stdout@0.2.0" (instance $stdout
@@ -45,10 +63,27 @@
     (export "[method]pollable.block" (func (param "self" (borrow $pollable))))
     (export "poll" (func (param "in" (list (borrow $pollable))) (result (list u32))))))
   (alias export $poll "pollable" (type $pollable))
+  (import "wasi:io/error@0.2.0" (instance $errors
+    (export "error" (type $error (sub resource)))))
+  (alias export $errors "error" (type $error))
   (import "wasi:io/streams@0.2.0" (instance $streams
     (alias outer 1 $pollable (type $outer))
     (export "pollable" (type $pollable (eq $outer)))
     (export "output-stream" (type $output-stream (sub resource)))
+    (alias outer 1 $error (type $outer-error))
+    (export "error" (type $error (eq $outer-error)))
+    (type $stream-error' (variant (case "last-operation-failed" (own $error)) (case "closed")))
+    (export "stream-error" (type $stream-error (eq $stream-error')))
+    (export "[method]output-stream.check-write"
+      (func (param "self" (borrow $output-stream)) (result (result u64 (error $stream-error)))))
+    (export "[method]output-stream.write"
+      (func (param "self" (borrow $output-stream)) (param "contents" (list u8)) (result (result (error $stream-error)))))
+    (export "[method]output-stream.blocking-write-and-flush"
+      (func (param "self" (borrow $output-stream)) (param "contents" (list u8)) (result (result (error $stream-error)))))
+    (export "[method]output-stream.write-zeroes"
+      (func (param "self" (borrow $output-stream)) (param "len" u64) (result (result (error $stream-error)))))
+    (export "[method]output-stream.flush"
+      (func (param "self" (borrow $output-stream)) (result (result (error $stream-error)))))
     (export "[method]output-stream.subscribe" (func (param "self" (borrow $output-stream)) (result (own $pollable))))))
   (alias export $streams "output-stream" (type $output-stream))
   (import "wasi:cli/stdout@0.2.0" (instance $stdout
@@ -91,6 +126,12 @@
     (core func $block (canon lower (func $poll "[method]pollable.block")))
     (core func $poll (canon lower (func $poll "poll") (memory $store-memory) (realloc $heap-realloc)))
     (core func $subscribe (canon lower (func $streams "[method]output-stream.subscribe")))
+    (core func $check-write (canon lower (func $streams "[method]output-stream.check-write") (memory $store-memory)))
+    (core func $write (canon lower (func $streams "[method]output-stream.write") (memory $store-memory)))
+    (core func $blocking-write
+      (canon lower (func $streams "[method]output-stream.blocking-write-and-flush") (memory $store-memory)))
+    (core func $write-zeroes (canon lower (func $streams "[method]output-stream.write-zeroes") (memory $store-memory)))
+    (core func $flush (canon lower (func $streams "[method]output-stream.flush") (memory $store-memory)))
     (core func $get-stdout (canon lower (func $stdout "get-stdout")))
     (core func $now (canon lower (func $clock "now")))
     (core func $subscribe-duration (canon lower (func $clock "subscribe-duration")))
@@ -109,6 +150,11 @@
       (import "calls" "block" (func $block (param i32)))
       (import "calls" "poll" (func $poll (param i32 i32 i32)))
       (import "calls" "subscribe" (func $subscribe (param i32) (result i32)))
+      (import "calls" "check-write" (func $check-write (param i32 i32)))
+      (import "calls" "write" (func $write (param i32 i32 i32 i32)))
+      (import "calls" "blocking-write" (func $blocking-write (param i32 i32 i32 i32)))
+      (import "calls" "write-zeroes" (func $write-zeroes (param i32 i64 i32)))
+      (import "calls" "flush" (func $flush (param i32 i32)))
       (import "calls" "get-stdout" (func $get-stdout (result i32)))
       (import "calls" "now" (func $now (result i64)))
       (import "calls" "subscribe-duration" (func $subscribe-duration (param i64) (result i32)))
@@ -121,6 +167,7 @@
       (global $free (mut i32) (i32.const 8192))
       (global $at (mut i32) (i32.const 0))
       (global $end (mut i32) (i32.const 0))
+      (global $kept (mut i32) (i32.const 0))
       (data (i32.const 0) "\10\00\00\00\01\00\00\00")
       (data (i32.const 16) "\80\00\00\00\05\00\00\00")
       (data (i32.const 128) "calls")
@@ -138,7 +185,7 @@
         (if (i32.ge_u (global.get $at) (global.get $end)) (then (return (i32.const 0))))
         (global.set $at (i32.add (global.get $at) (i32.const 1)))
         (i32.load8_u (i32.sub (global.get $at) (i32.const 1))))
-      ;; A small number, such as a handle that there may be, or any four bytes.
+      ;; Any four bytes, often a small number.
       (func $i32 (result i32)
         (local $first i32)
         (local.set $first (call $byte))
@@ -151,6 +198,63 @@
         (i64.or (i64.extend_i32_u (call $i32)) (i64.shl (i64.extend_i32_u (call $i32)) (i64.const 32))))
       (func $f64 (result f64) (f64.reinterpret_i64 (call $i64)))
 
+      ;; A trap ends a program, so that one of bytes at random would be over after a call or two. Most arguments are
+      ;; therefore of a kind that the host takes; one byte in eight makes it anything.
+      (func $wild (param $first i32) (result i32) (i32.ge_u (local.get $first) (i32.const 224)))
+      (func $place (result i32)
+        (local $first i32)
+        (local.set $first (call $byte))
+        (if (call $wild (local.get $first)) (then (return (call $i32))))
+        (i32.add (i32.const 4096) (i32.mul (local.get $first) (i32.const 16))))
+      (func $length (result i32)
+        (local $first i32)
+        (local.set $first (call $byte))
+        (if (call $wild (local.get $first)) (then (return (call $i32))))
+        (local.get $first))
+      ;; In nanoseconds.
+      (func $duration (result i64)
+        (local $first i32)
+        (local.set $first (call $byte))
+        (if (call $wild (local.get $first)) (then (return (call $i64))))
+        (i64.mul (i64.extend_i32_u (local.get $first)) (i64.const 1000)))
+      ;; Handles that it has: 16 pollables at 3072, 16 streams at 3136. It goes on for as long as it likes, so that what
+      ;; comes in the place of another drops that.
+      (func $keep (param $pollable i32)
+        (local $place i32)
+        (global.set $kept (i32.add (global.get $kept) (i32.const 1)))
+        (local.set $place (i32.add (i32.const 3072) (i32.shl (i32.and (global.get $kept) (i32.const 15)) (i32.const 2))))
+        (if (i32.load (local.get $place)) (then (call $drop-pollable (i32.load (local.get $place)))))
+        (i32.store (local.get $place) (local.get $pollable)))
+      ;; Drops one, and may still have it.
+      (func $lose (param $first i32)
+        (local $place i32)
+        (local.set $place (i32.add (i32.const 3072) (i32.shl (i32.and (local.get $first) (i32.const 15)) (i32.const 2))))
+        (if (i32.load (local.get $place))
+          (then
+            (call $drop-pollable (i32.load (local.get $place)))
+            (if (i32.eqz (call $wild (local.get $first))) (then (i32.store (local.get $place) (i32.const 0)))))))
+      (func $known (param $first i32) (param $table i32) (result i32)
+        (i32.load (i32.add (local.get $table) (i32.shl (i32.and (local.get $first) (i32.const 15)) (i32.const 2)))))
+      (func $pollable (result i32)
+        (local $first i32) (local $handle i32)
+        (local.set $first (call $byte))
+        (if (call $wild (local.get $first)) (then (return (call $i32))))
+        (local.set $handle (call $known (local.get $first) (i32.const 3072)))
+        (if (local.get $handle) (then (return (local.get $handle))))
+        (local.set $handle (call $subscribe-duration (i64.const 1000)))
+        (call $keep (local.get $handle))
+        (local.get $handle))
+      (func $stream (result i32)
+        (local $first i32) (local $handle i32)
+        (local.set $first (call $byte))
+        (if (call $wild (local.get $first)) (then (return (call $i32))))
+        (local.set $handle (call $known (local.get $first) (i32.const 3136)))
+        (if (local.get $handle) (then (return (local.get $handle))))
+        (local.set $handle (call $get-stdout))
+        (i32.store (i32.add (i32.const 3136) (i32.shl (i32.and (local.get $first) (i32.const 15)) (i32.const 2)))
+          (local.get $handle))
+        (local.get $handle))
+
       ;; The first byte of the program says whether it begins anew at its end, for ever.
       (func (export "run") (param $arguments i32) (result i32)
         (local $op i32) (local $begin i32) (local $endless i32)
@@ -158,24 +262,36 @@
         (global.set $at (local.get $begin))
         (global.set $end (i32.add (local.get $begin) (i32.load offset=116 (local.get $arguments))))
         (local.set $endless (i32.and (call $byte) (i32.const 1)))
+        (local.set $begin (global.get $at))
         (loop $next
-          (local.set $op (i32.rem_u (call $byte) (i32.const 16)))
-          (if (i32.eq (local.get $op) (i32.const 0)) (then (call $log (call $i32) (call $i32) (call $i32) (call $i32) (call $i32))))
-          (if (i32.eq (local.get $op) (i32.const 1)) (then (call $progress (call $i32) (call $f64) (call $i32) (call $i32))))
+          (local.set $op (i32.rem_u (call $byte) (i32.const 24)))
+          (if (i32.eq (local.get $op) (i32.const 0)) (then (call $log (i32.rem_u (call $byte) (i32.const 6)) (call $place) (call $length) (call $place) (i32.and (call $length) (i32.const -241)))))
+          (if (i32.eq (local.get $op) (i32.const 1)) (then (call $progress (i32.and (call $byte) (i32.const 1)) (call $f64) (call $place) (call $length))))
           (if (i32.eq (local.get $op) (i32.const 2)) (then (drop (call $is-cancelled))))
-          (if (i32.eq (local.get $op) (i32.const 3)) (then (call $remaining (call $i32))))
-          (if (i32.eq (local.get $op) (i32.const 4)) (then (drop (call $ready (call $i32)))))
-          (if (i32.eq (local.get $op) (i32.const 5)) (then (call $block (call $i32))))
-          (if (i32.eq (local.get $op) (i32.const 6)) (then (call $poll (call $i32) (call $i32) (call $i32))))
-          (if (i32.eq (local.get $op) (i32.const 7)) (then (drop (call $subscribe (call $i32)))))
-          (if (i32.eq (local.get $op) (i32.const 8)) (then (drop (call $get-stdout))))
+          (if (i32.eq (local.get $op) (i32.const 3)) (then (call $remaining (call $place))))
+          (if (i32.eq (local.get $op) (i32.const 4)) (then (drop (call $ready (call $pollable)))))
+          (if (i32.eq (local.get $op) (i32.const 5)) (then (call $block (call $pollable))))
+          (if (i32.eq (local.get $op) (i32.const 6)) (then 
+            (i32.store (i32.const 3200) (call $pollable))
+            (i32.store (i32.const 3204) (call $pollable))
+            (call $poll (i32.const 3200) (i32.add (i32.and (call $byte) (i32.const 1)) (i32.const 1)) (call $place))))
+          (if (i32.eq (local.get $op) (i32.const 7)) (then (call $keep (call $subscribe (call $stream)))))
+          (if (i32.eq (local.get $op) (i32.const 8)) (then (call $drop-stream (call $get-stdout))))
           (if (i32.eq (local.get $op) (i32.const 9)) (then (drop (call $now))))
-          (if (i32.eq (local.get $op) (i32.const 10)) (then (drop (call $subscribe-duration (call $i64)))))
-          (if (i32.eq (local.get $op) (i32.const 11)) (then (call $random (call $i64) (call $i32))))
-          (if (i32.eq (local.get $op) (i32.const 12)) (then (call $environment (call $i32))))
-          (if (i32.eq (local.get $op) (i32.const 13)) (then (call $drop-pollable (call $i32))))
-          (if (i32.eq (local.get $op) (i32.const 14)) (then (call $drop-stream (call $i32))))
+          (if (i32.eq (local.get $op) (i32.const 10)) (then (call $keep (call $subscribe-duration (call $duration)))))
+          (if (i32.eq (local.get $op) (i32.const 11)) (then (call $random (i64.extend_i32_u (call $length)) (call $place))))
+          (if (i32.eq (local.get $op) (i32.const 12)) (then (call $environment (call $place))))
+          (if (i32.eq (local.get $op) (i32.const 13)) (then (call $lose (call $byte))))
+          (if (i32.eq (local.get $op) (i32.const 14)) (then (call $drop-stream (call $stream))))
           (if (i32.eq (local.get $op) (i32.const 15)) (then (call $exit (call $i32))))
+          (if (i32.eq (local.get $op) (i32.const 16)) (then (call $check-write (call $stream) (call $place))))
+          (if (i32.eq (local.get $op) (i32.const 17)) (then (call $write (call $stream) (call $place) (call $length) (call $place))))
+          (if (i32.eq (local.get $op) (i32.const 18)) (then (call $blocking-write (call $stream) (call $place) (call $length) (call $place))))
+          (if (i32.eq (local.get $op) (i32.const 19)) (then (call $write-zeroes (call $stream) (i64.extend_i32_u (call $length)) (call $place))))
+          (if (i32.eq (local.get $op) (i32.const 20)) (then (call $flush (call $stream) (call $place))))
+          (if (i32.eq (local.get $op) (i32.const 21)) (then (call $poll (call $i32) (call $i32) (call $i32))))
+          (if (i32.eq (local.get $op) (i32.const 22)) (then (call $log (call $i32) (call $i32) (call $i32) (call $i32) (call $i32))))
+          (if (i32.eq (local.get $op) (i32.const 23)) (then (call $random (call $i64) (call $i32))))
           (br_if $next (i32.lt_u (global.get $at) (global.get $end)))
           (if (local.get $endless)
             (then (global.set $at (local.get $begin)) (br $next))))
@@ -191,6 +307,11 @@
         (export "block" (func $block))
         (export "poll" (func $poll))
         (export "subscribe" (func $subscribe))
+        (export "check-write" (func $check-write))
+        (export "write" (func $write))
+        (export "blocking-write" (func $blocking-write))
+        (export "write-zeroes" (func $write-zeroes))
+        (export "flush" (func $flush))
         (export "get-stdout" (func $get-stdout))
         (export "now" (func $now))
         (export "subscribe-duration" (func $subscribe-duration))
@@ -254,6 +375,7 @@
     (export "run" (func $run)))
   (instance $package (instantiate $package
     (with "wasi:io/poll@0.2.0" (instance $poll))
+    (with "wasi:io/error@0.2.0" (instance $errors))
     (with "wasi:io/streams@0.2.0" (instance $streams))
     (with "wasi:cli/stdout@0.2.0" (instance $stdout))
     (with "wasi:clocks/monotonic-clock@0.2.0" (instance $clock))

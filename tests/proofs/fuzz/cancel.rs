@@ -1,5 +1,5 @@
 //! An end at any point: at some host call, at some instant, or because nobody waits any more. The slot comes free, and the
-//! next attempt is as if nothing had been.
+//! next attempt is as if nothing had been. It is about ends that came before the program had one of its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -47,19 +47,21 @@ impl AttemptHost for Cut {
 }
 
 /// The first two bytes say how and when it ends; the others are the program, which goes on for ever.
-pub(super) fn run(bench: &Bench, bytes: &[u8]) -> Result<(), String> {
-    let [how, when, program @ ..] = bytes else { return Ok(()) };
+pub(super) fn run(bench: &Bench, bytes: &[u8]) -> Result<u64, String> {
+    let [how, when, program @ ..] = bytes else { return Ok(0) };
     let program = [&[1], program].concat();
     let mut attempt = bench.attempt(&program)?;
     let left = if how % 3 == 0 { u32::from(*when) + 1 } else { u32::MAX };
     let host = Arc::new(Cut { left: AtomicU32::new(left), now: Notify::new() });
-    match how % 3 {
+    let is_cut = match how % 3 {
         0 | 1 => {
             attempt.limits_mut().timeout = Duration::from_millis(u64::from(*when) / 8 + 1);
             let report = bench.run(attempt, host)?;
             calls::within(&report)?;
-            if matches!(report.result, AttemptResult::Returned(_)) {
-                return Err("a program without an end has returned".into());
+            match report.result {
+                AttemptResult::Returned(_) => return Err("a program without an end has returned".into()),
+                AttemptResult::Stopped(stop) => matches!(stop.cause, Cause::Cancelled | Cause::Timeout),
+                AttemptResult::Failed(_) => false,
             }
         }
         _ => {
@@ -67,9 +69,10 @@ pub(super) fn run(bench: &Bench, bytes: &[u8]) -> Result<(), String> {
             let sandbox = Arc::clone(&bench.sandbox);
             bench.runtime.block_on(async {
                 // Dropped at its next wait after that, wherever it is.
-                let _ = tokio::time::timeout(wait, attempt.run(&sandbox, host)).await;
-            });
+                tokio::time::timeout(wait, attempt.run(&sandbox, host)).await.is_err()
+            })
         }
-    }
-    bench.goes_on()
+    };
+    bench.goes_on()?;
+    Ok(is_cut.into())
 }

@@ -1,128 +1,60 @@
 //! A whole host on which hostile guests run beside well-behaved tasks: each ends with its cause and within its bound, the
 //! others keep their latency, the API answers, no lease is lost, and nothing stays behind.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
+use sunaba_runtime::ClientError;
 use sunaba_runtime::server::api::{ResultView, Submit, TaskView};
 use sunaba_runtime::task::{Limits, StateName, TaskId};
-use sunaba_runtime::{Client, ClientError};
-use tokio::runtime::Runtime;
 
 use crate::support::{Host, guest};
 
 use super::case::{Case, Data, Ends};
-use super::measure::{Held, Sample, Siblings, median};
+use super::others::Others;
+use super::server::Reflector;
 use super::table::FAMILIES;
 
-/// Well-behaved tasks before the first hostile one: what is undisturbed.
-const UNDISTURBED: usize = 40;
-/// How much slower the median well-behaved task may be beside a hostile guest, and what is added for the ticks that a
-/// computing guest may take at each turn. Undisturbed it takes a few milliseconds; stalled, seconds.
-const SLOWER: u32 = 20;
-const TICKS: Duration = Duration::from_millis(250);
-/// No single task and no single answer may take so long, on however busy a machine.
-const STALLED: Duration = Duration::from_secs(10);
 /// A guest that is stopped for its time of 200 ms takes at most so long; without a stop it would be for ever.
 const STOPPED_MS: f64 = 20_000.0;
-/// What the allocator and the pool may keep of a case.
-const KEPT_BYTES: u64 = 96 << 20;
-/// Looks at the host until what a case held has come back; each takes a request. At the end there are more: idle threads
-/// wait ten seconds for work.
-const LOOKS: usize = 1_000;
-const LAST_LOOKS: usize = 20_000;
-/// Threads for blocking calls that may still wait for more work right after a case.
-const IDLE_THREADS: usize = 16;
 
 struct Arena {
-    host: Host,
-    client: Client,
-    /// One for all requests: its connection is kept, and so counted once.
-    requests: Runtime,
+    /// Runs for as long as it is here.
+    _host: Host,
+    others: Others,
+    server: Reflector,
     root: tempfile::TempDir,
-    siblings: Siblings,
-    undisturbed: Duration,
-    base: Held,
 }
 
 impl Arena {
     /// A host with these guests deployed, its well-behaved tasks running.
     fn open(cases: &[Case]) -> Self {
-        let root = tempfile::tempdir().expect("a folder");
+        let (root, server) = (tempfile::tempdir().expect("a folder"), Reflector::start());
         let allowed = root.path().display().to_string();
-        let host = Host::start(&["--concurrency", "4", "--lease-time", "3s", "--allow-dir", &allowed]);
+        let secret = server.secret(root.path());
+        let places: BTreeSet<_> = cases.iter().flat_map(|case| case.http).map(|place| server.found(place)).collect();
+        let places = places.iter().flat_map(|place| ["--allow-http", place]);
+        let arguments = ["--concurrency", "4", "--lease-time", "3s", "--allow-dir", &allowed, "--secret", &secret];
+        let host = Host::start(&arguments.into_iter().chain(places).collect::<Vec<_>>());
         host.deploy("hello");
         let mut guests: Vec<_> = cases.iter().filter(|case| !is_refused(case)).map(|case| case.guest).collect();
         guests.dedup();
         guests.iter().for_each(|guest| host.deploy(guest));
-        let client = Client::new(&host.address).expect("an address");
-        let siblings = Siblings::on(&host.address);
-        let undisturbed = siblings.since(0, UNDISTURBED);
-        let undisturbed = median(undisturbed[UNDISTURBED / 2..].iter().map(|sample| sample.task).collect());
-        let requests = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let base = Held::by(host.pid(), &host.address);
-        let mut arena = Self { host, client, requests, root, siblings, undisturbed, base };
-        // What is made at the first use and then kept is no leak.
+        let others = Others::on(&host);
+        let mut arena = Self { _host: host, others, server, root };
         if let Some(case) = cases.iter().find(|case| !is_refused(case)) {
             arena.attempt(case);
         }
-        arena.base = arena.quiet();
+        arena.others.settle();
         arena
-    }
-
-    /// The most that it holds in a row of looks.
-    fn quiet(&self) -> Held {
-        let mut most = self.look();
-        for _ in 0..100 {
-            let held = self.look();
-            if held.descriptors.len() > most.descriptors.len() {
-                most.descriptors = held.descriptors;
-            }
-            most.threads = most.threads.max(held.threads);
-            most.resident_bytes = most.resident_bytes.max(held.resident_bytes);
-        }
-        most
-    }
-
-    /// What it holds, after it has answered a request.
-    fn look(&self) -> Held {
-        self.requests.block_on(self.client.host()).expect("it answers");
-        Held::by(self.host.pid(), &self.host.address)
-    }
-
-    /// Waits until it holds no more than before.
-    fn came_back(&self, name: &str, threads: usize, looks: usize) {
-        let mut held = self.look();
-        for _ in 0..looks {
-            if held.descriptors.len() <= self.base.descriptors.len() && held.threads <= threads {
-                break;
-            }
-            held = self.look();
-        }
-        let base = &self.base;
-        assert!(held.descriptors.len() <= base.descriptors.len(), "{name}: {held:?} is left over, {base:?} was before");
-        assert!(held.threads <= threads, "{name}: {held:?} is left over, {base:?} was before");
-        assert!(held.resident_bytes <= base.resident_bytes + KEPT_BYTES, "{name}: {held:?} is left over {base:?}");
     }
 
     /// One case, with everything that must hold of it.
     fn face(&self, case: &Case) {
-        let first = self.siblings.count();
-        match case.ends {
+        self.others.beside(case.name, || match case.ends {
             Ends::Refused(why) => self.refuse(case, why),
             _ => self.attempt(case),
-        }
-        let beside = self.siblings.since(first, 2);
-        self.undisturbed_by(case.name, &beside);
-        self.came_back(case.name, self.base.threads + IDLE_THREADS, LOOKS);
-    }
-
-    fn undisturbed_by(&self, name: &str, beside: &[Sample]) {
-        let slowest = beside.iter().flat_map(|sample| [sample.task, sample.answer]).max().expect("some");
-        assert!(slowest < STALLED, "{name}: somebody waited {slowest:?}");
-        let beside = median(beside.iter().map(|sample| sample.task).collect());
-        let allowed = self.undisturbed * SLOWER + TICKS;
-        assert!(beside <= allowed, "{name}: a task took {beside:?} beside it, {:?} without", self.undisturbed);
+        });
     }
 
     fn attempt(&self, case: &Case) {
@@ -136,29 +68,36 @@ impl Arena {
         };
         let submit = Submit {
             handler: format!("{}/{}", case.guest, case.name),
-            input: case.input.map(|input| RawValue::from_string(input.into()).expect("JSON")),
+            input: case.input.map(|input| RawValue::from_string(self.server.found(input)).expect("JSON")),
             max_attempts: Some(1),
             timeout_ms: Some(case.timeout_ms()),
             memory_bytes: case.memory,
+            limits: case.limits.map(str::to_owned),
             dirs,
+            http: case.http.iter().map(|place| self.server.found(place)).collect(),
+            secrets: if case.secret { vec!["API_KEY".into()] } else { Vec::new() },
             ..Submit::default()
         };
-        self.requests.block_on(async {
-            let task = self.client.submit(&submit).await.unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        let client = &self.others.client;
+        self.others.requests.block_on(async {
+            let task = client.submit(&submit).await.unwrap_or_else(|error| panic!("{}: {error}", case.name));
             let id: TaskId = task.id.parse().expect("an id");
             let task = self.ended(case, id).await;
-            let result = self.client.result(id).await.expect("it is there");
+            let result = client.result(id).await.expect("it is there");
             judge(case, &task, &result);
+            if case.secret {
+                self.server.kept_its_secret(case.name, &format!("{task:?}{result:?}"));
+            }
         });
     }
 
     /// The task once it has had its attempt.
     async fn ended(&self, case: &Case, id: TaskId) -> TaskView {
         if case.ends != Ends::Snoozes {
-            return self.client.wait(id).await.expect("it ends");
+            return self.others.client.wait(id).await.expect("it ends");
         }
         loop {
-            let task = self.client.task(id).await.expect("it is there");
+            let task = self.others.client.task(id).await.expect("it is there");
             if task.state == StateName::Scheduled && task.attempts_started == 1 {
                 return task;
             }
@@ -167,17 +106,12 @@ impl Arena {
 
     fn refuse(&self, case: &Case, why: &str) {
         let bytes = std::fs::read(guest(case.guest)).expect("it is there");
-        let error = self.requests.block_on(self.client.deploy(case.guest, bytes.into())).expect_err(case.name);
+        let Others { client, requests, .. } = &self.others;
+        let error = requests.block_on(client.deploy(case.guest, bytes.into())).expect_err(case.name);
         assert!(matches!(error, ClientError::Refused(_)), "{}: {error}", case.name);
         assert!(error.to_string().contains(why), "{}: {error}", case.name);
-        let left = self.requests.block_on(self.client.packages()).expect("it answers");
+        let left = requests.block_on(client.packages()).expect("it answers");
         assert!(left.packages.iter().all(|package| package.name != case.guest), "{} left a trace", case.name);
-    }
-
-    /// Everything that a family left, and the end.
-    fn close(self) {
-        self.came_back("all of them", self.base.threads, LAST_LOOKS);
-        self.siblings.end();
     }
 }
 
@@ -222,7 +156,8 @@ fn face_all(name: &str) {
     let cases = FAMILIES.iter().find(|family| family.name == name).expect("there is such a family").cases;
     let arena = Arena::open(cases);
     cases.iter().for_each(|case| arena.face(case));
-    arena.close();
+    arena.server.was_asked_by_nobody_else();
+    arena.others.end();
 }
 
 #[test]
@@ -263,6 +198,11 @@ fn nobody_notices_guests_that_misuse_files() {
 #[test]
 fn nobody_notices_guests_that_reach_for_the_network() {
     face_all("Network");
+}
+
+#[test]
+fn nobody_notices_guests_that_ask_where_they_may_not() {
+    face_all("Requests");
 }
 
 #[test]

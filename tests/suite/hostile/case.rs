@@ -38,6 +38,12 @@ pub(super) struct Case {
     pub(super) data: Data,
     /// A limit of its memory, in bytes.
     pub(super) memory: Option<u64>,
+    /// Other limits, as options have them: where it takes long to come to the usual one.
+    pub(super) limits: Option<&'static str>,
+    /// Where it may send requests; `PORT` is that of the server that serves all guests. So it is in the input.
+    pub(super) http: &'static [&'static str],
+    /// Whether it may use the secret of that server.
+    pub(super) secret: bool,
     /// What its message must have in it besides.
     pub(super) says: &'static str,
     /// Whether a guest that is stopped has been in a function of its own.
@@ -47,7 +53,8 @@ pub(super) struct Case {
 impl Case {
     const fn new(guest: &'static str, name: &'static str, ends: Ends) -> Self {
         let backtrace = matches!(ends, Ends::Stopped(_));
-        Self { guest, name, ends, input: None, data: Data::Nothing, memory: None, says: "", backtrace }
+        let (input, data, memory, limits) = (None, Data::Nothing, None, None);
+        Self { guest, name, ends, input, data, memory, limits, http: &[], secret: false, says: "", backtrace }
     }
 
     pub(super) const fn input(mut self, input: &'static str) -> Self {
@@ -62,6 +69,23 @@ impl Case {
 
     pub(super) const fn memory(mut self, bytes: u64) -> Self {
         self.memory = Some(bytes);
+        self
+    }
+
+    pub(super) const fn limits(mut self, limits: &'static str) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
+    /// It may send requests to these places.
+    pub(super) const fn http(mut self, places: &'static [&'static str]) -> Self {
+        self.http = places;
+        self
+    }
+
+    /// It is given the server's secret.
+    pub(super) const fn secret(mut self) -> Self {
+        self.secret = true;
         self
     }
 

@@ -1,5 +1,6 @@
 //! `sunaba run` of every hostile guest: the cause on the first line that is not the guest's own, and the exit code.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
@@ -7,6 +8,7 @@ use serde_json::Value;
 use crate::support::{guest, sunaba, text};
 
 use super::case::{Case, Data, Ends};
+use super::server::Reflector;
 use super::table::{FAMILIES, Family};
 
 /// Runs of it at a time.
@@ -20,23 +22,34 @@ fn family(name: &str) -> &'static Family {
 fn run(name: &str) {
     let cases = family(name).cases;
     let next = AtomicUsize::new(0);
+    let server = Reflector::start();
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    check(case);
+                    check(case, &server);
                 }
             });
         }
     });
+    server.was_asked_by_nobody_else();
 }
 
-fn arguments(case: &Case, folder: &std::path::Path) -> Vec<String> {
+fn arguments(case: &Case, folder: &Path, server: &Reflector) -> Vec<String> {
     let file = guest(case.guest).display().to_string();
     let mut arguments = vec!["run".to_owned(), file, case.name.to_owned()];
     arguments.extend(["--timeout".to_owned(), format!("{}ms", case.timeout_ms())]);
     if let Some(input) = case.input {
-        arguments.extend(["--input".to_owned(), input.to_owned()]);
+        arguments.extend(["--input".to_owned(), server.found(input)]);
+    }
+    if let Some(limits) = case.limits {
+        arguments.extend(["--limit".to_owned(), limits.to_owned()]);
+    }
+    for place in case.http {
+        arguments.extend(["--http".to_owned(), server.found(place)]);
+    }
+    if case.secret {
+        arguments.extend(["--secret".to_owned(), server.secret(folder)]);
     }
     if let Some(memory) = case.memory {
         arguments.extend(["--memory".to_owned(), memory.to_string()]);
@@ -50,10 +63,10 @@ fn arguments(case: &Case, folder: &std::path::Path) -> Vec<String> {
     arguments
 }
 
-fn check(case: &Case) {
+fn check(case: &Case, server: &Reflector) {
     let folder = tempfile::tempdir().expect("a folder");
     case.furnish(folder.path());
-    let arguments = arguments(case, folder.path());
+    let arguments = arguments(case, folder.path(), server);
     let output = sunaba(arguments.iter().map(String::as_str));
     let (code, shown) = (output.status.code(), text(&output.stderr));
     let name = case.name;
@@ -82,6 +95,9 @@ fn check(case: &Case) {
             assert!(matches!(code, Some(7 | 8)), "{name}: {code:?}");
             assert!(output.stdout.is_empty(), "{name}");
         }
+    }
+    if case.secret {
+        server.kept_its_secret(case.name, &format!("{}{shown}", text(&output.stdout)));
     }
     if case.data == Data::ReadOnly {
         assert_eq!(std::fs::read_to_string(folder.path().join("kept")).expect("it is there"), "kept", "{name}");
@@ -114,6 +130,7 @@ families! {
     guests_that_misuse_the_host_print_their_cause: "Host calls";
     guests_that_misuse_files_print_their_cause: "Files";
     guests_that_reach_for_the_network_print_their_cause: "Network";
+    guests_that_ask_where_they_may_not_print_their_cause: "Requests";
     guests_that_cannot_be_loaded_print_why: "Compile and load";
 }
 

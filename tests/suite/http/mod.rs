@@ -10,6 +10,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+pub(crate) use secrets::parrot;
 use serde_json::{Value, json};
 use sunaba_runtime::sandbox::Sandbox;
 use sunaba_runtime::task::{
@@ -23,13 +24,13 @@ use crate::support::{block_on, load, stop};
 type Answer = dyn Fn(&str, &mut TcpStream) + Send + Sync;
 
 /// A server on a free port of this machine.
-struct Server {
-    authority: String,
+pub(crate) struct Server {
+    pub(crate) authority: String,
     seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
-    fn start(answer: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let authority = listener.local_addr().expect("bound").to_string();
         let seen = Arc::<Mutex<Vec<String>>>::default();
@@ -53,11 +54,11 @@ impl Server {
         Self::start(move |_, stream| say(stream, &answer))
     }
 
-    fn grant(&self) -> String {
+    pub(crate) fn grant(&self) -> String {
         format!("http://{}", self.authority)
     }
 
-    fn seen(&self) -> Vec<String> {
+    pub(crate) fn seen(&self) -> Vec<String> {
         self.seen.lock().expect("nobody panicked").clone()
     }
 
@@ -81,7 +82,7 @@ fn head(stream: &mut TcpStream) -> Option<String> {
 }
 
 /// A client that hangs up is none of the server's troubles.
-fn say(stream: &mut TcpStream, bytes: &[u8]) {
+pub(crate) fn say(stream: &mut TcpStream, bytes: &[u8]) {
     let _ = stream.write_all(bytes);
 }
 

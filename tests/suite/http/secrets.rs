@@ -1,5 +1,6 @@
 //! What a guest can do with a secret, and that it never sees one.
 
+use std::net::TcpStream;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -14,24 +15,21 @@ use crate::support::block_on;
 const TEXT: &str = "correct-horse/battery";
 
 /// Tells back what it heard in a header, in pieces of the body, and in the usual encodings.
-fn parrot() -> Server {
-    Server::start(|head, stream| {
-        let heard = head.lines().find_map(|line| line.strip_prefix("authorization: ")).unwrap_or_default();
-        let hex: String = heard.bytes().map(|byte| format!("{byte:02x}")).collect();
-        let encoded =
-            [STANDARD.encode(heard), STANDARD.encode(format!("a{heard}")), STANDARD.encode(format!("ab{heard}"))];
-        let body = format!("{heard} {} {hex} {}", encoded.join(" "), heard.replace('/', "%2F"));
-        say(stream, format!("HTTP/1.1 200 OK\r\nx-heard: {heard}\r\ntransfer-encoding: chunked\r\n\r\n").as_bytes());
-        for byte in body.chars() {
-            say(stream, format!("1\r\n{byte}\r\n").as_bytes());
-        }
-        say(stream, format!("0\r\nx-heard-too: {heard}\r\n\r\n").as_bytes());
-    })
+pub(crate) fn parrot(head: &str, stream: &mut TcpStream) {
+    let heard = head.lines().find_map(|line| line.strip_prefix("authorization: ")).unwrap_or_default();
+    let hex: String = heard.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let encoded = [STANDARD.encode(heard), STANDARD.encode(format!("a{heard}")), STANDARD.encode(format!("ab{heard}"))];
+    let body = format!("{heard} {} {hex} {}", encoded.join(" "), heard.replace('/', "%2F"));
+    say(stream, format!("HTTP/1.1 200 OK\r\nx-heard: {heard}\r\ntransfer-encoding: chunked\r\n\r\n").as_bytes());
+    for byte in body.chars() {
+        say(stream, format!("1\r\n{byte}\r\n").as_bytes());
+    }
+    say(stream, format!("0\r\nx-heard-too: {heard}\r\n\r\n").as_bytes());
 }
 
 #[test]
 fn secret_reaches_its_host_and_is_never_seen_by_the_guest() {
-    let server = parrot();
+    let server = Server::start(parrot);
     let bearer = server.step(json!({"headers": [["authorization", "Bearer {API_KEY}"]]}));
     let basic = server.step(json!({"headers": [["authorization", "basic:ada:{API_KEY}"]]}));
     let mut trailers = bearer.clone();
@@ -58,7 +56,7 @@ fn secret_reaches_its_host_and_is_never_seen_by_the_guest() {
 
 #[test]
 fn secret_stays_a_placeholder_anywhere_else() {
-    let (own, other) = (parrot(), parrot());
+    let (own, other) = (Server::start(parrot), Server::start(parrot));
     let step =
         |server: &Server| server.step(json!({"headers": [["authorization", "{API_KEY}"]], "path": "/?k={API_KEY}"}));
     let mut attempt = Try::steps(&own, json!([{"instead": "env API_KEY"}, step(&other)]));

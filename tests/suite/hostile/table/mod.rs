@@ -15,7 +15,7 @@ pub(super) struct Family {
 }
 
 /// All of them.
-pub(super) const FAMILIES: [Family; 9] = [
+pub(super) const FAMILIES: [Family; 10] = [
     Family { name: "CPU", cases: code::CPU },
     Family { name: "Memory", cases: code::MEMORY },
     Family { name: "Results", cases: boundary::RESULTS },
@@ -24,6 +24,7 @@ pub(super) const FAMILIES: [Family; 9] = [
     Family { name: "Host calls", cases: calls::CALLS },
     Family { name: "Files", cases: files::FILES },
     Family { name: "Network", cases: files::NETWORK },
+    Family { name: "Requests", cases: files::REQUESTS },
     Family { name: "Compile and load", cases: load::LOAD },
 ];
 
