@@ -130,6 +130,8 @@ pub(super) enum Refusal {
     Taken(usize),
     /// No room in the queue.
     Full,
+    /// It follows, and was checked against another component than this one, which is active.
+    Unchecked(u32),
     /// No such task any more.
     Unknown,
     /// It has not ended.

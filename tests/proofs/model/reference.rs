@@ -242,6 +242,10 @@ impl Model {
             let is_same = self.items[*owner].wish == *wish;
             return if is_same { Ok((*owner, false)) } else { Err(Refusal::Conflict(*owner)) };
         }
+        let component = u32::from(wish.component);
+        if let Some(active) = self.shelf.active().filter(|active| wish.follows && *active != component) {
+            return Err(Refusal::Unchecked(active));
+        }
         let mut replaced = None;
         if let Some(unique) = wish.unique
             && let Some((holder, until)) = self.holders.get(&unique.key)
@@ -258,7 +262,6 @@ impl Model {
         if !takes_place && self.queues[usize::from(wish.queue)].depth.is_some_and(|depth| waiting >= depth) {
             return Err(Refusal::Full);
         }
-        let component = u32::from(wish.component);
         let task =
             self.add(wish.clone(), component, replaced.map_or(Origin::Submit, Origin::Replaces), Some(wish.body));
         if let Some(key) = wish.key {

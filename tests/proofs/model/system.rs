@@ -241,9 +241,13 @@ impl<const ON_DISK: bool> System<ON_DISK> {
             }
             Step::Rerun { task, body } => {
                 let Some(task) = pick(task, self.tasks.len()) else { return Answer::Done };
-                let request = Rerun { task: self.tasks[task], input: body.map(input), checked: None };
-                let again =
-                    self.act(async |store| store.rerun(vec![request]).await).expect("the store works").remove(0);
+                let mut request = Rerun { task: self.tasks[task], input: body.map(input), checked: None };
+                let mut again = self.rerun(&request);
+                if let Err(RerunError::Unchecked { active, .. }) = &again {
+                    // All versions take the same.
+                    request.checked = Some(active.component);
+                    again = self.rerun(&request);
+                }
                 Answer::Rerun(match again {
                     Ok(task) => Ok(self.position(task.id)),
                     Err(RerunError::Unknown(_)) => Err(Refusal::Unknown),
@@ -312,6 +316,11 @@ impl<const ON_DISK: bool> System<ON_DISK> {
         }
     }
 
+    fn rerun(&mut self, request: &Rerun) -> Result<Task, RerunError> {
+        let requests = vec![request.clone()];
+        self.act(async |store| store.rerun(requests).await).expect("the store works").remove(0)
+    }
+
     fn deploy(&mut self, components: &[u32]) -> Answer {
         let mut versions = Vec::new();
         for number in components {
@@ -345,6 +354,7 @@ impl<const ON_DISK: bool> System<ON_DISK> {
             Err(SubmitError::Conflict { task, .. }) => Err(Refusal::Conflict(self.position(task))),
             Err(SubmitError::Taken { task, .. }) => Err(Refusal::Taken(self.position(task))),
             Err(SubmitError::QueueFull { .. }) => Err(Refusal::Full),
+            Err(SubmitError::Unchecked { active }) => Err(Refusal::Unchecked(self.component(active.component))),
             Err(error) => panic!("a submit was refused: {error}"),
         }
     }

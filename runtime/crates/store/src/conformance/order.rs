@@ -314,7 +314,7 @@ pub async fn standing_says_which_code_a_task_waits_for(subject: &mut impl Subjec
     let follows = submit(
         &*store,
         with(|new| {
-            (new.spec.component, new.spec.follows) = (pinned, true);
+            (new.spec.component, new.spec.follows) = (active, true);
             new.spec.limits.fuel = Fuel::Off;
         }),
     )
