@@ -188,7 +188,7 @@ fn command_line_shows_whether_a_task_follows_and_what_was_not_run_again() {
     let all = host.sunaba(["task", "rerun", "--handler=words", "--yes", "-o", "json"]);
     let said = text(&all.stderr);
     assert_eq!((all.status.code(), said.lines().count()), (Some(4), 4), "{said}");
-    assert!(said.contains("error: 2 tasks could not be run again\nhint: "), "{said}");
+    assert!(said.contains("error: 2 tasks could not be run again, for the reasons above\nhint: "), "{said}");
     let done: serde_json::Value = serde_json::from_slice(&all.stdout).expect("JSON");
     assert_eq!(done, json!({"done": 1, "refused": 2}));
     assert!(host.json(&["task", "get", &fits])["successor"].is_string());

@@ -64,6 +64,9 @@ pub(crate) async fn run(
             for id in &page.done {
                 print::json(Format::Jsonl, &json!({"id": id}))?;
             }
+            for not_done in &page.refused {
+                print::json(Format::Jsonl, not_done)?;
+            }
         }
         bulk.filter.before = page.next;
         if bulk.filter.before.is_none() {
@@ -80,8 +83,8 @@ pub(crate) async fn run(
     }
     if refused > 0 {
         let message = format!(
-            "{} not be {}\nhint: their handlers take other inputs by now: do it one by one with `--input`, or go back to a version \
-             that takes theirs with `sunaba handler rollback`",
+            "{} not be {}, for the reasons above\nhint: where a handler takes another input by now, do it one by one with \
+             `--input`, or go back to a version that takes it with `sunaba handler rollback`",
             if refused == 1 { "1 task could".into() } else { format!("{} tasks could", format_count(refused)) },
             done(verb)
         );

@@ -241,7 +241,7 @@ impl<const ON_DISK: bool> System<ON_DISK> {
             }
             Step::Rerun { task, body } => {
                 let Some(task) = pick(task, self.tasks.len()) else { return Answer::Done };
-                let mut request = Rerun { task: self.tasks[task], input: body.map(input), checked: None };
+                let mut request = Rerun { task: self.tasks[task], input: body.map(input), checked: None, once: false };
                 let mut again = self.rerun(&request);
                 if let Err(RerunError::Unchecked { active, .. }) = &again {
                     // All versions take the same.

@@ -143,7 +143,7 @@ impl Client {
     async fn rerun(&mut self) {
         let Some(task) = self.book.any_task(&mut self.random) else { return };
         let link = self.link.pass().await;
-        if let Ok(answers) = link.rerun(vec![Rerun { task, input: None, checked: None }]).await
+        if let Ok(answers) = link.rerun(vec![Rerun { task, input: None, checked: None, once: false }]).await
             && let Some(Ok(task)) = answers.first()
         {
             self.journal.fired(Fault::Rerun);

@@ -77,8 +77,10 @@ impl Runtime {
         let digest = Digest::of(&component);
         let was_known = self.guests.sandbox().info(digest).is_some();
         let previewed = self.preview_checked(name, component).await;
-        if !was_known && self.is_nobodys(digest).await {
-            self.guests.sandbox().forget(digest).await;
+        match was_known {
+            true => {}
+            false if self.is_nobodys(digest).await => self.guests.sandbox().forget(digest).await,
+            false => self.guests.sandbox().unload(digest),
         }
         previewed
     }

@@ -29,9 +29,9 @@ use crate::{cause, convert};
 const FUEL_YIELD_INTERVAL: u64 = 1_000_000;
 /// How long a guest has to end by itself once its switch is turned, before its future is dropped.
 const LAST_RESORT: Duration = TICK.saturating_mul(2);
-/// What `describe` may take. A Python component needs half a second of a quiet processor; a slow and busy one is given twenty
-/// times that. All others that are deployed meanwhile wait for it.
-const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
+/// What `describe` may take. A Python component needs half a second of a quiet processor, and shares it with as many attempts
+/// as its shard has slots. All others that are deployed meanwhile wait for it.
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(30);
 /// What `describe` may take in fuel, where it is counted. A Python component needs some hundred million.
 const DESCRIBE_FUEL: u64 = 1_000_000_000;
 

@@ -2,7 +2,7 @@
 //!
 //! To wake a thread costs a system call on this side and a switch on the other: of a small attempt, a third. A report waits
 //! until the shard has nothing to do, until there are [`BATCH`], or until it is older than [`LONGEST`] when a guest begins. A
-//! guest that has had a turn may take long: before it goes on everything is sent.
+//! guest that has had a turn may take long: before it goes on everything is sent, and nobody is left to be woken by others.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -13,7 +13,7 @@ use sunaba_task::{AttemptReport, ExecuteError};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::clock::now;
-use crate::reply::{self, Sender};
+use crate::reply::{self, Left, Sender};
 
 /// Reports that are sent together, at most.
 const BATCH: usize = 16;
@@ -35,6 +35,8 @@ struct Waiting {
     letters: Vec<Letter>,
     /// When the first of them was put there.
     since: Option<Instant>,
+    /// Of those that were sent last, whom another one is to wake.
+    left: Option<Left<Report>>,
 }
 
 impl Outbox {
@@ -47,22 +49,31 @@ impl Outbox {
             waiting.letters.len() >= BATCH
         };
         if full {
-            self.flush();
+            self.send();
         }
     }
 
-    /// Sends all of them.
+    /// Sends all of them, and wakes everybody.
     pub(crate) fn flush(&self) {
-        let letters = {
+        self.send();
+        let left = self.0.lock().unwrap_or_else(PoisonError::into_inner).left.take();
+        left.into_iter().for_each(Left::wake);
+    }
+
+    /// Sends all of them, and wakes those who were left before.
+    fn send(&self) {
+        let (letters, left) = {
             let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             waiting.since = None;
-            std::mem::take(&mut waiting.letters)
+            (std::mem::take(&mut waiting.letters), waiting.left.take())
         };
+        left.into_iter().for_each(Left::wake);
         let freed = |(to, report, slot)| {
             drop::<OwnedSemaphorePermit>(slot);
             (to, report)
         };
-        reply::send_all(letters.into_iter().map(freed));
+        let left = reply::send_all(letters.into_iter().map(freed));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).left = left;
     }
 
     /// Runs a guest, without that reports wait for its turns.
@@ -70,8 +81,10 @@ impl Outbox {
         let mut guest = pin!(guest);
         let mut begun = false;
         poll_fn(|context| {
-            if std::mem::replace(&mut begun, true) || self.is_old() {
+            if std::mem::replace(&mut begun, true) {
                 self.flush();
+            } else if self.is_old() {
+                self.send();
             }
             guest.as_mut().poll(context)
         })

@@ -2,7 +2,8 @@
 //!
 //! To wake a thread costs a system call, and whoever is woken by the first of many runs, finds no second, and sleeps again. So
 //! [`send_all`] puts every report in its place, wakes one receiver, and leaves it to that one to wake the others: on its own
-//! thread that costs nothing. Whoever is left to be woken is woken, even if that receiver goes away.
+//! thread that costs nothing. To be woken is not to be polled, though: whoever has sent them calls [`Left::wake`] before long,
+//! which wakes those who are left, unless that is done.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -16,8 +17,8 @@ pub(crate) fn reply<T>() -> (Sender<T>, Receiver<T>) {
     (Sender(Arc::clone(&place)), Receiver(place))
 }
 
-/// Sends values to their receivers, and wakes them.
-pub(crate) fn send_all<T>(letters: impl IntoIterator<Item = (Sender<T>, T)>) {
+/// Sends values to their receivers, and wakes one of them; those who are left to be woken by that one.
+pub(crate) fn send_all<T>(letters: impl IntoIterator<Item = (Sender<T>, T)>) -> Option<Left<T>> {
     let mut woken: Option<(Arc<Place<T>>, Waker)> = None;
     let mut others = Vec::new();
     for (sender, value) in letters {
@@ -26,8 +27,19 @@ pub(crate) fn send_all<T>(letters: impl IntoIterator<Item = (Sender<T>, T)>) {
             others.extend(woken.replace((place, waker)).map(|(_, waker)| waker));
         }
     }
-    if let Some((place, waker)) = woken {
-        place.wake_with(waker, others);
+    let (place, waker) = woken?;
+    place.wake_with(waker, others);
+    Some(Left(place))
+}
+
+/// Those who wait for a receiver to wake them.
+pub(crate) struct Left<T>(Arc<Place<T>>);
+
+impl<T> Left<T> {
+    /// Wakes them, unless it has.
+    pub(crate) fn wake(self) {
+        let others = std::mem::take(&mut self.0.lock().others);
+        others.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -209,12 +221,22 @@ mod tests {
     #[test]
     fn one_is_woken_and_wakes_the_others_when_it_runs() {
         let (senders, mut waiting) = waiting(3);
-        send_all(senders.into_iter().zip(1..));
+        let left = send_all(senders.into_iter().zip(1..)).expect("somebody was woken");
         assert_eq!(rings(&waiting), [0, 0, 1]);
         assert_eq!(waiting[2].poll(), Poll::Ready(Some(3)));
         assert_eq!(rings(&waiting), [1, 1, 1]);
+        left.wake();
+        assert_eq!(rings(&waiting), [1, 1, 1]);
         assert_eq!((waiting[0].poll(), waiting[1].poll()), (Poll::Ready(Some(1)), Poll::Ready(Some(2))));
         assert_eq!(waiting[0].poll(), Poll::Ready(None));
+    }
+
+    #[test]
+    fn others_are_woken_when_the_one_does_not_run() {
+        let (senders, waiting) = waiting(3);
+        let left = send_all(senders.into_iter().zip(1..)).expect("somebody was woken");
+        left.wake();
+        assert_eq!(rings(&waiting), [1, 1, 1]);
     }
 
     #[test]

@@ -100,7 +100,9 @@ impl HostFields for State {
     fn set(&mut self, fields: Resource<FieldMap>, name: String, values: Vec<Vec<u8>>) -> HeaderResult<()> {
         let Self { inner, calls, .. } = self;
         calls.call("wasi:http/types.fields.set", name.len() + values_bytes(&values), || {
-            check_count(inner.table().get(&fields)?.len(), values.len())?;
+            let map = inner.table().get(&fields)?;
+            // Those that it has of this name go.
+            check_count(map.len().saturating_sub(map.get_all(&name).iter().count()), values.len())?;
             HostFields::set(&mut inner.http(), fields, name, values)
         })
     }

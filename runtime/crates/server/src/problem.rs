@@ -117,7 +117,10 @@ impl From<RerunRefusal> for Problem {
             RerunRefusal::Store(error) => error.into(),
             RerunRefusal::Rerun(RerunError::Unknown(id)) => Self::no_task(id),
             RerunRefusal::Rerun(
-                error @ (RerunError::NotEnded { .. } | RerunError::NoHandler { .. } | RerunError::Unchecked { .. }),
+                error @ (RerunError::NotEnded { .. }
+                | RerunError::Already { .. }
+                | RerunError::NoHandler { .. }
+                | RerunError::Unchecked { .. }),
             ) => Self::new(StatusCode::CONFLICT, error),
             error @ RerunRefusal::OldInput { .. } => Self::new(StatusCode::CONFLICT, error),
             error => Self::new(StatusCode::INTERNAL_SERVER_ERROR, error),

@@ -89,6 +89,8 @@ pub struct Rerun {
     /// The component by whose signature the caller has checked the input. None: nobody has, so that a handler whose package
     /// has another component by now must take what it took.
     pub checked: Option<Digest>,
+    /// Whether it is left as it is when another task was made in its stead already.
+    pub once: bool,
 }
 
 /// Why a task was not made over again.
@@ -105,6 +107,14 @@ pub enum RerunError {
         task: TaskId,
         /// Where it stands.
         state: StateName,
+    },
+    /// Another task was made in its stead already, and it was to be run again only once.
+    #[error("task {task} was run again already, as {successor}")]
+    Already {
+        /// The task.
+        task: TaskId,
+        /// The one that was made in its stead.
+        successor: TaskId,
     },
     /// The package that has been deployed since has no such handler.
     #[error(

@@ -70,8 +70,8 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// From then on it leases no task for which there is no room: neither that nor what comes after it, so that a large task
     /// is not starved by small ones. One that only another session can ever hold is left to that, and with it what needs the
-    /// same code for the same handler; it does not hold up others. One that no session can ever hold that serves its queue and
-    /// can have its code ends as dead, in an attempt that says so.
+    /// same code for the same handler; it does not hold up others. One that no session can ever hold that serves its
+    /// queue ends as dead, in an attempt that says so.
     ///
     /// # Errors
     /// [`StoreError::SessionLost`]: the session has run out or was closed.

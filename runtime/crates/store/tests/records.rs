@@ -261,7 +261,7 @@ async fn live(store: &dyn Store, clock: &ManualClock) -> Option<()> {
         let leased = store.lease(request).await.ok()?.remove(0);
         let settled = store.settle(vec![settlement(&leased, verdict, &Payload::json("1"))]).await.ok()?;
         let ended = settled.into_iter().next()?.ok()?;
-        store.rerun(vec![Rerun { task: ended.id, input: None, checked: None }]).await.ok()?;
+        store.rerun(vec![Rerun { task: ended.id, input: None, checked: None, once: false }]).await.ok()?;
         store
             .bulk(BulkAction::Cancel(CancelWish::default()), TaskQuery { limit: 9, ..TaskQuery::default() })
             .await
@@ -357,7 +357,7 @@ fn task_whose_callbacks_are_damaged_still_ends() {
         let done = store.settle(vec![done]).await.expect("it works").remove(0).expect("it has the lease");
         assert_eq!((&done.state, done.callbacks, done.followers.len()), (&State::Succeeded, 1, 0));
         let again = store
-            .rerun(vec![Rerun { task: done.id, input: None, checked: None }])
+            .rerun(vec![Rerun { task: done.id, input: None, checked: None, once: false }])
             .await
             .expect("the store works")
             .remove(0);
@@ -378,7 +378,8 @@ fn damaged_record_holds_back_no_other_of_its_call() {
         let ids: Vec<_> = submitted.into_iter().map(|task| task.expect("taken on").into_task().id).collect();
         store.cancel(ids.clone(), CancelWish::default()).await.expect("the store works");
         damage(&engine, &[b"t", ids[1].as_bytes().as_slice()].concat());
-        let requests = ids[..2].iter().map(|task| Rerun { task: *task, input: None, checked: None }).collect();
+        let requests =
+            ids[..2].iter().map(|task| Rerun { task: *task, input: None, checked: None, once: false }).collect();
         let again = store.rerun(requests).await.expect("the store works");
         assert!(again[0].is_ok() && matches!(again[1], Err(RerunError::Damaged { .. })), "{again:?}");
         let deleted = store.delete(ids[..2].to_vec()).await.expect("the store works");

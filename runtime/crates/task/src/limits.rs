@@ -202,7 +202,11 @@ impl Limits {
     /// The most that an attempt can make its host hold: its memory and stack, what the host keeps of its talk, its input and
     /// its output, and what stands behind its handles, its connections and its lines. What a node admits by.
     pub fn host_bytes(&self) -> u64 {
-        let kept = [self.output_bytes, self.stdout_bytes, self.stderr_bytes, self.log_bytes, self.host_call_bytes];
+        // What is no text is kept as text, in which each of its bytes has three.
+        let talk = self.stdout_bytes.saturating_add(self.stderr_bytes).saturating_mul(3);
+        // The engine holds the result to what a call may copy, and a result has room for its escapes.
+        let call = self.host_call_bytes.max(self.output_bytes.saturating_mul(2));
+        let kept = [self.output_bytes, talk, self.log_bytes, call];
         let each = [
             HANDLE_BYTES.saturating_mul(self.resources.into()),
             CONNECTION_BYTES.saturating_mul(self.concurrent_requests.into()),

@@ -130,11 +130,15 @@ impl Runtime {
     /// # Errors
     /// [`RerunRefusal`].
     pub async fn rerun(&self, id: TaskId, input: Option<Payload>) -> Result<Task, RerunRefusal> {
-        let (mut request, task) = self.checked(id, input).await?;
+        let (request, task) = self.checked(id, input).await?;
+        self.rerun_checked(request, &task).await
+    }
+
+    async fn rerun_checked(&self, mut request: Rerun, task: &Task) -> Result<Task, RerunRefusal> {
         for _ in 1..MAX_CHECKS {
             match self.store.rerun(vec![request.clone()]).await?.pop().ok_or(StoreError::Closed)? {
                 Err(RerunError::Unchecked { active, .. }) => {
-                    request.checked = Some(self.check_again(&task, request.input.as_ref(), &active).await?);
+                    request.checked = Some(self.check_again(task, request.input.as_ref(), &active).await?);
                 }
                 made => return Ok(made?),
             }
@@ -149,30 +153,25 @@ impl Runtime {
     /// The store has failed.
     pub async fn rerun_page(&self, query: TaskQuery) -> Result<(BulkPage, Vec<(TaskId, RerunRefusal)>), StoreError> {
         let mut page = self.store.bulk(BulkAction::Rerun, query).await?;
-        let (mut checked, mut refused) = (Vec::new(), Vec::new());
+        let mut refused = Vec::new();
         for id in std::mem::take(&mut page.unchecked) {
-            match self.checked(id, None).await {
-                Ok((request, _)) => checked.push(request),
-                Err(RerunRefusal::Store(error)) => return Err(error),
-                Err(error) => refused.push((id, error)),
-            }
-        }
-        let ids: Vec<_> = checked.iter().map(|request| request.task).collect();
-        let made = if checked.is_empty() { Vec::new() } else { self.store.rerun(checked).await? };
-        for (id, made) in ids.into_iter().zip(made) {
-            let made = match made {
-                // There was a deploy after the check.
-                Err(RerunError::Unchecked { .. }) => self.rerun(id, None).await,
-                made => made.map_err(RerunRefusal::from),
-            };
-            match made {
+            match self.rerun_once(id).await {
                 Ok(_) => page.done.push(id),
+                // Somebody was quicker.
+                Err(RerunRefusal::Rerun(RerunError::Already { .. })) => {}
+                // What was done before is done, whatever becomes of this one.
                 Err(error) => refused.push((id, error)),
             }
         }
         // Ids are in the order of the submits.
         page.done.sort_by(|one, other| other.cmp(one));
         Ok((page, refused))
+    }
+
+    /// Makes a new task of one that has ended, unless that was done already.
+    async fn rerun_once(&self, id: TaskId) -> Result<Task, RerunRefusal> {
+        let (request, task) = self.checked(id, None).await?;
+        self.rerun_checked(Rerun { once: true, ..request }, &task).await
     }
 
     /// A task that has ended, and how it is to be run again: checked against what its package has, as far as this host knows.
@@ -188,7 +187,7 @@ impl Runtime {
             (Err(_), None) => None,
         };
         self.check_grants(&task).await?;
-        Ok((Rerun { task: id, input, checked }, task))
+        Ok((Rerun { task: id, input, checked, once: false }, task))
     }
 
     /// Checks what a task would get by the version that would run it; that version's component.

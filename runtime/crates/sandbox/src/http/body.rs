@@ -12,6 +12,7 @@ use tokio::time::{Sleep, sleep};
 use wasmtime_wasi_http::Error;
 
 use super::errors;
+use super::head;
 use super::redact::Pieces;
 use super::traffic::Open;
 use super::vault::Vault;
@@ -99,6 +100,12 @@ impl Body for Incoming {
                     let mut trailers = frame.into_trailers().unwrap_or_default();
                     if let Some((vault, _)) = &running.secrets {
                         vault.redact(&mut trailers);
+                        // A name takes more room than a short text.
+                        let bytes = head::size(&trailers);
+                        if bytes > head::MAX_HEAD_BYTES {
+                            let bytes = u32::try_from(bytes).ok();
+                            return Poll::Ready(Some(Err(Error::HttpResponseTrailerSectionSize(bytes))));
+                        }
                     }
                     this.trailers = Some(trailers);
                     return Poll::Ready(this.ended());

@@ -235,7 +235,7 @@ pub async fn retention_is_for_what_ends_from_then_on(subject: &mut impl Subject)
 pub async fn result_that_was_asked_for_outlives_a_rerun(subject: &mut impl Subject) {
     let store = subject.store();
     let done = succeed(&*store, Some(HOUR * 24 * 30)).await;
-    let reruns = done.iter().map(|task| Rerun { task: task.id, input: None, checked: None });
+    let reruns = done.iter().map(|task| Rerun { task: task.id, input: None, checked: None, once: false });
     assert!(store.rerun(reruns.collect()).await.expect("the store works").iter().all(Result::is_ok));
     subject.advance(HOUR * 24 * 29);
     deleted(&*store).await;

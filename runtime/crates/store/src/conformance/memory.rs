@@ -140,7 +140,7 @@ pub async fn task_that_only_another_session_can_hold_is_left_to_that(subject: &m
     assert_eq!(lease_one(&*store, big).await.task.id, large.id);
 }
 
-/// Sessions that take nothing from its queue, or that can never have its code, are no hope; one that compiles it is.
+/// Sessions that take nothing from its queue are no hope; one that has not its code may have it one day.
 pub async fn task_waits_for_memory_only_of_a_session_that_could_run_it(subject: &mut impl Subject) {
     let store = subject.store();
     let (tiny, big) = (open_with(&*store, 60 * MIB).await, open_with(&*store, 200 * MIB).await);
@@ -168,7 +168,7 @@ pub async fn task_waits_for_memory_only_of_a_session_that_could_run_it(subject: 
     serve("default").await;
     assert_eq!(outcome().await, StateName::Queued);
     unready(Some(Readiness::Failed("too large".into()))).await;
-    assert_eq!(outcome().await, StateName::Dead);
+    assert_eq!(outcome().await, StateName::Queued);
     unready(Some(Readiness::Compiling(None))).await;
     assert_eq!(outcome().await, StateName::Queued);
     unready(None).await;

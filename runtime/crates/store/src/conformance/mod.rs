@@ -209,6 +209,7 @@ macro_rules! conformance_tests {
             result_is_kept_as_long_though_its_task_was_run_again
             rerun_has_the_component_that_is_deployed_now
             dead_letter_that_was_run_again_goes_like_a_success
+            task_is_run_again_once_where_that_is_asked_for
             // bulk
             task_that_waits_can_be_run_now
             deleted_task_leaves_nothing_behind

@@ -9,11 +9,11 @@ use super::*;
 use crate::{NewPackage, Rerun, RerunError, TaskQuery};
 
 async fn rerun(store: &dyn Store, id: TaskId, input: Option<Payload>) -> Result<Task, RerunError> {
-    store.rerun(vec![Rerun { task: id, input, checked: None }]).await.expect("the store works").remove(0)
+    store.rerun(vec![Rerun { task: id, input, checked: None, once: false }]).await.expect("the store works").remove(0)
 }
 
 async fn rerun_checked(store: &dyn Store, id: TaskId, input: Option<Payload>, by: Digest) -> Result<Task, RerunError> {
-    let request = Rerun { task: id, input, checked: Some(by) };
+    let request = Rerun { task: id, input, checked: Some(by), once: false };
     store.rerun(vec![request]).await.expect("the store works").remove(0)
 }
 
@@ -71,7 +71,7 @@ pub async fn only_what_has_ended_is_run_again(subject: &mut impl Subject) {
     let session = open(&*store).await;
     let done = finish(&*store, session, Verdict::Succeed).await;
     let unknown = TaskId::from_bytes([7; 16]);
-    let requests = [waiting.id, unknown, done.id].map(|task| Rerun { task, input: None, checked: None });
+    let requests = [waiting.id, unknown, done.id].map(|task| Rerun { task, input: None, checked: None, once: false });
     let answers = store.rerun(requests.into()).await.expect("the store works");
     let state = StateName::Scheduled;
     assert_eq!(answers[0], Err(RerunError::NotEnded { task: waiting.id, state }));
@@ -154,4 +154,19 @@ pub async fn rerun_has_the_component_that_is_deployed_now(subject: &mut impl Sub
     let again = rerun_checked(&*store, dead.id, None, mended).await.expect("it has ended");
     assert_eq!((again.spec.component, &again.spec.handler), (mended, &spec.handler));
     assert_eq!(task(&*store, &dead).await.spec.component, spec.component);
+}
+
+/// By whoever comes first.
+pub async fn task_is_run_again_once_where_that_is_asked_for(subject: &mut impl Subject) {
+    let store = subject.store();
+    let session = open(&*store).await;
+    submit(&*store, new_task()).await;
+    let dead = finish(&*store, session, Verdict::GiveUp).await;
+    let again = async |once| {
+        let request = Rerun { task: dead.id, input: None, checked: None, once };
+        store.rerun(vec![request]).await.expect("the store works").remove(0)
+    };
+    let first = again(true).await.expect("it is the first").id;
+    assert_eq!(again(true).await, Err(RerunError::Already { task: dead.id, successor: first }));
+    assert!(again(false).await.is_ok_and(|second| second.id != first));
 }

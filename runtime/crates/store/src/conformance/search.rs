@@ -106,7 +106,10 @@ pub async fn dead_letters_that_were_run_again_can_be_left_out(subject: &mut impl
     let session = open(&*store).await;
     let first = finish(&*store, session, Verdict::GiveUp).await.id;
     let second = finish(&*store, session, Verdict::GiveUp).await.id;
-    store.rerun(vec![crate::Rerun { task: first, input: None, checked: None }]).await.expect("the store works");
+    store
+        .rerun(vec![crate::Rerun { task: first, input: None, checked: None, once: false }])
+        .await
+        .expect("the store works");
     let dead = by_state(&[StateName::Dead]);
     assert_eq!(ids(&*store, dead.clone()).await, [second, first]);
     assert_eq!(ids(&*store, TaskQuery { unhandled: true, ..dead }).await, [second]);

@@ -258,7 +258,7 @@ pub async fn rerun_whose_handler_takes_another_input_is_checked_first(subject: &
     submit(&*store, following()).await;
     let dead = finish(&*store, session, Verdict::GiveUp).await;
     let rerun = async |checked| {
-        let request = crate::Rerun { task: dead.id, input: None, checked };
+        let request = crate::Rerun { task: dead.id, input: None, checked, once: false };
         store.rerun(vec![request]).await.expect("the store works").remove(0)
     };
     let same = package("two", "word-count", Some(r#"{"required":["text"],"type":"object"}"#));

@@ -3,7 +3,7 @@
 use sunaba_task::{Event, State, Task, TaskId};
 
 use super::{Planner, Turn};
-use crate::{BulkAction, BulkPage, Rerun, RerunError, StoreError, TaskQuery};
+use crate::{BulkAction, BulkPage, Rerun, StoreError, TaskQuery};
 
 impl Planner {
     pub(crate) fn run_now(&mut self, turn: &mut Turn<'_>, ids: &[TaskId]) -> Result<Vec<Option<Task>>, StoreError> {
@@ -39,8 +39,9 @@ impl Planner {
                 BulkAction::Cancel(wish) => self.cancel_one(turn, task.id, wish)?.is_some(),
                 BulkAction::RunNow => self.run_one_now(turn, task.id)?.is_some(),
                 BulkAction::Rerun => {
-                    let made = self.rerun_one(turn, Rerun { task: task.id, input: None, checked: None })?;
-                    unchecked.extend(matches!(made, Err(RerunError::Unchecked { .. })).then_some(task.id));
+                    let made =
+                        self.rerun_one(turn, Rerun { task: task.id, input: None, checked: None, once: false })?;
+                    unchecked.extend(made.is_err().then_some(task.id));
                     made.is_ok()
                 }
                 BulkAction::Delete => match self.stored_by(turn, task.id.as_bytes())? {

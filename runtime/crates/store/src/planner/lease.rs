@@ -16,6 +16,9 @@ use crate::keys;
 use crate::spot::Spot;
 use crate::{Leased, MAX_LEASED, MAX_LEASED_BYTES, Queues, StoreError, Unready};
 
+/// Tasks that expire in one call for work; more do in the next turn, which comes at once.
+const MAX_ENDS: usize = 1_000;
+
 impl Planner {
     pub(crate) fn open_session(&mut self, turn: &Turn<'_>, worker: String, lease_time: Duration) -> SessionId {
         let id = SessionId::from_uuid(uuid::Builder::from_random_bytes(self.random.u128(..).to_be_bytes()).into_uuid());
@@ -112,7 +115,7 @@ impl Planner {
         let worker = session.worker.clone();
         let (mut entries, mut leased) = (Vec::new(), Vec::new());
         let mut selection = self.lanes.select(queues, turn.now, turn.elapsed);
-        let (mut batch, mut bytes) = (None, 0);
+        let (mut batch, mut bytes, mut ends) = (None, 0, 0);
         // Whoever cannot run is taken out, and another is in his place.
         while leased.len() < slots.min(MAX_LEASED)
             && bytes < MAX_LEASED_BYTES
@@ -128,6 +131,10 @@ impl Planner {
                 continue;
             }
             let Some(mut stored) = self.unless_expired(turn, stored)? else {
+                ends += 1;
+                if ends == MAX_ENDS {
+                    break;
+                }
                 // What follows an end may be before all that there was.
                 selection = self.lanes.select(queues, turn.now, turn.elapsed);
                 continue;

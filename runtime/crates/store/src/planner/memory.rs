@@ -49,11 +49,14 @@ impl Planner {
         if own.can_ever_hold(bytes) {
             return Room::Later;
         }
-        // Not of any session: one that takes nothing from this queue, or cannot compile the code, will never come to it.
-        if self.able(spec).any(|(session, limits)| session.memory.can_ever_hold(limits.host_bytes())) {
+        // Not of any session: one that takes nothing from this queue will never come to it. One that cannot compile the code
+        // may, after a deploy or another start.
+        let holds =
+            |session: &super::Session| session.memory.can_ever_hold(self.runs(spec, Some(session)).limits.host_bytes());
+        if self.serving(&spec.queue).any(holds) {
             return Room::Elsewhere;
         }
-        let most = self.able(spec).filter_map(|(session, _)| session.memory.limit_bytes).max();
+        let most = self.serving(&spec.queue).filter_map(|session| session.memory.limit_bytes).max();
         Room::Never { most_bytes: most.unwrap_or(0) }
     }
 

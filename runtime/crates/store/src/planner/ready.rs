@@ -57,7 +57,7 @@ impl Planner {
         Runs { component: active.map_or(spec.component, |active| active.component), limits }
     }
 
-    fn serving(&self, queue: &str) -> impl Iterator<Item = &Session> {
+    pub(super) fn serving(&self, queue: &str) -> impl Iterator<Item = &Session> {
         self.sessions.values().filter(move |session| session.serves(queue))
     }
 

@@ -48,6 +48,9 @@ impl Planner {
         if !task.state.is_terminal() {
             return Ok(Err(RerunError::NotEnded { task: task.id, state: task.state.name() }));
         }
+        if let Some(successor) = task.successor.filter(|_| request.once) {
+            return Ok(Err(RerunError::Already { task: task.id, successor }));
+        }
         let mut spec = without_key(task.spec.clone());
         // Whatever it failed over may be mended by now. What no package has is of the host's own program.
         if let Some(package) = self.package(turn, &spec.handler.package)? {

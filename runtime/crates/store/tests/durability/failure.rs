@@ -37,7 +37,7 @@ async fn assert_refuses_changes(store: &EmbeddedStore, id: TaskId) {
     assert!(is_failed(&store.close_session(session).await));
     assert!(is_failed(&store.cancel(vec![id], CancelWish::default()).await));
     assert!(is_failed(&store.run_now(vec![id]).await));
-    assert!(is_failed(&store.rerun(vec![Rerun { task: id, input: None, checked: None }]).await));
+    assert!(is_failed(&store.rerun(vec![Rerun { task: id, input: None, checked: None, once: false }]).await));
     assert!(is_failed(&store.delete(vec![id]).await));
     assert!(is_failed(&store.set_queue("q".into(), Vec::new()).await));
     assert!(is_failed(&store.bulk(BulkAction::Delete, TaskQuery::default()).await));
