@@ -125,7 +125,13 @@ fn done(verb: BulkVerb) -> &'static str {
 /// The states of tasks to which it can be done.
 fn states(verb: BulkVerb) -> &'static [StateName] {
     match verb {
-        BulkVerb::Cancel => &[StateName::Scheduled, StateName::Queued, StateName::Running, StateName::RetryScheduled],
+        BulkVerb::Cancel => &[
+            StateName::Blocked,
+            StateName::Scheduled,
+            StateName::Queued,
+            StateName::Running,
+            StateName::RetryScheduled,
+        ],
         BulkVerb::RunNow => &[StateName::Scheduled, StateName::RetryScheduled],
         BulkVerb::Rerun => &[StateName::Dead, StateName::Cancelled, StateName::Expired],
         BulkVerb::Delete => &[StateName::Succeeded, StateName::Dead, StateName::Cancelled, StateName::Expired],

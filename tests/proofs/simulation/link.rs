@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sunaba_runtime::store::{
-    Activation, BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, Deployed, EmbeddedStore, EventPage,
-    EventQuery, HandlerStatus, LeaseRequest, Leased, NewPackage, NewSecret, Package, PackageVersion, QueueStatus,
-    Rerun, RerunError, SecretInfo, SessionLimits, SettleError, Settlement, Standing, Store, StoreError, StoreFuture,
-    SubmitError, Submitted, TaskPage, TaskQuery, Unready, Usage, UsageOf,
+    Activation, AwaiteePage, BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, Deployed, EmbeddedStore,
+    EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, LeaseRequest, Leased, NewPackage, NewSecret, Package,
+    PackageVersion, PlanPage, PlanQuery, QueueStatus, Rerun, RerunError, SecretInfo, SessionLimits, SettleError,
+    Settlement, Standing, Store, StoreError, StoreFuture, SubmitError, SubmitJobError, Submitted, SubmittedJob,
+    TaskPage, TaskQuery, Unready, Usage, UsageOf,
 };
+use sunaba_runtime::task::job::{Awaited, Job, JobId, NewJob, NodeName};
 use sunaba_runtime::task::{
     AttemptDetail, Clock as _, Digest, Durability, HandlerChange, HandlerName, LeaseToken, NewTask, Payload, Progress,
     QueueChange, Retention, Secret, SessionId, Task, TaskId,
@@ -194,5 +196,12 @@ impl Store for Link {
         secret(name: String) -> Option<Secret>;
         packages() -> Vec<Package>;
         component(digest: Digest) -> Option<Bytes>;
+        submit_job(job: NewJob) -> Result<SubmittedJob, SubmitJobError>;
+        cancel_job(id: JobId, wish: CancelWish) -> Option<Job>;
+        job(id: JobId) -> Option<Job>;
+        wait_job(id: JobId, wait: Duration) -> Option<Job>;
+        jobs(query: JobQuery) -> JobPage;
+        plan(query: PlanQuery) -> PlanPage;
+        awaited(task: TaskId, only: Awaited, after: Option<NodeName>) -> AwaiteePage;
     }
 }

@@ -132,7 +132,9 @@ impl From<DeleteError> for Problem {
     fn from(error: DeleteError) -> Self {
         match error {
             DeleteError::Unknown(id) => Self::no_task(id),
-            error @ DeleteError::NotEnded { .. } => Self::new(StatusCode::CONFLICT, error),
+            error @ (DeleteError::NotEnded { .. } | DeleteError::JobNotEnded { .. }) => {
+                Self::new(StatusCode::CONFLICT, error)
+            }
             error => Self::new(StatusCode::INTERNAL_SERVER_ERROR, error),
         }
     }

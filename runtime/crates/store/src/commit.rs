@@ -303,6 +303,7 @@ fn plan(
         }
     }
     requests.extend(left);
+    planner.do_chores(turn)?;
     planner.serve_parked(turn)?;
     if turn.txn.len() > 0 {
         planner.set_suspects_aside(turn)?;

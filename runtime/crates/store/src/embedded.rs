@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bytes::Bytes;
+use sunaba_task::job::{Awaited, Job, JobId, NewJob, NodeName};
 use sunaba_task::{
     AttemptDetail, Clock, Digest, Durability, HandlerChange, HandlerName, LeaseToken, NewTask, Payload, Progress,
     QueueChange, Retention, Secret, SessionId, Task, TaskId,
@@ -13,14 +14,15 @@ use sunaba_task::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::commit::{Commit, Request};
+use crate::jobs::PreparedJob;
 use crate::maintenance::{Backup, Copying, MAX_PARTS, MaintenanceError, write_parts};
 use crate::planner::{Planner, Reply, Turn, answer};
 use crate::{
-    Activation, BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, Deployed, Engine, EngineError, EventPage,
-    EventQuery, HandlerStatus, LeaseRequest, Leased, MemoryEngine, NewPackage, NewSecret, OpenError, Package,
-    PackageVersion, QueueStatus, Rerun, RerunError, SecretInfo, SessionLimits, SettleError, Settlement, SledEngine,
-    Standing, Store, StoreError, StoreFuture, SubmitError, Submitted, SystemClock, TaskPage, TaskQuery, Unready, Usage,
-    UsageOf,
+    Activation, AwaiteePage, BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, Deployed, Engine, EngineError,
+    EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, LeaseRequest, Leased, MemoryEngine, NewPackage, NewSecret,
+    OpenError, Package, PackageVersion, PlanPage, PlanQuery, QueueStatus, Rerun, RerunError, SecretInfo, SessionLimits,
+    SettleError, Settlement, SledEngine, Standing, Store, StoreError, StoreFuture, SubmitError, SubmitJobError,
+    Submitted, SubmittedJob, SystemClock, TaskPage, TaskQuery, Unready, Usage, UsageOf,
 };
 
 /// Requests that wait for the commit thread; further callers wait to get in.
@@ -306,6 +308,46 @@ impl Store for EmbeddedStore {
 
     fn bulk(&self, action: BulkAction, query: TaskQuery) -> StoreFuture<'_, BulkPage> {
         Box::pin(self.change(move |planner, turn| planner.bulk(turn, &action, &query)))
+    }
+
+    fn submit_job(&self, job: NewJob) -> StoreFuture<'_, Result<SubmittedJob, SubmitJobError>> {
+        Box::pin(async {
+            match PreparedJob::new(job) {
+                Ok(prepared) => self.change(|planner, turn| planner.submit_job(turn, prepared)).await,
+                Err(error) => Ok(Err(error)),
+            }
+        })
+    }
+
+    fn cancel_job(&self, id: JobId, wish: CancelWish) -> StoreFuture<'_, Option<Job>> {
+        Box::pin(self.change(move |planner, turn| planner.cancel_job(turn, id, &wish)))
+    }
+
+    fn job(&self, id: JobId) -> StoreFuture<'_, Option<Job>> {
+        Box::pin(self.read(move |planner, turn| planner.job(turn, id)))
+    }
+
+    fn wait_job(&self, id: JobId, wait: Duration) -> StoreFuture<'_, Option<Job>> {
+        Box::pin(async move {
+            if wait.is_zero() {
+                return self.job(id).await;
+            }
+            let told = self.park(move |planner, turn, reply| planner.park_job(turn, id, wait, reply)).await;
+            let has_ended = |job: &Option<Job>| job.as_ref().is_none_or(|job| job.state.is_terminal());
+            self.or_what_is_there(told, self.job(id), has_ended).await
+        })
+    }
+
+    fn jobs(&self, query: JobQuery) -> StoreFuture<'_, JobPage> {
+        Box::pin(self.read(move |planner, turn| planner.jobs(turn, &query)))
+    }
+
+    fn plan(&self, query: PlanQuery) -> StoreFuture<'_, PlanPage> {
+        Box::pin(self.read(move |planner, turn| planner.plan(turn, &query)))
+    }
+
+    fn awaited(&self, task: TaskId, only: Awaited, after: Option<NodeName>) -> StoreFuture<'_, AwaiteePage> {
+        Box::pin(self.read(move |planner, turn| planner.awaited(turn, task, &only, after.as_ref())))
     }
 
     fn task(&self, id: TaskId) -> StoreFuture<'_, Option<Task>> {

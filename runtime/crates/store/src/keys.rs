@@ -9,7 +9,7 @@
 //! | `i` id, `o` id | an input, an output that is not small |
 //! | `a` id number | what is kept of an attempt besides its record |
 //! | `q` queue 0 handler 0 code key rank sequence | the id of a queued task: by its lane, then as [`Place`](crate::spot::Place) has it |
-//! | `d` instant sequence | the id of a task that waits for an instant, its [`Need`] and its queue |
+//! | `d` instant sequence | the id of a task that waits for an instant, its [`Need`] and its queue; of one that waits for others, too |
 //! | `x` instant sequence | the id of a task that expires unless it has begun by then |
 //! | `l` sequence | the tasks that were leased together |
 //! | `v` sequence | events that were told together, from this one on |
@@ -27,9 +27,20 @@
 //! | `c` digest | a component |
 //! | `w` kind name | what the attempts of a handler or of a tag have used |
 //! | `S` name | a secret |
+//! | `j` job | a job |
+//! | `J` digest | the job that has this idempotency key, and the digest of its body |
+//! | `P` job part | a part of a job's plan of which the tasks are still to be made |
+//! | `N` plan name | the task of this name in a plan: that of a job or of a task |
+//! | `G` plan name | how the group of this name stands, for which somebody waits |
+//! | `D` plan name 0 id | that the task waits for the node or the group of this name, and by which rule |
+//! | `B` instant job | that the job has until then |
+//! | `U` id | the task that undoes this one |
+//! | `K` job sequence | the task that ended then, and can be undone |
+//! | `W` sequence | what is still to be done for a job |
 //! | `y` key | a damaged value that was taken out of its place |
 
 use bytes::Bytes;
+use sunaba_task::job::{JobId, NodeName};
 use sunaba_task::{Digest, HandlerName, StateName, Task, TaskId, TaskSpec, Timestamp};
 
 pub(crate) const FORMAT: &[u8] = b"f";
@@ -144,6 +155,16 @@ pub(crate) fn set_aside(key: &[u8]) -> Vec<u8> {
 
 pub(crate) fn due(at: Timestamp, sequence: u64) -> Vec<u8> {
     of(b'd', &[&at.unix_ms().to_be_bytes(), &sequence.to_be_bytes()])
+}
+
+/// Where a task stands among those that wait for an instant while it waits for others, and for none.
+pub(crate) fn blocked(sequence: u64) -> Vec<u8> {
+    of(b'd', &[&u64::MAX.to_be_bytes(), &sequence.to_be_bytes()])
+}
+
+/// Whether it is a key of [`blocked`]. No instant is so late.
+pub(crate) fn is_blocked(key: &[u8]) -> bool {
+    key.get(1..9) == Some(&[u8::MAX; 8])
 }
 
 pub(crate) fn expiry(at: Timestamp, sequence: u64) -> Vec<u8> {
@@ -261,6 +282,83 @@ pub(crate) fn queue_settings(queue: &str) -> Vec<u8> {
 
 pub(crate) fn handler_control(handler: &HandlerName) -> Vec<u8> {
     of(b'H', &[handler.to_string().as_bytes()])
+}
+
+pub(crate) fn job(id: JobId) -> Vec<u8> {
+    of(b'j', &[id.as_bytes()])
+}
+
+pub(crate) fn job_idempotency(key: &str) -> Vec<u8> {
+    of(b'J', &[Digest::of(key.as_bytes()).as_bytes()])
+}
+
+pub(crate) fn plan_part(job: JobId, part: u32) -> Vec<u8> {
+    of(b'P', &[job.as_bytes(), &part.to_be_bytes()])
+}
+
+pub(crate) fn node(plan: &[u8; 16], name: &str) -> Vec<u8> {
+    of(b'N', &[plan, name.as_bytes()])
+}
+
+/// The first key after that of a node.
+pub(crate) fn after_node(plan: &[u8; 16], name: &str) -> Vec<u8> {
+    of(b'N', &[plan, name.as_bytes(), &[0]])
+}
+
+/// The name of a key of [`node`].
+pub(crate) fn node_name(key: &[u8]) -> Option<NodeName> {
+    str::from_utf8(key.get(17..)?).ok()?.parse().ok()
+}
+
+/// One end of all nodes of a plan, and the other. Names are ASCII.
+pub(crate) fn nodes(plan: &[u8; 16]) -> (Vec<u8>, Vec<u8>) {
+    (node(plan, ""), of(b'N', &[plan, &[u8::MAX]]))
+}
+
+/// The same of those whose names begin as those of a group do.
+pub(crate) fn members(plan: &[u8; 16], group: &str) -> (Vec<u8>, Vec<u8>) {
+    let end = |byte: u8| of(b'N', &[plan, group.as_bytes(), &[byte]]);
+    (end(b'/'), end(b'/' + 1))
+}
+
+pub(crate) fn group(plan: &[u8; 16], name: &str) -> Vec<u8> {
+    of(b'G', &[plan, name.as_bytes()])
+}
+
+/// One end of all groups of a plan, and the other.
+pub(crate) fn groups(plan: &[u8; 16]) -> (Vec<u8>, Vec<u8>) {
+    (group(plan, ""), of(b'G', &[plan, &[u8::MAX]]))
+}
+
+pub(crate) fn waits(plan: &[u8; 16], awaited: &str, id: TaskId) -> Vec<u8> {
+    of(b'D', &[plan, awaited.as_bytes(), &[0], id.as_bytes()])
+}
+
+/// One end of all who wait for this, and the other.
+pub(crate) fn all_who_wait(plan: &[u8; 16], awaited: &str) -> (Vec<u8>, Vec<u8>) {
+    let end = |byte: u8| of(b'D', &[plan, awaited.as_bytes(), &[byte]]);
+    (end(0), end(1))
+}
+
+pub(crate) fn job_deadline(at: Timestamp, job: JobId) -> Vec<u8> {
+    of(b'B', &[&at.unix_ms().to_be_bytes(), job.as_bytes()])
+}
+
+pub(crate) fn compensation(id: TaskId) -> Vec<u8> {
+    of(b'U', &[id.as_bytes()])
+}
+
+pub(crate) fn done(job: JobId, sequence: u64) -> Vec<u8> {
+    of(b'K', &[job.as_bytes(), &sequence.to_be_bytes()])
+}
+
+pub(crate) fn chore(sequence: u64) -> Vec<u8> {
+    of(b'W', &[&sequence.to_be_bytes()])
+}
+
+/// The sequence of a key of [`chore`].
+pub(crate) fn chore_sequence(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.get(1..)?.try_into().ok()?))
 }
 
 #[cfg(test)]

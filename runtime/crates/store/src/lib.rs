@@ -13,6 +13,7 @@ pub mod conformance;
 mod embedded;
 mod engine;
 mod error;
+mod jobs;
 mod keys;
 pub mod maintenance;
 mod planner;
@@ -30,6 +31,7 @@ pub use clock::{ManualClock, SystemClock};
 pub use embedded::{EmbeddedStore, Options};
 pub use engine::{Engine, EngineError, MemoryEngine, OpenError, Pair, SledEngine, Writes};
 pub use error::StoreError;
+pub use jobs::{Awaitee, AwaiteePage, JobPage, JobQuery, PlanPage, PlanQuery, SubmitJobError, SubmittedJob};
 pub use query::{
     BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, EventPage, EventQuery, HandlerStatus, Hold, QueueStatus,
     Rerun, RerunError, Stalled, Standing, TaskPage, TaskQuery,

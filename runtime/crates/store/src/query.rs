@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sunaba_task::job::JobId;
 use sunaba_task::{
     BreakerState, Digest, HandlerControl, HandlerName, LimitCaps, Payload, QueueSettings, StateName, Task, TaskEvent,
     TaskId, Timestamp,
@@ -163,6 +164,14 @@ pub enum DeleteError {
         task: TaskId,
         /// Where it stands.
         state: StateName,
+    },
+    /// It belongs to a job that has not ended, of which other tasks may ask for what came of it.
+    #[error("task {task} belongs to job {job}, which has not ended\nhint: cancel the job first, or wait for its end")]
+    JobNotEnded {
+        /// The task.
+        task: TaskId,
+        /// Its job.
+        job: JobId,
     },
     /// Its record cannot be read, so that nobody knows what there is of it. It is left as it is.
     #[error("task {task} is damaged: {problem}")]

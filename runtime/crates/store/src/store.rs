@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use sunaba_task::job::{Awaited, Job, JobId, NewJob, NodeName};
 use sunaba_task::{
     AttemptDetail, BoxFuture, Decision, Digest, Durability, Ending, FuelMode, HandlerChange, HandlerInfo, HandlerName,
     LeaseToken, LimitCaps, Limits, NewTask, Payload, Progress, QueueChange, Receipt, Retention, Secret, SessionId,
@@ -13,9 +14,9 @@ use sunaba_task::{
 };
 
 use crate::{
-    Activation, BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, Deployed, EventPage, EventQuery,
-    HandlerStatus, NewSecret, PackageVersion, QueueStatus, Rerun, RerunError, SecretInfo, Standing, StoreError,
-    TaskPage, TaskQuery, Usage, UsageOf,
+    Activation, AwaiteePage, BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, Deployed, EventPage, EventQuery,
+    HandlerStatus, JobPage, JobQuery, NewSecret, PackageVersion, PlanPage, PlanQuery, QueueStatus, Rerun, RerunError,
+    SecretInfo, Standing, StoreError, SubmitJobError, SubmittedJob, TaskPage, TaskQuery, Usage, UsageOf,
 };
 
 /// What a store's methods return.
@@ -117,6 +118,28 @@ pub trait Store: Send + Sync + 'static {
 
     /// Does something to every task of a page of what a query asks for; go on with [`BulkPage::next`].
     fn bulk(&self, action: BulkAction, query: TaskQuery) -> StoreFuture<'_, BulkPage>;
+
+    /// Takes a job on: tasks that belong together. Answers when its plan is durable; its tasks are made from then on.
+    fn submit_job(&self, job: NewJob) -> StoreFuture<'_, Result<SubmittedJob, SubmitJobError>>;
+
+    /// Cancels a job: what of it waits at once, and what runs when its worker has settled it. Has ended when all of it has. The
+    /// record that follows; none when the id is not known.
+    fn cancel_job(&self, id: JobId, wish: CancelWish) -> StoreFuture<'_, Option<Job>>;
+
+    /// The record of a job.
+    fn job(&self, id: JobId) -> StoreFuture<'_, Option<Job>>;
+
+    /// The record of a job once it is terminal, or as it is after `wait`.
+    fn wait_job(&self, id: JobId, wait: Duration) -> StoreFuture<'_, Option<Job>>;
+
+    /// Jobs, newest first.
+    fn jobs(&self, query: JobQuery) -> StoreFuture<'_, JobPage>;
+
+    /// Tasks of a plan that were made, by their names.
+    fn plan(&self, query: PlanQuery) -> StoreFuture<'_, PlanPage>;
+
+    /// What came of those in the plan of a task for which it could wait, by their names, after this one.
+    fn awaited(&self, task: TaskId, only: Awaited, after: Option<NodeName>) -> StoreFuture<'_, AwaiteePage>;
 
     /// The record of a task.
     fn task(&self, id: TaskId) -> StoreFuture<'_, Option<Task>>;

@@ -79,6 +79,8 @@ impl Happening {
                 let asked = after.cancel.is_some() && before.cancel.is_none();
                 return asked.then_some(Self::CancelRequested);
             }
+            // Nothing comes back to that.
+            State::Blocked { .. } => return None,
             State::Queued => Self::Queued,
             State::Running(lease) => Self::Started { attempt, worker: lease.worker.clone() },
             State::RetryScheduled { until } => Self::RetryScheduled { attempt, until: *until },
@@ -121,7 +123,9 @@ mod tests {
         let task = testing::task();
         assert_eq!(Happening::between(None, &task), Some(Happening::Submitted));
         assert_eq!(Happening::between(Some(&task), &task), None);
-        for state in StateName::ALL.into_iter().filter(|state| *state != StateName::Queued) {
+        let others =
+            StateName::ALL.into_iter().filter(|state| !matches!(state, StateName::Queued | StateName::Blocked));
+        for state in others {
             let told = Happening::between(Some(&task), &testing::task_in(state)).map(|what| what.word().to_owned());
             let expected = match state {
                 StateName::Running => "started".to_owned(),

@@ -17,6 +17,7 @@ mod handler;
 mod health;
 mod history;
 mod http_grant;
+pub mod job;
 mod lease;
 mod limit;
 mod limits;

@@ -10,6 +10,13 @@ use crate::{Lease, Timestamp};
 /// Where a task stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
+    /// Waits for other tasks of its job.
+    Blocked {
+        /// For how many of what it waits for; at least one.
+        waits_for: u64,
+        /// When it may run first, once it waits for none.
+        start: Option<Timestamp>,
+    },
     /// Waits for its time.
     Scheduled {
         /// When that is.
@@ -38,6 +45,8 @@ pub enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StateName {
+    /// Waits for other tasks of its job.
+    Blocked,
     /// Waits for its time.
     Scheduled,
     /// Waits for a slot.
@@ -60,6 +69,7 @@ impl State {
     /// The word for it.
     pub fn name(&self) -> StateName {
         match self {
+            Self::Blocked { .. } => StateName::Blocked,
             Self::Scheduled { .. } => StateName::Scheduled,
             Self::Queued => StateName::Queued,
             Self::Running(_) => StateName::Running,
@@ -79,7 +89,8 @@ impl State {
 
 impl StateName {
     /// Every one of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
+        Self::Blocked,
         Self::Scheduled,
         Self::Queued,
         Self::Running,
@@ -97,6 +108,7 @@ impl StateName {
 
     fn word(self) -> &'static str {
         match self {
+            Self::Blocked => "blocked",
             Self::Scheduled => "scheduled",
             Self::Queued => "queued",
             Self::Running => "running",

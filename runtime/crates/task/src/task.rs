@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::job::JobLink;
+use crate::transition::due;
 use crate::{AttemptRecord, Backoff, Digest, Grants, HandlerName, Lease, Limits, Payload, State, TaskId, Timestamp};
 
 /// Failures until a task is dead, unless said otherwise: one attempt and three retries.
@@ -169,7 +171,7 @@ pub enum CallbackOn {
 }
 
 /// A task to be submitted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewTask {
     /// What is asked for.
     pub spec: TaskSpec,
@@ -222,6 +224,8 @@ pub struct Task {
     pub sequence: u64,
     /// What was asked for.
     pub spec: TaskSpec,
+    /// Its place in a job, if it is of one.
+    pub job: Option<JobLink>,
     /// The input, without its body.
     pub input: PayloadInfo,
     /// When the store had it.
@@ -266,15 +270,15 @@ pub struct Task {
 impl Task {
     /// The record of a task that was submitted now.
     pub fn submitted(id: TaskId, sequence: u64, new: &NewTask, now: Timestamp) -> Self {
-        let due = new.start.map(|start| start.instant(now)).filter(|until| *until > now);
         Self {
             id,
             revision: 1,
             sequence,
             spec: new.spec.clone(),
+            job: None,
             input: PayloadInfo::of(&new.input),
             submitted_at: now,
-            state: due.map_or(State::Queued, |until| State::Scheduled { until }),
+            state: due(new.start.map(|start| start.instant(now)), now),
             attempts_started: 0,
             failures_charged: 0,
             hosts_lost: 0,
@@ -296,7 +300,16 @@ impl Task {
 
     /// Whether it waits and nothing of it has run, so that it may still expire.
     pub fn is_unstarted(&self) -> bool {
-        !self.begun && matches!(self.state, State::Scheduled { .. } | State::Queued)
+        !self.begun && matches!(self.state, State::Blocked { .. } | State::Scheduled { .. } | State::Queued)
+    }
+
+    /// The record of a task of a job that was made now, and waits for so many others.
+    pub fn of_job(mut self, link: JobLink, waits_for: u64) -> Self {
+        if waits_for > 0 {
+            self.state = State::Blocked { waits_for, start: self.due_at() };
+        }
+        self.job = Some(link);
+        self
     }
 
     /// When it is due, while it waits for that.

@@ -22,6 +22,7 @@ pub(crate) fn task() -> Task {
 pub(crate) fn task_in(state: StateName) -> Task {
     let until = NOW.after(Duration::from_secs(1));
     let state = match state {
+        StateName::Blocked => State::Blocked { waits_for: 1, start: None },
         StateName::Scheduled => State::Scheduled { until },
         StateName::Queued => State::Queued,
         StateName::Running => State::Running(lease()),

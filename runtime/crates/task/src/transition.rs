@@ -8,6 +8,8 @@ use crate::{
 /// Something that happens to a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
+    /// One of those for which it waited has ended, and it may go on.
+    Released,
     /// The time for which it waited has come.
     Due,
     /// A worker has it.
@@ -43,6 +45,7 @@ pub struct Settled {
 impl Event {
     fn name(&self) -> &'static str {
         match self {
+            Self::Released => "released",
             Self::Due => "due",
             Self::Leased(_) => "leased",
             Self::Settled(_) => "settled",
@@ -81,6 +84,12 @@ pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet
     let illegal = IllegalTransition { state: task.state.name(), event: event.name() };
     let mut next = task.clone();
     match (&task.state, event) {
+        (State::Blocked { waits_for, start }, Event::Released) => {
+            next.state = match waits_for.checked_sub(1) {
+                Some(left) if left > 0 => State::Blocked { waits_for: left, start: *start },
+                _ => due(*start, now),
+            };
+        }
         (State::Scheduled { .. } | State::RetryScheduled { .. }, Event::Due) => next.state = State::Queued,
         (State::Queued, Event::Leased(lease)) => {
             next.attempts_started = next.attempts_started.saturating_add(1);
@@ -127,11 +136,14 @@ pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet
             // Again is no change of what was asked first.
             next.cancel = task.cancel.clone().or(Some(request));
         }
-        (State::Scheduled { .. } | State::Queued | State::RetryScheduled { .. }, Event::CancelRequested(request)) => {
+        (
+            State::Blocked { .. } | State::Scheduled { .. } | State::Queued | State::RetryScheduled { .. },
+            Event::CancelRequested(request),
+        ) => {
             next.cancel = Some(request);
             next.state = State::Cancelled;
         }
-        (State::Scheduled { .. } | State::Queued, Event::Expired) if task.is_unstarted() => {
+        (State::Blocked { .. } | State::Scheduled { .. } | State::Queued, Event::Expired) if task.is_unstarted() => {
             next.state = State::Expired;
         }
         _ => return Err(illegal),
@@ -144,6 +156,11 @@ pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet
         next.ended_at = Some(now);
     }
     Ok(ChangeSet { expected_revision: task.revision, task: next })
+}
+
+/// Where a task stands that waits for nothing but its time.
+pub(crate) fn due(start: Option<Timestamp>, now: Timestamp) -> State {
+    start.filter(|until| *until > now).map_or(State::Queued, |until| State::Scheduled { until })
 }
 
 fn cancelled() -> Decision {
@@ -218,6 +235,7 @@ mod tests {
         ];
         let settled = verdicts.map(|(verdict, charged)| settled(verdict, charged));
         let others = [
+            Event::Released,
             Event::Due,
             Event::Leased(testing::lease()),
             Event::HostLost,
@@ -232,6 +250,7 @@ mod tests {
     /// it cannot happen.
     fn letter(state: StateName) -> char {
         match state {
+            StateName::Blocked => 'b',
             StateName::Scheduled => 's',
             StateName::Queued => 'q',
             StateName::Running => 'r',
@@ -245,17 +264,18 @@ mod tests {
 
     #[test]
     fn every_state_at_every_event() {
-        // Settled as succeed, retry, snooze, requeue, give-up, cancel; due, leased, host-lost, handed-back, cancel-requested,
+        // Settled as succeed, retry, snooze, requeue, give-up, cancel; released, due, leased, host-lost, handed-back, cancel-requested,
         // expired.
         let table = [
-            (StateName::Scheduled, "------q---CE"),
-            (StateName::Queued, "-------r--CE"),
-            (StateName::Running, "StsqDC--qqr-"),
-            (StateName::RetryScheduled, "------q---C-"),
-            (StateName::Succeeded, "------------"),
-            (StateName::Dead, "------------"),
-            (StateName::Cancelled, "------------"),
-            (StateName::Expired, "------------"),
+            (StateName::Blocked, "------q----CE"),
+            (StateName::Scheduled, "-------q---CE"),
+            (StateName::Queued, "--------r--CE"),
+            (StateName::Running, "StsqDC---qqr-"),
+            (StateName::RetryScheduled, "-------q---C-"),
+            (StateName::Succeeded, "-------------"),
+            (StateName::Dead, "-------------"),
+            (StateName::Cancelled, "-------------"),
+            (StateName::Expired, "-------------"),
         ];
         assert_eq!(table.map(|(state, _)| state), StateName::ALL);
         for (state, expected) in table {
@@ -279,6 +299,18 @@ mod tests {
                 assert_eq!(change.task.ended_at.is_some(), change.task.state.is_terminal());
             }
         }
+    }
+
+    #[test]
+    fn blocked_task_waits_for_all_and_then_for_its_time() {
+        let until = NOW.after(Duration::from_secs(1));
+        let blocked = |waits_for, start| Task { state: State::Blocked { waits_for, start }, ..testing::task() };
+        let released = |task: &Task| transition(task, Event::Released, NOW).expect("it is blocked").task;
+        let once = released(&blocked(2, Some(until)));
+        assert_eq!(once.state, State::Blocked { waits_for: 1, start: Some(until) });
+        assert_eq!(released(&once).state, State::Scheduled { until });
+        assert_eq!(released(&blocked(1, Some(NOW))).state, State::Queued);
+        assert_eq!(released(&blocked(1, None)).state, State::Queued);
     }
 
     #[test]

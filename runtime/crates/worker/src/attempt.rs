@@ -39,7 +39,7 @@ fn request(leased: &Leased) -> AttemptRequest {
         handler: spec.handler.handler.clone(),
         context: AttemptContext {
             task_id: task.id,
-            job_id: None,
+            job_id: task.job.as_ref().map(|link| link.job.to_string()),
             queue: spec.queue.clone(),
             attempt: task.attempts_started,
             failures: task.failures_charged,

@@ -87,6 +87,10 @@ pub(super) fn conclusion(task: &Task, standing: Option<&Standing>, now: Timestam
     let (held, ahead) = standing.map_or((false, None), |standing| (!standing.holds.is_empty(), standing.ahead));
     let attempt = task.attempts_started.saturating_add(1);
     let mut text = match &task.state {
+        State::Blocked { waits_for: 1, .. } => "it waits for another task or group of its job".into(),
+        State::Blocked { waits_for, .. } => {
+            format!("it waits for {} other tasks or groups of its job", format_count(*waits_for))
+        }
         State::Scheduled { until } | State::RetryScheduled { until } if task.attempts_started > 0 => {
             format!("attempt {attempt} is due {}", at(*until, now))
         }

@@ -3,12 +3,14 @@
 //! A case begins with an empty store, sees it only through [`Store`], and lets time pass by the store's own clock.
 
 mod bodies;
+mod budgets;
 mod bulk;
 mod callbacks;
 mod control;
 mod ends;
 mod feed;
 mod idempotency;
+mod jobs;
 mod leases;
 mod limits;
 mod memory;
@@ -37,12 +39,14 @@ use crate::{
 };
 
 pub use bodies::*;
+pub use budgets::*;
 pub use bulk::*;
 pub use callbacks::*;
 pub use control::*;
 pub use ends::*;
 pub use feed::*;
 pub use idempotency::*;
+pub use jobs::*;
 pub use leases::*;
 pub use limits::*;
 pub use memory::*;
@@ -257,6 +261,32 @@ macro_rules! conformance_tests {
             secret_is_kept_changed_and_removed
             number_of_secrets_obeyed
             number_of_secrets_violated
+            // jobs
+            chain_runs_in_its_order_and_its_job_succeeds
+            join_runs_once_after_all_of_its_group
+            job_without_tasks_succeeds
+            failure_ends_those_who_wait_for_it
+            failure_can_be_done_without
+            failure_at_the_end_of_a_plan_is_ruled_by_the_job
+            first_failure_stops_the_others_if_asked
+            cancelled_job_has_ended_when_all_of_it_has
+            task_that_is_cancelled_alone_is_a_failure_to_its_job
+            job_goes_on_after_a_restart
+            failure_counts_before_those_are_made_who_wait_for_it
+            counts_of_a_job_are_right_after_a_restart
+            same_key_and_plan_give_the_same_job
+            plan_that_cannot_be_run_is_refused
+            newest_jobs_are_listed_first
+            outputs_are_given_page_by_page_in_the_order_of_names
+            outputs_are_kept_as_long_as_their_job_runs
+            fuel_of_a_job_is_summed
+            // budgets
+            attempts_of_a_job_obeyed_and_violated
+            fuel_of_a_job_obeyed_and_violated
+            time_of_a_job_obeyed_and_violated
+            what_has_succeeded_is_undone_the_last_first
+            what_cannot_be_undone_ends_the_undoing
+            cancelled_job_is_undone_if_it_was_to_be
         );
     };
     (@ $subject:expr; $($case:ident)*) => {

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use sunaba_task::{Callback, Digest, HandlerControl, QueueSettings, Retention, State, TaskId, Timestamp};
+use sunaba_task::job::{Job, OnFailure};
+use sunaba_task::{Callback, Digest, HandlerControl, NewTask, QueueSettings, Retention, State, TaskId, Timestamp};
 
 use super::{LastOpened, body};
-use crate::planner::{Batch, EventBatch, Holder, Noted, Owner, Stored, StoredVersion};
+use crate::jobs::PlanPart;
+use crate::planner::{Batch, Chore, EventBatch, Group, Holder, JobOwner, Noted, Owner, Stored, StoredVersion};
 use crate::secrets::StoredSecret;
 use crate::spot::Spot;
 use crate::{Engine, Package, StoreError, UsageSums, codec, keys};
@@ -54,6 +56,16 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { letter: b'c', name: "components", check: component },
     Kind { letter: b'w', name: "sums of what was used", check: |_, key, value| readable::<UsageSums>(key, value) },
     Kind { letter: b'S', name: "secrets", check: |_, key, value| readable::<StoredSecret>(key, value) },
+    Kind { letter: b'j', name: "jobs", check: |_, key, value| readable::<Job>(key, value) },
+    Kind { letter: b'J', name: "idempotency keys of jobs", check: |_, key, value| readable::<JobOwner>(key, value) },
+    Kind { letter: b'P', name: "parts of plans", check: |_, key, value| readable::<PlanPart>(key, value) },
+    Kind { letter: b'N', name: "names in plans", check: node },
+    Kind { letter: b'G', name: "groups of plans", check: |_, key, value| readable::<Group>(key, value) },
+    Kind { letter: b'D', name: "tasks that wait for others", check: waits },
+    Kind { letter: b'B', name: "jobs that have a time", check: |_, _, _| Ok(Vec::new()) },
+    Kind { letter: b'U', name: "what undoes tasks", check: |_, key, value| readable::<NewTask>(key, value) },
+    Kind { letter: b'K', name: "tasks that can be undone", check: |links, _, value| links.of_task(value, |_| None) },
+    Kind { letter: b'W', name: "what is to be done for jobs", check: |_, key, value| readable::<Chore>(key, value) },
 ];
 
 /// What checks look others up in.
@@ -148,6 +160,11 @@ fn task(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
                 (true, true) => found.push("it runs, and has a place in its queue".into()),
             }
         }
+        State::Blocked { .. } => {
+            if !links.has(&keys::blocked(task.sequence), &keys::due_value(task))? {
+                found.push("it waits for others, and is not among those that wait".into());
+            }
+        }
         State::Scheduled { until } | State::RetryScheduled { until } => {
             if !links.has(&keys::due(*until, task.sequence), &keys::due_value(task))? {
                 found.push("it waits for an instant, and nothing makes it due".into());
@@ -212,12 +229,32 @@ fn queued(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
     })
 }
 
+fn node(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
+    let name = keys::node_name(key);
+    links.of_task(value, |Stored { task, .. }| {
+        let is_its = task.job.as_ref().is_some_and(|link| Some(&link.name) == name.as_ref());
+        (!is_its).then_some("its task has another name")
+    })
+}
+
+fn waits(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
+    readable::<Option<OnFailure>>(key, value)?;
+    let id = keys::id_of(key);
+    links.of_task(id.as_ref().map_or(&[], |id| id.as_bytes().as_slice()), |Stored { task, .. }| {
+        task.job.is_none().then_some("its task is of no job")
+    })
+}
+
 fn due(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
     let Some(due) = keys::read_due(value) else { return Ok(vec!["it has no task and queue".into()]) };
     links.of_task(due.id.as_bytes(), |Stored { task, .. }| {
         let is_there = *value == keys::due_value(task);
-        let waits = is_there && task.due_at().is_some_and(|until| key == keys::due(until, task.sequence));
-        (!waits).then_some("its task does not wait for that instant")
+        let place = match &task.state {
+            State::Blocked { .. } => Some(keys::blocked(task.sequence)),
+            _ => task.due_at().map(|until| keys::due(until, task.sequence)),
+        };
+        let waits = is_there && place.as_deref() == Some(key);
+        (!waits).then_some("its task does not wait there")
     })
 }
 

@@ -35,7 +35,7 @@ impl Planner {
         if fitting.peek().is_none() {
             return Ok(());
         }
-        let input = Payload::json(input(turn, stored)?);
+        let input = Payload::json(told_of_end(turn, stored)?);
         for callback in fitting {
             let mut spec = without_key(callback.spec);
             // Nothing counts the callbacks that need a version. One that is not kept any more has better ones after it.
@@ -46,7 +46,7 @@ impl Planner {
                 spec.component = active.component;
             }
             let new = NewTask::new(spec, input.clone());
-            let follower = self.take_on(turn, &new, Some(Origin::Callback(stored.task.id)));
+            let follower = self.take_on(turn, &new, Some(Origin::Callback(stored.task.id)))?;
             stored.task.followers.push(follower.id);
         }
         Ok(())
@@ -65,7 +65,8 @@ pub(super) fn without_key(spec: TaskSpec) -> TaskSpec {
     TaskSpec { idempotency_key: None, ..spec }
 }
 
-fn input(turn: &Turn<'_>, stored: &Stored) -> Result<Bytes, StoreError> {
+/// What those are told who follow the end of a task.
+pub(super) fn told_of_end(turn: &Turn<'_>, stored: &Stored) -> Result<Bytes, StoreError> {
     let output = match &stored.task.output {
         Some(info) if info.size_bytes <= MAX_OUTPUT_BYTES => {
             let key = keys::output(stored.task.id);

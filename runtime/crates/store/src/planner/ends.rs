@@ -1,7 +1,7 @@
 //! What follows when a task ends, and the end of what was not started in time.
 
 use bytes::Bytes;
-use sunaba_task::{Event, State, Task};
+use sunaba_task::{Event, State, Task, Timestamp};
 
 use super::{Planner, Stored, Turn};
 use crate::StoreError;
@@ -19,8 +19,19 @@ impl Planner {
             turn.txn.put(keys::among(key, task.id), Bytes::new());
         }
         self.follow(turn, stored)?;
-        self.keep(turn, stored);
-        Ok(())
+        // Of what undoes a task nobody asks what came of it.
+        if stored.task.job.as_ref().is_none_or(|link| link.undoes) {
+            self.keep(turn, stored);
+        }
+        if stored.task.job.is_none() {
+            return Ok(());
+        }
+        // What others of its job may want of it is kept until the job has ended.
+        if stored.output_until.is_none() {
+            stored.output_until = stored.task.output.as_ref().map(|_| Timestamp::from_unix_ms(u64::MAX));
+        }
+        let task = stored.task.clone();
+        self.task_of_job_ended(turn, &task)
     }
 
     /// Has a task that was not started yet expire in its time.

@@ -8,6 +8,7 @@ use sunaba_task::{
     Decision, Ending, Event, Lease, LeaseToken, Payload, Policy, SessionId, Settled, State, TaskId, Verdict, transition,
 };
 
+use super::jobs::Allowed;
 use super::memory::{Memory, Room, too_large};
 use super::starts::Pick;
 use super::{Batch, Entry, Planner, Running, Session, Stored, Turn, body};
@@ -89,6 +90,7 @@ impl Planner {
     pub(super) fn stop_running(&mut self, turn: &mut Turn<'_>, id: TaskId) -> Option<Running> {
         let running = self.running.remove(&id)?;
         self.lanes.stop(&running.stored.task.spec);
+        self.release_fuel(&running.stored, running.reserved_fuel);
         if let Some(session) = running.stored.task.lease().and_then(|lease| self.sessions.get_mut(&lease.session)) {
             session.tasks.remove(&id);
             session.memory.held_bytes = session.memory.held_bytes.saturating_sub(running.runs.limits.host_bytes());
@@ -124,13 +126,15 @@ impl Planner {
             let task = pick.id;
             let Some(stored) = self.picked(turn, &pick)? else { continue };
             let session = self.sessions.get(&id);
-            let runs = self.runs(&stored.task.spec, session);
+            let mut runs = self.runs(&stored.task.spec, session);
             if session.is_some_and(|session| session.is_unready(&runs)) {
                 // One look for all that needs this code for this handler in this queue, however much that is.
                 self.lanes.pass_over(&mut selection, &pick);
                 continue;
             }
-            let Some(mut stored) = self.unless_expired(turn, stored)? else {
+            let going_on = self.unless_stopping(turn, stored)?;
+            let going_on = going_on.map(|stored| self.unless_expired(turn, stored)).transpose()?.flatten();
+            let Some(mut stored) = going_on else {
                 ends += 1;
                 if ends == MAX_ENDS {
                     break;
@@ -153,6 +157,18 @@ impl Planner {
                 }
                 Room::Never { most_bytes } => Some(too_large(host_bytes, most_bytes)),
             };
+            let reserved_fuel = match self.allowed(turn, &stored, &mut runs)? {
+                Allowed::Run { reserved_fuel } => reserved_fuel,
+                Allowed::Wait => {
+                    self.lanes.pass_over(&mut selection, &pick);
+                    continue;
+                }
+                Allowed::Nothing(stored) => {
+                    self.unless_stopping(turn, *stored)?;
+                    selection = self.lanes.select(queues, turn.now, turn.elapsed);
+                    continue;
+                }
+            };
             let batch = match batch {
                 Some(batch) => batch,
                 None => *batch.insert(self.sequence(turn)),
@@ -169,6 +185,7 @@ impl Planner {
             let before = std::mem::replace(&mut stored.task, change.task);
             self.leave(turn, &before, &stored.task);
             self.tell(turn, Some(&before), &stored.task);
+            self.count_moved(turn, Some(before.state.name()), &stored.task)?;
             let input = match (hopeless, self.input_of(turn, &stored)) {
                 (None, Ok(input)) => Ok(input),
                 (Some(problem), _) => Err(problem),
@@ -188,7 +205,9 @@ impl Planner {
             entries.push(Entry { task, revision: change.expected_revision, lease });
             leased.push(Leased { token, task: runs.of(&stored.task), input });
             self.lanes.start(&stored.task.spec, turn.elapsed);
-            self.running.insert(task, Running { stored, batch, runs, waited: turn.now.since(before.since) });
+            self.reserve_fuel(&stored, reserved_fuel);
+            let waited = turn.now.since(before.since);
+            self.running.insert(task, Running { stored, batch, runs, waited, reserved_fuel });
             if let Some(session) = self.sessions.get_mut(&id) {
                 session.tasks.insert(task);
                 session.memory.held_bytes = session.memory.held_bytes.saturating_add(host_bytes);

@@ -14,6 +14,7 @@ mod ends;
 mod feed;
 mod groups;
 mod holds;
+mod jobs;
 mod lanes;
 mod lease;
 mod memory;
@@ -56,6 +57,8 @@ use crate::{Cancelled, Engine, OpenError, Queues, Runs, StoreError, Unready};
 
 pub(crate) use feed::Batch as EventBatch;
 use feed::Feed;
+use jobs::Jobs;
+pub(crate) use jobs::{Chore, Group, JobOwner};
 use lanes::Lanes;
 use memory::Memory;
 pub(crate) use open::check_format;
@@ -139,6 +142,8 @@ struct Running {
     runs: Runs,
     /// How long it had waited when it was leased.
     waited: Duration,
+    /// What of its job's fuel it may use.
+    reserved_fuel: u64,
 }
 
 struct Session {
@@ -179,6 +184,7 @@ pub(crate) struct Planner {
     next_purge: Option<Timestamp>,
     retention: Retention,
     feed: Feed,
+    jobs: Jobs,
     /// In an order that a simulation can repeat.
     sessions: BTreeMap<SessionId, Session>,
     running: HashMap<TaskId, Running>,
@@ -228,6 +234,7 @@ impl Planner {
             next_purge: None,
             retention: Retention::default(),
             feed: Feed::default(),
+            jobs: Jobs::default(),
             sessions: BTreeMap::new(),
             running: HashMap::new(),
             batches: HashMap::new(),
@@ -243,6 +250,7 @@ impl Planner {
         self.lanes.pass_time(turn.elapsed);
         self.promote_due(turn)?;
         self.expire(turn)?;
+        self.stop_late_jobs(turn)?;
         self.purge(turn)?;
         let lost: Vec<_> =
             self.sessions.iter().filter(|(_, session)| session.expires <= turn.elapsed).map(|(id, _)| *id).collect();
@@ -254,6 +262,7 @@ impl Planner {
 
     /// What is written once for all of a turn. Comes last in it.
     pub(crate) fn finish(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        self.write_jobs(turn)?;
         self.write_ended(turn);
         self.write_usage(turn);
         self.write_feed(turn)
@@ -261,10 +270,16 @@ impl Planner {
 
     /// How long nothing happens by itself.
     pub(crate) fn until_next(&self, now: Timestamp, elapsed: Duration) -> Duration {
+        if self.has_chores() {
+            return Duration::ZERO;
+        }
         let expiry = self.sessions.values().map(|session| session.expires).min();
-        let deadlines = [expiry, self.parking.first_deadline(), self.feed.first_deadline(), self.lanes.next_wake()];
+        let jobs = self.jobs.waiters.first_deadline();
+        let deadlines =
+            [expiry, jobs, self.parking.first_deadline(), self.feed.first_deadline(), self.lanes.next_wake()];
         let by_elapsed = deadlines.into_iter().flatten().min();
-        let by_now = [self.next_due, self.next_expiry, self.next_purge].into_iter().flatten().min();
+        let by_now =
+            [self.next_due, self.next_expiry, self.next_purge, self.jobs.next_deadline].into_iter().flatten().min();
         let by_now = by_now.map(|due| due.since(now).min(MAX_SLEEP));
         let by_age = self.feed.until_trim(now).map(|wait| wait.min(MAX_SLEEP));
         let waits = [by_elapsed.map(|at| at.saturating_sub(elapsed)), by_now, by_age];
@@ -299,8 +314,8 @@ impl Planner {
     }
 
     fn read_next_due(&mut self, turn: &Turn<'_>) -> Result<(), StoreError> {
-        let (first, end) = keys::all(b'd');
-        self.next_due = turn.txn.first(&first, &end)?.and_then(|(key, _)| keys::due_at(&key));
+        let (first, _) = keys::all(b'd');
+        self.next_due = turn.txn.first(&first, &keys::blocked(0))?.and_then(|(key, _)| keys::due_at(&key));
         Ok(())
     }
 
@@ -316,7 +331,9 @@ impl Planner {
         }
         if let (State::Running(_), Some(attempt)) = (&before.state, stored.task.attempts.last()) {
             self.sum(&stored.task.spec, attempt);
+            self.count_used(turn, &stored.task)?;
         }
+        self.count_moved(turn, Some(before.state.name()), &stored.task)?;
         // Before what follows it, which is told too.
         self.tell(turn, Some(&before), &stored.task);
         if stored.task.state.is_terminal() {
@@ -330,6 +347,7 @@ impl Planner {
     /// Takes a record out of the indexes in which it was.
     fn leave(&mut self, turn: &mut Turn<'_>, before: &Task, after: &Task) {
         match &before.state {
+            State::Blocked { .. } => turn.txn.delete(keys::blocked(before.sequence)),
             State::Scheduled { until } | State::RetryScheduled { until } => {
                 turn.txn.delete(keys::due(*until, before.sequence));
                 self.lanes.remove_scheduled(&before.spec.queue);
@@ -366,6 +384,8 @@ impl Planner {
         let task = &stored.task;
         turn.txn.put(keys::task(task.id), codec::write(stored));
         match &task.state {
+            // Among those that wait for an instant, so that what it needs is known without its record.
+            State::Blocked { .. } => turn.txn.put(keys::blocked(task.sequence), keys::due_value(task)),
             State::Scheduled { until } | State::RetryScheduled { until } => {
                 turn.txn.put(keys::due(*until, task.sequence), keys::due_value(task));
                 self.lanes.add_scheduled(&task.spec.queue);

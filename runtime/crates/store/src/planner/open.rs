@@ -47,6 +47,8 @@ impl Planner {
         self.read_feed(turn)?;
         self.read_next_expiry(turn)?;
         self.read_retention(turn)?;
+        self.read_chores(turn)?;
+        self.read_next_deadline(turn)?;
         Ok(())
     }
 
@@ -94,8 +96,12 @@ impl Planner {
         self.add_counted(lane);
         let (first, end) = keys::all(b'd');
         for pair in turn.txn.scan(&first, &end, false) {
-            if let Some(due) = keys::read_due(&pair?.1) {
-                self.lanes.add_scheduled(due.queue);
+            let (key, value) = pair?;
+            if let Some(due) = keys::read_due(&value) {
+                // Those that wait for others have no time.
+                if !keys::is_blocked(&key) {
+                    self.lanes.add_scheduled(due.queue);
+                }
                 match due.handler {
                     Some(handler) => self.unfinished.add_many(due.need, &handler, 1),
                     None => self.unfinished.add_pinned(due.need),
@@ -141,7 +147,8 @@ impl Planner {
                 if let Some(stored) = self.leased(turn, entry)? {
                     self.lanes.start(&stored.task.spec, turn.elapsed);
                     let runs = self.runs(&stored.task.spec, None);
-                    self.running.insert(task, Running { stored, batch: 0, runs, waited: Duration::ZERO });
+                    self.running
+                        .insert(task, Running { stored, batch: 0, runs, waited: Duration::ZERO, reserved_fuel: 0 });
                 }
             }
         }

@@ -189,6 +189,7 @@ impl Planner {
             let task = self.task(turn, id);
             turn.answers.push(answer(reply, task));
         }
+        self.answer_late_for_jobs(turn);
         Ok(())
     }
 }

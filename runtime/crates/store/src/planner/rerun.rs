@@ -32,7 +32,7 @@ impl Planner {
             Err(StoreError::Damaged { problem, .. }) => return Ok(Err(RerunError::Damaged { task: id, problem })),
             Err(error) => return Err(error),
         };
-        let task = self.take_on(turn, &new, Some(Origin::Rerun(id)));
+        let task = self.take_on(turn, &new, Some(Origin::Rerun(id)))?;
         self.keep_rerun(turn, &mut old);
         // Where it stands does not change, only what is known of it.
         old.task.successor = Some(task.id);

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use sunaba_task::job::JobId;
 use sunaba_task::{Retention, State, Task, TaskId, Timestamp};
 
 use super::submit::Owner;
@@ -44,6 +45,8 @@ pub(crate) enum Part {
     Output,
     /// All of it.
     Record,
+    /// The record of a job, of which this is the id.
+    Job,
 }
 
 impl Planner {
@@ -93,6 +96,12 @@ impl Planner {
             turn.ended.note(at, task.id, Part::Record);
         }
         stored.record_until = record;
+    }
+
+    /// Notes that something goes after so long.
+    pub(super) fn note_end(&self, turn: &mut Turn<'_>, kept: Duration, id: TaskId, part: Part) {
+        let at = rounded_up(turn.now, kept);
+        turn.ended.note(at, id, part);
     }
 
     /// How long the record of a task that has ended is kept; none when it is until somebody deletes it.
@@ -152,6 +161,9 @@ impl Planner {
     }
 
     fn purge_part(&mut self, turn: &mut Turn<'_>, id: TaskId, part: Part) -> Result<(), StoreError> {
+        if matches!(part, Part::Job) {
+            return self.forget_job(turn, JobId::from_bytes(*id.as_bytes()));
+        }
         // Somebody may have deleted it before.
         let Some(mut stored) = self.stored_by(turn, id.as_bytes())? else { return Ok(()) };
         match part {
@@ -162,7 +174,7 @@ impl Planner {
                 turn.txn.put(keys::task(id), codec::write(&stored));
                 Ok(())
             }
-            Part::Record => self.forget(turn, &stored),
+            Part::Record | Part::Job => self.forget(turn, &stored),
         }
     }
 
@@ -184,6 +196,11 @@ impl Planner {
         if !stored.task.state.is_terminal() {
             return Ok(Err(DeleteError::NotEnded { task: id, state: stored.task.state.name() }));
         }
+        if let Some(link) = &stored.task.job
+            && self.job(turn, link.job)?.is_some_and(|job| !job.state.is_terminal())
+        {
+            return Ok(Err(DeleteError::JobNotEnded { task: id, job: link.job }));
+        }
         self.forget(turn, &stored).map(Ok)
     }
 
@@ -197,6 +214,7 @@ impl Planner {
             }
         }
         self.release(turn, task)?;
+        self.forget_node(turn, task)?;
         if stored.input.is_none() {
             turn.txn.delete(keys::input(task.id));
         }

@@ -56,7 +56,7 @@ impl Planner {
         let owner = new.spec.idempotency_key.is_some().then(|| fingerprint(&new));
         let new = NewTask { start: unique::start(&new, first, turn.now), ..new };
         let origin = replaced.as_ref().map(|old| Origin::Replaces(old.task.id));
-        let task = self.take_on(turn, &new, origin);
+        let task = self.take_on(turn, &new, origin)?;
         if let (Some(key), Some(fingerprint)) = (&new.spec.idempotency_key, owner) {
             turn.txn.put(keys::idempotency(key), codec::write(&Owner { task: task.id, fingerprint }));
         }
@@ -68,10 +68,25 @@ impl Planner {
     }
 
     /// Makes a task, whatever else it means that there is one.
-    pub(super) fn take_on(&mut self, turn: &mut Turn<'_>, new: &NewTask, origin: Option<Origin>) -> Task {
+    pub(super) fn take_on(
+        &mut self,
+        turn: &mut Turn<'_>,
+        new: &NewTask,
+        origin: Option<Origin>,
+    ) -> Result<Task, StoreError> {
+        self.take_on_with(turn, new, |task| Task { origin, ..task })
+    }
+
+    /// The same of a record that is more than what was submitted.
+    pub(super) fn take_on_with(
+        &mut self,
+        turn: &mut Turn<'_>,
+        new: &NewTask,
+        finish: impl FnOnce(Task) -> Task,
+    ) -> Result<Task, StoreError> {
         let sequence = self.sequence(turn);
         let id = self.task_id(turn, sequence);
-        let task = Task { origin, ..Task::submitted(id, sequence, new, turn.now) };
+        let task = finish(Task::submitted(id, sequence, new, turn.now));
         let input = inline_or_put(turn, keys::input(id), &new.input.bytes);
         for tag in &task.spec.tags {
             turn.txn.put(keys::among(keys::with_tag(tag), id), Bytes::new());
@@ -84,7 +99,8 @@ impl Planner {
         self.unfinished.add(&stored.task.spec);
         self.put(turn, &mut stored);
         self.tell(turn, None, &stored.task);
-        stored.task
+        self.count_moved(turn, None, &stored.task)?;
+        Ok(stored.task)
     }
 
     /// What the key's owner means for this task; none when nobody has the key.
@@ -104,7 +120,7 @@ impl Planner {
     }
 
     /// A UUID of version 7 in which the store's count follows the time: ids sort as tasks came, within a millisecond too.
-    fn task_id(&mut self, turn: &Turn<'_>, sequence: u64) -> TaskId {
+    pub(super) fn task_id(&mut self, turn: &Turn<'_>, sequence: u64) -> TaskId {
         // Four and two bits of these bytes are the version's: the count stands around them, 12 bits and 30, and 32 of chance
         // follow.
         let count = (sequence >> 30) & 0xfff;

@@ -1,0 +1,241 @@
+//! Jobs, as callers of a store submit them and see them.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use sunaba_task::job::{Awaited, BudgetError, Graph, Job, JobId, JobSpec, JobState, NewJob, Node, NodeName, PlanError};
+use sunaba_task::{Digest, Fuel, Payload, StateName, Task, TaskId};
+
+use crate::codec;
+
+/// Nodes of one page of a plan.
+const PAGE_NODES: usize = 64;
+/// Bytes of a page of a plan, after which another begins.
+const PAGE_BYTES: usize = 256 << 10;
+
+/// What became of the submit of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SubmittedJob {
+    /// A new job.
+    Created(Box<Job>),
+    /// The job that was submitted before with the same idempotency key.
+    Existing(Box<Job>),
+}
+
+impl SubmittedJob {
+    /// The job, new or not.
+    pub fn into_job(self) -> Job {
+        match self {
+            Self::Created(job) | Self::Existing(job) => *job,
+        }
+    }
+}
+
+/// Why a job was not taken on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubmitJobError {
+    /// Its plan cannot be run.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// It has more tasks than it may have.
+    #[error("the plan has {nodes} tasks, and the job's budget `tasks` is {limit}\nhint: give it a larger budget")]
+    Budget {
+        /// How many it has.
+        nodes: usize,
+        /// How many it may have.
+        limit: u64,
+    },
+    /// Its output is to be that of a task which it does not have.
+    #[error("the job's result is to be that of `{0}`, which its plan does not have\nhint: name one of its tasks")]
+    NoResult(NodeName),
+    /// A budget is out of range.
+    #[error(transparent)]
+    OutOfRange(#[from] BudgetError),
+    /// Its fuel is limited, and is not counted of one of its tasks.
+    #[error(
+        "the job has a budget `fuel`, and the fuel of `{0}` is not counted\nhint: give that task a limit for fuel, or the job \
+         none"
+    )]
+    FuelNotCounted(NodeName),
+    /// The idempotency key belongs to a job that was submitted with another body.
+    #[error(
+        "the idempotency key `{key}` was used for another job, {job}\nhint: a key stands for one request; use a new key for a new \
+         request"
+    )]
+    Conflict {
+        /// The key.
+        key: String,
+        /// The job that has it.
+        job: JobId,
+    },
+    /// Too many tasks wait in a queue.
+    #[error("{waiting} tasks wait in the queue `{queue}`, and its greatest depth is {limit}\nhint: try again later")]
+    QueueFull {
+        /// The queue.
+        queue: String,
+        /// Tasks that wait in it.
+        waiting: u64,
+        /// How many may.
+        limit: u64,
+    },
+}
+
+/// Which jobs to show, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JobQuery {
+    /// Only those that stand so. Empty: all.
+    pub states: Vec<JobState>,
+    /// Only those with this tag.
+    pub tag: Option<String>,
+    /// Only those that came before this one.
+    pub before: Option<JobId>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// Jobs, and where to go on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JobPage {
+    /// Newest first.
+    pub jobs: Vec<Job>,
+    /// What to ask for next as [`JobQuery::before`]; none when there are no more.
+    pub next: Option<JobId>,
+}
+
+/// Which tasks of a plan to show, by their names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanQuery {
+    /// The job.
+    pub job: JobId,
+    /// The task whose plan it is. None: the job's own.
+    pub parent: Option<TaskId>,
+    /// Only these. None: all.
+    pub only: Option<Awaited>,
+    /// Only those after this name.
+    pub after: Option<NodeName>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+impl PlanQuery {
+    /// The first tasks of a job's own plan.
+    pub fn of(job: JobId, limit: usize) -> Self {
+        Self { job, parent: None, only: None, after: None, limit }
+    }
+}
+
+/// Tasks of a plan, and where to go on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PlanPage {
+    /// By name.
+    pub tasks: Vec<Task>,
+    /// What to ask for next as [`PlanQuery::after`]; none when there are no more.
+    pub next: Option<NodeName>,
+}
+
+/// What came of one of the tasks that another waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Awaitee {
+    /// Its name.
+    pub name: NodeName,
+    /// The task.
+    pub task: TaskId,
+    /// How it ended.
+    pub state: StateName,
+    /// What it gave, if it succeeded.
+    pub output: Option<Payload>,
+}
+
+/// A page of them, and where to go on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AwaiteePage {
+    /// By name.
+    pub awaited: Vec<Awaitee>,
+    /// The last name, when there are more.
+    pub next: Option<NodeName>,
+}
+
+/// A part of a plan, as it is kept until its tasks are made.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct PlanPart {
+    /// Groups that somebody waits for, with the number of their members.
+    pub(crate) groups: Vec<(String, u64)>,
+    pub(crate) nodes: Vec<PlannedNode>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct PlannedNode {
+    pub(crate) node: Node,
+    pub(crate) is_awaited: bool,
+    pub(crate) is_counted: bool,
+}
+
+/// A job that was checked, and written as it is to be kept: the commit thread has others to serve.
+#[derive(Debug)]
+pub(crate) struct PreparedJob {
+    pub(crate) spec: JobSpec,
+    pub(crate) planned: u64,
+    pub(crate) parts: Vec<Bytes>,
+    pub(crate) queues: BTreeSet<String>,
+    pub(crate) fingerprint: Digest,
+}
+
+impl PreparedJob {
+    pub(crate) fn new(new: NewJob) -> Result<Self, SubmitJobError> {
+        let NewJob { spec, nodes, fingerprint } = new;
+        let graph = Graph::of(&nodes)?;
+        spec.budget.check()?;
+        if let Some(node) = nodes.iter().find(|node| node.task.spec.limits.fuel == Fuel::Off)
+            && spec.budget.fuel.is_some()
+        {
+            return Err(SubmitJobError::FuelNotCounted(node.name.clone()));
+        }
+        if nodes.len() as u64 > spec.budget.tasks {
+            return Err(SubmitJobError::Budget { nodes: nodes.len(), limit: spec.budget.tasks });
+        }
+        if let Some(result) = &spec.result
+            && !nodes.iter().any(|node| node.name == *result)
+        {
+            return Err(SubmitJobError::NoResult(result.clone()));
+        }
+        let fingerprint = fingerprint.unwrap_or_else(|| Digest::of(&codec::write(&(&spec, &nodes))));
+        let planned = nodes.len() as u64;
+        let queues = nodes.iter().map(|node| node.task.spec.queue.clone()).collect();
+        Ok(Self { spec, planned, parts: parts(nodes, graph), queues, fingerprint })
+    }
+}
+
+/// The parts of a plan, in the order in which its tasks are made.
+fn parts(nodes: Vec<Node>, graph: Graph) -> Vec<Bytes> {
+    let mut awaited: BTreeSet<&NodeName> = BTreeSet::new();
+    for after in nodes.iter().flat_map(|node| &node.after) {
+        if let Awaited::Node(name) = &after.awaited {
+            awaited.insert(name);
+        }
+    }
+    let awaited: Vec<bool> = nodes.iter().map(|node| awaited.contains(&node.name)).collect();
+    let groups: BTreeSet<&str> = graph.groups.iter().map(|(name, _)| name.as_str()).collect();
+    let counted: Vec<bool> =
+        nodes.iter().map(|node| node.name.group().is_some_and(|group| groups.contains(group))).collect();
+    let mut nodes: Vec<_> = nodes.into_iter().map(Some).collect();
+    let mut parts = Vec::new();
+    for groups in graph.groups.chunks(PAGE_NODES) {
+        parts.push(codec::write(&PlanPart { groups: groups.to_vec(), nodes: Vec::new() }));
+    }
+    let (mut part, mut bytes) = (Vec::new(), 0);
+    for place in graph.order {
+        let Some(node) = nodes[place].take() else { continue };
+        bytes += node.task.input.bytes.len();
+        part.push(PlannedNode { node, is_awaited: awaited[place], is_counted: counted[place] });
+        if part.len() == PAGE_NODES || bytes >= PAGE_BYTES {
+            parts.push(codec::write(&PlanPart { groups: Vec::new(), nodes: std::mem::take(&mut part) }));
+            bytes = 0;
+        }
+    }
+    if !part.is_empty() {
+        parts.push(codec::write(&PlanPart { groups: Vec::new(), nodes: part }));
+    }
+    parts
+}

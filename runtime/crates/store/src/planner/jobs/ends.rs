@@ -1,0 +1,101 @@
+//! What the end of a task means to its job, and the end of a job.
+
+use sunaba_task::job::{Awaited, Job, JobCause, JobId};
+use sunaba_task::{State, StateName, Task};
+
+use super::super::parking::answer;
+use super::super::{Planner, Turn};
+use super::chores::Released;
+use super::{Chore, Failed, scope};
+use crate::{StoreError, keys};
+
+/// Names that are told of what waits for ever.
+const SHOWN_NAMES: usize = 3;
+/// Tasks that are looked at for them.
+const MAX_LOOKS: usize = 1_000;
+
+impl Planner {
+    /// A task of a job has ended.
+    pub(in super::super) fn task_of_job_ended(&mut self, turn: &mut Turn<'_>, task: &Task) -> Result<(), StoreError> {
+        let Some(link) = &task.job else { return Ok(()) };
+        if link.undoes {
+            return self.undone(turn, task, link);
+        }
+        if link.can_be_undone && task.state == State::Succeeded {
+            self.can_be_undone(turn, task, link)?;
+        }
+        let failed = (task.state != State::Succeeded).then(|| Failed { name: link.name.clone(), task: task.id });
+        let (job, scope) = (link.job, scope(link));
+        let released =
+            |awaited: &Awaited, failed| Chore::Release(Released { job, scope, awaited: awaited.to_string(), failed });
+        if link.is_awaited {
+            self.jobs.chores.push(released(&Awaited::Node(link.name.clone()), failed.clone()));
+        }
+        if let Some(name) = link.name.group().filter(|_| link.is_counted) {
+            let name = name.to_owned();
+            if let Some(group) = self.group_mut(turn, &scope, &name)? {
+                group.left = group.left.saturating_sub(1);
+                if group.failed.is_none() {
+                    group.failed.clone_from(&failed);
+                }
+                if group.left == 0 {
+                    let failed = group.failed.clone();
+                    self.jobs.chores.push(released(&Awaited::Group(name), failed));
+                }
+            }
+        }
+        // Where nothing waits for it, the job's own rule says what it means.
+        if let (Some(failed), false, false) = (&failed, link.is_awaited, link.is_counted) {
+            self.meet_failure(turn, job, None, failed)?;
+        }
+        Ok(())
+    }
+
+    /// Ends a job in which nothing is left that could move it on.
+    pub(super) fn end_if_stuck(&mut self, turn: &Turn<'_>, id: JobId) -> Result<(), StoreError> {
+        let Some(at_hand) = self.jobs.at_hand.get(&id) else { return Ok(()) };
+        let tasks = &at_hand.job.tasks;
+        let blocked = tasks.in_state(StateName::Blocked);
+        let moves = tasks.unfinished() > blocked || !self.jobs.chores.is_empty();
+        if blocked == 0 || moves || at_hand.job.state.is_terminal() {
+            return Ok(());
+        }
+        let reason = self.what_is_stuck(turn, id, blocked)?;
+        tracing::error!(job = %id, reason, "a job is stuck");
+        if let Some(job) = self.job_mut(turn, id)? {
+            job.end_for(JobCause::Stuck(reason));
+            self.jobs.chores.push(Chore::Stop { job: id, after: None });
+        }
+        Ok(())
+    }
+
+    fn what_is_stuck(&self, turn: &Turn<'_>, id: JobId, blocked: u64) -> Result<String, StoreError> {
+        let (first, end) = keys::nodes(id.as_bytes());
+        let mut names = Vec::new();
+        for pair in turn.txn.scan(&first, &end, false).take(MAX_LOOKS) {
+            let (_, value) = pair?;
+            let Some(stored) = keys::id_of(&value).map(|id| self.readable(turn, id)).transpose()?.flatten() else {
+                continue;
+            };
+            if let (StateName::Blocked, Some(link)) = (stored.task.state.name(), &stored.task.job) {
+                names.push(format!("`{}`", link.name));
+            }
+            if names.len() == SHOWN_NAMES {
+                break;
+            }
+        }
+        Ok(format!("{blocked} tasks wait for what will not come; among them {}", names.join(", ")))
+    }
+
+    /// A job has ended; its record is written.
+    pub(super) fn job_ended(&mut self, turn: &mut Turn<'_>, job: &Job) {
+        if let Some(at) = job.deadline() {
+            turn.txn.delete(keys::job_deadline(at, job.id));
+        }
+        for reply in self.jobs.waiters.take(job.id) {
+            turn.answers.push(answer(reply, Ok(Some(job.clone()))));
+        }
+        self.keep_job(turn, job);
+        self.jobs.chores.push(Chore::Keep { job: job.id, after: None });
+    }
+}

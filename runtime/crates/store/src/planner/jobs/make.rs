@@ -1,0 +1,132 @@
+//! Makes the tasks of a plan. Each comes after all that it waits for.
+
+use sunaba_task::job::{Awaited, JobId, JobLink};
+use sunaba_task::{State, TaskId};
+
+use super::super::{Planner, Turn};
+use super::{Chore, Failed, Group, Scope, scope};
+use crate::jobs::{PlanPart, PlannedNode};
+use crate::{StoreError, codec, keys};
+
+/// How something stands that a new task is to wait for.
+enum Found {
+    /// It has not ended.
+    Waits,
+    /// It has; what of it did not succeed.
+    Ended(Option<Failed>),
+}
+
+impl Planner {
+    /// Makes tasks, part by part of the plan; what is left to do.
+    pub(super) fn make(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: JobId,
+        mut part: u32,
+        steps: &mut usize,
+    ) -> Result<Option<Chore>, StoreError> {
+        while *steps > 0 {
+            let key = keys::plan_part(id, part);
+            let Some(stored) = turn.txn.get(&key)? else { return Ok(None) };
+            turn.txn.delete(key.clone());
+            part += 1;
+            *steps = steps.saturating_sub(1);
+            let Some(plan) = turn.read_or_set_aside::<PlanPart>(&key, &stored)? else { continue };
+            let Some(job) = self.job_mut(turn, id)? else { continue };
+            let count = plan.nodes.len() as u64;
+            job.tasks.planned = job.tasks.planned.saturating_sub(count);
+            if job.is_stopping() {
+                continue;
+            }
+            job.spent.tasks += count;
+            for (name, left) in plan.groups {
+                self.jobs.groups.insert((*id.as_bytes(), name), Group { left, failed: None });
+            }
+            *steps = steps.saturating_sub(plan.nodes.len());
+            for planned in plan.nodes {
+                self.make_one(turn, id, planned)?;
+            }
+        }
+        Ok(Some(Chore::Make { job: id, part }))
+    }
+
+    fn make_one(&mut self, turn: &mut Turn<'_>, job: JobId, planned: PlannedNode) -> Result<(), StoreError> {
+        let PlannedNode { node, is_awaited, is_counted } = planned;
+        let can_be_undone = node.compensation.is_some();
+        let (name, undoes) = (node.name, false);
+        let link = JobLink { job, parent: None, name, depth: 1, is_awaited, is_counted, can_be_undone, undoes };
+        let scope = scope(&link);
+        let (mut waits_for, mut not_run) = (Vec::new(), None);
+        for after in node.after {
+            match self.look_at(turn, &scope, &after.awaited)? {
+                Found::Waits => waits_for.push(after),
+                Found::Ended(None) => {}
+                Found::Ended(Some(failed)) => {
+                    if !self.meet_failure(turn, job, after.on_failure, &failed)? {
+                        not_run = Some(not_run_for(&after.awaited));
+                    }
+                }
+            }
+        }
+        let id = self.take_on_for_job(turn, &node.task, link, waits_for.len() as u64)?;
+        if let Some(compensation) = node.compensation {
+            turn.txn.put(keys::compensation(id), codec::write(&compensation));
+        }
+        for after in waits_for {
+            let key = keys::waits(&scope, &after.awaited.to_string(), id);
+            turn.txn.put(key, codec::write(&after.on_failure));
+        }
+        match not_run {
+            Some(reason) => self.do_not_run(turn, id, reason),
+            None => Ok(()),
+        }
+    }
+
+    fn look_at(&mut self, turn: &Turn<'_>, scope: &Scope, awaited: &Awaited) -> Result<Found, StoreError> {
+        Ok(match awaited {
+            Awaited::Group(name) => match self.group_mut(turn, scope, name)? {
+                Some(Group { left, .. }) if *left > 0 => Found::Waits,
+                group => Found::Ended(group.and_then(|group| group.failed.clone())),
+            },
+            Awaited::Node(name) => {
+                let found = turn.txn.get(&keys::node(scope, name.as_str()))?.as_deref().and_then(keys::id_of);
+                let Some(task) = found else { return Ok(Found::Waits) };
+                match self.readable(turn, task)? {
+                    Some(stored) if !stored.task.state.is_terminal() => Found::Waits,
+                    Some(stored) if stored.task.state == State::Succeeded => Found::Ended(None),
+                    // What is damaged did not succeed, as far as anybody can tell.
+                    _ => Found::Ended(Some(Failed { name: name.clone(), task })),
+                }
+            }
+        })
+    }
+
+    /// A record; none when there is none that can be read.
+    pub(super) fn readable(&self, turn: &Turn<'_>, id: TaskId) -> Result<Option<super::super::Stored>, StoreError> {
+        match self.stored(turn, id) {
+            Err(StoreError::Damaged { .. }) => Ok(None),
+            other => other,
+        }
+    }
+
+    /// A group of a plan, to be changed; none when nobody waits for it.
+    pub(super) fn group_mut(
+        &mut self,
+        turn: &Turn<'_>,
+        scope: &Scope,
+        name: &str,
+    ) -> Result<Option<&mut Group>, StoreError> {
+        let place = (*scope, name.to_owned());
+        if !self.jobs.groups.contains_key(&place) {
+            let key = keys::group(scope, name);
+            let Some(stored) = turn.txn.get(&key)? else { return Ok(None) };
+            self.jobs.groups.insert(place.clone(), codec::read(&key, &stored)?);
+        }
+        Ok(self.jobs.groups.get_mut(&place))
+    }
+}
+
+/// Why a task is not run.
+pub(super) fn not_run_for(awaited: &impl std::fmt::Display) -> String {
+    format!("`{awaited}`, which it waits for, did not succeed")
+}

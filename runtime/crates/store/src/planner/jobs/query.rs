@@ -1,0 +1,149 @@
+//! Shows jobs, and waits for their ends.
+
+use std::time::Duration;
+
+use sunaba_task::TaskId;
+use sunaba_task::job::{Awaited, Job, JobId, NodeName};
+
+use super::super::parking::answer;
+use super::super::{Planner, Reply, Turn};
+use super::Scope;
+use crate::{Awaitee, AwaiteePage, JobPage, JobQuery, MAX_PAGE, PlanPage, PlanQuery, StoreError, codec, keys};
+
+/// Records that one query looks at. The commit thread does it, and has others to serve.
+const MAX_LOOKS: usize = 500;
+/// Bytes of outputs after which a page has no more.
+const MAX_BYTES: u64 = 4 << 20;
+/// Callers that may wait for the end of a job at a time.
+const MAX_WAITERS: usize = 10_000;
+
+impl Planner {
+    /// The record of a job, as it stands within the turn.
+    pub(crate) fn job(&self, turn: &Turn<'_>, id: JobId) -> Result<Option<Job>, StoreError> {
+        match self.jobs.at_hand.get(&id) {
+            Some(at_hand) => Ok(Some(at_hand.job.clone())),
+            None => self.read_job(turn, id),
+        }
+    }
+
+    pub(crate) fn jobs(&self, turn: &Turn<'_>, query: &JobQuery) -> Result<JobPage, StoreError> {
+        let limit = query.limit.clamp(1, MAX_PAGE);
+        let (first, end) = keys::all(b'j');
+        let end = query.before.map_or(end.to_vec(), keys::job);
+        let mut page = JobPage::default();
+        for (looks, pair) in turn.txn.scan(&first, &end, true).enumerate() {
+            let (key, value) = pair?;
+            let Ok(job) = codec::read::<Job>(&key, &value) else { continue };
+            let id = job.id;
+            let is_wanted = (query.states.is_empty() || query.states.contains(&job.state))
+                && query.tag.as_ref().is_none_or(|tag| job.spec.tags.contains(tag));
+            if is_wanted {
+                page.jobs.push(job);
+            }
+            if page.jobs.len() == limit || looks + 1 == MAX_LOOKS {
+                page.next = Some(id);
+                break;
+            }
+        }
+        Ok(page)
+    }
+
+    pub(crate) fn plan(&self, turn: &Turn<'_>, query: &PlanQuery) -> Result<PlanPage, StoreError> {
+        let scope = query.parent.map_or_else(|| *query.job.as_bytes(), |parent| *parent.as_bytes());
+        let limit = query.limit.clamp(1, MAX_LOOKS);
+        let names = self.wanted_nodes(turn, &scope, query.only.as_ref(), query.after.as_ref(), limit)?;
+        let mut page = PlanPage::default();
+        if names.len() == limit {
+            page.next = names.last().map(|(name, _)| name.clone());
+        }
+        for (_, id) in names {
+            page.tasks.extend(self.readable(turn, id)?.map(|stored| stored.task));
+        }
+        Ok(page)
+    }
+
+    /// What came of those of a task's plan for which it could wait.
+    pub(crate) fn awaited(
+        &self,
+        turn: &Turn<'_>,
+        task: TaskId,
+        only: &Awaited,
+        after: Option<&NodeName>,
+    ) -> Result<AwaiteePage, StoreError> {
+        let Some(link) = self.stored(turn, task)?.and_then(|stored| stored.task.job) else {
+            return Ok(AwaiteePage::default());
+        };
+        let names = self.wanted_nodes(turn, &super::scope(&link), Some(only), after, MAX_LOOKS)?;
+        let (mut page, mut bytes, full) = (AwaiteePage::default(), 0, names.len() == MAX_LOOKS);
+        let last = names.last().map(|(name, _)| name.clone());
+        for (name, id) in names {
+            let Some(stored) = self.readable(turn, id)? else { continue };
+            let output = self.output(turn, id)?;
+            bytes += output.as_ref().map_or(0, |output| output.bytes.len() as u64);
+            page.awaited.push(Awaitee { name: name.clone(), task: id, state: stored.task.state.name(), output });
+            if bytes >= MAX_BYTES {
+                page.next = Some(name).filter(|name| full || Some(name) != last.as_ref());
+                return Ok(page);
+            }
+        }
+        page.next = last.filter(|_| full);
+        Ok(page)
+    }
+
+    fn wanted_nodes(
+        &self,
+        turn: &Turn<'_>,
+        scope: &Scope,
+        only: Option<&Awaited>,
+        after: Option<&NodeName>,
+        limit: usize,
+    ) -> Result<Vec<(NodeName, TaskId)>, StoreError> {
+        match only {
+            None => self.names(turn, scope, after, limit),
+            Some(Awaited::Node(name)) => {
+                let id = turn.txn.get(&keys::node(scope, name.as_str()))?;
+                let id = id.as_deref().and_then(keys::id_of).filter(|_| after.is_none_or(|after| after < name));
+                Ok(id.map(|id| (name.clone(), id)).into_iter().collect())
+            }
+            Some(Awaited::Group(group)) => {
+                let (first, end) = keys::members(scope, group);
+                let from = after.map_or(first.clone(), |name| keys::after_node(scope, name.as_str())).max(first);
+                let mut names = Vec::new();
+                for pair in turn.txn.scan(&from, &end, false) {
+                    let (key, value) = pair?;
+                    if let (Some(name), Some(id)) = (keys::node_name(&key), keys::id_of(&value))
+                        && name.group() == Some(group)
+                    {
+                        names.push((name, id));
+                    }
+                    if names.len() == limit {
+                        break;
+                    }
+                }
+                Ok(names)
+            }
+        }
+    }
+
+    pub(crate) fn park_job(&mut self, turn: &mut Turn<'_>, id: JobId, wait: Duration, reply: Reply<Option<Job>>) {
+        match self.job(turn, id) {
+            Ok(Some(job)) if !job.state.is_terminal() => {}
+            ended => return turn.answers.push(answer(reply, ended)),
+        }
+        let waiters = &mut self.jobs.waiters;
+        if waiters.len() >= MAX_WAITERS {
+            waiters.forget(Reply::is_closed);
+        }
+        if waiters.len() >= MAX_WAITERS {
+            return turn.answers.push(answer(reply, Err(StoreError::Busy { waiting: MAX_WAITERS })));
+        }
+        waiters.add(id, turn.elapsed.saturating_add(wait), reply);
+    }
+
+    pub(in super::super) fn answer_late_for_jobs(&mut self, turn: &mut Turn<'_>) {
+        for (id, reply) in self.jobs.waiters.take_due(turn.elapsed) {
+            let job = self.job(turn, id);
+            turn.answers.push(answer(reply, job));
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Takes jobs on.
+
+use serde::{Deserialize, Serialize};
+use sunaba_task::Digest;
+use sunaba_task::job::{Job, JobId};
+
+use super::super::{Planner, Turn};
+use super::{AtHand, Chore};
+use crate::jobs::PreparedJob;
+use crate::{StoreError, SubmitJobError, SubmittedJob, codec, keys};
+
+/// Who has the idempotency key of a job.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct JobOwner {
+    pub(crate) job: JobId,
+    fingerprint: Digest,
+}
+
+impl Planner {
+    pub(crate) fn submit_job(
+        &mut self,
+        turn: &mut Turn<'_>,
+        prepared: PreparedJob,
+    ) -> Result<Result<SubmittedJob, SubmitJobError>, StoreError> {
+        turn.txn.check_room()?;
+        let PreparedJob { spec, planned, parts, queues, fingerprint } = prepared;
+        if let Some(key) = &spec.idempotency_key {
+            let place = keys::job_idempotency(key);
+            if let Some(stored) = turn.txn.get(&place)? {
+                let owner: JobOwner = codec::read(&place, &stored)?;
+                if owner.fingerprint != fingerprint {
+                    return Ok(Err(SubmitJobError::Conflict { key: key.clone(), job: owner.job }));
+                }
+                if let Some(job) = self.job(turn, owner.job)? {
+                    return Ok(Ok(SubmittedJob::Existing(Box::new(job))));
+                }
+            }
+        }
+        for queue in queues {
+            if let Some((waiting, limit)) = self.lanes.overflow(&queue) {
+                return Ok(Err(SubmitJobError::QueueFull { queue, waiting, limit }));
+            }
+        }
+        let sequence = self.sequence(turn);
+        let id = JobId::from_bytes(*self.task_id(turn, sequence).as_bytes());
+        if let Some(key) = &spec.idempotency_key {
+            turn.txn.put(keys::job_idempotency(key), codec::write(&JobOwner { job: id, fingerprint }));
+        }
+        let job = Job::submitted(id, spec, planned, turn.now);
+        if let Some(at) = job.deadline() {
+            turn.txn.put(keys::job_deadline(at, id), bytes::Bytes::new());
+            self.jobs.next_deadline = Some(self.jobs.next_deadline.map_or(at, |next| next.min(at)));
+        }
+        for (number, part) in (0..).zip(parts) {
+            turn.txn.put(keys::plan_part(id, number), part);
+        }
+        turn.txn.put(keys::job(id), codec::write(&job));
+        self.jobs.chores.push(Chore::Make { job: id, part: 0 });
+        // Touched, so that one that has no tasks ends with this turn.
+        self.jobs.at_hand.insert(id, AtHand { job: job.clone(), before: Some(job.clone()) });
+        Ok(Ok(SubmittedJob::Created(Box::new(job))))
+    }
+}

@@ -1,0 +1,204 @@
+//! What a job may spend, over all of its tasks and their attempts.
+//!
+//! Fuel is reserved when an attempt is leased and paid when its receipt comes: what attempts that run at the same time can
+//! spend together never exceeds what is left.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::MAX_SPAN;
+
+/// The most tasks that a job may be allowed.
+const MAX_TASKS: u64 = 10_000_000;
+/// How many attempts without a fuel limit of their own share what is left, at most.
+const SHARES: u64 = 16;
+
+/// What a job may spend. None: no limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Budget {
+    /// Attempts that begin.
+    pub attempts: Option<u64>,
+    /// From the job's submit to its end.
+    pub time: Option<Duration>,
+    /// Over all attempts.
+    pub fuel: Option<u64>,
+    /// Tasks.
+    pub tasks: u64,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { attempts: None, time: None, fuel: None, tasks: 1_000_000 }
+    }
+}
+
+/// Which budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BudgetName {
+    /// Attempts.
+    Attempts,
+    /// Time.
+    Time,
+    /// Fuel.
+    Fuel,
+    /// Tasks.
+    Tasks,
+}
+
+impl fmt::Display for BudgetName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Attempts => "attempts",
+            Self::Time => "time",
+            Self::Fuel => "fuel",
+            Self::Tasks => "tasks",
+        })
+    }
+}
+
+/// A budget that nothing can be done with, or that is beyond what can be given.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the budget `{name}` cannot be {value}: it is {range}")]
+pub struct BudgetError {
+    /// Which.
+    pub name: BudgetName,
+    /// What was asked for.
+    pub value: String,
+    /// What can be.
+    pub range: String,
+}
+
+impl Budget {
+    /// Whether something can be done with it.
+    ///
+    /// # Errors
+    /// It is nothing, or too much.
+    pub fn check(&self) -> Result<(), BudgetError> {
+        let check = |name, value: Option<u64>, most: u64| match value {
+            Some(value) if !(1..=most).contains(&value) => {
+                Err(BudgetError { name, value: value.to_string(), range: format!("from 1 to {most}") })
+            }
+            _ => Ok(()),
+        };
+        check(BudgetName::Attempts, self.attempts, u64::MAX)?;
+        check(BudgetName::Fuel, self.fuel, u64::MAX)?;
+        check(BudgetName::Tasks, Some(self.tasks), MAX_TASKS)?;
+        match self.time {
+            Some(time) if time.is_zero() || time > MAX_SPAN => {
+                let (value, range) = (crate::format_duration(time), "above zero, and at most a year".into());
+                Err(BudgetError { name: BudgetName::Time, value, range })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a job has spent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Attempts that began.
+    pub attempts: u64,
+    /// Of those that have ended.
+    pub fuel: u64,
+    /// Tasks that were made.
+    pub tasks: u64,
+}
+
+/// Why an attempt gets no fuel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoFuel {
+    /// What is left is reserved by attempts that run, and may come back.
+    Wait,
+    /// It is spent.
+    Spent,
+}
+
+impl Spent {
+    /// How much fuel an attempt may use, by its own limit, by what is left, and by what those may use that run: `reserved`.
+    /// Without a limit of its own it shares what is left with the job's other tasks. None: nobody limits it.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn fuel_for(
+        &self,
+        budget: &Budget,
+        reserved: u64,
+        own: Option<u64>,
+        unfinished: u64,
+    ) -> Result<Option<u64>, NoFuel> {
+        let Some(limit) = budget.fuel else { return Ok(own) };
+        let left = limit.saturating_sub(self.fuel);
+        let free = left.saturating_sub(reserved);
+        let wanted = own.unwrap_or((left / unfinished.clamp(1, SHARES)).max(1));
+        match (left, free) {
+            (0, _) => Err(NoFuel::Spent),
+            (_, 0) => Err(NoFuel::Wait),
+            // What comes back may be enough for it.
+            (_, free) if free < wanted && reserved > 0 => Err(NoFuel::Wait),
+            _ => Ok(Some(wanted.min(free))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FUEL: Budget = Budget { fuel: Some(1_000), attempts: None, time: None, tasks: 10 };
+
+    #[test]
+    fn budgets_obeyed_and_violated() {
+        let with = |change: fn(&mut Budget)| {
+            let mut budget = Budget::default();
+            change(&mut budget);
+            budget.check().map_err(|error| error.name)
+        };
+        assert_eq!(with(|_| {}), Ok(()));
+        assert_eq!(with(|budget| budget.attempts = Some(0)), Err(BudgetName::Attempts));
+        assert_eq!(with(|budget| budget.fuel = Some(0)), Err(BudgetName::Fuel));
+        assert_eq!(with(|budget| budget.fuel = Some(1)), Ok(()));
+        assert_eq!(with(|budget| budget.tasks = MAX_TASKS + 1), Err(BudgetName::Tasks));
+        assert_eq!(with(|budget| budget.tasks = MAX_TASKS), Ok(()));
+        assert_eq!(with(|budget| budget.time = Some(Duration::ZERO)), Err(BudgetName::Time));
+        assert_eq!(with(|budget| budget.time = Some(MAX_SPAN)), Ok(()));
+    }
+
+    #[test]
+    fn error_says_what_can_be() {
+        let error = Budget { tasks: 0, ..Budget::default() }.check().expect_err("nothing");
+        assert_eq!(error.to_string(), "the budget `tasks` cannot be 0: it is from 1 to 10000000");
+    }
+
+    #[test]
+    fn attempts_that_run_together_never_have_more_than_is_left() {
+        let spent = Spent::default();
+        assert_eq!(spent.fuel_for(&FUEL, 0, Some(600), 3), Ok(Some(600)));
+        assert_eq!(spent.fuel_for(&FUEL, 600, Some(600), 3), Err(NoFuel::Wait));
+        assert_eq!(spent.fuel_for(&FUEL, 600, Some(400), 3), Ok(Some(400)));
+        assert_eq!(spent.fuel_for(&FUEL, 1_000, Some(1), 3), Err(NoFuel::Wait));
+    }
+
+    #[test]
+    fn last_attempt_gets_what_is_left_and_the_next_is_told_that_it_is_spent() {
+        let spent = |fuel| Spent { fuel, ..Spent::default() };
+        assert_eq!(spent(990).fuel_for(&FUEL, 0, Some(600), 2), Ok(Some(10)));
+        assert_eq!(spent(1_000).fuel_for(&FUEL, 0, Some(600), 2), Err(NoFuel::Spent));
+        assert_eq!(spent(1_001).fuel_for(&FUEL, 5, None, 2), Err(NoFuel::Spent));
+    }
+
+    #[test]
+    fn those_without_a_limit_share_what_is_left() {
+        let share = |budget: &Budget, unfinished| Spent::default().fuel_for(budget, 0, None, unfinished);
+        assert_eq!(
+            (share(&FUEL, 4), share(&FUEL, 1), share(&FUEL, 1_000_000)),
+            (Ok(Some(250)), Ok(Some(1_000)), Ok(Some(62)))
+        );
+        let tiny = Budget { fuel: Some(3), ..FUEL };
+        assert_eq!(share(&tiny, 1_000_000), Ok(Some(1)));
+        assert_eq!(share(&Budget::default(), 4), Ok(None));
+    }
+}
