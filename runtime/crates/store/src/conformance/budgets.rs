@@ -173,3 +173,24 @@ pub async fn cancelled_job_is_undone_if_it_was_to_be(subject: &mut impl Subject)
     let job = ended(&*store, id).await;
     assert_eq!((job.state, tasks(&*store, id).await.len()), (JobState::Cancelled, 4));
 }
+
+/// What undoes is not held to what was spent, however the job has come to its end.
+pub async fn job_that_has_spent_its_attempts_is_undone(subject: &mut impl Subject) {
+    let store = subject.store();
+    let session = open(&*store).await;
+    let third = JobCause::Budget(BudgetName::Attempts);
+    for (attempts, fails) in [(2, false), (3, true)] {
+        let budget = Budget { attempts: Some(attempts), ..Budget::default() };
+        let id = submit_job(&*store, with_budget(budget, saga())).await;
+        end_named(&*store, session, "a", Verdict::Succeed).await;
+        end_named(&*store, session, "b", Verdict::Succeed).await;
+        if fails {
+            end_named(&*store, session, "c", Verdict::GiveUp).await;
+        }
+        end_undo(&*store, session, "b", Verdict::Succeed).await;
+        end_undo(&*store, session, "a", Verdict::Succeed).await;
+        let job = ended(&*store, id).await;
+        assert_eq!((job.state, job.not_undone), (JobState::Failed, None));
+        assert_eq!(job.cause == Some(third.clone()), !fails, "{:?}", job.cause);
+    }
+}

@@ -287,6 +287,7 @@ macro_rules! conformance_tests {
             what_has_succeeded_is_undone_the_last_first
             what_cannot_be_undone_ends_the_undoing
             cancelled_job_is_undone_if_it_was_to_be
+            job_that_has_spent_its_attempts_is_undone
         );
     };
     (@ $subject:expr; $($case:ident)*) => {

@@ -1,7 +1,6 @@
 //! What jobs may spend: attempts and fuel, looked at when one of their tasks is leased, and time.
 
-use sunaba_task::job::{Budget, BudgetName, JobCause, JobId, NoFuel};
-
+use sunaba_task::job::{Budget, BudgetName, JobCause, JobId, JobState, NoFuel};
 use sunaba_task::{Fuel, StateName};
 
 use super::super::{Planner, Stored, Turn};
@@ -22,16 +21,16 @@ pub(in super::super) enum Allowed {
 }
 
 impl Planner {
-    /// What the job of a task lets it do now; limits its fuel by that.
+    /// What the job of a task lets it do now; limits its fuel by that. What undoes a task is not held to budgets: they may be
+    /// what the job ends for.
     pub(in super::super) fn allowed(
         &mut self,
         turn: &Turn<'_>,
         stored: &Stored,
         runs: &mut Runs,
     ) -> Result<Allowed, StoreError> {
-        let Some(id) = stored.task.job.as_ref().map(|link| link.job) else {
-            return Ok(Allowed::Run { reserved_fuel: 0 });
-        };
+        let link = stored.task.job.as_ref().filter(|link| !link.undoes);
+        let Some(id) = link.map(|link| link.job) else { return Ok(Allowed::Run { reserved_fuel: 0 }) };
         let reserved = self.jobs.reserved_fuel.get(&id).copied().unwrap_or(0);
         let Some(job) = self.job_ref(turn, id)? else { return Ok(Allowed::Run { reserved_fuel: 0 }) };
         if job.spec.budget.attempts.is_some_and(|limit| job.spent.attempts >= limit) {
@@ -59,7 +58,7 @@ impl Planner {
         let Some(job) = self.job_ref(turn, id)? else { return Ok(()) };
         let Budget { attempts, fuel, .. } = &job.spec.budget;
         let waits = job.tasks.unfinished() > 0 && job.tasks.in_state(StateName::Running) == 0;
-        if !waits || job.state.is_terminal() || job.is_stopping() {
+        if !waits || job.state.is_terminal() || job.state == JobState::Compensating || job.is_stopping() {
             return Ok(());
         }
         let name = match () {
