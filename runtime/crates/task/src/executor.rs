@@ -10,7 +10,11 @@ use std::task::Poll;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AttemptReport, AttemptRequest, Cause, Digest, FuelMode, Live, LogEntry};
+use bytes::Bytes;
+
+use crate::{
+    AskError, AttemptReport, AttemptRequest, Cause, Child, Digest, EndedPage, FuelMode, Live, LogEntry, TaskId,
+};
 
 /// A boxed future that can move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -79,6 +83,30 @@ pub trait AttemptHost: Send + Sync + 'static {
     /// Whether the guest should be told that it is cancelled.
     fn is_cancelled(&self) -> bool {
         false
+    }
+
+    /// Makes a child of the attempt's task, or finds the one that an attempt before has made under the same name. It is durable
+    /// when this resolves.
+    fn submit_child(&self, child: Child) -> BoxFuture<'_, Result<TaskId, AskError>> {
+        drop(child);
+        Box::pin(async { Err(AskError::no_store("submit")) })
+    }
+
+    /// What came of what the task waited for, under this name or in this group (`GROUP/*`): a page, after this name.
+    fn dependency_outputs(&self, name: String, after: Option<String>) -> BoxFuture<'_, Result<EndedPage, AskError>> {
+        drop((name, after));
+        Box::pin(async { Err(AskError::no_store("dependency-outputs")) })
+    }
+
+    /// Keeps this for the attempt after this one, in place of what was kept before. It is durable when this resolves.
+    fn checkpoint(&self, bytes: Bytes) -> BoxFuture<'_, Result<(), AskError>> {
+        drop(bytes);
+        Box::pin(async { Err(AskError::no_store("checkpoint")) })
+    }
+
+    /// What was kept last, by this attempt or by one before.
+    fn last_checkpoint(&self) -> BoxFuture<'_, Result<Option<Bytes>, AskError>> {
+        Box::pin(async { Ok(None) })
     }
 
     /// Resolves when the attempt must be stopped, with the cause. The default never does.

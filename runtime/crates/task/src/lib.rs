@@ -4,6 +4,7 @@
 //! Plain data and pure functions. No I/O, no clock, no async runtime, no engine and no store live here, so that every
 //! other crate can speak these words without taking on a dependency.
 
+mod ask;
 mod attempt;
 mod breaker;
 mod cause;
@@ -41,6 +42,7 @@ mod time;
 mod transition;
 mod units;
 
+pub use ask::{AskError, AskErrorKind, EndedPage, EndedTask};
 pub use attempt::{AttemptContext, AttemptReport, AttemptRequest, AttemptResult, TaskId, TaskIdError};
 pub use breaker::{Breaker, BreakerError, BreakerSettings, BreakerState};
 pub use cause::{Cause, Frame, Stop};
