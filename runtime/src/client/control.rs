@@ -7,7 +7,8 @@ use serde::Serialize;
 use sunaba_server::api::{
     ControlView, ControlsView, EventsView, HandlerPatch, QueuePatch, QueueView, QueuesView, RetentionView,
 };
-use sunaba_task::{HandlerName, TaskId};
+use sunaba_store::EventsOf;
+use sunaba_task::HandlerName;
 
 use super::{ANSWER_TIME, Client, ClientError};
 
@@ -16,8 +17,8 @@ use super::{ANSWER_TIME, Client, ClientError};
 pub struct EventsWanted {
     /// After this one. 0: from the oldest that is kept. None: from now on.
     pub after: Option<u64>,
-    /// Of this task only.
-    pub task: Option<TaskId>,
+    /// Of this only. None: of all.
+    pub of: Option<EventsOf>,
     /// How many at most; at most 1,000.
     pub limit: usize,
     /// How long to wait for the first; at most 30 s.
@@ -106,13 +107,20 @@ impl Client {
         struct Question {
             after: Option<u64>,
             task: Option<String>,
+            job: Option<String>,
             limit: usize,
             wait_ms: u64,
         }
         let wait = wanted.wait.min(ANSWER_TIME / 2);
+        let (task, job) = match wanted.of {
+            Some(EventsOf::Task(task)) => (Some(task.to_string()), None),
+            Some(EventsOf::Job(job)) => (None, Some(job.to_string())),
+            None => (None, None),
+        };
         let question = Question {
             after: wanted.after,
-            task: wanted.task.map(|id| id.to_string()),
+            task,
+            job,
             limit: wanted.limit,
             wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
         };

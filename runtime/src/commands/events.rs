@@ -1,9 +1,11 @@
-//! `sunaba events` and `sunaba task watch`: what happens to tasks, a line for each event.
+//! `sunaba events`, `sunaba task watch`: what happens to tasks and jobs, a line for each event.
 
 use std::time::Duration;
 
 use sunaba_runtime::server::api::EventView;
+use sunaba_runtime::store::EventsOf;
 use sunaba_runtime::task::TaskId;
+use sunaba_runtime::task::job::JobId;
 use sunaba_runtime::{Client, EventsWanted};
 
 use super::show::Shown;
@@ -23,6 +25,9 @@ pub(crate) struct Args {
     /// Of this task only
     #[arg(long, value_name = "ID")]
     task: Option<TaskId>,
+    /// Of this job and its tasks only
+    #[arg(long, value_name = "ID", conflicts_with = "task")]
+    job: Option<JobId>,
     /// Wait for further events, until interrupted
     #[arg(long)]
     follow: bool,
@@ -34,15 +39,16 @@ pub(crate) struct Args {
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
     let client = global.client()?;
     let after = args.after.or((!args.follow).then_some(0));
+    let of = args.task.map(EventsOf::Task).or(args.job.map(EventsOf::Job));
     if args.follow {
         // Who loses: a wait, or the rest of a page that was not printed yet.
         tokio::select! {
-            followed = follow(global, &client, after, args.task) => return followed,
+            followed = follow(global, &client, after, of) => return followed,
             _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted),
         }
     }
     let mut left = args.limit as usize;
-    let mut wanted = EventsWanted { after, task: args.task, ..EventsWanted::default() };
+    let mut wanted = EventsWanted { after, of, ..EventsWanted::default() };
     loop {
         wanted.limit = left.min(PAGE);
         let page = client.events(wanted).await?;
@@ -66,15 +72,15 @@ async fn follow(
     global: &Global,
     client: &Client,
     after: Option<u64>,
-    task: Option<TaskId>,
+    of: Option<EventsOf>,
 ) -> Result<Exit, CommandError> {
     // Where it begins is asked for first: what happens between two requests is not lost.
     let mut after = match after {
         Some(after) => after,
-        None => client.events(EventsWanted { task, limit: 1, ..EventsWanted::default() }).await?.next,
+        None => client.events(EventsWanted { of, limit: 1, ..EventsWanted::default() }).await?.next,
     };
     loop {
-        let page = client.events(EventsWanted { after: Some(after), task, limit: PAGE, wait: WAIT }).await?;
+        let page = client.events(EventsWanted { after: Some(after), of, limit: PAGE, wait: WAIT }).await?;
         say_missed(global, page.missed);
         page.events.iter().try_for_each(|event| show(global, event, true))?;
         after = page.next;
@@ -99,7 +105,7 @@ pub(super) async fn watch(global: &Global, client: &Client, id: TaskId) -> Resul
 }
 
 async fn until_end(global: &Global, client: &Client, id: TaskId) -> Result<(), CommandError> {
-    let mut wanted = EventsWanted { after: Some(0), task: Some(id), limit: PAGE, wait: Duration::ZERO };
+    let mut wanted = EventsWanted { after: Some(0), of: Some(EventsOf::Task(id)), limit: PAGE, wait: Duration::ZERO };
     let mut ended = false;
     loop {
         let page = client.events(wanted).await?;
@@ -136,7 +142,11 @@ fn show(global: &Global, event: &EventView, of_many: bool) -> Result<(), Command
     }
     let mut line = event.at.clone();
     if of_many {
-        line.push_str(&format!(" {} {}", event.task, event.handler));
+        let (id, name) = match &event.task {
+            Some(task) => (Some(task), &event.handler),
+            None => (event.job.as_ref(), &event.name),
+        };
+        [id, name.as_ref()].into_iter().flatten().for_each(|word| line.push_str(&format!(" {word}")));
     }
     line.push_str(&format!(" {}", event.event));
     if let Some(attempt) = event.attempt {

@@ -151,7 +151,8 @@ impl<const ON_DISK: bool> System<ON_DISK> {
             if page.events.is_empty() {
                 return;
             }
-            for event in page.events {
+            // The model has no jobs.
+            for event in page.of_tasks() {
                 assert_eq!(event.sequence, self.read_until + 1, "events are counted");
                 self.read_until = event.sequence;
                 if event.what == Happening::Submitted && !self.tasks.contains(&event.task) {

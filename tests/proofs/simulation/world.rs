@@ -288,7 +288,8 @@ impl World {
                 Ok(page) if page.events.is_empty() => return events,
                 Ok(page) => {
                     after = page.next;
-                    events.extend(page.events);
+                    // The simulation has no jobs.
+                    events.extend(page.of_tasks().cloned());
                 }
                 Err(error) => {
                     self.journal.problem(format_args!("events cannot be read: {error}"));

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sunaba_store::{EventQuery, Store, StoreError};
-use sunaba_task::{Cause, Ending, Happening, Task, TaskEvent, catch_panic};
+use sunaba_store::{EventPage, EventQuery, Store, StoreError};
+use sunaba_task::{Cause, Ending, Happening, Task, catch_panic};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
@@ -127,7 +127,7 @@ async fn run(mut stop: watch::Receiver<bool>, hooks: Arc<Hooks>, store: Arc<dyn 
     loop {
         let stopping = *stop.borrow_and_update();
         let wait = if stopping { Duration::ZERO } else { WAIT };
-        let query = EventQuery { after: Some(place), task: None, limit: PAGE, wait };
+        let query = EventQuery { after: Some(place), of: None, limit: PAGE, wait };
         // Who loses: a look at the feed, and the next begins at the same place.
         let page = tokio::select! {
             page = store.events(query) => page,
@@ -142,7 +142,7 @@ async fn run(mut stop: watch::Receiver<bool>, hooks: Arc<Hooks>, store: Arc<dyn 
                     return;
                 }
                 place = page.next;
-                call(&hooks, &store, page.events).await;
+                call(&hooks, &store, &page).await;
             }
             Err(error) if error.is_retryable() => tokio::time::sleep(PAUSE).await,
             Err(error) => {
@@ -154,9 +154,9 @@ async fn run(mut stop: watch::Receiver<bool>, hooks: Arc<Hooks>, store: Arc<dyn 
 }
 
 /// Reads the records that hooks want to see, all at once, and calls the hooks in the order of the events.
-async fn call(hooks: &Arc<Hooks>, store: &Arc<dyn Store>, events: Vec<TaskEvent>) {
+async fn call(hooks: &Arc<Hooks>, store: &Arc<dyn Store>, page: &EventPage) {
     let mut reads = JoinSet::new();
-    for event in events.into_iter().filter(|event| hooks.want(&event.what)) {
+    for event in page.of_tasks().filter(|event| hooks.want(&event.what)).cloned() {
         let store = Arc::clone(store);
         reads.spawn(async move { (event.sequence, event.what, store.task(event.task).await) });
     }

@@ -33,8 +33,8 @@ pub use engine::{Engine, EngineError, MemoryEngine, OpenError, Pair, SledEngine,
 pub use error::StoreError;
 pub use jobs::{Awaitee, AwaiteePage, JobPage, JobQuery, PlanPage, PlanQuery, SubmitJobError, SubmittedJob};
 pub use query::{
-    BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, EventPage, EventQuery, HandlerStatus, Hold, QueueStatus,
-    Rerun, RerunError, Stalled, Standing, TaskPage, TaskQuery,
+    BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, EventPage, EventQuery, EventsOf, HandlerStatus, Hold,
+    QueueStatus, Rerun, RerunError, Stalled, Standing, TaskPage, TaskQuery,
 };
 pub use secrets::{MAX_STORED_SECRETS, NewSecret, SecretError, SecretInfo};
 pub use store::{

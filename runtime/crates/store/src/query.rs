@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use sunaba_task::job::JobId;
 use sunaba_task::{
-    BreakerState, Digest, HandlerControl, HandlerName, LimitCaps, Payload, QueueSettings, StateName, Task, TaskEvent,
-    TaskId, Timestamp,
+    BreakerState, Digest, FeedEvent, HandlerControl, HandlerName, LimitCaps, Payload, QueueSettings, StateName, Task,
+    TaskEvent, TaskId, Timestamp,
 };
 
 use crate::{Package, Runs};
@@ -212,24 +212,40 @@ pub struct BulkPage {
 pub struct EventQuery {
     /// After this one. 0: from the oldest that is kept. None: from now on.
     pub after: Option<u64>,
-    /// Of this task only.
-    pub task: Option<TaskId>,
+    /// Of this only. None: of all.
+    pub of: Option<EventsOf>,
     /// How many at most; at most [`MAX_PAGE`](crate::MAX_PAGE).
     pub limit: usize,
     /// How long to wait for the first.
     pub wait: Duration,
 }
 
+/// What events are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EventsOf {
+    /// A task.
+    Task(TaskId),
+    /// A job, and all of its tasks.
+    Job(JobId),
+}
+
 /// Some events.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct EventPage {
     /// Oldest first.
-    pub events: Vec<TaskEvent>,
+    pub events: Vec<FeedEvent>,
     /// Where to go on: [`EventQuery::after`] of the next page.
     pub next: u64,
     /// Whether events after the place that was asked for are not kept any more, or the place is none of this feed: it is
     /// beyond the end, because the store was set back since.
     pub missed: bool,
+}
+
+impl EventPage {
+    /// Those of them that happened to tasks.
+    pub fn of_tasks(&self) -> impl Iterator<Item = &TaskEvent> {
+        self.events.iter().filter_map(FeedEvent::task)
+    }
 }
 
 /// A queue.

@@ -1,8 +1,52 @@
-//! What happens to tasks, in the words of the event feed.
+//! What happens to tasks and jobs, in the words of the event feed.
 
 use serde::{Deserialize, Serialize};
 
+use crate::job::{JobEvent, JobId};
 use crate::{HandlerName, Progress, State, Task, TaskId, Timestamp};
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum FeedEvent {
+    /// To a task.
+    Task(TaskEvent),
+    /// To a job.
+    Job(JobEvent),
+}
+
+impl FeedEvent {
+    /// The store's count of events, from 1: where a reader goes on.
+    pub fn sequence(&self) -> u64 {
+        match self {
+            Self::Task(event) => event.sequence,
+            Self::Job(event) => event.sequence,
+        }
+    }
+
+    /// When.
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::Task(event) => event.at,
+            Self::Job(event) => event.at,
+        }
+    }
+
+    /// The job that it is about, or that the task is of.
+    pub fn job(&self) -> Option<JobId> {
+        match self {
+            Self::Task(event) => event.job,
+            Self::Job(event) => Some(event.job),
+        }
+    }
+
+    /// What happened to a task, if it did.
+    pub fn task(&self) -> Option<&TaskEvent> {
+        match self {
+            Self::Task(event) => Some(event),
+            Self::Job(_) => None,
+        }
+    }
+}
 
 /// Something that happened to a task. Of one task, events are in the order in which it happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,6 +61,8 @@ pub struct TaskEvent {
     pub handler: HandlerName,
     /// Its queue.
     pub queue: String,
+    /// Its job, if it is of one.
+    pub job: Option<JobId>,
     /// What.
     pub what: Happening,
 }

@@ -50,7 +50,7 @@ pub use decide::{Decision, MAX_DELAY, Observation, Policy, Verdict, decide};
 pub use digest::Digest;
 pub use durability::{Durability, DurabilityError};
 pub use executor::{AttemptHost, BoxFuture, ExecuteError, Executor, Progress, Unattended, catch_panic, panic_text};
-pub use feed::{Happening, TaskEvent};
+pub use feed::{FeedEvent, Happening, TaskEvent};
 pub use grants::{ClockAccess, DirAccess, DirGrant, EnvGrant, GrantError, Grants, MAX_SCRATCH_BYTES, SCRATCH};
 pub use handler::{HandlerInfo, MAX_NAME_BYTES, is_name};
 pub use health::{Concern, Figures, Thresholds, concerns};

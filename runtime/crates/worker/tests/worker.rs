@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sunaba_store::{CancelWish, EmbeddedStore, EventQuery, ManualClock, MemoryEngine, Store};
+use sunaba_store::{CancelWish, EmbeddedStore, EventQuery, EventsOf, ManualClock, MemoryEngine, Store};
 use sunaba_task::{
     AttemptHost, AttemptReport, AttemptRequest, AttemptResult, BoxFuture, Cause, Clock as _, Digest, Disposition,
     Ending, ExecuteError, Executor, Failure, Happening, NewTask, Outcome, Payload, Progress, Receipt, State, StateName,
@@ -128,12 +128,12 @@ impl House {
     async fn told(&self, task: &Task, word: &str) -> (Vec<&'static str>, Happening) {
         let (mut place, mut before) = (0, Vec::new());
         loop {
-            let query = EventQuery { after: Some(place), task: Some(task.id), limit: 100, wait: WAIT };
+            let query = EventQuery { after: Some(place), of: Some(EventsOf::Task(task.id)), limit: 100, wait: WAIT };
             let page = self.store.events(query).await.expect("the store works");
             place = page.next;
-            for event in page.events {
+            for event in page.of_tasks() {
                 if event.what.word() == word {
-                    return (before, event.what);
+                    return (before, event.what.clone());
                 }
                 before.push(event.what.word());
             }

@@ -2,23 +2,34 @@
 
 use serde::{Deserialize, Serialize};
 use sunaba_store::EventPage;
-use sunaba_task::{Happening, TaskEvent};
+use sunaba_task::job::{JobEvent, JobHappening};
+use sunaba_task::{FeedEvent, Happening, TaskEvent};
 
-/// Something that happened to a task.
+/// Something that happened to a task, or to a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventView {
     /// The host's count of events: `after` of whoever goes on from here.
     pub sequence: u64,
     /// When.
     pub at: String,
-    /// To which task.
-    pub task: String,
-    /// `package/handler`.
-    pub handler: String,
+    /// To which task; not there when it is about a job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// `package/handler` of the task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handler: Option<String>,
     /// Its queue.
-    pub queue: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    /// The job that it is about, or that the task is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// What its submitter calls the job, when it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// `submitted`, `queued`, `started`, `progress`, `retry-scheduled`, `snoozed`, `cancel-requested`, `succeeded`, `dead`,
-    /// `cancelled` or `expired`.
+    /// `cancelled` or `expired`; of a job `job-submitted`, `job-budget-low`, `job-stopping`, `job-compensating`, `job-succeeded`,
+    /// `job-failed` or `job-cancelled`.
     pub event: String,
     /// Which attempt, where it is one's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,7 +40,7 @@ pub struct EventView {
     /// How far it is, in 0..=1, where it said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fraction: Option<f64>,
-    /// How far it is, or why it is dead; for people.
+    /// How far it is, why it is dead, or what is wrong with the job; for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// When it is due, where it waits for that.
@@ -48,14 +59,54 @@ pub struct EventsView {
     pub missed: bool,
 }
 
+impl From<&FeedEvent> for EventView {
+    fn from(event: &FeedEvent) -> Self {
+        match event {
+            FeedEvent::Task(event) => event.into(),
+            FeedEvent::Job(event) => event.into(),
+        }
+    }
+}
+
+impl From<&JobEvent> for EventView {
+    fn from(event: &JobEvent) -> Self {
+        let message = match &event.what {
+            JobHappening::Submitted | JobHappening::Succeeded { partial: false } => None,
+            JobHappening::Succeeded { partial: true } => Some("in part".into()),
+            JobHappening::BudgetLow { budget, spent, limit } => Some(format!("`{budget}`, {spent} of {limit} spent")),
+            JobHappening::Stopping { reason }
+            | JobHappening::Compensating { reason }
+            | JobHappening::Failed { reason }
+            | JobHappening::Cancelled { reason } => Some(reason.clone()),
+        };
+        Self {
+            sequence: event.sequence,
+            at: event.at.to_string(),
+            task: None,
+            handler: None,
+            queue: None,
+            job: Some(event.job.to_string()),
+            name: Some(event.name.clone()).filter(|name| !name.is_empty()),
+            event: event.what.word().to_owned(),
+            attempt: None,
+            worker: None,
+            fraction: None,
+            message,
+            until: None,
+        }
+    }
+}
+
 impl From<&TaskEvent> for EventView {
     fn from(event: &TaskEvent) -> Self {
         let view = Self {
             sequence: event.sequence,
             at: event.at.to_string(),
-            task: event.task.to_string(),
-            handler: event.handler.to_string(),
-            queue: event.queue.clone(),
+            task: Some(event.task.to_string()),
+            handler: Some(event.handler.to_string()),
+            queue: Some(event.queue.clone()),
+            job: event.job.map(|job| job.to_string()),
+            name: None,
             event: event.what.word().to_owned(),
             attempt: None,
             worker: None,

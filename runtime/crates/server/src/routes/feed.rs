@@ -6,8 +6,9 @@ use std::time::Duration;
 use axum::Json as Reply;
 use axum::extract::State;
 use serde::Deserialize;
-use sunaba_store::EventQuery;
+use sunaba_store::{EventQuery, EventsOf};
 use sunaba_task::TaskId;
+use sunaba_task::job::JobId;
 
 use super::{Answer, MAX_WAIT, Shared};
 use crate::api::EventsView;
@@ -24,14 +25,24 @@ pub(super) struct Which {
     /// After this one; 0 means from the oldest that is kept, and nothing means from now on.
     after: Option<u64>,
     task: Option<String>,
+    job: Option<String>,
     limit: Option<usize>,
     wait_ms: Option<u64>,
 }
 
 pub(super) async fn events(State(mut shared): State<Shared>, Asked(which): Asked<Which>) -> Answer<EventsView> {
+    let task = which.task.map(|id| id.parse::<TaskId>()).transpose().map_err(Problem::invalid)?;
+    let job = which.job.map(|id| id.parse::<JobId>()).transpose().map_err(Problem::invalid)?;
+    let of = match (task, job) {
+        (Some(_), Some(_)) => {
+            let message = "events are asked for of one task or of one job\nhint: leave `task` or `job` out";
+            return Err(Problem::invalid(message));
+        }
+        (task, job) => task.map(EventsOf::Task).or(job.map(EventsOf::Job)),
+    };
     let query = EventQuery {
         after: which.after,
-        task: which.task.map(|id| id.parse::<TaskId>()).transpose().map_err(Problem::invalid)?,
+        of,
         limit: which.limit.unwrap_or(DEFAULT_PAGE),
         wait: Duration::from_millis(which.wait_ms.unwrap_or(0)).min(MAX_WAIT),
     };

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use sunaba_task::{Happening, Progress, TaskEvent, TaskId};
+use sunaba_task::{FeedEvent, Happening, Progress, TaskEvent, TaskId};
 
 use super::*;
-use crate::{EventPage, EventQuery, MAX_PAGE};
+use crate::{EventPage, EventQuery, EventsOf, MAX_PAGE};
 
 async fn events(store: &dyn Store, query: EventQuery) -> EventPage {
     store.events(query).await.expect("the store works")
@@ -27,8 +27,12 @@ fn waiting_reader(subject: &impl Subject, query: EventQuery) -> tokio::task::Joi
     tokio::spawn(async move { events(&*store, query).await })
 }
 
-fn words(events: &[TaskEvent]) -> Vec<&'static str> {
-    events.iter().map(|event| event.what.word()).collect()
+fn told(page: &EventPage) -> Vec<TaskEvent> {
+    page.of_tasks().cloned().collect()
+}
+
+fn words(page: &EventPage) -> Vec<&'static str> {
+    page.of_tasks().map(|event| event.what.word()).collect()
 }
 
 fn half() -> Progress {
@@ -64,17 +68,18 @@ pub async fn events_come_in_the_order_in_which_things_happened(subject: &mut imp
         "progress",
         "succeeded",
     ];
-    assert_eq!(words(&page.events), expected);
+    assert_eq!(words(&page), expected);
     assert_eq!((page.next, page.missed), (10, false));
-    let sequences: Vec<_> = page.events.iter().map(|event| event.sequence).collect();
+    let told = told(&page);
+    let sequences: Vec<_> = told.iter().map(|event| event.sequence).collect();
     assert_eq!(sequences, (1..=10).collect::<Vec<_>>());
-    assert!(page.events.iter().all(|event| event.task == first.id && event.queue == "mail"));
-    assert!(page.events.iter().all(|event| event.handler == first.spec.handler));
-    assert!(page.events.is_sorted_by_key(|event| event.at));
-    assert_eq!(page.events[1].what, Happening::Started { attempt: 1, worker: "worker".into() });
-    assert!(matches!(page.events[2].what, Happening::RetryScheduled { attempt: 1, .. }));
-    assert_eq!(page.events[8].what, Happening::Progress { attempt: 3, progress: half() });
-    assert_eq!(Some(page.events[9].at), done.ended_at);
+    assert!(told.iter().all(|event| event.task == first.id && event.queue == "mail"));
+    assert!(told.iter().all(|event| event.handler == first.spec.handler && event.job.is_none()));
+    assert!(told.is_sorted_by_key(|event| event.at));
+    assert_eq!(told[1].what, Happening::Started { attempt: 1, worker: "worker".into() });
+    assert!(matches!(told[2].what, Happening::RetryScheduled { attempt: 1, .. }));
+    assert_eq!(told[8].what, Happening::Progress { attempt: 3, progress: half() });
+    assert_eq!(Some(told[9].at), done.ended_at);
 }
 
 /// Every way in which a task ends is told, and what is asked of it while it runs.
@@ -95,13 +100,14 @@ pub async fn every_end_of_a_task_is_told(subject: &mut impl Subject) {
     store.close_session(session).await.expect("the store works");
 
     let page = events(&*store, after(from)).await;
-    let of =
-        |task: &Task| words(&page.events.iter().filter(|event| event.task == task.id).cloned().collect::<Vec<_>>());
+    let of = |task: &Task| {
+        page.of_tasks().filter(|event| event.task == task.id).map(|event| event.what.word()).collect::<Vec<_>>()
+    };
     assert_eq!(of(&dead), ["started", "dead"]);
     assert_eq!(of(&waiting), ["cancelled"]);
     assert_eq!(of(&cancelled), ["started", "cancel-requested", "cancelled"]);
     assert_eq!(of(&handed_back), ["started", "queued"]);
-    assert!(page.events.iter().any(|event| event.what == Happening::Dead { reason: "r".into() }));
+    assert!(page.of_tasks().any(|event| event.what == Happening::Dead { reason: "r".into() }));
 }
 
 /// A change that is durable has its event, and an event its change, whatever becomes of the process in between.
@@ -113,17 +119,17 @@ pub async fn reader_goes_on_where_it_stopped_after_a_restart(subject: &mut impl 
     let leased = lease(&*store, session, 2).await;
     settle(&*store, settlement(&leased[0], Verdict::Succeed)).await.expect("it has the lease");
     let first = events(&*store, EventQuery { limit: 3, ..after(0) }).await;
-    assert_eq!((words(&first.events), first.next), (vec!["submitted", "submitted", "started"], 3));
+    assert_eq!((words(&first), first.next), (vec!["submitted", "submitted", "started"], 3));
     drop(store);
     subject.restart();
 
     let store = subject.store();
     let rest = events(&*store, after(first.next)).await;
-    assert_eq!(words(&rest.events), ["started", "succeeded", "queued"]);
-    assert_eq!((rest.events[2].task, rest.next, rest.missed), (running.id, 6, false));
+    assert_eq!(words(&rest), ["started", "succeeded", "queued"]);
+    assert_eq!((told(&rest)[2].task, rest.next, rest.missed), (running.id, 6, false));
     submit(&*store, new_task()).await;
     let new = events(&*store, after(rest.next)).await;
-    assert_eq!((words(&new.events), new.next), (vec!["submitted"], 7));
+    assert_eq!((words(&new), new.next), (vec!["submitted"], 7));
 }
 
 /// The last event of each task says where its record stands.
@@ -141,7 +147,7 @@ pub async fn events_and_records_agree_after_a_restart(subject: &mut impl Subject
 
     let store = subject.store();
     let mut last: BTreeMap<TaskId, &str> = BTreeMap::new();
-    for event in events(&*store, after(0)).await.events {
+    for event in told(&events(&*store, after(0)).await) {
         last.insert(event.task, event.what.word());
     }
     assert_eq!(last.len(), 20);
@@ -164,18 +170,18 @@ pub async fn pages_of_events_lead_to_the_end(subject: &mut impl Subject) {
             break;
         }
         place = page.next;
-        seen.extend(page.events.into_iter().map(|event| event.sequence));
+        seen.extend(page.events.iter().map(FeedEvent::sequence));
     }
     assert_eq!(seen, (1..=2_501).collect::<Vec<_>>());
     // Whoever wants the events of one task may get a page without any, and goes on all the same.
     let (mut place, mut of_last) = (0, Vec::new());
     while place < 2_501 {
-        let page = events(&*store, EventQuery { task: Some(last.id), ..after(place) }).await;
+        let page = events(&*store, EventQuery { of: Some(EventsOf::Task(last.id)), ..after(place) }).await;
         assert!(page.next > place);
         place = page.next;
-        of_last.extend(page.events);
+        of_last.extend(told(&page));
     }
-    assert_eq!((words(&of_last), of_last[0].sequence), (vec!["submitted"], 2_501));
+    assert_eq!((of_last.len(), &of_last[0].what, of_last[0].sequence), (1, &Happening::Submitted, 2_501));
 }
 
 /// Whoever waits for one task is not bothered with others.
@@ -183,18 +189,18 @@ pub async fn waiting_reader_is_woken_only_by_its_task(subject: &mut impl Subject
     let store = subject.store();
     let (mine, other) = (submit(&*store, new_task()).await, submit(&*store, new_task()).await);
     let from = place(&*store).await;
-    let query = EventQuery { task: Some(mine.id), wait: LEASE, ..after(from) };
+    let query = EventQuery { of: Some(EventsOf::Task(mine.id)), wait: LEASE, ..after(from) };
     let reader = waiting_reader(subject, query);
     let anybody = waiting_reader(subject, EventQuery { wait: LEASE, ..after(from) });
     settle_down(&*store).await;
     store.cancel(vec![other.id], CancelWish::default()).await.expect("the store works");
     let page = anybody.await.expect("it ends");
-    assert_eq!((page.events.len(), page.events[0].task), (1, other.id));
+    assert_eq!((page.events.len(), told(&page)[0].task), (1, other.id));
     settle_down(&*store).await;
     assert!(!reader.is_finished());
     store.cancel(vec![mine.id], CancelWish::default()).await.expect("the store works");
     let page = reader.await.expect("it ends");
-    assert_eq!((page.events.len(), page.events[0].task), (1, mine.id));
+    assert_eq!((page.events.len(), told(&page)[0].task), (1, mine.id));
     assert_eq!(page.next, place(&*store).await);
 }
 
@@ -202,7 +208,7 @@ pub async fn waiting_reader_is_woken_only_by_its_task(subject: &mut impl Subject
 pub async fn reader_waits_no_longer_than_it_wants(subject: &mut impl Subject) {
     let store = subject.store();
     submit(&*store, new_task()).await;
-    let from_now = EventQuery { after: None, wait: SECOND, limit: 1, task: None };
+    let from_now = EventQuery { after: None, wait: SECOND, limit: 1, of: None };
     let reader = waiting_reader(subject, from_now.clone());
     settle_down(&*store).await;
     assert!(!reader.is_finished());
@@ -213,7 +219,7 @@ pub async fn reader_waits_no_longer_than_it_wants(subject: &mut impl Subject) {
     let new = store.submit(vec![new_task(), new_task()]).await.expect("the store works");
     let page = reader.await.expect("it ends");
     let first = new[0].clone().expect("it is taken on").into_task();
-    assert_eq!((page.events.len(), page.events[0].task, page.next), (1, first.id, 2));
+    assert_eq!((page.events.len(), told(&page)[0].task, page.next), (1, first.id, 2));
     assert_eq!(events(&*store, after(2)).await.events.len(), 1);
 }
 
@@ -241,8 +247,8 @@ pub async fn progress_of_a_lost_lease_is_not_told(subject: &mut impl Subject) {
     store.progress(reports).await.expect("the store works");
     let page = events(&*store, after(from)).await;
     assert_eq!(page.events.len(), 1);
-    assert_eq!(page.events[0].what, Happening::Progress { attempt: 2, progress: half() });
+    assert_eq!(told(&page)[0].what, Happening::Progress { attempt: 2, progress: half() });
     settle(&*store, settlement(&second, Verdict::Succeed)).await.expect("it has the lease");
     store.progress(vec![(second.token, half())]).await.expect("the store works");
-    assert_eq!(words(&events(&*store, after(page.next)).await.events), ["succeeded"]);
+    assert_eq!(words(&events(&*store, after(page.next)).await), ["succeeded"]);
 }

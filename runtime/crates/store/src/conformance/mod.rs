@@ -10,6 +10,7 @@ mod control;
 mod ends;
 mod feed;
 mod idempotency;
+mod job_events;
 mod jobs;
 mod leases;
 mod limits;
@@ -46,6 +47,7 @@ pub use control::*;
 pub use ends::*;
 pub use feed::*;
 pub use idempotency::*;
+pub use job_events::*;
 pub use jobs::*;
 pub use leases::*;
 pub use limits::*;
@@ -280,6 +282,10 @@ macro_rules! conformance_tests {
             outputs_are_given_page_by_page_in_the_order_of_names
             outputs_are_kept_as_long_as_their_job_runs
             fuel_of_a_job_is_summed
+            // job_events
+            events_of_a_job_are_those_of_its_tasks_and_its_own
+            reader_of_a_job_is_woken_by_its_end
+            low_budget_of_a_job_is_told_once
             // budgets
             attempts_of_a_job_obeyed_and_violated
             fuel_of_a_job_obeyed_and_violated

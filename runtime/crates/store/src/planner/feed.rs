@@ -1,4 +1,4 @@
-//! The event feed: what happened to tasks, in the order of the commits.
+//! The event feed: what happened to tasks and jobs, in the order of the commits.
 //!
 //! Events are noted while a turn is planned and written at its end, in the same batch as the changes that they tell of:
 //! there is neither an event without its change nor a change without its event. Their count goes on from the last key of
@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sunaba_task::{Happening, LeaseToken, Progress, Task, TaskEvent, TaskId, Timestamp};
+use sunaba_task::job::{Job, JobEvent, JobHappening};
+use sunaba_task::{FeedEvent, Happening, LeaseToken, Progress, Task, TaskEvent, Timestamp};
 
 pub(crate) use self::batch::Batch;
 use self::batch::MAX_BATCH;
@@ -18,7 +19,7 @@ use super::waiters::Waiters;
 use super::{Planner, Reply, Turn, answer};
 use crate::codec;
 use crate::keys;
-use crate::{EventPage, EventQuery, MAX_PAGE, StoreError};
+use crate::{EventPage, EventQuery, EventsOf, MAX_PAGE, StoreError};
 
 /// Older events are not kept,
 const MAX_EVENTS: u64 = 1_000_000;
@@ -32,7 +33,7 @@ const TRIM_PAUSE: Duration = Duration::from_millis(100);
 const MAX_LOOKS: usize = 2_000;
 /// Callers that may wait for events at a time.
 const MAX_READERS: usize = 10_000;
-/// Those of them that wait for events of any task, and get a copy of each.
+/// Those of them that wait for events of anything, and get a copy of each.
 const MAX_FOLLOWERS: usize = 128;
 /// What is kept of what an attempt says of its progress.
 const MAX_MESSAGE_BYTES: usize = 1_024;
@@ -49,7 +50,7 @@ pub(super) struct Feed {
     /// Readers of this turn, with their deadlines.
     arrived: Vec<(Duration, Reader)>,
     /// Readers who have seen everything that could be for them.
-    parked: Waiters<Option<TaskId>, Reader>,
+    parked: Waiters<Option<EventsOf>, Reader>,
 }
 
 struct Oldest {
@@ -60,7 +61,7 @@ struct Oldest {
 /// What a reader asks for, as far as it is not a matter of waiting.
 struct Wanted {
     after: u64,
-    task: Option<TaskId>,
+    of: Option<EventsOf>,
     limit: usize,
 }
 
@@ -108,9 +109,14 @@ impl Oldest {
 }
 
 impl Wanted {
-    fn includes(&self, task: TaskId) -> bool {
-        self.task.is_none_or(|wanted| wanted == task)
+    fn includes(&self, event: &FeedEvent) -> bool {
+        self.of.is_none_or(|wanted| subjects(event).contains(&Some(wanted)))
     }
+}
+
+/// All that an event is about.
+fn subjects(event: &FeedEvent) -> [Option<EventsOf>; 2] {
+    [event.task().map(|event| EventsOf::Task(event.task)), event.job().map(EventsOf::Job)]
 }
 
 impl Planner {
@@ -146,7 +152,20 @@ impl Planner {
     fn tell_of(&self, turn: &mut Turn<'_>, task: &Task, what: Happening) {
         let sequence = self.feed.next + turn.told.len() as u64;
         let (handler, queue) = (task.spec.handler.clone(), task.spec.queue.clone());
-        turn.told.push(TaskEvent { sequence, at: turn.now, task: task.id, handler, queue, what });
+        let job = task.job.as_ref().map(|link| link.job);
+        turn.told.push(FeedEvent::Task(TaskEvent { sequence, at: turn.now, task: task.id, handler, queue, job, what }));
+    }
+
+    /// Notes what happened to a job.
+    pub(super) fn tell_of_job(&self, turn: &mut Turn<'_>, job: &Job, what: JobHappening) {
+        let sequence = self.feed.next + turn.told.len() as u64;
+        turn.told.push(FeedEvent::Job(JobEvent {
+            sequence,
+            at: turn.now,
+            job: job.id,
+            name: job.spec.name.clone(),
+            what,
+        }));
     }
 
     pub(crate) fn progress(
@@ -176,7 +195,7 @@ impl Planner {
     fn wanted(&self, turn: &Turn<'_>, query: &EventQuery) -> Wanted {
         // What this turn has told before the question came is before "now".
         let after = query.after.unwrap_or_else(|| self.feed.last() + turn.told.len() as u64);
-        Wanted { after, task: query.task, limit: query.limit.clamp(1, MAX_PAGE) }
+        Wanted { after, of: query.of, limit: query.limit.clamp(1, MAX_PAGE) }
     }
 
     /// The events that there are.
@@ -216,17 +235,18 @@ impl Planner {
     }
 
     /// Whoever is parked has seen all that was before, so that the engine need not be asked.
-    fn wake_readers(&mut self, turn: &mut Turn<'_>, told: &[TaskEvent]) {
+    fn wake_readers(&mut self, turn: &mut Turn<'_>, told: &[FeedEvent]) {
         if told.is_empty() || self.feed.parked.len() == 0 {
             return;
         }
         let last = self.feed.last();
-        let tasks: BTreeSet<_> = told.iter().map(|event| Some(event.task)).chain([None]).collect();
-        for reader in tasks.into_iter().flat_map(|task| self.feed.parked.take(task)) {
-            let wanted = told.iter().filter(|event| reader.wanted.includes(event.task));
+        // None: those who wait for anything.
+        let subjects: BTreeSet<_> = told.iter().flat_map(subjects).chain([None]).collect();
+        for reader in subjects.into_iter().flat_map(|subject| self.feed.parked.take(subject)) {
+            let wanted = told.iter().filter(|event| reader.wanted.includes(event));
             let events: Vec<_> = wanted.take(reader.wanted.limit).cloned().collect();
             let is_full = events.len() == reader.wanted.limit;
-            let next = events.last().filter(|_| is_full).map_or(last, |event| event.sequence);
+            let next = events.last().filter(|_| is_full).map_or(last, FeedEvent::sequence);
             turn.answers.push(answer(reader.reply, Ok(EventPage { events, next, missed: false })));
         }
     }
@@ -250,7 +270,7 @@ impl Planner {
 
     fn park_reader(&mut self, turn: &mut Turn<'_>, deadline: Duration, reader: Reader) {
         let parked = &mut self.feed.parked;
-        let waiting = |parked: &Waiters<_, _>| match reader.wanted.task {
+        let waiting = |parked: &Waiters<_, _>| match reader.wanted.of {
             None if parked.count(None) >= MAX_FOLLOWERS => Some(MAX_FOLLOWERS),
             _ => (parked.len() >= MAX_READERS).then_some(MAX_READERS),
         };
@@ -259,7 +279,7 @@ impl Planner {
         }
         match waiting(parked) {
             Some(waiting) => turn.answers.push(answer(reader.reply, Err(StoreError::Busy { waiting }))),
-            None => parked.add(reader.wanted.task, deadline, reader),
+            None => parked.add(reader.wanted.of, deadline, reader),
         }
     }
 
@@ -300,7 +320,7 @@ impl Planner {
                     return Ok(page);
                 }
                 looks += 1;
-                if asked.includes(entry.task) {
+                if asked.of.is_none_or(|of| batch.is_of(entry, of)) {
                     page.events.extend(batch.event(sequence, entry));
                 }
             }
@@ -376,7 +396,7 @@ mod tests {
 
         /// The sequence of the first event that is kept, and how many there are.
         fn kept(&mut self) -> (u64, u64) {
-            let first = self.page(0).events.first().map_or(0, |event| event.sequence);
+            let first = self.page(0).events.first().map_or(0, FeedEvent::sequence);
             (first, self.planner.feed.next - first)
         }
     }
@@ -390,7 +410,7 @@ mod tests {
     fn task() -> Task {
         let spec = TaskSpec::new("words/word-count".parse().expect("a name"), Digest::of(b"component"));
         let new = NewTask::new(spec, Payload::json("{}"));
-        Task::submitted(TaskId::from_bytes([7; 16]), 1, &new, Timestamp::from_unix_ms(1))
+        Task::submitted(sunaba_task::TaskId::from_bytes([7; 16]), 1, &new, Timestamp::from_unix_ms(1))
     }
 
     #[test]
@@ -399,7 +419,7 @@ mod tests {
         (0..20).for_each(|_| house.tell(3));
         assert_eq!(house.kept(), (52, 9));
         let page = house.page(50);
-        assert!(page.missed && page.events[0].sequence == 52 && page.next == 60);
+        assert!(page.missed && page.events[0].sequence() == 52 && page.next == 60);
         let page = house.page(51);
         assert!(!page.missed && page.events.len() == 9);
     }
@@ -451,7 +471,7 @@ mod tests {
         assert!(page.missed && page.events.len() == 2 && page.next >= 6);
         house.tell(1);
         let new = house.page(page.next);
-        assert!(!new.missed && new.events.len() == 1 && new.events[0].sequence == page.next + 1);
+        assert!(!new.missed && new.events.len() == 1 && new.events[0].sequence() == page.next + 1);
     }
 
     #[test]
@@ -461,7 +481,7 @@ mod tests {
         let mut waiting: Vec<_> = (0..MAX_FOLLOWERS).map(|_| house.ask(query.clone())).collect();
         let refused = house.ask(query.clone()).try_recv().expect("an answer");
         assert!(matches!(refused, Err(StoreError::Busy { waiting: MAX_FOLLOWERS })));
-        let of_a_task = EventQuery { task: Some(task().id), ..query.clone() };
+        let of_a_task = EventQuery { of: Some(EventsOf::Task(task().id)), ..query.clone() };
         assert!(house.ask(of_a_task).try_recv().is_err());
         waiting.pop();
         let mut instead = house.ask(query);
@@ -481,9 +501,10 @@ mod tests {
             let progress = Progress { fraction: None, message: "\u{e9}".repeat(MAX_MESSAGE_BYTES) };
             planner.progress(turn, vec![(leased[0].token, progress)]).expect("memory does not fail");
         });
-        let last = house.page(2).events.pop().expect("it was told");
+        let page = house.page(2);
+        let last = page.of_tasks().last().expect("it was told");
         assert!(
-            matches!(last.what, Happening::Progress { progress, .. } if progress.message.len() == MAX_MESSAGE_BYTES)
+            matches!(&last.what, Happening::Progress { progress, .. } if progress.message.len() == MAX_MESSAGE_BYTES)
         );
     }
 }

@@ -43,7 +43,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sunaba_task::{
-    ChangeSet, Clock, Event, Lease, LeaseToken, LimitCaps, Payload, Retention, SessionId, State, Task, TaskEvent,
+    ChangeSet, Clock, Event, FeedEvent, Lease, LeaseToken, LimitCaps, Payload, Retention, SessionId, State, Task,
     TaskId, Timestamp, transition,
 };
 use tokio::sync::mpsc;
@@ -93,7 +93,7 @@ pub(crate) struct Turn<'a> {
     pub(crate) elapsed: Duration,
     pub(crate) answers: Vec<Answer>,
     /// What has happened, for the feed.
-    told: Vec<TaskEvent>,
+    told: Vec<FeedEvent>,
     /// What has ended, for the retention.
     ended: Ended,
     /// What reads have met that is damaged.

@@ -95,7 +95,7 @@ fn event_is_shown_after_the_barrier_of_its_change_and_never_without_it() {
     test(async {
         let house = house();
         let follow = |after| {
-            let query = EventQuery { after: Some(after), limit: 10, wait: Duration::from_secs(60), task: None };
+            let query = EventQuery { after: Some(after), limit: 10, wait: Duration::from_secs(60), of: None };
             let store = house.store.clone();
             tokio::spawn(async move { store.events(query).await })
         };

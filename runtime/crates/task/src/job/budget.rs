@@ -108,6 +108,17 @@ pub struct Spent {
     pub tasks: u64,
 }
 
+/// A budget of which four fifths are spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LowBudget {
+    /// Which.
+    pub budget: BudgetName,
+    /// How much of it is spent; of `time`, milliseconds.
+    pub spent: u64,
+    /// How much there was.
+    pub limit: u64,
+}
+
 /// Why an attempt gets no fuel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoFuel {
@@ -118,6 +129,19 @@ pub enum NoFuel {
 }
 
 impl Spent {
+    /// The budgets of which four fifths are spent, `age` after the submit.
+    pub fn low(&self, budget: &Budget, age: Duration) -> Vec<LowBudget> {
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let all = [
+            (BudgetName::Attempts, self.attempts, budget.attempts),
+            (BudgetName::Time, ms(age), budget.time.map(ms)),
+            (BudgetName::Fuel, self.fuel, budget.fuel),
+            (BudgetName::Tasks, self.tasks, Some(budget.tasks)),
+        ];
+        let low = all.into_iter().filter_map(|(budget, spent, limit)| Some(LowBudget { budget, spent, limit: limit? }));
+        low.filter(|low| u128::from(low.spent) * 5 >= u128::from(low.limit) * 4).collect()
+    }
+
     /// How much fuel an attempt may use, by its own limit, by what is left, and by what those may use that run: `reserved`.
     /// Without a limit of its own it shares what is left with the job's other tasks. None: nobody limits it.
     ///

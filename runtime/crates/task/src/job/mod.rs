@@ -5,6 +5,7 @@
 
 mod budget;
 mod compose;
+mod event;
 mod graph;
 mod name;
 mod record;
@@ -16,8 +17,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use budget::{Budget, BudgetError, BudgetName, NoFuel, Spent};
+pub use budget::{Budget, BudgetError, BudgetName, LowBudget, NoFuel, Spent};
 pub use compose::Flow;
+pub use event::{JobEvent, JobHappening};
 pub use graph::{Graph, MAX_DEPENDENCIES, MAX_PLAN_NODES, PlanError};
 pub use name::{Awaited, NodeName, NodeNameError};
 pub use record::{Job, JobLink, JobSpec, NewJob};

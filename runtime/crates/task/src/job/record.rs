@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Budget, JobCause, JobId, JobState, JobTasks, Node, NodeName, OnFailure, Spent, job_state};
+use super::{
+    Budget, BudgetName, JobCause, JobId, JobState, JobTasks, LowBudget, Node, NodeName, OnFailure, Spent, job_state,
+};
 use crate::{Digest, TaskId, Timestamp};
 
 /// All that was asked for of a job as a whole. Never changes.
@@ -61,6 +63,8 @@ pub struct Job {
     pub compensates: bool,
     /// What could not be undone. Nothing before it was, then.
     pub not_undone: Option<NodeName>,
+    /// Budgets of which somebody was told that they are low.
+    pub warned: Vec<BudgetName>,
     /// When it became terminal.
     pub ended_at: Option<Timestamp>,
 }
@@ -81,6 +85,7 @@ impl Job {
             partial: false,
             compensates: false,
             not_undone: None,
+            warned: Vec::new(),
             ended_at: None,
         }
     }
@@ -88,6 +93,19 @@ impl Job {
     /// When its time is over.
     pub fn deadline(&self) -> Option<Timestamp> {
         self.spec.budget.time.map(|time| self.submitted_at.after(time))
+    }
+
+    /// When four fifths of its time are over.
+    pub fn late_at(&self) -> Option<Timestamp> {
+        self.spec.budget.time.map(|time| self.submitted_at.after(time / 5 * 4))
+    }
+
+    /// Budgets that are low, and of which nobody was told yet. They are, from here on.
+    pub fn warn(&mut self, now: Timestamp) -> Vec<LowBudget> {
+        let mut low = self.spent.low(&self.spec.budget, now.since(self.submitted_at));
+        low.retain(|low| !self.warned.contains(&low.budget));
+        self.warned.extend(low.iter().map(|low| low.budget));
+        low
     }
 
     /// Something did not succeed, under this rule. Whether that is the first reason for which the job does not end well.
@@ -207,6 +225,21 @@ mod tests {
         assert_eq!(after(OnFailure::Compensate), (true, false, true));
         assert_eq!(after(OnFailure::Continue), (false, true, false));
         assert_eq!(after(OnFailure::Ignore), (false, false, false));
+    }
+
+    #[test]
+    fn low_budget_is_told_once() {
+        let mut job = job(1);
+        job.spec.budget.attempts = Some(10);
+        job.spec.budget.time = Some(std::time::Duration::from_secs(10));
+        job.spent.attempts = 7;
+        assert_eq!(job.warn(NOW), []);
+        job.spent.attempts = 8;
+        assert_eq!(job.warn(NOW), [LowBudget { budget: BudgetName::Attempts, spent: 8, limit: 10 }]);
+        job.spent.attempts = 9;
+        assert_eq!(job.warn(NOW), []);
+        let late = job.late_at().expect("it has a time");
+        assert_eq!(job.warn(late), [LowBudget { budget: BudgetName::Time, spent: 8_000, limit: 10_000 }]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Where a job stands, and how that follows from its tasks.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{BudgetName, NodeName};
@@ -47,6 +49,18 @@ pub enum JobCause {
     Cancelled(String),
     /// Nothing was left that could have moved it on; what waits for what.
     Stuck(String),
+}
+
+impl fmt::Display for JobCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Task { name, .. } => write!(f, "task `{name}` did not succeed"),
+            Self::Budget(name) => write!(f, "budget `{name}` is spent"),
+            Self::Cancelled(reason) if reason.is_empty() => f.write_str("cancelled"),
+            Self::Cancelled(reason) => write!(f, "cancelled: {reason}"),
+            Self::Stuck(reason) => write!(f, "stuck: {reason}"),
+        }
+    }
 }
 
 /// How many tasks a job has, and where they stand.

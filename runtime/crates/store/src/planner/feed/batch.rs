@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use sunaba_task::{HandlerName, Happening, TaskEvent, TaskId, Timestamp};
+use sunaba_task::job::{JobEvent, JobHappening, JobId};
+use sunaba_task::{FeedEvent, HandlerName, Happening, TaskEvent, TaskId, Timestamp};
+
+use crate::EventsOf;
 
 /// Events of one key.
 pub(super) const MAX_BATCH: usize = 1_000;
@@ -24,45 +27,81 @@ struct Names {
     queue: String,
     /// Empty where the event has none.
     worker: String,
+    job: Option<JobId>,
 }
 
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Entry {
-    pub(super) task: TaskId,
-    /// Which of the batch's names.
-    names: usize,
-    /// Without its worker.
-    what: Happening,
+pub(crate) enum Entry {
+    Task {
+        task: TaskId,
+        /// Which of the batch's names.
+        names: usize,
+        /// Without its worker.
+        what: Happening,
+    },
+    Job {
+        job: JobId,
+        name: String,
+        what: JobHappening,
+    },
 }
 
 impl Batch {
-    pub(super) fn of(events: &[TaskEvent]) -> Self {
+    pub(super) fn of(events: &[FeedEvent]) -> Self {
         let (mut names, mut known) = (Vec::new(), HashMap::new());
-        let entries = events.iter().map(|event| {
-            let TaskEvent { handler, queue, .. } = event;
+        let mut entry = |event: &TaskEvent| {
+            let TaskEvent { handler, queue, job, .. } = event;
             let (what, worker) = match event.what.clone() {
                 Happening::Started { attempt, worker } => {
                     (Happening::Started { attempt, worker: String::new() }, worker)
                 }
                 what => (what, String::new()),
             };
-            let names = *known.entry((handler, queue, worker)).or_insert_with_key(|(_, _, worker)| {
-                names.push(Names { handler: handler.clone(), queue: queue.clone(), worker: worker.clone() });
+            let key = (handler.clone(), queue.clone(), worker, *job);
+            let names = *known.entry(key).or_insert_with_key(|(handler, queue, worker, job)| {
+                let (handler, queue, worker, job) = (handler.clone(), queue.clone(), worker.clone(), *job);
+                names.push(Names { handler, queue, worker, job });
                 names.len() - 1
             });
-            Entry { task: event.task, names, what }
+            Entry::Task { task: event.task, names, what }
+        };
+        let entries = events.iter().map(|event| match event {
+            FeedEvent::Task(event) => entry(event),
+            FeedEvent::Job(JobEvent { job, name, what, .. }) => {
+                Entry::Job { job: *job, name: name.clone(), what: what.clone() }
+            }
         });
         let entries = entries.collect();
-        Self { at: events.first().map_or(Timestamp::from_unix_ms(0), |event| event.at), names, entries }
+        Self { at: events.first().map_or(Timestamp::from_unix_ms(0), FeedEvent::at), names, entries }
     }
 
     /// One of its events; none when its names are missing, which the checksum rules out.
-    pub(super) fn event(&self, sequence: u64, entry: &Entry) -> Option<TaskEvent> {
-        let Names { handler, queue, worker: name } = self.names.get(entry.names)?.clone();
-        let mut what = entry.what.clone();
-        if let Happening::Started { worker, .. } = &mut what {
-            *worker = name;
+    pub(super) fn event(&self, sequence: u64, entry: &Entry) -> Option<FeedEvent> {
+        let at = self.at;
+        Some(match entry {
+            Entry::Task { task, names, what } => {
+                let Names { handler, queue, worker: name, job } = self.names.get(*names)?.clone();
+                let mut what = what.clone();
+                if let Happening::Started { worker, .. } = &mut what {
+                    *worker = name;
+                }
+                FeedEvent::Task(TaskEvent { sequence, at, task: *task, handler, queue, job, what })
+            }
+            Entry::Job { job, name, what } => {
+                FeedEvent::Job(JobEvent { sequence, at, job: *job, name: name.clone(), what: what.clone() })
+            }
+        })
+    }
+
+    /// Whether one of its events is about this.
+    pub(super) fn is_of(&self, entry: &Entry, of: EventsOf) -> bool {
+        match (entry, of) {
+            (Entry::Task { task, .. }, EventsOf::Task(wanted)) => *task == wanted,
+            (Entry::Task { names, .. }, EventsOf::Job(wanted)) => {
+                self.names.get(*names).is_some_and(|names| names.job == Some(wanted))
+            }
+            (Entry::Job { job, .. }, EventsOf::Job(wanted)) => *job == wanted,
+            (Entry::Job { .. }, EventsOf::Task(_)) => false,
         }
-        Some(TaskEvent { sequence, at: self.at, task: entry.task, handler, queue, what })
     }
 }

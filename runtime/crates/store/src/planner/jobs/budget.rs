@@ -100,7 +100,7 @@ impl Planner {
         }
     }
 
-    /// Stops jobs whose time is over.
+    /// Stops jobs whose time is over, and tells of those whose time is low.
     pub(in super::super) fn stop_late_jobs(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
         if self.jobs.next_deadline.is_none_or(|at| at > turn.now) {
             return Ok(());
@@ -112,7 +112,8 @@ impl Planner {
             turn.txn.delete(key.to_vec());
             let id = keys::id_of(&key).map(|id| JobId::from_bytes(*id.as_bytes()));
             if let Some(id) = id
-                && self.job_ref(turn, id)?.is_some_and(|job| !job.state.is_terminal() && !job.is_stopping())
+                && let Some(job) = self.job_mut(turn, id)?.filter(|job| !job.state.is_terminal() && !job.is_stopping())
+                && job.deadline().is_some_and(|at| at <= turn.now)
             {
                 self.end_for(turn, id, BudgetName::Time)?;
             }

@@ -89,7 +89,7 @@ impl Planner {
 
     /// A job has ended; its record is written.
     pub(super) fn job_ended(&mut self, turn: &mut Turn<'_>, job: &Job) {
-        if let Some(at) = job.deadline() {
+        for at in [job.late_at(), job.deadline()].into_iter().flatten() {
             turn.txn.delete(keys::job_deadline(at, job.id));
         }
         for reply in self.jobs.waiters.take(job.id) {

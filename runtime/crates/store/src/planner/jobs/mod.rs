@@ -19,7 +19,7 @@ mod undo;
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
-use sunaba_task::job::{Job, JobCause, JobId, JobLink, JobState, NodeName, OnFailure};
+use sunaba_task::job::{Job, JobCause, JobHappening, JobId, JobLink, JobState, LowBudget, NodeName, OnFailure};
 use sunaba_task::{StateName, Task, TaskId, Timestamp};
 
 use super::waiters::Waiters;
@@ -179,17 +179,25 @@ impl Planner {
             let Some(AtHand { job, before }) = self.jobs.at_hand.get_mut(&id) else { continue };
             let Some(before) = before.take() else { continue };
             job.settle(turn.now);
+            let low = job.warn(turn.now);
             if *job == before {
                 continue;
             }
+            let what = JobHappening::between(&before, job);
             let undoes = job.state == JobState::Compensating && job.tasks.undoing == 0;
             if undoes && !self.jobs.chores.has(&Chore::Undo(id)) {
                 self.jobs.chores.push(Chore::Undo(id));
             }
             job.revision += 1;
             turn.txn.put(keys::job(id), codec::write(&*job));
+            let job = job.clone();
+            let low = low.into_iter().map(|LowBudget { budget, spent, limit }| JobHappening::BudgetLow {
+                budget,
+                spent,
+                limit,
+            });
+            low.chain(what).for_each(|what| self.tell_of_job(turn, &job, what));
             if job.state.is_terminal() && !before.state.is_terminal() {
-                let job = job.clone();
                 self.job_ended(turn, &job);
             }
         }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sunaba_task::Digest;
-use sunaba_task::job::{Job, JobId};
+use sunaba_task::job::{Job, JobHappening, JobId};
 
 use super::super::{Planner, Turn};
 use super::{AtHand, Chore};
@@ -47,7 +47,7 @@ impl Planner {
             turn.txn.put(keys::job_idempotency(key), codec::write(&JobOwner { job: id, fingerprint }));
         }
         let job = Job::submitted(id, spec, planned, turn.now);
-        if let Some(at) = job.deadline() {
+        for at in [job.late_at(), job.deadline()].into_iter().flatten() {
             turn.txn.put(keys::job_deadline(at, id), bytes::Bytes::new());
             self.jobs.next_deadline = Some(self.jobs.next_deadline.map_or(at, |next| next.min(at)));
         }
@@ -55,6 +55,7 @@ impl Planner {
             turn.txn.put(keys::plan_part(id, number), part);
         }
         turn.txn.put(keys::job(id), codec::write(&job));
+        self.tell_of_job(turn, &job, JobHappening::Submitted);
         self.jobs.chores.push(Chore::Make { job: id, part: 0 });
         // Touched, so that one that has no tasks ends with this turn.
         self.jobs.at_hand.insert(id, AtHand { job: job.clone(), before: Some(job.clone()) });
