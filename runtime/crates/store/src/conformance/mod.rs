@@ -10,6 +10,7 @@ mod control;
 mod ends;
 mod feed;
 mod idempotency;
+mod job_story;
 mod jobs;
 mod leases;
 mod limits;
@@ -46,6 +47,7 @@ pub use control::*;
 pub use ends::*;
 pub use feed::*;
 pub use idempotency::*;
+pub use job_story::*;
 pub use jobs::*;
 pub use leases::*;
 pub use limits::*;
@@ -280,6 +282,9 @@ macro_rules! conformance_tests {
             outputs_are_given_page_by_page_in_the_order_of_names
             outputs_are_kept_as_long_as_their_job_runs
             fuel_of_a_job_is_summed
+            // what is told of jobs
+            receipts_of_a_job_are_summed
+            what_a_task_was_to_wait_for_is_kept_as_long_as_the_task
             // budgets
             attempts_of_a_job_obeyed_and_violated
             fuel_of_a_job_obeyed_and_violated
