@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sunaba_task::job::{Awaited, BudgetError, Graph, Job, JobId, JobSpec, JobState, NewJob, Node, NodeName, PlanError};
+use sunaba_task::job::{
+    After, Awaited, BudgetError, Graph, Job, JobId, JobSpec, JobState, NewJob, Node, NodeName, PlanError,
+};
 use sunaba_task::{Digest, Fuel, Payload, StateName, Task, TaskId};
 
 use crate::codec;
@@ -131,6 +133,8 @@ impl PlanQuery {
 pub struct PlanPage {
     /// By name.
     pub tasks: Vec<Task>,
+    /// What each of them was to wait for, whether or not it still does; in the same order.
+    pub after: Vec<Vec<After>>,
     /// What to ask for next as [`PlanQuery::after`]; none when there are no more.
     pub next: Option<NodeName>,
 }

@@ -33,6 +33,7 @@
 //! | `N` plan name | the task of this name in a plan: that of a job or of a task |
 //! | `G` plan name | how the group of this name stands, for which somebody waits |
 //! | `D` plan name 0 id | that the task waits for the node or the group of this name, and by which rule |
+//! | `A` id | what the task was to wait for, as its plan has it, whether or not it still waits |
 //! | `B` instant job | that the job has until then |
 //! | `U` id | the task that undoes this one |
 //! | `K` job sequence | the task that ended then, and can be undone |
@@ -338,6 +339,11 @@ pub(crate) fn waits(plan: &[u8; 16], awaited: &str, id: TaskId) -> Vec<u8> {
 pub(crate) fn all_who_wait(plan: &[u8; 16], awaited: &str) -> (Vec<u8>, Vec<u8>) {
     let end = |byte: u8| of(b'D', &[plan, awaited.as_bytes(), &[byte]]);
     (end(0), end(1))
+}
+
+/// What a task was to wait for, if anything.
+pub(crate) fn after(id: TaskId) -> Vec<u8> {
+    of(b'A', &[id.as_bytes()])
 }
 
 pub(crate) fn job_deadline(at: Timestamp, job: JobId) -> Vec<u8> {

@@ -135,7 +135,7 @@ pub trait Store: Send + Sync + 'static {
     /// Jobs, newest first.
     fn jobs(&self, query: JobQuery) -> StoreFuture<'_, JobPage>;
 
-    /// Tasks of a plan that were made, by their names.
+    /// Tasks of a plan that were made, by their names, and what each was to wait for.
     fn plan(&self, query: PlanQuery) -> StoreFuture<'_, PlanPage>;
 
     /// What came of those in the plan of a task for which it could wait, by their names, after this one.

@@ -11,6 +11,7 @@ mod ends;
 mod feed;
 mod idempotency;
 mod job_events;
+mod job_story;
 mod jobs;
 mod leases;
 mod limits;
@@ -48,6 +49,7 @@ pub use ends::*;
 pub use feed::*;
 pub use idempotency::*;
 pub use job_events::*;
+pub use job_story::*;
 pub use jobs::*;
 pub use leases::*;
 pub use limits::*;
@@ -286,6 +288,9 @@ macro_rules! conformance_tests {
             events_of_a_job_are_those_of_its_tasks_and_its_own
             reader_of_a_job_is_woken_by_its_end
             low_budget_of_a_job_is_told_once
+            // what is told of jobs
+            receipts_of_a_job_are_summed
+            what_a_task_was_to_wait_for_is_kept_as_long_as_the_task
             // budgets
             attempts_of_a_job_obeyed_and_violated
             fuel_of_a_job_obeyed_and_violated

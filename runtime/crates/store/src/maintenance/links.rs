@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use sunaba_task::job::{Job, OnFailure};
+use sunaba_task::job::{After, Job, OnFailure};
 use sunaba_task::{Callback, Digest, HandlerControl, NewTask, QueueSettings, Retention, State, TaskId, Timestamp};
 
 use super::{LastOpened, body};
@@ -62,6 +62,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { letter: b'N', name: "names in plans", check: node },
     Kind { letter: b'G', name: "groups of plans", check: |_, key, value| readable::<Group>(key, value) },
     Kind { letter: b'D', name: "tasks that wait for others", check: waits },
+    Kind { letter: b'A', name: "what tasks were to wait for", check: after },
     Kind { letter: b'B', name: "jobs that have a time", check: |_, _, _| Ok(Vec::new()) },
     Kind { letter: b'U', name: "what undoes tasks", check: |_, key, value| readable::<NewTask>(key, value) },
     Kind { letter: b'K', name: "tasks that can be undone", check: |links, _, value| links.of_task(value, |_| None) },
@@ -243,6 +244,11 @@ fn waits(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
     links.of_task(id.as_ref().map_or(&[], |id| id.as_bytes().as_slice()), |Stored { task, .. }| {
         task.job.is_none().then_some("its task is of no job")
     })
+}
+
+fn after(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
+    readable::<Vec<After>>(key, value)?;
+    links.of_task(&key[1..], |Stored { task, .. }| task.job.is_none().then_some("its task is of no job"))
 }
 
 fn due(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {

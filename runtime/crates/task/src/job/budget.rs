@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::MAX_SPAN;
+use crate::{MAX_SPAN, Receipt};
 
 /// The most tasks that a job may be allowed.
 const MAX_TASKS: u64 = 10_000_000;
@@ -106,6 +106,14 @@ pub struct Spent {
     pub fuel: u64,
     /// Tasks that were made.
     pub tasks: u64,
+    /// The time of attempts that have ended, one after the other.
+    pub wall: Duration,
+    /// The part of that in host calls.
+    pub host_call_time: Duration,
+    /// The most that one attempt held, in bytes.
+    pub peak_memory_bytes: u64,
+    /// The outputs of attempts.
+    pub output_bytes: u64,
 }
 
 /// A budget of which four fifths are spent.
@@ -140,6 +148,15 @@ impl Spent {
         ];
         let low = all.into_iter().filter_map(|(budget, spent, limit)| Some(LowBudget { budget, spent, limit: limit? }));
         low.filter(|low| u128::from(low.spent) * 5 >= u128::from(low.limit) * 4).collect()
+    }
+
+    /// An attempt has ended that has used this. What is too large stays as large as it can be.
+    pub fn add(&mut self, receipt: &Receipt) {
+        self.fuel = self.fuel.saturating_add(receipt.fuel.unwrap_or(0));
+        self.wall = self.wall.saturating_add(receipt.wall);
+        self.host_call_time = self.host_call_time.saturating_add(receipt.host_call_time);
+        self.peak_memory_bytes = self.peak_memory_bytes.max(receipt.peak_memory_bytes);
+        self.output_bytes = self.output_bytes.saturating_add(receipt.output_bytes);
     }
 
     /// How much fuel an attempt may use, by its own limit, by what is left, and by what those may use that run: `reserved`.

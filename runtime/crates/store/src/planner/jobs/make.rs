@@ -57,7 +57,7 @@ impl Planner {
         let link = JobLink { job, parent: None, name, depth: 1, is_awaited, is_counted, can_be_undone, undoes };
         let scope = scope(&link);
         let (mut waits_for, mut not_run) = (Vec::new(), None);
-        for after in node.after {
+        for after in &node.after {
             match self.look_at(turn, &scope, &after.awaited)? {
                 Found::Waits => waits_for.push(after),
                 Found::Ended(None) => {}
@@ -71,6 +71,9 @@ impl Planner {
         let id = self.take_on_for_job(turn, &node.task, link, waits_for.len() as u64)?;
         if let Some(compensation) = node.compensation {
             turn.txn.put(keys::compensation(id), codec::write(&compensation));
+        }
+        if !node.after.is_empty() {
+            turn.txn.put(keys::after(id), codec::write(&node.after));
         }
         for after in waits_for {
             let key = keys::waits(&scope, &after.awaited.to_string(), id);

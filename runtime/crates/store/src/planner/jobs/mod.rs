@@ -160,9 +160,9 @@ impl Planner {
     /// Counts what an attempt has used.
     pub(super) fn count_used(&mut self, turn: &Turn<'_>, task: &Task) -> Result<(), StoreError> {
         let Some(link) = &task.job else { return Ok(()) };
-        let used = task.attempts.last().and_then(|attempt| attempt.receipt.as_ref()).and_then(|receipt| receipt.fuel);
-        if let (Some(used), Some(job)) = (used, self.job_mut(turn, link.job)?) {
-            job.spent.fuel = job.spent.fuel.saturating_add(used);
+        let receipt = task.attempts.last().and_then(|attempt| attempt.receipt.as_ref());
+        if let (Some(receipt), Some(job)) = (receipt, self.job_mut(turn, link.job)?) {
+            job.spent.add(receipt);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sunaba_task::TaskId;
-use sunaba_task::job::{Awaited, Job, JobId, NodeName};
+use sunaba_task::job::{After, Awaited, Job, JobId, NodeName};
 
 use super::super::parking::answer;
 use super::super::{Planner, Reply, Turn};
@@ -57,7 +57,10 @@ impl Planner {
             page.next = names.last().map(|(name, _)| name.clone());
         }
         for (_, id) in names {
-            page.tasks.extend(self.readable(turn, id)?.map(|stored| stored.task));
+            if let Some(stored) = self.readable(turn, id)? {
+                page.tasks.push(stored.task);
+                page.after.push(after(turn, id)?);
+            }
         }
         Ok(page)
     }
@@ -146,4 +149,14 @@ impl Planner {
             turn.answers.push(answer(reply, job));
         }
     }
+}
+
+/// What a task was to wait for. What cannot be read is told, and nothing: the task itself is whole.
+fn after(turn: &Turn<'_>, id: TaskId) -> Result<Vec<After>, StoreError> {
+    let key = keys::after(id);
+    let Some(stored) = turn.txn.get(&key)? else { return Ok(Vec::new()) };
+    Ok(codec::read(&key, &stored).unwrap_or_else(|error| {
+        tracing::error!(%error, task = %id, "what a task was to wait for cannot be read");
+        Vec::new()
+    }))
 }

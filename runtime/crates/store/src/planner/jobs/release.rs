@@ -101,6 +101,11 @@ impl Planner {
         if link.can_be_undone {
             turn.txn.delete(keys::compensation(task.id));
         }
+        // Most have none: what is not there needs no write.
+        let after = keys::after(task.id);
+        if turn.txn.get(&after)?.is_some() {
+            turn.txn.delete(after);
+        }
         Ok(())
     }
 }
