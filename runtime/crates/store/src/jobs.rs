@@ -9,7 +9,7 @@ use sunaba_task::job::{
 };
 use sunaba_task::{Digest, Fuel, Payload, StateName, Task, TaskId};
 
-use crate::codec;
+use crate::{Package, codec};
 
 /// Nodes of one page of a plan.
 const PAGE_NODES: usize = 64;
@@ -53,8 +53,8 @@ pub enum SubmitJobError {
     #[error("the job's result is to be that of `{0}`, which its plan does not have\nhint: name one of its tasks")]
     NoResult(NodeName),
     /// A budget is out of range.
-    #[error(transparent)]
-    OutOfRange(#[from] BudgetError),
+    #[error("{0}\nhint: leave it out, or say what the job may really spend")]
+    OutOfRange(BudgetError),
     /// Its fuel is limited, and is not counted of one of its tasks.
     #[error(
         "the job has a budget `fuel`, and the fuel of `{0}` is not counted\nhint: give that task a limit for fuel, or the job \
@@ -82,6 +82,23 @@ pub enum SubmitJobError {
         /// How many may.
         limit: u64,
     },
+    /// One of its tasks follows, and the package has another version than the one that it was checked against.
+    #[error(
+        "the package `{}` has got version {} while `{node}` was submitted\nhint: submit the job again", .active.name,
+        .active.version
+    )]
+    Unchecked {
+        /// The task.
+        node: NodeName,
+        /// What the package has now.
+        active: Box<Package>,
+    },
+}
+
+impl From<BudgetError> for SubmitJobError {
+    fn from(error: BudgetError) -> Self {
+        Self::OutOfRange(error)
+    }
 }
 
 /// Which jobs to show, newest first.
@@ -183,7 +200,17 @@ pub(crate) struct PreparedJob {
     pub(crate) planned: u64,
     pub(crate) parts: Vec<Bytes>,
     pub(crate) queues: BTreeSet<String>,
+    pub(crate) following: Vec<Following>,
     pub(crate) fingerprint: Digest,
+}
+
+/// That tasks of a plan follow: of a package, and checked against this component of it.
+#[derive(Debug)]
+pub(crate) struct Following {
+    /// One of them.
+    pub(crate) node: NodeName,
+    pub(crate) package: String,
+    pub(crate) component: Digest,
 }
 
 impl PreparedJob {
@@ -207,8 +234,25 @@ impl PreparedJob {
         let fingerprint = fingerprint.unwrap_or_else(|| Digest::of(&codec::write(&(&spec, &nodes))));
         let planned = nodes.len() as u64;
         let queues = nodes.iter().map(|node| node.task.spec.queue.clone()).collect();
-        Ok(Self { spec, planned, parts: parts(nodes, graph), queues, fingerprint })
+        let following = following(&nodes);
+        Ok(Self { spec, planned, parts: parts(nodes, graph), queues, following, fingerprint })
     }
+}
+
+/// What a plan follows: each package and component once, however many tasks there are.
+fn following(nodes: &[Node]) -> Vec<Following> {
+    let mut seen = BTreeSet::new();
+    let mut all = Vec::new();
+    for node in nodes {
+        for spec in [Some(&node.task), node.compensation.as_ref()].into_iter().flatten().map(|task| &task.spec) {
+            let package = &spec.handler.package;
+            if spec.follows && seen.insert((package, spec.component)) {
+                let (node, package) = (node.name.clone(), package.clone());
+                all.push(Following { node, package, component: spec.component });
+            }
+        }
+    }
+    all
 }
 
 /// The parts of a plan, in the order in which its tasks are made.

@@ -242,6 +242,7 @@ macro_rules! conformance_tests {
             tasks_that_follow_are_counted_again_after_a_restart
             callback_of_a_forgotten_version_has_the_active_one
             follower_that_was_checked_against_another_version_is_not_taken_on
+            plan_that_was_checked_against_another_version_is_not_taken_on
             rerun_whose_handler_takes_another_input_is_checked_first
             deploy_tells_which_components_nothing_runs
             // memory

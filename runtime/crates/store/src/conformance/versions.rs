@@ -8,6 +8,7 @@ use crate::{
     Activation, ChangedHandler, DeployChange, Deployed, MAX_VERSIONS, NewPackage, Package, StoreError, SubmitError,
     Submitted, VersionError,
 };
+use sunaba_task::job::{NewJob, Node};
 
 const SCHEMA: &str = r#"{"type": "object", "required": ["text"]}"#;
 
@@ -248,6 +249,29 @@ pub async fn follower_that_was_checked_against_another_version_is_not_taken_on(s
     let again = store.submit(vec![checked("a"), checked("b")]).await.expect("the store works");
     assert_eq!(again[0], Ok(Submitted::Existing(task)));
     assert!(matches!(&again[1], Err(SubmitError::Unchecked { active }) if active.version == 3));
+}
+
+/// The same of a job: all of its tasks that follow, and what would undo them, are for what is active when it is taken on.
+pub async fn plan_that_was_checked_against_another_version_is_not_taken_on(subject: &mut impl Subject) {
+    let store = subject.store();
+    deploy(&*store, "one").await;
+    let other =
+        try_deploy(&*store, package("two", "word-count", Some("{}")), "two").await.expect("nobody waits").package;
+    let node = |name: &str, task| Node::new(name.parse().expect("a name"), task);
+    let submit = async |nodes: Vec<Node>| {
+        let job = NewJob { nodes, ..NewJob::default() };
+        store.submit_job(job).await.expect("the store works").map(drop)
+    };
+    let unchecked = |name: &str| {
+        let node = name.parse().expect("a name");
+        Err(crate::SubmitJobError::Unchecked { node, active: Box::new(other.clone()) })
+    };
+    assert_eq!(submit(vec![node("a", new_task()), node("b", following())]).await, unchecked("b"));
+    let undone = Node { compensation: Some(following()), ..node("c", new_task()) };
+    assert_eq!(submit(vec![undone]).await, unchecked("c"));
+    let mut checked = following();
+    checked.spec.component = other.component;
+    assert_eq!(submit(vec![node("a", new_task()), node("b", checked)]).await, Ok(()));
 }
 
 /// And one whose handler takes the same goes on, however its schema is written.

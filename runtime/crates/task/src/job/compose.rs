@@ -1,14 +1,14 @@
 //! The shapes that jobs usually have, as nodes of a plan: one after the other, side by side, and side by side with a body after
 //! all of them.
 
-use super::{After, Awaited, Node, NodeName, NodeNameError};
-use crate::NewTask;
+use super::{Awaited, NodeName, NodeNameError};
 
-/// Tasks in a shape. What is empty takes no time, and what comes after it waits for what came before.
+/// Tasks in a shape, whatever stands for a task. What is empty takes no time, and what comes after it waits for what came
+/// before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Flow {
+pub enum Flow<T> {
     /// One task.
-    Task(Box<NewTask>),
+    Task(Box<T>),
     /// Each after the one before.
     Chain(Vec<Self>),
     /// Side by side.
@@ -17,8 +17,28 @@ pub enum Flow {
     Chord(Vec<Self>, Box<Self>),
 }
 
-impl Flow {
-    /// The nodes of this, the last of which has the given name if there is one last. The others' names begin with it:
+/// A task of a shape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step<T> {
+    /// Unique in its shape.
+    pub name: NodeName,
+    /// What runs.
+    pub task: T,
+    /// What has to end before.
+    pub after: Vec<Awaited>,
+}
+
+/// What a shape comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Steps<T> {
+    /// Its tasks.
+    pub steps: Vec<Step<T>>,
+    /// What to wait for to come after all of it.
+    pub ends: Vec<Awaited>,
+}
+
+impl<T> Flow<T> {
+    /// The tasks of this, the last of which has the given name if there is one last. The others' names begin with it:
     ///
     /// - a chain of three named `x`: `x.steps/1`, `x.steps/2`, `x`;
     /// - a group of three named `x`: `x/1`, `x/2`, `x/3`;
@@ -28,19 +48,18 @@ impl Flow {
     ///
     /// # Errors
     /// The name is none, or so long that it would be none with what is added to it.
-    pub fn nodes(self, name: &str) -> Result<Vec<Node>, NodeNameError> {
-        let mut nodes = Vec::new();
-        self.add(name.to_owned(), &[], &mut nodes)?;
-        Ok(nodes)
+    pub fn steps(self, name: &str) -> Result<Steps<T>, NodeNameError> {
+        let mut steps = Vec::new();
+        let ends = self.add(name.to_owned(), &[], &mut steps)?;
+        Ok(Steps { steps, ends })
     }
 
-    /// Adds the nodes, which wait for `after`; what waits for all of them waits for what this gives.
-    fn add(self, name: String, after: &[Awaited], nodes: &mut Vec<Node>) -> Result<Vec<Awaited>, NodeNameError> {
+    /// Adds the tasks, which wait for `after`; what waits for all of them waits for what this gives.
+    fn add(self, name: String, after: &[Awaited], nodes: &mut Vec<Step<T>>) -> Result<Vec<Awaited>, NodeNameError> {
         match self {
             Self::Task(task) => {
                 let name: NodeName = name.parse()?;
-                let after = after.iter().cloned().map(After::new).collect();
-                nodes.push(Node { after, ..Node::new(name.clone(), *task) });
+                nodes.push(Step { name: name.clone(), task: *task, after: after.to_vec() });
                 Ok(vec![Awaited::Node(name)])
             }
             Self::Chain(steps) => {
@@ -88,21 +107,25 @@ fn digits(count: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::Graph;
-    use crate::{Digest, Payload, TaskSpec};
+    use crate::job::{After, Graph, Node};
+    use crate::{Digest, NewTask, Payload, TaskSpec};
 
-    fn task() -> Flow {
+    fn task() -> Flow<NewTask> {
         let spec = TaskSpec::new("words/count".parse().expect("a name"), Digest::of(b"component"));
         Flow::Task(Box::new(NewTask::new(spec, Payload::json("1"))))
     }
 
-    fn tasks(count: usize) -> Vec<Flow> {
+    fn node(step: Step<NewTask>) -> Node {
+        Node { after: step.after.into_iter().map(After::new).collect(), ..Node::new(step.name, step.task) }
+    }
+
+    fn tasks(count: usize) -> Vec<Flow<NewTask>> {
         vec![task(); count]
     }
 
     /// The plan as a text: each node, and what it waits for.
-    fn shown(flow: Flow) -> Vec<String> {
-        let nodes = flow.nodes("x").expect("a name");
+    fn shown(flow: Flow<NewTask>) -> Vec<String> {
+        let nodes: Vec<_> = flow.steps("x").expect("a name").steps.into_iter().map(node).collect();
         Graph::of(&nodes).expect("it can be run");
         let after =
             |node: &Node| node.after.iter().map(|after| after.awaited.to_string()).collect::<Vec<_>>().join(" ");
@@ -153,8 +176,8 @@ mod tests {
 
     #[test]
     fn name_that_would_grow_too_long_is_refused() {
-        assert!(Flow::Chain(tasks(2)).nodes(&"x".repeat(121)).is_err());
-        assert!(Flow::Chain(tasks(1)).nodes(&"x".repeat(128)).is_ok());
-        assert!(task().nodes("").is_err());
+        assert!(Flow::Chain(tasks(2)).steps(&"x".repeat(121)).is_err());
+        assert!(Flow::Chain(tasks(1)).steps(&"x".repeat(128)).is_ok());
+        assert!(task().steps("").is_err());
     }
 }

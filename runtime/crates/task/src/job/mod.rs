@@ -18,12 +18,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use budget::{Budget, BudgetError, BudgetName, LowBudget, NoFuel, Spent};
-pub use compose::Flow;
+pub use compose::{Flow, Step, Steps};
 pub use event::{JobEvent, JobHappening};
 pub use graph::{Graph, MAX_DEPENDENCIES, MAX_PLAN_NODES, PlanError};
 pub use name::{Awaited, NodeName, NodeNameError};
 pub use record::{Job, JobLink, JobSpec, NewJob};
-pub use state::{JobCause, JobState, JobTasks, job_state};
+pub use state::{JobCause, JobState, JobStateError, JobTasks, job_state};
 
 use crate::NewTask;
 

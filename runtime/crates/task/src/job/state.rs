@@ -1,6 +1,7 @@
 //! Where a job stands, and how that follows from its tasks.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,43 @@ impl JobState {
     /// Whether nothing will ever change any more.
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+
+    /// Every one of them.
+    pub const ALL: [Self; 6] =
+        [Self::Running, Self::Stopping, Self::Compensating, Self::Succeeded, Self::Failed, Self::Cancelled];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Compensating => "compensating",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl fmt::Display for JobState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// A text that names no state of a job.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not a state of a job\nhint: the states are running, stopping, compensating, succeeded, failed and cancelled"
+)]
+pub struct JobStateError(String);
+
+impl FromStr for JobState {
+    type Err = JobStateError;
+
+    fn from_str(text: &str) -> Result<Self, JobStateError> {
+        let error = || JobStateError(text.chars().take(64).collect());
+        Self::ALL.into_iter().find(|state| state.word() == text).ok_or_else(error)
     }
 }
 
@@ -186,6 +224,15 @@ mod tests {
                 assert_eq!(states(&undone, stops, true), undoes);
             }
         }
+    }
+
+    #[test]
+    fn states_read_back_and_other_words_are_refused() {
+        for state in JobState::ALL {
+            assert_eq!(state.to_string().parse(), Ok(state));
+        }
+        let error = "queued".parse::<JobState>().expect_err("a task is").to_string();
+        assert!(JobState::ALL.iter().all(|state| error.contains(state.word())), "{error}");
     }
 
     #[test]

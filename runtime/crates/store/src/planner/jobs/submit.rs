@@ -6,7 +6,7 @@ use sunaba_task::job::{Job, JobHappening, JobId};
 
 use super::super::{Planner, Turn};
 use super::{AtHand, Chore};
-use crate::jobs::PreparedJob;
+use crate::jobs::{Following, PreparedJob};
 use crate::{StoreError, SubmitJobError, SubmittedJob, codec, keys};
 
 /// Who has the idempotency key of a job.
@@ -23,7 +23,7 @@ impl Planner {
         prepared: PreparedJob,
     ) -> Result<Result<SubmittedJob, SubmitJobError>, StoreError> {
         turn.txn.check_room()?;
-        let PreparedJob { spec, planned, parts, queues, fingerprint } = prepared;
+        let PreparedJob { spec, planned, parts, queues, following, fingerprint } = prepared;
         if let Some(key) = &spec.idempotency_key {
             let place = keys::job_idempotency(key);
             if let Some(stored) = turn.txn.get(&place)? {
@@ -34,6 +34,13 @@ impl Planner {
                 if let Some(job) = self.job(turn, owner.job)? {
                     return Ok(Ok(SubmittedJob::Existing(Box::new(job))));
                 }
+            }
+        }
+        // Decided where deploys are, as for a task alone.
+        for Following { node, package, component } in following {
+            let active = self.shelves.active(&package).filter(|active| active.component != component);
+            if let Some(active) = active {
+                return Ok(Err(SubmitJobError::Unchecked { node, active: Box::new(active.clone()) }));
             }
         }
         for queue in queues {
