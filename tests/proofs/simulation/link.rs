@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sunaba_runtime::store::{
-    Activation, AwaiteePage, BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, Deployed, EmbeddedStore,
-    EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, LeaseRequest, Leased, NewPackage, NewSecret, Package,
-    PackageVersion, PlanPage, PlanQuery, QueueStatus, Rerun, RerunError, SecretInfo, SessionLimits, SettleError,
-    Settlement, Standing, Store, StoreError, StoreFuture, SubmitError, SubmitJobError, Submitted, SubmittedJob,
-    TaskPage, TaskQuery, Unready, Usage, UsageOf,
+    Activation, AwaiteePage, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError, DeleteError, Deployed,
+    EmbeddedStore, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, LeaseRequest, Leased, NewPackage,
+    NewSecret, Package, PackageVersion, PlanPage, PlanQuery, QueueStatus, Rerun, RerunError, SecretInfo, SessionLimits,
+    SettleError, Settlement, Standing, Store, StoreError, StoreFuture, SubmitError, SubmitJobError, Submitted,
+    SubmittedJob, TaskPage, TaskQuery, Unready, Usage, UsageOf,
 };
 use sunaba_runtime::task::job::{Awaited, Job, JobId, NewJob, NodeName};
 use sunaba_runtime::task::{
@@ -168,6 +168,8 @@ impl Store for Link {
 
     pass_on! {
         progress(reports: Vec<(LeaseToken, Progress)>) -> ();
+        checkpoint(token: LeaseToken, bytes: Bytes) -> Result<(), CheckpointError>;
+        last_checkpoint(task: TaskId) -> Option<Bytes>;
         set_unready(session: SessionId, unready: Unready) -> ();
         run_now(tasks: Vec<TaskId>) -> Vec<Option<Task>>;
         rerun(requests: Vec<Rerun>) -> Vec<Result<Task, RerunError>>;

@@ -18,11 +18,11 @@ use crate::jobs::PreparedJob;
 use crate::maintenance::{Backup, Copying, MAX_PARTS, MaintenanceError, write_parts};
 use crate::planner::{Planner, Reply, Turn, answer};
 use crate::{
-    Activation, AwaiteePage, BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, Deployed, Engine, EngineError,
-    EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, LeaseRequest, Leased, MemoryEngine, NewPackage, NewSecret,
-    OpenError, Package, PackageVersion, PlanPage, PlanQuery, QueueStatus, Rerun, RerunError, SecretInfo, SessionLimits,
-    SettleError, Settlement, SledEngine, Standing, Store, StoreError, StoreFuture, SubmitError, SubmitJobError,
-    Submitted, SubmittedJob, SystemClock, TaskPage, TaskQuery, Unready, Usage, UsageOf,
+    Activation, AwaiteePage, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError, DeleteError, Deployed,
+    Engine, EngineError, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, LeaseRequest, Leased, MemoryEngine,
+    NewPackage, NewSecret, OpenError, Package, PackageVersion, PlanPage, PlanQuery, QueueStatus, Rerun, RerunError,
+    SecretInfo, SessionLimits, SettleError, Settlement, SledEngine, Standing, Store, StoreError, StoreFuture,
+    SubmitError, SubmitJobError, Submitted, SubmittedJob, SystemClock, TaskPage, TaskQuery, Unready, Usage, UsageOf,
 };
 
 /// Requests that wait for the commit thread; further callers wait to get in.
@@ -288,6 +288,14 @@ impl Store for EmbeddedStore {
 
     fn progress(&self, reports: Vec<(LeaseToken, Progress)>) -> StoreFuture<'_, ()> {
         Box::pin(self.change(move |planner, turn| planner.progress(turn, reports)))
+    }
+
+    fn checkpoint(&self, token: LeaseToken, bytes: Bytes) -> StoreFuture<'_, Result<(), CheckpointError>> {
+        Box::pin(self.change(move |planner, turn| planner.checkpoint(turn, &token, &bytes)))
+    }
+
+    fn last_checkpoint(&self, task: TaskId) -> StoreFuture<'_, Option<Bytes>> {
+        Box::pin(self.read(move |planner, turn| planner.last_checkpoint(turn, task)))
     }
 
     fn cancel(&self, tasks: Vec<TaskId>, wish: CancelWish) -> StoreFuture<'_, Vec<Option<Task>>> {

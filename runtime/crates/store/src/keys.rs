@@ -38,6 +38,7 @@
 //! | `U` id | the task that undoes this one |
 //! | `K` job sequence | the task that ended then, and can be undone |
 //! | `W` sequence | what is still to be done for a job |
+//! | `C` id | the checkpoint of a task that has not ended |
 //! | `y` key | a damaged value that was taken out of its place |
 
 use bytes::Bytes;
@@ -360,6 +361,10 @@ pub(crate) fn done(job: JobId, sequence: u64) -> Vec<u8> {
 
 pub(crate) fn chore(sequence: u64) -> Vec<u8> {
     of(b'W', &[&sequence.to_be_bytes()])
+}
+
+pub(crate) fn checkpoint(id: TaskId) -> Vec<u8> {
+    of(b'C', &[id.as_bytes()])
 }
 
 /// The sequence of a key of [`chore`].

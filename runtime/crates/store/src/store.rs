@@ -14,9 +14,10 @@ use sunaba_task::{
 };
 
 use crate::{
-    Activation, AwaiteePage, BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, Deployed, EventPage, EventQuery,
-    HandlerStatus, JobPage, JobQuery, NewSecret, PackageVersion, PlanPage, PlanQuery, QueueStatus, Rerun, RerunError,
-    SecretInfo, Standing, StoreError, SubmitJobError, SubmittedJob, TaskPage, TaskQuery, Usage, UsageOf,
+    Activation, AwaiteePage, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError, DeleteError, Deployed,
+    EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, NewSecret, PackageVersion, PlanPage, PlanQuery,
+    QueueStatus, Rerun, RerunError, SecretInfo, Standing, StoreError, SubmitJobError, SubmittedJob, TaskPage,
+    TaskQuery, Usage, UsageOf,
 };
 
 /// What a store's methods return.
@@ -95,6 +96,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Tells the readers of the feed how far attempts are. What has lost its lease is left out.
     fn progress(&self, reports: Vec<(LeaseToken, Progress)>) -> StoreFuture<'_, ()>;
+
+    /// Keeps this for the attempts that follow of the lease's task, in place of what was kept before. It is forgotten when the
+    /// task has ended: one that is run again begins without.
+    fn checkpoint(&self, token: LeaseToken, bytes: Bytes) -> StoreFuture<'_, Result<(), CheckpointError>>;
+
+    /// What was kept last of a task that has not ended.
+    fn last_checkpoint(&self, task: TaskId) -> StoreFuture<'_, Option<Bytes>>;
 
     /// Closes leases with what became of their attempts; the records that follow, in the order of the settlements.
     fn settle(&self, settlements: Vec<Settlement>) -> StoreFuture<'_, Vec<Result<Task, SettleError>>>;

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Payload, StateName, TaskId};
 
+/// The longest checkpoint, in bytes. What is larger belongs into artifacts.
+pub const MAX_CHECKPOINT_BYTES: usize = 1 << 20;
+
 /// What kind of reason there is for a refusal. A guest can go by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

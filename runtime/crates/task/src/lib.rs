@@ -42,7 +42,7 @@ mod time;
 mod transition;
 mod units;
 
-pub use ask::{AskError, AskErrorKind, EndedPage, EndedTask};
+pub use ask::{AskError, AskErrorKind, EndedPage, EndedTask, MAX_CHECKPOINT_BYTES};
 pub use attempt::{AttemptContext, AttemptReport, AttemptRequest, AttemptResult, TaskId, TaskIdError};
 pub use breaker::{Breaker, BreakerError, BreakerSettings, BreakerState};
 pub use cause::{Cause, Frame, Stop};

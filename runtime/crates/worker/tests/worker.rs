@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use sunaba_store::{CancelWish, EmbeddedStore, EventQuery, EventsOf, ManualClock, MemoryEngine, Store};
 use sunaba_task::{
-    AttemptHost, AttemptReport, AttemptRequest, AttemptResult, BoxFuture, Cause, Clock as _, Digest, Disposition,
-    Ending, ExecuteError, Executor, Failure, Happening, NewTask, Outcome, Payload, Progress, Receipt, State, StateName,
-    Stop, Task, TaskId, TaskSpec, Timestamp,
+    AskErrorKind, AttemptHost, AttemptReport, AttemptRequest, AttemptResult, BoxFuture, Cause, Clock as _, Digest,
+    Disposition, Ending, ExecuteError, Executor, Failure, Happening, MAX_CHECKPOINT_BYTES, NewTask, Outcome, Payload,
+    Progress, Receipt, State, StateName, Stop, Task, TaskId, TaskSpec, Timestamp,
 };
 use sunaba_worker::{Worker, WorkerConfig};
 use tokio::sync::Semaphore;
@@ -42,6 +42,7 @@ impl Guests {
                 let disposition = Disposition::ByPolicy;
                 return AttemptResult::Failed(Failure { kind, message, detail: None, disposition });
             }
+            "careful" => return careful(request, host).await,
             "panic" => panic!("host code panics"),
             "gated" => {
                 self.seen.lock().expect("no test panicked").insert(request.context.task_id);
@@ -68,6 +69,20 @@ impl Guests {
         }
         AttemptResult::Returned(Outcome::Complete(request.input.clone()))
     }
+}
+
+/// Gives what an attempt before it has kept, if one has; else keeps something, and fails.
+async fn careful(request: &AttemptRequest, host: &dyn AttemptHost) -> AttemptResult {
+    if let Some(kept) = host.last_checkpoint().await.expect("there is a store") {
+        return AttemptResult::Returned(Outcome::Complete(Payload::json(kept)));
+    }
+    let too_large = host.checkpoint(vec![0; MAX_CHECKPOINT_BYTES + 1].into()).await.expect_err("it is too large");
+    assert_eq!(too_large.kind, AskErrorKind::Limit);
+    let kept = format!("{}", request.context.attempt);
+    host.checkpoint(kept.into_bytes().into()).await.expect("it is kept");
+    let disposition = Disposition::RetryAfter(Duration::ZERO);
+    let failure = Failure { kind: "error".into(), message: "half way".into(), detail: None, disposition };
+    AttemptResult::Failed(failure)
 }
 
 impl Executor for Guests {
@@ -177,6 +192,18 @@ fn task_succeeds_with_its_output() {
         assert_eq!((&done.state, done.attempts_started), (&State::Succeeded, 1));
         assert_eq!(done.attempts[0].worker, "w");
         assert_eq!(house.store.output(task.id).await.expect("the store works"), Some(Payload::json("7")));
+    });
+}
+
+#[test]
+fn attempt_goes_on_from_the_checkpoint_of_the_one_before() {
+    test(async |house| {
+        let _worker = house.worker(1);
+        let task = house.submit("careful").await;
+        let done = house.end(&task).await;
+        assert_eq!((&done.state, done.attempts_started), (&State::Succeeded, 2));
+        assert_eq!(house.store.output(task.id).await.expect("the store works"), Some(Payload::json("1")));
+        assert_eq!(house.store.last_checkpoint(task.id).await.expect("the store works"), None);
     });
 }
 

@@ -6,6 +6,7 @@ mod bodies;
 mod budgets;
 mod bulk;
 mod callbacks;
+mod checkpoint;
 mod control;
 mod ends;
 mod feed;
@@ -44,6 +45,7 @@ pub use bodies::*;
 pub use budgets::*;
 pub use bulk::*;
 pub use callbacks::*;
+pub use checkpoint::*;
 pub use control::*;
 pub use ends::*;
 pub use feed::*;
@@ -144,6 +146,13 @@ macro_rules! conformance_tests {
             lease_that_nobody_took_is_given_back
             two_workers_never_have_the_same_task
             clocks_of_the_hosts_do_not_matter
+            // checkpoint
+            checkpoint_survives_a_failed_attempt
+            checkpoint_survives_a_lost_host_and_a_restart
+            checkpoint_of_a_zombie_changes_nothing
+            checkpoint_is_gone_when_its_task_has_ended
+            size_of_a_checkpoint_obeyed
+            size_of_a_checkpoint_violated
             // retries
             success_is_terminal_and_has_its_output
             failed_task_comes_back_after_its_delay

@@ -67,6 +67,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { letter: b'U', name: "what undoes tasks", check: |_, key, value| readable::<NewTask>(key, value) },
     Kind { letter: b'K', name: "tasks that can be undone", check: |links, _, value| links.of_task(value, |_| None) },
     Kind { letter: b'W', name: "what is to be done for jobs", check: |_, key, value| readable::<Chore>(key, value) },
+    Kind { letter: b'C', name: "checkpoints", check: checkpoint },
 ];
 
 /// What checks look others up in.
@@ -190,6 +191,9 @@ fn task(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
     if task.callbacks > 0 && links.engine.get(&keys::callbacks(id))?.is_none() {
         found.push("its callbacks are not there".into());
     }
+    if stored.has_checkpoint && links.engine.get(&keys::checkpoint(id))?.is_none() {
+        found.push("its checkpoint is not there".into());
+    }
     // Of one that may be deleted it does not matter whether it was.
     let is_kept = |until: Option<Timestamp>| until.is_some_and(|until| until > links.now);
     if let Some(output) = task.output.as_ref().filter(|_| stored.output.is_none() && is_kept(stored.output_until)) {
@@ -218,6 +222,14 @@ fn attempt(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
     links.of_task(id, |stored| {
         let is_one = (1..=stored.task.attempts_started).contains(&number);
         (!is_one).then_some("its task has had no such attempt")
+    })
+}
+
+fn checkpoint(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
+    body(key, value)?;
+    links.of_task(&key[1..], |stored| {
+        let is_its = stored.has_checkpoint && !stored.task.state.is_terminal();
+        (!is_its).then_some("its task has no checkpoint")
     })
 }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use sunaba_task::{Event, State, Task, Timestamp};
 
+use super::checkpoint::forget_checkpoint;
 use super::{Planner, Stored, Turn};
 use crate::StoreError;
 use crate::keys;
@@ -13,6 +14,7 @@ const MAX_EXPIRED: usize = 1_000;
 impl Planner {
     /// A task has ended; its record is not written yet.
     pub(super) fn end(&mut self, turn: &mut Turn<'_>, stored: &mut Stored) -> Result<(), StoreError> {
+        forget_checkpoint(turn, stored);
         let task = &stored.task;
         self.release_at_end(turn, task)?;
         if let Some(key) = keys::in_state(task.state.name()) {

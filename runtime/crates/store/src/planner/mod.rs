@@ -9,6 +9,7 @@
 
 mod bulk;
 mod callbacks;
+mod checkpoint;
 mod control;
 mod ends;
 mod feed;
@@ -131,6 +132,8 @@ pub(crate) struct Stored {
     pub(crate) output_until: Option<Timestamp>,
     /// From then on all of it is deleted. None: it has not ended, or is kept until somebody deletes it or runs it again.
     pub(crate) record_until: Option<Timestamp>,
+    /// Whether there is a checkpoint of it, so that one that has none costs nothing at its end.
+    pub(crate) has_checkpoint: bool,
 }
 
 /// A task that runs.

@@ -95,7 +95,8 @@ impl Planner {
         if !new.callbacks.is_empty() {
             turn.txn.put(keys::callbacks(id), codec::write(&new.callbacks));
         }
-        let mut stored = Stored { task, input, output: None, output_until: None, record_until: None };
+        let mut stored =
+            Stored { task, input, output: None, output_until: None, record_until: None, has_checkpoint: false };
         self.unfinished.add(&stored.task.spec);
         self.put(turn, &mut stored);
         self.tell(turn, None, &stored.task);
