@@ -7,6 +7,7 @@ mod budget;
 mod compose;
 mod graph;
 mod name;
+mod plan;
 mod record;
 mod state;
 
@@ -20,6 +21,7 @@ pub use budget::{Budget, BudgetError, BudgetName, NoFuel, Spent};
 pub use compose::Flow;
 pub use graph::{Graph, MAX_DEPENDENCIES, MAX_PLAN_NODES, PlanError};
 pub use name::{Awaited, NodeName, NodeNameError};
+pub use plan::NewPlan;
 pub use record::{Job, JobLink, JobSpec, NewJob};
 pub use state::{JobCause, JobState, JobTasks, job_state};
 
