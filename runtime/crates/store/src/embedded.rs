@@ -6,13 +6,14 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sunaba_task::job::{Awaited, Job, JobId, NewJob, NodeName};
+use sunaba_task::job::{Awaited, Job, JobId, NewJob, Node, NodeName};
 use sunaba_task::{
     AttemptDetail, Clock, Digest, Durability, HandlerChange, HandlerName, LeaseToken, NewTask, Payload, Progress,
     QueueChange, Retention, Secret, SessionId, Task, TaskId,
 };
 use tokio::sync::{mpsc, oneshot};
 
+use crate::children::{PreparedChild, PreparedSettlement};
 use crate::commit::{Commit, Request};
 use crate::jobs::PreparedJob;
 use crate::maintenance::{Backup, Copying, MAX_PARTS, MaintenanceError, write_parts};
@@ -21,8 +22,8 @@ use crate::{
     Activation, AwaiteePage, BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, Deployed, Engine, EngineError,
     EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, LeaseRequest, Leased, MemoryEngine, NewPackage, NewSecret,
     OpenError, Package, PackageVersion, PlanPage, PlanQuery, QueueStatus, Rerun, RerunError, SecretInfo, SessionLimits,
-    SettleError, Settlement, SledEngine, Standing, Store, StoreError, StoreFuture, SubmitError, SubmitJobError,
-    Submitted, SubmittedJob, SystemClock, TaskPage, TaskQuery, Unready, Usage, UsageOf,
+    SettleError, Settlement, SledEngine, Standing, Store, StoreError, StoreFuture, SubmitChildError, SubmitError,
+    SubmitJobError, Submitted, SubmittedJob, SystemClock, TaskPage, TaskQuery, Unready, Usage, UsageOf,
 };
 
 /// Requests that wait for the commit thread; further callers wait to get in.
@@ -279,7 +280,18 @@ impl Store for EmbeddedStore {
     }
 
     fn settle(&self, settlements: Vec<Settlement>) -> StoreFuture<'_, Vec<Result<Task, SettleError>>> {
-        Box::pin(self.change(|planner, turn| planner.settle(turn, settlements)))
+        // Before the commit thread, which has others to serve: a plan may be large.
+        let prepared = settlements.into_iter().map(PreparedSettlement::new).collect();
+        Box::pin(self.change(|planner, turn| planner.settle(turn, prepared)))
+    }
+
+    fn submit_child(&self, token: LeaseToken, child: Node) -> StoreFuture<'_, Result<Submitted, SubmitChildError>> {
+        Box::pin(async move {
+            match PreparedChild::new(child) {
+                Ok(prepared) => self.change(move |planner, turn| planner.submit_child(turn, &token, prepared)).await,
+                Err(error) => Ok(Err(error)),
+            }
+        })
     }
 
     fn close_session(&self, session: SessionId) -> StoreFuture<'_, ()> {
@@ -325,6 +337,10 @@ impl Store for EmbeddedStore {
 
     fn job(&self, id: JobId) -> StoreFuture<'_, Option<Job>> {
         Box::pin(self.read(move |planner, turn| planner.job(turn, id)))
+    }
+
+    fn job_output(&self, id: JobId) -> StoreFuture<'_, Option<Payload>> {
+        Box::pin(self.read(move |planner, turn| planner.job_output(turn, id)))
     }
 
     fn wait_job(&self, id: JobId, wait: Duration) -> StoreFuture<'_, Option<Job>> {

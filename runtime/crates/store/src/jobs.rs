@@ -1,6 +1,6 @@
 //! Jobs, as callers of a store submit them and see them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -165,6 +165,20 @@ pub(crate) struct PlanPart {
     pub(crate) nodes: Vec<PlannedNode>,
 }
 
+/// The same while it is written.
+#[derive(Serialize)]
+struct WrittenPart<'p> {
+    groups: &'p [(String, u64)],
+    nodes: Vec<WrittenNode<'p>>,
+}
+
+#[derive(Serialize)]
+struct WrittenNode<'p> {
+    node: &'p Node,
+    is_awaited: bool,
+    is_counted: bool,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct PlannedNode {
     pub(crate) node: Node,
@@ -203,39 +217,38 @@ impl PreparedJob {
         let fingerprint = fingerprint.unwrap_or_else(|| Digest::of(&codec::write(&(&spec, &nodes))));
         let planned = nodes.len() as u64;
         let queues = nodes.iter().map(|node| node.task.spec.queue.clone()).collect();
-        Ok(Self { spec, planned, parts: parts(nodes, graph), queues, fingerprint })
+        Ok(Self { spec, planned, parts: parts(&nodes, &graph), queues, fingerprint })
     }
 }
 
 /// The parts of a plan, in the order in which its tasks are made.
-fn parts(nodes: Vec<Node>, graph: Graph) -> Vec<Bytes> {
-    let mut awaited: BTreeSet<&NodeName> = BTreeSet::new();
-    for after in nodes.iter().flat_map(|node| &node.after) {
-        if let Awaited::Node(name) = &after.awaited {
-            awaited.insert(name);
-        }
-    }
-    let awaited: Vec<bool> = nodes.iter().map(|node| awaited.contains(&node.name)).collect();
-    let groups: BTreeSet<&str> = graph.groups.iter().map(|(name, _)| name.as_str()).collect();
-    let counted: Vec<bool> =
-        nodes.iter().map(|node| node.name.group().is_some_and(|group| groups.contains(group))).collect();
-    let mut nodes: Vec<_> = nodes.into_iter().map(Some).collect();
-    let mut parts = Vec::new();
-    for groups in graph.groups.chunks(PAGE_NODES) {
-        parts.push(codec::write(&PlanPart { groups: groups.to_vec(), nodes: Vec::new() }));
-    }
+pub(crate) fn parts(nodes: &[Node], graph: &Graph) -> Vec<Bytes> {
+    let awaited: HashSet<&NodeName> = nodes
+        .iter()
+        .flat_map(|node| &node.after)
+        .filter_map(|after| match &after.awaited {
+            Awaited::Node(name) => Some(name),
+            Awaited::Group(_) => None,
+        })
+        .collect();
+    let groups: HashSet<&str> = graph.groups.iter().map(|(name, _)| name.as_str()).collect();
+    let mut parts: Vec<_> = graph
+        .groups
+        .chunks(PAGE_NODES)
+        .map(|groups| codec::write(&WrittenPart { groups, nodes: Vec::new() }))
+        .collect();
     let (mut part, mut bytes) = (Vec::new(), 0);
-    for place in graph.order {
-        let Some(node) = nodes[place].take() else { continue };
+    for node in graph.order.iter().map(|place| &nodes[*place]) {
         bytes += node.task.input.bytes.len();
-        part.push(PlannedNode { node, is_awaited: awaited[place], is_counted: counted[place] });
+        let is_counted = node.name.group().is_some_and(|group| groups.contains(group));
+        part.push(WrittenNode { node, is_awaited: awaited.contains(&node.name), is_counted });
         if part.len() == PAGE_NODES || bytes >= PAGE_BYTES {
-            parts.push(codec::write(&PlanPart { groups: Vec::new(), nodes: std::mem::take(&mut part) }));
+            parts.push(codec::write(&WrittenPart { groups: &[], nodes: std::mem::take(&mut part) }));
             bytes = 0;
         }
     }
     if !part.is_empty() {
-        parts.push(codec::write(&PlanPart { groups: Vec::new(), nodes: part }));
+        parts.push(codec::write(&WrittenPart { groups: &[], nodes: part }));
     }
     parts
 }

@@ -6,6 +6,7 @@
 //!
 //! No executor, no engine of WebAssembly and no HTTP live here. A state moves by [`sunaba_task::transition`] alone.
 
+mod children;
 mod clock;
 mod codec;
 mod commit;
@@ -27,6 +28,7 @@ mod txn;
 mod usage;
 mod versions;
 
+pub use children::{ChildPlanError, SubmitChildError};
 pub use clock::{ManualClock, SystemClock};
 pub use embedded::{EmbeddedStore, Options};
 pub use engine::{Engine, EngineError, MemoryEngine, OpenError, Pair, SledEngine, Writes};

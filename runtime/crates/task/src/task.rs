@@ -333,6 +333,17 @@ impl Task {
         }
     }
 
+    /// Why it is dead, if it is; one line, for people.
+    pub fn why_dead(&self) -> Option<String> {
+        if self.state != State::Dead {
+            return None;
+        }
+        match &self.failed_child {
+            Some(child) => Some(format!("its child `{}` did not succeed", child.name)),
+            None => self.attempts.last().map(|attempt| attempt.decision.reason.clone()),
+        }
+    }
+
     /// Its lease, while it runs.
     pub fn lease(&self) -> Option<&Lease> {
         match &self.state {

@@ -375,6 +375,7 @@ fn settlement(leased: &Leased, verdict: Verdict) -> Settlement {
         receipt: None,
         output: (verdict == Verdict::Succeed).then(|| Payload::json("1")),
         detail: AttemptDetail::default(),
+        plan: None,
     }
 }
 

@@ -215,6 +215,7 @@ impl Planner {
         }
         self.release(turn, task)?;
         self.forget_node(turn, task)?;
+        self.forget_branch(turn, task)?;
         if stored.input.is_none() {
             turn.txn.delete(keys::input(task.id));
         }
