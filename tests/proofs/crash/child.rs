@@ -188,5 +188,6 @@ fn settlement(leased: &Leased, succeeds: bool) -> Settlement {
         receipt: None,
         output: (verdict == Verdict::Succeed).then(|| output(task.id, task.attempts_started)),
         detail: AttemptDetail::default(),
+        plan: None,
     }
 }

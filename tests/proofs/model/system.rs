@@ -374,6 +374,7 @@ impl<const ON_DISK: bool> System<ON_DISK> {
             receipt: None,
             output: (verdict == Real::Succeed).then(|| output(token.task, attempt)),
             detail: AttemptDetail::default(),
+            plan: None,
         }
     }
 
@@ -399,7 +400,7 @@ impl<const ON_DISK: bool> System<ON_DISK> {
     fn check(&self, task: &Task, item: &Item, model: &Model, position: usize) {
         let place = match &task.state {
             State::Scheduled { until } => Place::Scheduled(until.unix_ms()),
-            State::Blocked { .. } => panic!("a task of no job waits for others"),
+            State::Blocked(_) => panic!("a task of no job waits for others"),
             State::Queued => Place::Queued,
             State::Running(_) => match item.place {
                 Place::Running(session) => Place::Running(session),

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use sunaba_runtime::store::{
     Activation, AwaiteePage, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError, DeleteError, Deployed,
     EmbeddedStore, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, LeaseRequest, Leased, NewPackage,
-    NewSecret, Package, PackageVersion, PlanPage, PlanQuery, QueueStatus, Rerun, RerunError, SecretInfo, SessionLimits,
-    SettleError, Settlement, Standing, Store, StoreError, StoreFuture, SubmitError, SubmitJobError, Submitted,
-    SubmittedJob, TaskPage, TaskQuery, Unready, Usage, UsageOf,
+    NewSecret, Package, PackageVersion, PlanPage, PlanQuery, QueueStatus, Rerun, RerunError, RetryJob, RetryJobError,
+    SecretInfo, SessionLimits, SettleError, Settlement, Standing, Store, StoreError, StoreFuture, SubmitChildError,
+    SubmitError, SubmitJobError, Submitted, SubmittedJob, TaskPage, TaskQuery, Unready, Usage, UsageOf,
 };
-use sunaba_runtime::task::job::{Awaited, Job, JobId, NewJob, NodeName};
+use sunaba_runtime::task::job::{Awaited, Job, JobId, NewJob, Node, NodeName};
 use sunaba_runtime::task::{
     AttemptDetail, Clock as _, Digest, Durability, HandlerChange, HandlerName, LeaseToken, NewTask, Payload, Progress,
     QueueChange, Retention, Secret, SessionId, Task, TaskId,
@@ -198,8 +198,11 @@ impl Store for Link {
         secret(name: String) -> Option<Secret>;
         packages() -> Vec<Package>;
         component(digest: Digest) -> Option<Bytes>;
+        submit_child(token: LeaseToken, child: Node) -> Result<Submitted, SubmitChildError>;
+        job_output(id: JobId) -> Option<Payload>;
         submit_job(job: NewJob) -> Result<SubmittedJob, SubmitJobError>;
         cancel_job(id: JobId, wish: CancelWish) -> Option<Job>;
+        retry_job(request: RetryJob) -> Result<Job, RetryJobError>;
         job(id: JobId) -> Option<Job>;
         wait_job(id: JobId, wait: Duration) -> Option<Job>;
         jobs(query: JobQuery) -> JobPage;

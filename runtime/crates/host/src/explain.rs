@@ -128,6 +128,7 @@ fn decision(task: &Task, attempt: &AttemptRecord, before: (u32, u32), after: (u3
     let delay = decision.verdict.delay();
     let state = match decision.verdict {
         Verdict::Succeed => StateName::Succeeded,
+        Verdict::Decompose => StateName::Blocked,
         Verdict::Retry(_) => StateName::RetryScheduled,
         Verdict::Snooze(_) => StateName::Scheduled,
         Verdict::Requeue => StateName::Queued,
@@ -173,9 +174,14 @@ fn parameters(policy: Policy, spec: &TaskSpec, delay: Option<Duration>) -> Vec<(
         Policy::NeverRetryOn => vec![("never_retry_on", json!(spec.never_retry_on))],
         Policy::TimeBox => vec![("retry_for_ms", json!(spec.retry_for.map(millis)))],
         Policy::HostLost | Policy::Poison => vec![("max_hosts_lost", json!(spec.max_hosts_lost))],
-        Policy::Success | Policy::Fatal | Policy::Snooze | Policy::Cancel | Policy::HostStop | Policy::Unrunnable => {
-            Vec::new()
-        }
+        Policy::Success
+        | Policy::Fatal
+        | Policy::Snooze
+        | Policy::Cancel
+        | Policy::HostStop
+        | Policy::Unrunnable
+        | Policy::Decompose
+        | Policy::Plan => Vec::new(),
     }
 }
 
@@ -195,6 +201,7 @@ impl From<&Ending> for OutcomeReport {
     fn from(ending: &Ending) -> Self {
         let (ending, cause, kind, message) = match ending {
             Ending::Completed => ("completed", None, None, None),
+            Ending::Decomposed { .. } => ("decomposed", None, None, None),
             Ending::Snoozed { reason } => ("snoozed", None, None, (!reason.is_empty()).then_some(reason)),
             Ending::Failed { kind, message } => ("failed", None, Some(kind.as_str()), Some(message)),
             Ending::Stopped { cause, message } => ("stopped", Some(cause), Some(cause.word()), Some(message)),

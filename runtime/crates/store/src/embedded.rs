@@ -6,23 +6,26 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sunaba_task::job::{Awaited, Job, JobId, NewJob, NodeName};
+use sunaba_task::job::{Awaited, Job, JobId, NewJob, Node, NodeName};
 use sunaba_task::{
     AttemptDetail, Clock, Digest, Durability, HandlerChange, HandlerName, LeaseToken, NewTask, Payload, Progress,
     QueueChange, Retention, Secret, SessionId, Task, TaskId,
 };
 use tokio::sync::{mpsc, oneshot};
 
+use crate::children::{PreparedChild, PreparedSettlement};
 use crate::commit::{Commit, Request};
 use crate::jobs::PreparedJob;
 use crate::maintenance::{Backup, Copying, MAX_PARTS, MaintenanceError, write_parts};
 use crate::planner::{Planner, Reply, Turn, answer};
+use crate::retry::{self, OldNode};
 use crate::{
     Activation, AwaiteePage, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError, DeleteError, Deployed,
     Engine, EngineError, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, LeaseRequest, Leased, MemoryEngine,
     NewPackage, NewSecret, OpenError, Package, PackageVersion, PlanPage, PlanQuery, QueueStatus, Rerun, RerunError,
-    SecretInfo, SessionLimits, SettleError, Settlement, SledEngine, Standing, Store, StoreError, StoreFuture,
-    SubmitError, SubmitJobError, Submitted, SubmittedJob, SystemClock, TaskPage, TaskQuery, Unready, Usage, UsageOf,
+    RetryJob, RetryJobError, SecretInfo, SessionLimits, SettleError, Settlement, SledEngine, Standing, Store,
+    StoreError, StoreFuture, SubmitChildError, SubmitError, SubmitJobError, Submitted, SubmittedJob, SystemClock,
+    TaskPage, TaskQuery, Unready, Usage, UsageOf,
 };
 
 /// Requests that wait for the commit thread; further callers wait to get in.
@@ -279,7 +282,18 @@ impl Store for EmbeddedStore {
     }
 
     fn settle(&self, settlements: Vec<Settlement>) -> StoreFuture<'_, Vec<Result<Task, SettleError>>> {
-        Box::pin(self.change(|planner, turn| planner.settle(turn, settlements)))
+        // Before the commit thread, which has others to serve: a plan may be large.
+        let prepared = settlements.into_iter().map(PreparedSettlement::new).collect();
+        Box::pin(self.change(|planner, turn| planner.settle(turn, prepared)))
+    }
+
+    fn submit_child(&self, token: LeaseToken, child: Node) -> StoreFuture<'_, Result<Submitted, SubmitChildError>> {
+        Box::pin(async move {
+            match PreparedChild::new(child) {
+                Ok(prepared) => self.change(move |planner, turn| planner.submit_child(turn, &token, prepared)).await,
+                Err(error) => Ok(Err(error)),
+            }
+        })
     }
 
     fn close_session(&self, session: SessionId) -> StoreFuture<'_, ()> {
@@ -331,8 +345,34 @@ impl Store for EmbeddedStore {
         Box::pin(self.change(move |planner, turn| planner.cancel_job(turn, id, &wish)))
     }
 
+    fn retry_job(&self, RetryJob { job, from }: RetryJob) -> StoreFuture<'_, Result<Job, RetryJobError>> {
+        Box::pin(async move {
+            let Some(old) = self.job(job).await? else { return Ok(Err(RetryJobError::Unknown(job))) };
+            if let Err(error) = retry::check(&old) {
+                return Ok(Err(error));
+            }
+            let (mut nodes, mut query) = (Vec::new(), PlanQuery::of(job, crate::MAX_PAGE));
+            loop {
+                let page = self.plan(query.clone()).await?;
+                nodes.extend(page.tasks.iter().zip(page.after).filter_map(|(task, after)| OldNode::of(task, after)));
+                match page.next {
+                    Some(next) => query.after = Some(next),
+                    None => break,
+                }
+            }
+            match retry::prepare(&old, nodes, &from) {
+                Ok(prepared) => self.change(|planner, turn| planner.retry_job(turn, prepared)).await,
+                Err(error) => Ok(Err(error)),
+            }
+        })
+    }
+
     fn job(&self, id: JobId) -> StoreFuture<'_, Option<Job>> {
         Box::pin(self.read(move |planner, turn| planner.job(turn, id)))
+    }
+
+    fn job_output(&self, id: JobId) -> StoreFuture<'_, Option<Payload>> {
+        Box::pin(self.read(move |planner, turn| planner.job_output(turn, id)))
     }
 
     fn wait_job(&self, id: JobId, wait: Duration) -> StoreFuture<'_, Option<Job>> {

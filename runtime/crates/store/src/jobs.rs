@@ -1,13 +1,13 @@
 //! Jobs, as callers of a store submit them and see them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sunaba_task::job::{
-    After, Awaited, BudgetError, Graph, Job, JobId, JobSpec, JobState, NewJob, Node, NodeName, PlanError,
+    After, Awaited, BudgetError, Graph, Job, JobId, JobSpec, JobState, NewJob, Node, NodeName, Placed, PlanError,
 };
-use sunaba_task::{Digest, Fuel, Payload, StateName, Task, TaskId};
+use sunaba_task::{Digest, Fuel, NewTask, Payload, StateName, Task, TaskId};
 
 use crate::{Package, codec};
 
@@ -186,11 +186,65 @@ pub(crate) struct PlanPart {
     pub(crate) nodes: Vec<PlannedNode>,
 }
 
+/// The same while it is written.
+#[derive(Serialize)]
+struct WrittenPart<'p> {
+    groups: &'p [(String, u64)],
+    nodes: Vec<WrittenNode<'p>>,
+}
+
+#[derive(Serialize)]
+struct WrittenNode<'p> {
+    name: &'p NodeName,
+    after: &'p [After],
+    work: WrittenWork<'p>,
+    is_awaited: bool,
+    is_counted: bool,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct PlannedNode {
-    pub(crate) node: Node,
+    pub(crate) name: NodeName,
+    pub(crate) after: Vec<After>,
+    pub(crate) work: Work,
     pub(crate) is_awaited: bool,
     pub(crate) is_counted: bool,
+}
+
+/// What a node does.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Work {
+    /// This.
+    New { task: NewTask, compensation: Option<NewTask> },
+    /// What that task of a job that has ended did, or was to do.
+    Again { old: TaskId, is_done: bool },
+}
+
+/// The same while it is written.
+#[derive(Serialize)]
+pub(crate) enum WrittenWork<'p> {
+    New { task: &'p NewTask, compensation: Option<&'p NewTask> },
+    Again { old: TaskId, is_done: bool },
+}
+
+/// A node of a plan that can be written.
+pub(crate) trait Writable: Placed {
+    fn work(&self) -> WrittenWork<'_>;
+}
+
+impl Writable for Node {
+    fn work(&self) -> WrittenWork<'_> {
+        WrittenWork::New { task: &self.task, compensation: self.compensation.as_ref() }
+    }
+}
+
+impl WrittenWork<'_> {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::New { task, .. } => task.input.bytes.len(),
+            Self::Again { .. } => 0,
+        }
+    }
 }
 
 /// A job that was checked, and written as it is to be kept: the commit thread has others to serve.
@@ -235,7 +289,7 @@ impl PreparedJob {
         let planned = nodes.len() as u64;
         let queues = nodes.iter().map(|node| node.task.spec.queue.clone()).collect();
         let following = following(&nodes);
-        Ok(Self { spec, planned, parts: parts(nodes, graph), queues, following, fingerprint })
+        Ok(Self { spec, planned, parts: parts(&nodes, &graph), queues, following, fingerprint })
     }
 }
 
@@ -256,34 +310,34 @@ fn following(nodes: &[Node]) -> Vec<Following> {
 }
 
 /// The parts of a plan, in the order in which its tasks are made.
-fn parts(nodes: Vec<Node>, graph: Graph) -> Vec<Bytes> {
-    let mut awaited: BTreeSet<&NodeName> = BTreeSet::new();
-    for after in nodes.iter().flat_map(|node| &node.after) {
-        if let Awaited::Node(name) = &after.awaited {
-            awaited.insert(name);
-        }
-    }
-    let awaited: Vec<bool> = nodes.iter().map(|node| awaited.contains(&node.name)).collect();
-    let groups: BTreeSet<&str> = graph.groups.iter().map(|(name, _)| name.as_str()).collect();
-    let counted: Vec<bool> =
-        nodes.iter().map(|node| node.name.group().is_some_and(|group| groups.contains(group))).collect();
-    let mut nodes: Vec<_> = nodes.into_iter().map(Some).collect();
-    let mut parts = Vec::new();
-    for groups in graph.groups.chunks(PAGE_NODES) {
-        parts.push(codec::write(&PlanPart { groups: groups.to_vec(), nodes: Vec::new() }));
-    }
+pub(crate) fn parts<N: Writable>(nodes: &[N], graph: &Graph) -> Vec<Bytes> {
+    let awaited: HashSet<&NodeName> = nodes
+        .iter()
+        .flat_map(Placed::after)
+        .filter_map(|after| match &after.awaited {
+            Awaited::Node(name) => Some(name),
+            Awaited::Group(_) => None,
+        })
+        .collect();
+    let groups: HashSet<&str> = graph.groups.iter().map(|(name, _)| name.as_str()).collect();
+    let mut parts: Vec<_> = graph
+        .groups
+        .chunks(PAGE_NODES)
+        .map(|groups| codec::write(&WrittenPart { groups, nodes: Vec::new() }))
+        .collect();
     let (mut part, mut bytes) = (Vec::new(), 0);
-    for place in graph.order {
-        let Some(node) = nodes[place].take() else { continue };
-        bytes += node.task.input.bytes.len();
-        part.push(PlannedNode { node, is_awaited: awaited[place], is_counted: counted[place] });
+    for node in graph.order.iter().map(|place| &nodes[*place]) {
+        let (name, after, work) = (node.name(), node.after(), node.work());
+        bytes += work.bytes();
+        let is_counted = name.group().is_some_and(|group| groups.contains(group));
+        part.push(WrittenNode { name, after, work, is_awaited: awaited.contains(name), is_counted });
         if part.len() == PAGE_NODES || bytes >= PAGE_BYTES {
-            parts.push(codec::write(&PlanPart { groups: Vec::new(), nodes: std::mem::take(&mut part) }));
+            parts.push(codec::write(&WrittenPart { groups: &[], nodes: std::mem::take(&mut part) }));
             bytes = 0;
         }
     }
     if !part.is_empty() {
-        parts.push(codec::write(&PlanPart { groups: Vec::new(), nodes: part }));
+        parts.push(codec::write(&WrittenPart { groups: &[], nodes: part }));
     }
     parts
 }

@@ -29,8 +29,9 @@
 //! | `S` name | a secret |
 //! | `j` job | a job |
 //! | `J` digest | the job that has this idempotency key, and the digest of its body |
-//! | `P` job part | a part of a job's plan of which the tasks are still to be made |
-//! | `N` plan name | the task of this name in a plan: that of a job or of a task |
+//! | `P` plan part | a part of a plan, that of a job or of a task, of which the tasks are still to be made |
+//! | `T` id | how the plan of this task stands |
+//! | `N` plan name | the task of this name in a plan; before it, of one that was submitted by its parent, the digest of its body |
 //! | `G` plan name | how the group of this name stands, for which somebody waits |
 //! | `D` plan name 0 id | that the task waits for the node or the group of this name, and by which rule |
 //! | `A` id | what the task was to wait for, as its plan has it, whether or not it still waits |
@@ -294,8 +295,24 @@ pub(crate) fn job_idempotency(key: &str) -> Vec<u8> {
     of(b'J', &[Digest::of(key.as_bytes()).as_bytes()])
 }
 
-pub(crate) fn plan_part(job: JobId, part: u32) -> Vec<u8> {
-    of(b'P', &[job.as_bytes(), &part.to_be_bytes()])
+pub(crate) fn plan_part(plan: &[u8; 16], part: u32) -> Vec<u8> {
+    of(b'P', &[plan, &part.to_be_bytes()])
+}
+
+/// How the plan of a task stands.
+pub(crate) fn branch(parent: TaskId) -> Vec<u8> {
+    of(b'T', &[parent.as_bytes()])
+}
+
+/// What a key of [`node`] has for a child that its parent has submitted: what another submit of that name is held against, too.
+pub(crate) fn submitted_node(body: Digest, id: TaskId) -> Bytes {
+    [body.as_bytes().as_slice(), id.as_bytes()].concat().into()
+}
+
+/// The digest of a value of [`submitted_node`]; none of a child that came with a plan.
+pub(crate) fn body_of_node(value: &[u8]) -> Option<Digest> {
+    let (body, id) = value.split_first_chunk::<32>()?;
+    (id.len() == 16).then(|| Digest::from_bytes(*body))
 }
 
 pub(crate) fn node(plan: &[u8; 16], name: &str) -> Vec<u8> {

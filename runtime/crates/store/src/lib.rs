@@ -7,6 +7,7 @@
 //! No executor, no engine of WebAssembly and no HTTP live here. A state moves by [`sunaba_task::transition`] alone.
 
 mod checkpoint;
+mod children;
 mod clock;
 mod codec;
 mod commit;
@@ -21,6 +22,7 @@ mod planner;
 mod progress;
 mod query;
 mod read_only;
+mod retry;
 mod secrets;
 mod spot;
 mod store;
@@ -29,6 +31,7 @@ mod usage;
 mod versions;
 
 pub use checkpoint::CheckpointError;
+pub use children::{ChildPlanError, SubmitChildError};
 pub use clock::{ManualClock, SystemClock};
 pub use embedded::{EmbeddedStore, Options};
 pub use engine::{Engine, EngineError, MemoryEngine, OpenError, Pair, SledEngine, Writes};
@@ -38,6 +41,7 @@ pub use query::{
     BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, EventPage, EventQuery, EventsOf, HandlerStatus, Hold,
     QueueStatus, Rerun, RerunError, Stalled, Standing, TaskPage, TaskQuery,
 };
+pub use retry::{RetryJob, RetryJobError};
 pub use secrets::{MAX_STORED_SECRETS, NewSecret, SecretError, SecretInfo};
 pub use store::{
     LeaseRequest, Leased, MAX_LEASED, MAX_LEASED_BYTES, MAX_PAGE, NAMES_PAGE, NewPackage, Package, Queues, Readiness,

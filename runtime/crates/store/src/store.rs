@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sunaba_task::job::{Awaited, Job, JobId, NewJob, NodeName};
+use sunaba_task::job::{Awaited, Job, JobId, NewJob, NewPlan, Node, NodeName};
 use sunaba_task::{
     AttemptDetail, BoxFuture, Decision, Digest, Durability, Ending, FuelMode, HandlerChange, HandlerInfo, HandlerName,
     LeaseToken, LimitCaps, Limits, NewTask, Payload, Progress, QueueChange, Receipt, Retention, Secret, SessionId,
@@ -14,10 +14,10 @@ use sunaba_task::{
 };
 
 use crate::{
-    Activation, AwaiteePage, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError, DeleteError, Deployed,
-    EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, NewSecret, PackageVersion, PlanPage, PlanQuery,
-    QueueStatus, Rerun, RerunError, SecretInfo, Standing, StoreError, SubmitJobError, SubmittedJob, TaskPage,
-    TaskQuery, Usage, UsageOf,
+    Activation, AwaiteePage, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError, ChildPlanError, DeleteError,
+    Deployed, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, NewSecret, PackageVersion, PlanPage, PlanQuery,
+    QueueStatus, Rerun, RerunError, RetryJob, RetryJobError, SecretInfo, Standing, StoreError, SubmitChildError,
+    SubmitJobError, SubmittedJob, TaskPage, TaskQuery, Usage, UsageOf,
 };
 
 /// What a store's methods return.
@@ -103,6 +103,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// What was kept last of a task that has not ended.
     fn last_checkpoint(&self, task: TaskId) -> StoreFuture<'_, Option<Bytes>>;
+    /// Makes a child of a task that runs under this lease, or finds the one that was made before under its name; answers when it
+    /// is durable. Whatever the attempt comes to, the child stays, and its parent does not end before it has. A task of no job
+    /// becomes the node `main` of one.
+    fn submit_child(&self, token: LeaseToken, child: Node) -> StoreFuture<'_, Result<Submitted, SubmitChildError>>;
 
     /// Closes leases with what became of their attempts; the records that follow, in the order of the settlements.
     fn settle(&self, settlements: Vec<Settlement>) -> StoreFuture<'_, Vec<Result<Task, SettleError>>>;
@@ -134,8 +138,15 @@ pub trait Store: Send + Sync + 'static {
     /// record that follows; none when the id is not known.
     fn cancel_job(&self, id: JobId, wish: CancelWish) -> StoreFuture<'_, Option<Job>>;
 
+    /// Makes a new job of one that has ended: what has succeeded stands, with what it gave, as long as that is kept; the rest, and
+    /// whatever waits for it, is run anew, by the component that its package has now.
+    fn retry_job(&self, request: RetryJob) -> StoreFuture<'_, Result<Job, RetryJobError>>;
+
     /// The record of a job.
     fn job(&self, id: JobId) -> StoreFuture<'_, Option<Job>>;
+
+    /// The output of a job that has ended: that of the task which its spec names. None: it names none, or that has none.
+    fn job_output(&self, id: JobId) -> StoreFuture<'_, Option<Payload>>;
 
     /// The record of a job once it is terminal, or as it is after `wait`.
     fn wait_job(&self, id: JobId, wait: Duration) -> StoreFuture<'_, Option<Job>>;
@@ -146,7 +157,8 @@ pub trait Store: Send + Sync + 'static {
     /// Tasks of a plan that were made, by their names, and what each was to wait for.
     fn plan(&self, query: PlanQuery) -> StoreFuture<'_, PlanPage>;
 
-    /// What came of those in the plan of a task for which it could wait, by their names, after this one.
+    /// What came of those in the plan of a task for which it could wait, by their names, after this one. Where the task has
+    /// children of its own of that name or in that group, these are meant, and how they stand so far.
     fn awaited(&self, task: TaskId, only: Awaited, after: Option<NodeName>) -> StoreFuture<'_, AwaiteePage>;
 
     /// The record of a task.
@@ -420,6 +432,8 @@ pub struct Settlement {
     pub output: Option<Payload>,
     /// What else is kept of it.
     pub detail: AttemptDetail,
+    /// Its children, when that is how the task goes on. None: there are none.
+    pub plan: Option<Arc<NewPlan>>,
 }
 
 /// Why a settlement changed nothing.
@@ -432,6 +446,9 @@ pub enum SettleError {
     /// The record has moved since; decide again by this one.
     #[error("the record has moved to revision {}", .0.revision)]
     Stale(Box<Task>),
+    /// The plan that it has cannot be run; settle it in another way.
+    #[error(transparent)]
+    Plan(#[from] ChildPlanError),
 }
 
 /// A package to be deployed.

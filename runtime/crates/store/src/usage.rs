@@ -84,7 +84,7 @@ impl UsageSums {
     pub fn add(&mut self, attempt: &AttemptRecord) {
         self.attempts = self.attempts.saturating_add(1);
         let count = match attempt.ending {
-            Ending::Completed => &mut self.succeeded,
+            Ending::Completed | Ending::Decomposed { .. } => &mut self.succeeded,
             Ending::Snoozed { .. } => &mut self.snoozed,
             Ending::Failed { .. } => &mut self.failed,
             Ending::Stopped { .. } => &mut self.stopped,

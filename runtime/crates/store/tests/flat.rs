@@ -140,6 +140,7 @@ impl House {
             receipt: None,
             output: None,
             detail: AttemptDetail::default(),
+            plan: None,
         };
         self.store.settle(vec![settlement]).await.expect("it works").remove(0).expect("it has the lease");
     }

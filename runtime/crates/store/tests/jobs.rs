@@ -218,6 +218,7 @@ impl World {
             receipt: None,
             output: (verdict == Verdict::Succeed).then(|| Payload::json("1")),
             detail: AttemptDetail::default(),
+            plan: None,
         };
         self.store.settle(vec![settlement]).await.expect("it works").remove(0).expect("it has the lease");
     }

@@ -86,6 +86,7 @@ impl World {
             receipt: None,
             output: None,
             detail: AttemptDetail::default(),
+            plan: None,
         };
         let settled = self.store.settle(vec![settlement]).await.expect("it works").remove(0);
         // A cancel came first; it will be back after a restart, or is settled at the end.

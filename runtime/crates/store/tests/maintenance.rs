@@ -65,6 +65,7 @@ fn done(leased: &Leased, output_bytes: usize) -> Settlement {
         receipt: None,
         output: Some(Payload::new("a/b", vec![8; output_bytes])),
         detail: AttemptDetail { failure_detail: Some(Payload::json("{}")), ..AttemptDetail::default() },
+        plan: None,
     }
 }
 

@@ -54,6 +54,7 @@ fn settlement(leased: &Leased, verdict: Verdict, output: &Payload) -> Settlement
         receipt: None,
         output: Some(output.clone()),
         detail: AttemptDetail { failure_detail: Some(Payload::json("{}")), ..AttemptDetail::default() },
+        plan: None,
     }
 }
 

@@ -1,16 +1,22 @@
 //! What to do about an attempt that has ended: a pure function of the task's record and of what happened.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::format_duration;
+use crate::job::NewPlan;
+use crate::units::{format_count, format_duration};
 use crate::{AttemptReport, AttemptResult, Cause, Disposition, Ending, Failure, Outcome, Task, Timestamp};
 
 /// No snooze is shorter: a task that comes back at once would keep its queue from everything else.
 const MIN_SNOOZE: Duration = Duration::from_millis(100);
 /// An executor that is stopping does not want the task back at once.
 const STOPPING_PAUSE: Duration = Duration::from_secs(1);
+/// The kind of failure that a plan is which cannot be run.
+const PLAN_KIND: &str = "plan";
+/// Why a plan is refused that nobody has looked at.
+const NOT_ADMITTED: &str = "the worker that ran the attempt takes no children on";
 /// No retry and no snooze waits longer.
 pub const MAX_DELAY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -69,6 +75,10 @@ pub enum Policy {
     HostStop,
     /// No host can run it.
     Unrunnable,
+    /// The handler split its work into children.
+    Decompose,
+    /// The plan that the handler returned cannot be run.
+    Plan,
 }
 
 /// What follows from an attempt.
@@ -76,6 +86,8 @@ pub enum Policy {
 pub enum Verdict {
     /// The task succeeded.
     Succeed,
+    /// It ends when its children have.
+    Decompose,
     /// It failed, and runs again after this long.
     Retry(Duration),
     /// It did not fail, and runs again after this long.
@@ -93,6 +105,7 @@ impl Verdict {
     pub fn word(self) -> &'static str {
         match self {
             Self::Succeed => "succeed",
+            Self::Decompose => "decompose",
             Self::Retry(_) => "retry",
             Self::Snooze(_) => "snooze",
             Self::Requeue => "requeue",
@@ -105,7 +118,7 @@ impl Verdict {
     pub fn delay(self) -> Option<Duration> {
         match self {
             Self::Retry(delay) | Self::Snooze(delay) => Some(delay),
-            Self::Succeed | Self::Requeue | Self::GiveUp | Self::Cancel => None,
+            Self::Succeed | Self::Decompose | Self::Requeue | Self::GiveUp | Self::Cancel => None,
         }
     }
 }
@@ -115,6 +128,20 @@ impl Verdict {
 pub enum Observation {
     /// The executor's report.
     Reported(Box<AttemptReport>),
+    /// The executor's report, and the plan that the handler returned, as the host has admitted it.
+    Decomposed {
+        /// The report; its plan may be empty.
+        report: Box<AttemptReport>,
+        /// What was made of the plan.
+        plan: Arc<NewPlan>,
+    },
+    /// The executor's report, and why the plan that the handler returned cannot be run.
+    PlanRefused {
+        /// The report; its plan may be empty.
+        report: Box<AttemptReport>,
+        /// By which rule; a hint may follow on a line of its own.
+        reason: String,
+    },
     /// The executor could not do its part.
     HostFailed {
         /// For people.
@@ -134,17 +161,17 @@ impl Observation {
         let report = match self {
             Self::HostFailed { message, .. } => return Ending::HostFailed { message: message.clone() },
             Self::HostStopping | Self::NotReady => return Ending::HandedBack,
+            Self::Decomposed { plan, .. } => return Ending::Decomposed { children: plan.nodes.len() as u64 },
+            Self::PlanRefused { reason, .. } => {
+                return Ending::Failed { kind: PLAN_KIND.into(), message: reason.clone() };
+            }
             Self::Reported(report) => report,
         };
         match &report.result {
             AttemptResult::Returned(Outcome::Complete(_)) => Ending::Completed,
             AttemptResult::Returned(Outcome::Snooze(snooze)) => Ending::Snoozed { reason: snooze.reason.clone() },
             AttemptResult::Returned(Outcome::Decompose(_)) => {
-                let cause = Cause::NotSupported("decompose".into());
-                Ending::Stopped {
-                    cause,
-                    message: "the handler returned `decompose`, which is not supported yet".into(),
-                }
+                Ending::Failed { kind: PLAN_KIND.into(), message: NOT_ADMITTED.into() }
             }
             AttemptResult::Failed(Failure { kind, message, .. }) => {
                 Ending::Failed { kind: kind.clone(), message: message.clone() }
@@ -165,6 +192,13 @@ pub fn decide(task: &Task, seen: &Observation, now: Timestamp) -> Decision {
     }
     let report = match seen {
         Observation::Reported(report) => report,
+        Observation::Decomposed { plan, .. } => {
+            let children = plan.nodes.len() as u64;
+            let tasks = if children == 1 { "task" } else { "tasks" };
+            let reason = format!("the handler split its work into {} {tasks}", format_count(children));
+            return Decision::uncharged(Verdict::Decompose, Policy::Decompose, reason);
+        }
+        Observation::PlanRefused { reason, .. } => return plan_refused(reason),
         // The handler has not failed, so that what it wants retried does not matter.
         Observation::HostFailed { retryable: true, .. } => return retry_if_left(task, None, now),
         Observation::HostStopping => {
@@ -189,7 +223,7 @@ pub fn decide(task: &Task, seen: &Observation, now: Timestamp) -> Decision {
             let verdict = Verdict::Snooze(snooze.delay.clamp(MIN_SNOOZE, MAX_DELAY));
             Decision::uncharged(verdict, Policy::Snooze, "the handler asked to be run later".into())
         }
-        AttemptResult::Returned(Outcome::Decompose(_)) => unsupported("decompose"),
+        AttemptResult::Returned(Outcome::Decompose(_)) => plan_refused(NOT_ADMITTED),
         AttemptResult::Failed(failure) => match failure.disposition {
             Disposition::Fatal => {
                 let reason = "the handler said that no retry would help".into();
@@ -207,6 +241,12 @@ pub fn decide(task: &Task, seen: &Observation, now: Timestamp) -> Decision {
             cause => by_kind(task, cause.word(), None, now),
         },
     }
+}
+
+/// No retry would help: the same handler makes the same plan.
+fn plan_refused(reason: &str) -> Decision {
+    let rule = reason.lines().next().unwrap_or_default();
+    Decision::charged(Verdict::GiveUp, Policy::Plan, format!("its plan cannot be run: {rule}"))
 }
 
 /// A failure of this kind: retried if it may be and if a failure is left. `asked` is the handler's own wish for a delay,
@@ -252,7 +292,7 @@ fn retry_if_left(task: &Task, asked: Option<Duration>, now: Timestamp) -> Decisi
 mod tests {
     use super::*;
     use crate::testing::{self, failed, reported, stopped};
-    use crate::{Payload, Snooze, TaskSpec};
+    use crate::{Payload, Plan, Snooze, TaskSpec};
 
     fn verdict(task: &Task, seen: &Observation) -> (Verdict, bool) {
         let decision = decide(task, seen, testing::NOW);
@@ -341,6 +381,26 @@ mod tests {
         for seen in [complete, failed("error", Disposition::Fatal), stopped(Cause::Cancelled)] {
             assert_eq!(verdict(&task, &seen), (Verdict::Cancel, false));
         }
+    }
+
+    #[test]
+    fn plan_that_was_admitted_charges_nothing_and_one_that_was_refused_is_fatal() {
+        let task = testing::task();
+        let plan = Plan { children: Vec::new(), join: None, settings: Vec::new() };
+        let reported = reported(AttemptResult::Returned(Outcome::Decompose(plan)));
+        let Observation::Reported(report) = &reported else { panic!("it was reported") };
+        let admitted = Observation::Decomposed { report: report.clone(), plan: Arc::default() };
+        assert_eq!(verdict(&task, &admitted), (Verdict::Decompose, false));
+        assert_eq!(admitted.ending(), Ending::Decomposed { children: 0 });
+        let reason = "tasks wait for each other in a circle: `a` waits for `a`\nhint: h".to_owned();
+        let refused = Observation::PlanRefused { report: report.clone(), reason };
+        let decision = decide(&task, &refused, testing::NOW);
+        assert_eq!((decision.verdict, decision.charged, decision.policy), (Verdict::GiveUp, true, Policy::Plan));
+        assert!(decision.reason.ends_with("`a` waits for `a`"), "{}", decision.reason);
+        // Nobody has looked at it.
+        assert_eq!(verdict(&task, &reported), (Verdict::GiveUp, true));
+        let asked = Task { cancel: Some(testing::cancel()), ..task };
+        assert_eq!(verdict(&asked, &admitted), (Verdict::Cancel, false));
     }
 
     #[test]

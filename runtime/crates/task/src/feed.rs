@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::job::{JobEvent, JobId};
-use crate::{HandlerName, Progress, State, Task, TaskId, Timestamp};
+use crate::{Block, HandlerName, Progress, State, Task, TaskId, Timestamp};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -100,7 +100,9 @@ pub enum Happening {
         /// Until then.
         until: Timestamp,
     },
-    /// Somebody wants it cancelled while it runs.
+    /// Its own part is over, and it waits for its children.
+    Blocked,
+    /// Somebody wants it cancelled while it runs, or while its children do.
     CancelRequested,
     /// It succeeded.
     Succeeded,
@@ -125,17 +127,15 @@ impl Happening {
                 let asked = after.cancel.is_some() && before.cancel.is_none();
                 return asked.then_some(Self::CancelRequested);
             }
+            State::Blocked(Block::Children) => Self::Blocked,
             // Nothing comes back to that.
-            State::Blocked { .. } => return None,
+            State::Blocked(Block::Others { .. }) => return None,
             State::Queued => Self::Queued,
             State::Running(lease) => Self::Started { attempt, worker: lease.worker.clone() },
             State::RetryScheduled { until } => Self::RetryScheduled { attempt, until: *until },
             State::Scheduled { until } => Self::Snoozed { until: *until },
             State::Succeeded => Self::Succeeded,
-            State::Dead => {
-                let reason = after.attempts.last().map(|attempt| attempt.decision.reason.clone());
-                Self::Dead { reason: reason.unwrap_or_default() }
-            }
+            State::Dead => Self::Dead { reason: after.why_dead().unwrap_or_default() },
             State::Cancelled => Self::Cancelled,
             State::Expired => Self::Expired,
         })
@@ -150,6 +150,7 @@ impl Happening {
             Self::Progress { .. } => "progress",
             Self::RetryScheduled { .. } => "retry-scheduled",
             Self::Snoozed { .. } => "snoozed",
+            Self::Blocked => "blocked",
             Self::CancelRequested => "cancel-requested",
             Self::Succeeded => "succeeded",
             Self::Dead { .. } => "dead",
@@ -180,6 +181,17 @@ mod tests {
             };
             assert_eq!(told, Some(expected));
         }
+    }
+
+    #[test]
+    fn task_that_waits_for_its_children_is_told_of_once_and_dies_of_one_of_them() {
+        let running = testing::task_in(StateName::Running);
+        let waits = Task { state: State::Blocked(Block::Children), ..running.clone() };
+        assert_eq!(Happening::between(Some(&running), &waits), Some(Happening::Blocked));
+        let failed = crate::FailedChild { name: "part/1".parse().expect("a name"), task: running.id };
+        let dead = Task { state: State::Dead, failed_child: Some(failed), ..running };
+        let reason = "its child `part/1` did not succeed".to_owned();
+        assert_eq!(Happening::between(Some(&waits), &dead), Some(Happening::Dead { reason }));
     }
 
     #[test]

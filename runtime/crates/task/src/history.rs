@@ -28,6 +28,11 @@ pub struct AttemptRecord {
 pub enum Ending {
     /// The handler returned an output.
     Completed,
+    /// The handler split its work into children.
+    Decomposed {
+        /// How many its plan has.
+        children: u64,
+    },
     /// The handler asked to be run again later.
     Snoozed {
         /// For people; may be empty.

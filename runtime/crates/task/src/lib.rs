@@ -73,9 +73,9 @@ pub use retry::{Backoff, BackoffError, Growth};
 pub use secret::{MAX_SECRET_BYTES, MAX_SECRETS, MIN_SECRET_BYTES, Secret, SecretText, is_secret_name};
 pub use seed::{Seed, SeedError};
 pub use settings::{HandlerSettings, MAX_SPAN, SettingError};
-pub use state::{State, StateName, StateNameError};
+pub use state::{Block, State, StateName, StateNameError};
 pub use task::{
-    Callback, CallbackOn, CancelRequest, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_HOSTS_LOST, DEFAULT_QUEUE,
+    Callback, CallbackOn, CancelRequest, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_HOSTS_LOST, DEFAULT_QUEUE, FailedChild,
     MAX_IDEMPOTENCY_KEY_BYTES, MAX_KEPT_ATTEMPTS, NewTask, OnConflict, Origin, PayloadInfo, Task, TaskSpec, Unique,
     When,
 };

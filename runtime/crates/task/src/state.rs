@@ -11,12 +11,7 @@ use crate::{Lease, Timestamp};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// Waits for other tasks of its job.
-    Blocked {
-        /// For how many of what it waits for; at least one.
-        waits_for: u64,
-        /// When it may run first, once it waits for none.
-        start: Option<Timestamp>,
-    },
+    Blocked(Block),
     /// Waits for its time.
     Scheduled {
         /// When that is.
@@ -39,6 +34,20 @@ pub enum State {
     Cancelled,
     /// Was not started in time. Terminal.
     Expired,
+}
+
+/// For whom a task waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Block {
+    /// For others of its plan, before it starts.
+    Others {
+        /// For how many of what it waits for; at least one.
+        waits_for: u64,
+        /// When it may run first, once it waits for none.
+        start: Option<Timestamp>,
+    },
+    /// For its own children. It is not run any more, and ends when they have.
+    Children,
 }
 
 /// A [`State`] without what belongs to it: the word that people read and filter by.
@@ -69,7 +78,7 @@ impl State {
     /// The word for it.
     pub fn name(&self) -> StateName {
         match self {
-            Self::Blocked { .. } => StateName::Blocked,
+            Self::Blocked(_) => StateName::Blocked,
             Self::Scheduled { .. } => StateName::Scheduled,
             Self::Queued => StateName::Queued,
             Self::Running(_) => StateName::Running,

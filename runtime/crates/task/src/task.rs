@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::JobLink;
+use crate::job::{JobLink, NodeName};
 use crate::transition::due;
-use crate::{AttemptRecord, Backoff, Digest, Grants, HandlerName, Lease, Limits, Payload, State, TaskId, Timestamp};
+use crate::{
+    AttemptRecord, Backoff, Block, Digest, Grants, HandlerName, Lease, Limits, Payload, State, TaskId, Timestamp,
+};
 
 /// Failures until a task is dead, unless said otherwise: one attempt and three retries.
 pub const DEFAULT_MAX_ATTEMPTS: u32 = 4;
@@ -261,7 +263,11 @@ pub struct Task {
     pub unique: Option<String>,
     /// The attempts that have ended, oldest first; the newest [`MAX_KEPT_ATTEMPTS`].
     pub attempts: Vec<AttemptRecord>,
-    /// The output, without its body. Set when the task succeeded.
+    /// Whether it has children: it does not end before they have.
+    pub has_children: bool,
+    /// The first of its children that did not succeed, where that is why it is dead.
+    pub failed_child: Option<FailedChild>,
+    /// The output, without its body. Set when the task succeeded; of one that waits for its children, when its handler had.
     pub output: Option<PayloadInfo>,
     /// When it became terminal.
     pub ended_at: Option<Timestamp>,
@@ -293,6 +299,8 @@ impl Task {
             followers: Vec::new(),
             unique: new.unique.as_ref().map(|unique| unique.key.clone()),
             attempts: Vec::new(),
+            has_children: false,
+            failed_child: None,
             output: None,
             ended_at: None,
         }
@@ -300,16 +308,35 @@ impl Task {
 
     /// Whether it waits and nothing of it has run, so that it may still expire.
     pub fn is_unstarted(&self) -> bool {
-        !self.begun && matches!(self.state, State::Blocked { .. } | State::Scheduled { .. } | State::Queued)
+        !self.begun && matches!(self.state, State::Blocked(_) | State::Scheduled { .. } | State::Queued)
     }
 
     /// The record of a task of a job that was made now, and waits for so many others.
     pub fn of_job(mut self, link: JobLink, waits_for: u64) -> Self {
         if waits_for > 0 {
-            self.state = State::Blocked { waits_for, start: self.due_at() };
+            self.state = State::Blocked(Block::Others { waits_for, start: self.due_at() });
         }
         self.job = Some(link);
         self
+    }
+
+    /// Whether it waits for its children, and is not run any more.
+    pub fn waits_for_children(&self) -> bool {
+        self.state == State::Blocked(Block::Children)
+    }
+
+    /// The record of a task of a job that is made over again: it stands for one that has succeeded there.
+    pub fn standing_for(old: &Self, id: TaskId, sequence: u64, link: JobLink, now: Timestamp) -> Self {
+        let mut task = old.clone();
+        (task.id, task.sequence, task.revision, task.job) = (id, sequence, 1, Some(link));
+        (task.submitted_at, task.since, task.ended_at) = (now, now, Some(now));
+        (task.origin, task.successor) = (Some(Origin::Reuses(old.id)), None);
+        (task.attempts_started, task.failures_charged, task.hosts_lost) = (0, 0, 0);
+        // What its attempts came to is known of that one.
+        (task.attempts, task.callbacks, task.followers) = (Vec::new(), 0, Vec::new());
+        (task.unique, task.expires_at, task.spec.idempotency_key) = (None, None, None);
+        task.has_children = false;
+        task
     }
 
     /// When it is due, while it waits for that.
@@ -320,6 +347,17 @@ impl Task {
         }
     }
 
+    /// Why it is dead, if it is; one line, for people.
+    pub fn why_dead(&self) -> Option<String> {
+        if self.state != State::Dead {
+            return None;
+        }
+        match &self.failed_child {
+            Some(child) => Some(format!("its child `{}` did not succeed", child.name)),
+            None => self.attempts.last().map(|attempt| attempt.decision.reason.clone()),
+        }
+    }
+
     /// Its lease, while it runs.
     pub fn lease(&self) -> Option<&Lease> {
         match &self.state {
@@ -327,6 +365,15 @@ impl Task {
             _ => None,
         }
     }
+}
+
+/// A child that did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedChild {
+    /// Its name in its parent's plan.
+    pub name: NodeName,
+    /// Its id.
+    pub task: TaskId,
 }
 
 /// A wish to cancel a task.
@@ -348,6 +395,8 @@ pub enum Origin {
     Rerun(TaskId),
     /// It follows that one's end.
     Callback(TaskId),
+    /// It stands in a job that is made over again for that one, which has succeeded there.
+    Reuses(TaskId),
     /// It was submitted in place of that one, which held the same unique key.
     Replaces(TaskId),
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::{
-    AttemptReport, AttemptResult, CancelRequest, Cause, Digest, Disposition, Failure, Lease, NewTask, Observation,
-    Payload, Receipt, SessionId, State, StateName, Stop, Task, TaskId, TaskSpec, Timestamp,
+    AttemptReport, AttemptResult, Block, CancelRequest, Cause, Digest, Disposition, Failure, Lease, NewTask,
+    Observation, Payload, Receipt, SessionId, State, StateName, Stop, Task, TaskId, TaskSpec, Timestamp,
 };
 
 pub(crate) const NOW: Timestamp = Timestamp::from_const(1_000_000);
@@ -22,7 +22,7 @@ pub(crate) fn task() -> Task {
 pub(crate) fn task_in(state: StateName) -> Task {
     let until = NOW.after(Duration::from_secs(1));
     let state = match state {
-        StateName::Blocked => State::Blocked { waits_for: 1, start: None },
+        StateName::Blocked => State::Blocked(Block::Others { waits_for: 1, start: None }),
         StateName::Scheduled => State::Scheduled { until },
         StateName::Queued => State::Queued,
         StateName::Running => State::Running(lease()),

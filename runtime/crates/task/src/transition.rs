@@ -1,8 +1,9 @@
 //! The life of a task: the one function that moves a state.
 
+use crate::job::JobLink;
 use crate::{
-    AttemptRecord, CancelRequest, Decision, Ending, Lease, MAX_KEPT_ATTEMPTS, PayloadInfo, Policy, Receipt, State,
-    StateName, Task, Timestamp, Verdict,
+    AttemptRecord, Block, CancelRequest, Decision, Ending, FailedChild, Lease, MAX_KEPT_ATTEMPTS, PayloadInfo, Policy,
+    Receipt, State, StateName, Task, Timestamp, Verdict,
 };
 
 /// Something that happens to a task.
@@ -16,6 +17,15 @@ pub enum Event {
     Leased(Lease),
     /// Its attempt ended, and this is done about it.
     Settled(Box<Settled>),
+    /// It gets its first child while it runs; with its place in the job that was founded for that, if it was of none.
+    HasChildren(Option<Box<JobLink>>),
+    /// All of its children have ended, and it waits for nothing else.
+    ChildrenEnded {
+        /// Its output, if its children make it.
+        output: Option<PayloadInfo>,
+        /// The first of them for which it has failed.
+        failed: Option<Box<FailedChild>>,
+    },
     /// Its lease ran out.
     HostLost,
     /// It is given back: by a worker that stopped in good order, or because nobody took it.
@@ -49,6 +59,8 @@ impl Event {
             Self::Due => "due",
             Self::Leased(_) => "leased",
             Self::Settled(_) => "settled",
+            Self::HasChildren(_) => "given children",
+            Self::ChildrenEnded { .. } => "ended by its children",
             Self::HostLost => "host-lost",
             Self::HandedBack { .. } => "handed-back",
             Self::CancelRequested(_) => "cancel-requested",
@@ -84,11 +96,23 @@ pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet
     let illegal = IllegalTransition { state: task.state.name(), event: event.name() };
     let mut next = task.clone();
     match (&task.state, event) {
-        (State::Blocked { waits_for, start }, Event::Released) => {
+        (State::Blocked(Block::Others { waits_for, start }), Event::Released) => {
             next.state = match waits_for.checked_sub(1) {
-                Some(left) if left > 0 => State::Blocked { waits_for: left, start: *start },
+                Some(left) if left > 0 => State::Blocked(Block::Others { waits_for: left, start: *start }),
                 _ => due(*start, now),
             };
+        }
+        (State::Running(_), Event::HasChildren(job)) => {
+            next.has_children = true;
+            next.job = next.job.or(job.map(|job| *job));
+        }
+        (State::Blocked(Block::Children), Event::ChildrenEnded { output, failed }) => {
+            next.state = end_of_parent(task, failed.is_some());
+            match next.state {
+                State::Succeeded => next.output = next.output.or(output),
+                State::Dead => (next.output, next.failed_child) = (None, failed.map(|failed| *failed)),
+                _ => next.output = None,
+            }
         }
         (State::Scheduled { .. } | State::RetryScheduled { .. }, Event::Due) => next.state = State::Queued,
         (State::Queued, Event::Leased(lease)) => {
@@ -100,16 +124,18 @@ pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet
             // An executor that gives an attempt back has run nothing of it.
             next.begun |= ending != Ending::HandedBack;
             next.failures_charged = next.failures_charged.saturating_add(u32::from(decision.charged));
+            next.has_children |= decision.verdict == Verdict::Decompose;
             next.state = match decision.verdict {
                 Verdict::Succeed => {
                     next.output = output;
-                    State::Succeeded
+                    ended(&next, State::Succeeded)
                 }
+                Verdict::Decompose => State::Blocked(Block::Children),
                 Verdict::Retry(delay) => State::RetryScheduled { until: now.after(delay) },
                 Verdict::Snooze(delay) => State::Scheduled { until: now.after(delay) },
                 Verdict::Requeue => State::Queued,
-                Verdict::GiveUp => State::Dead,
-                Verdict::Cancel => State::Cancelled,
+                Verdict::GiveUp => ended(&next, State::Dead),
+                Verdict::Cancel => ended(&next, State::Cancelled),
             };
             record(&mut next, lease, now, ending, decision, receipt);
         }
@@ -117,7 +143,7 @@ pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet
             next.hosts_lost = next.hosts_lost.saturating_add(1);
             next.begun = true;
             let decision = host_lost(&next);
-            next.state = after_loss(decision.verdict);
+            next.state = after_loss(&next, decision.verdict);
             record(&mut next, lease, now, Ending::HostLost, decision, None);
         }
         (State::Running(lease), Event::HandedBack { begun }) => {
@@ -129,21 +155,23 @@ pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet
                     Decision::uncharged(Verdict::Requeue, Policy::HostStop, reason)
                 }
             };
-            next.state = after_loss(decision.verdict);
+            next.state = after_loss(&next, decision.verdict);
             record(&mut next, lease, now, Ending::HandedBack, decision, None);
         }
-        (State::Running(_), Event::CancelRequested(request)) => {
+        (State::Running(_) | State::Blocked(Block::Children), Event::CancelRequested(request)) => {
             // Again is no change of what was asked first.
             next.cancel = task.cancel.clone().or(Some(request));
         }
         (
-            State::Blocked { .. } | State::Scheduled { .. } | State::Queued | State::RetryScheduled { .. },
+            State::Blocked(_) | State::Scheduled { .. } | State::Queued | State::RetryScheduled { .. },
             Event::CancelRequested(request),
         ) => {
             next.cancel = Some(request);
-            next.state = State::Cancelled;
+            next.state = ended(&next, State::Cancelled);
         }
-        (State::Blocked { .. } | State::Scheduled { .. } | State::Queued, Event::Expired) if task.is_unstarted() => {
+        (State::Blocked(Block::Others { .. }) | State::Scheduled { .. } | State::Queued, Event::Expired)
+            if task.is_unstarted() =>
+        {
             next.state = State::Expired;
         }
         _ => return Err(illegal),
@@ -161,6 +189,23 @@ pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet
 /// Where a task stands that waits for nothing but its time.
 pub(crate) fn due(start: Option<Timestamp>, now: Timestamp) -> State {
     start.filter(|until| *until > now).map_or(State::Queued, |until| State::Scheduled { until })
+}
+
+/// Where a task stands whose own part is over in this way: it waits for its children first, if it has some.
+fn ended(task: &Task, end: State) -> State {
+    if task.has_children { State::Blocked(Block::Children) } else { end }
+}
+
+/// How a task ends that has waited for its children. What was decided about its last attempt comes first: one that was given up
+/// has not waited to be told anything else.
+fn end_of_parent(task: &Task, has_failed: bool) -> State {
+    match task.attempts.last().map(|last| last.decision.verdict) {
+        Some(Verdict::GiveUp) => State::Dead,
+        Some(Verdict::Cancel) => State::Cancelled,
+        _ if task.cancel.is_some() => State::Cancelled,
+        _ if has_failed => State::Dead,
+        _ => State::Succeeded,
+    }
 }
 
 fn cancelled() -> Decision {
@@ -181,10 +226,10 @@ fn host_lost(task: &Task) -> Decision {
     }
 }
 
-fn after_loss(verdict: Verdict) -> State {
+fn after_loss(task: &Task, verdict: Verdict) -> State {
     match verdict {
-        Verdict::GiveUp => State::Dead,
-        Verdict::Cancel => State::Cancelled,
+        Verdict::GiveUp => ended(task, State::Dead),
+        Verdict::Cancel => ended(task, State::Cancelled),
         _ => State::Queued,
     }
 }
@@ -212,186 +257,4 @@ fn record(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing;
-    use std::time::Duration;
-
-    const NOW: Timestamp = testing::NOW;
-
-    fn settled(verdict: Verdict, charged: bool) -> Event {
-        let decision = Decision { verdict, charged, policy: Policy::Retry, reason: "r".into() };
-        Event::Settled(Box::new(Settled { ending: Ending::Completed, decision, receipt: None, output: None }))
-    }
-
-    fn events() -> Vec<Event> {
-        let verdicts = [
-            (Verdict::Succeed, false),
-            (Verdict::Retry(Duration::from_secs(1)), true),
-            (Verdict::Snooze(Duration::from_secs(1)), false),
-            (Verdict::Requeue, false),
-            (Verdict::GiveUp, true),
-            (Verdict::Cancel, false),
-        ];
-        let settled = verdicts.map(|(verdict, charged)| settled(verdict, charged));
-        let others = [
-            Event::Released,
-            Event::Due,
-            Event::Leased(testing::lease()),
-            Event::HostLost,
-            Event::HandedBack { begun: true },
-            Event::CancelRequested(testing::cancel()),
-            Event::Expired,
-        ];
-        settled.into_iter().chain(others).collect()
-    }
-
-    /// A letter for what becomes of each state at each event, in the order of `events`: the state's initial, `-` where
-    /// it cannot happen.
-    fn letter(state: StateName) -> char {
-        match state {
-            StateName::Blocked => 'b',
-            StateName::Scheduled => 's',
-            StateName::Queued => 'q',
-            StateName::Running => 'r',
-            StateName::RetryScheduled => 't',
-            StateName::Succeeded => 'S',
-            StateName::Dead => 'D',
-            StateName::Cancelled => 'C',
-            StateName::Expired => 'E',
-        }
-    }
-
-    #[test]
-    fn every_state_at_every_event() {
-        // Settled as succeed, retry, snooze, requeue, give-up, cancel; released, due, leased, host-lost, handed-back, cancel-requested,
-        // expired.
-        let table = [
-            (StateName::Blocked, "------q----CE"),
-            (StateName::Scheduled, "-------q---CE"),
-            (StateName::Queued, "--------r--CE"),
-            (StateName::Running, "StsqDC---qqr-"),
-            (StateName::RetryScheduled, "-------q---C-"),
-            (StateName::Succeeded, "-------------"),
-            (StateName::Dead, "-------------"),
-            (StateName::Cancelled, "-------------"),
-            (StateName::Expired, "-------------"),
-        ];
-        assert_eq!(table.map(|(state, _)| state), StateName::ALL);
-        for (state, expected) in table {
-            let task = testing::task_in(state);
-            let shown: String = events()
-                .into_iter()
-                .map(|event| transition(&task, event, NOW).map_or('-', |change| letter(change.task.state.name())))
-                .collect();
-            assert_eq!(shown, expected, "{state}");
-        }
-    }
-
-    #[test]
-    fn every_change_moves_the_revision_and_ends_at_most_once() {
-        for state in StateName::ALL {
-            let task = testing::task_in(state);
-            for event in events() {
-                let Ok(change) = transition(&task, event, NOW) else { continue };
-                assert_eq!(change.expected_revision, task.revision);
-                assert_eq!(change.task.revision, task.revision + 1);
-                assert_eq!(change.task.ended_at.is_some(), change.task.state.is_terminal());
-            }
-        }
-    }
-
-    #[test]
-    fn blocked_task_waits_for_all_and_then_for_its_time() {
-        let until = NOW.after(Duration::from_secs(1));
-        let blocked = |waits_for, start| Task { state: State::Blocked { waits_for, start }, ..testing::task() };
-        let released = |task: &Task| transition(task, Event::Released, NOW).expect("it is blocked").task;
-        let once = released(&blocked(2, Some(until)));
-        assert_eq!(once.state, State::Blocked { waits_for: 1, start: Some(until) });
-        assert_eq!(released(&once).state, State::Scheduled { until });
-        assert_eq!(released(&blocked(1, Some(NOW))).state, State::Queued);
-        assert_eq!(released(&blocked(1, None)).state, State::Queued);
-    }
-
-    #[test]
-    fn three_counters_are_kept_apart() {
-        let counts = |event| {
-            let task = transition(&testing::task_in(StateName::Running), event, NOW).expect("it runs").task;
-            (task.attempts_started, task.failures_charged, task.hosts_lost)
-        };
-        assert_eq!(counts(settled(Verdict::Retry(Duration::ZERO), true)), (1, 1, 0));
-        assert_eq!(counts(settled(Verdict::Snooze(Duration::ZERO), false)), (1, 0, 0));
-        assert_eq!(counts(Event::HostLost), (1, 0, 1));
-        assert_eq!(counts(Event::HandedBack { begun: true }), (1, 0, 0));
-        let leased = transition(&testing::task(), Event::Leased(testing::lease()), NOW).expect("it is queued").task;
-        assert_eq!((leased.attempts_started, leased.failures_charged, leased.hosts_lost), (1, 0, 0));
-    }
-
-    #[test]
-    fn task_that_loses_its_hosts_is_dead_as_poison() {
-        let mut task = testing::task();
-        for lost in 1..=3 {
-            task = transition(&task, Event::Leased(testing::lease()), NOW).expect("it is queued").task;
-            task = transition(&task, Event::HostLost, NOW).expect("it runs").task;
-            assert_eq!(task.hosts_lost, lost);
-        }
-        assert_eq!(task.state, State::Dead);
-        let last = task.attempts.last().expect("three");
-        assert_eq!((last.number, &last.ending), (3, &Ending::HostLost));
-        assert_eq!(last.decision.reason, "lost its host 3 times, of at most 3");
-    }
-
-    #[test]
-    fn cancel_of_a_running_task_wins_when_its_host_is_lost() {
-        let running = testing::task_in(StateName::Running);
-        let asked = transition(&running, Event::CancelRequested(testing::cancel()), NOW).expect("it runs").task;
-        assert_eq!((asked.state.name(), asked.cancel.clone()), (StateName::Running, Some(testing::cancel())));
-        for event in [Event::HostLost, Event::HandedBack { begun: true }] {
-            let ended = transition(&asked, event, NOW).expect("it runs").task;
-            assert_eq!(ended.state, State::Cancelled);
-        }
-    }
-
-    #[test]
-    fn task_that_has_begun_does_not_expire() {
-        let begun = Task { begun: true, ..testing::task() };
-        assert!(transition(&begun, Event::Expired, NOW).is_err());
-    }
-
-    #[test]
-    fn attempt_of_which_nothing_was_run_keeps_the_expiry_and_any_other_ends_it() {
-        let ended = |ending| {
-            let decision = Decision::uncharged(Verdict::Requeue, Policy::HostStop, "r".into());
-            Event::Settled(Box::new(Settled { ending, decision, receipt: None, output: None }))
-        };
-        for (event, expires) in [
-            (ended(Ending::HandedBack), true),
-            (Event::HandedBack { begun: false }, true),
-            (Event::HandedBack { begun: true }, false),
-            (Event::HostLost, false),
-            (ended(Ending::Completed), false),
-            (ended(Ending::HostFailed { message: "m".into() }), false),
-        ] {
-            let running =
-                transition(&testing::task(), Event::Leased(testing::lease()), NOW).expect("it is queued").task;
-            assert!(transition(&running, Event::Expired, NOW).is_err(), "it runs");
-            let back = transition(&running, event.clone(), NOW).expect("it runs").task;
-            assert_eq!((back.is_unstarted(), back.attempts_started), (expires, 1), "{event:?}");
-            assert_eq!(transition(&back, Event::Expired, NOW).is_ok(), expires, "{event:?}");
-            // Once begun, for ever.
-            let again = transition(&back, Event::Leased(testing::lease()), NOW).expect("it is queued").task;
-            let again = transition(&again, ended(Ending::HandedBack), NOW).expect("it runs").task;
-            assert_eq!(again.is_unstarted(), expires, "{event:?}");
-        }
-    }
-
-    #[test]
-    fn oldest_attempts_are_dropped_first() {
-        let mut task = testing::task();
-        for _ in 0..MAX_KEPT_ATTEMPTS + 5 {
-            task = transition(&task, Event::Leased(testing::lease()), NOW).expect("it is queued").task;
-            task = transition(&task, Event::HandedBack { begun: true }, NOW).expect("it runs").task;
-        }
-        assert_eq!((task.attempts.len(), task.attempts[0].number), (MAX_KEPT_ATTEMPTS, 6));
-    }
-}
+mod tests;

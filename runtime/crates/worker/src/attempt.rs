@@ -113,6 +113,7 @@ fn settlement(token: LeaseToken, task: &Task, seen: &Observation, now: Timestamp
         receipt,
         output,
         detail,
+        plan: None,
     }
 }
 

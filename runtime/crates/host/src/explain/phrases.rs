@@ -1,7 +1,7 @@
 //! What is said of a task besides its numbers: what holds it up, what happens next, why it has ended.
 
 use sunaba_store::{Hold, Stalled, Standing};
-use sunaba_task::{Ending, State, Task, Timestamp, format_bytes, format_count, format_duration};
+use sunaba_task::{Block, Ending, State, Task, Timestamp, format_bytes, format_count, format_duration};
 
 use super::HoldReport;
 
@@ -87,8 +87,12 @@ pub(super) fn conclusion(task: &Task, standing: Option<&Standing>, now: Timestam
     let (held, ahead) = standing.map_or((false, None), |standing| (!standing.holds.is_empty(), standing.ahead));
     let attempt = task.attempts_started.saturating_add(1);
     let mut text = match &task.state {
-        State::Blocked { waits_for: 1, .. } => "it waits for another task or group of its job".into(),
-        State::Blocked { waits_for, .. } => {
+        State::Blocked(Block::Children) if task.cancel.is_some() => {
+            "it is cancelled as soon as its children have ended".into()
+        }
+        State::Blocked(Block::Children) => "its own part is over, and it ends when its children have".into(),
+        State::Blocked(Block::Others { waits_for: 1, .. }) => "it waits for another task or group of its job".into(),
+        State::Blocked(Block::Others { waits_for, .. }) => {
             format!("it waits for {} other tasks or groups of its job", format_count(*waits_for))
         }
         State::Scheduled { until } | State::RetryScheduled { until } if task.attempts_started > 0 => {
@@ -144,12 +148,19 @@ fn succeeded(task: &Task) -> String {
 
 /// Why its last attempt was its last.
 fn last_words(task: &Task) -> String {
+    if task.failed_child.is_some() {
+        return task.why_dead().unwrap_or_default();
+    }
     let Some(last) = task.attempts.last() else { return "nothing is known of its attempts".into() };
     let said = match &last.ending {
         Ending::Failed { kind, message } => format!("; the last was {kind}: {message}"),
         Ending::Stopped { cause, message } => format!("; the last was {cause}: {message}"),
         Ending::HostFailed { message } => format!("; {message}"),
-        Ending::Completed | Ending::Snoozed { .. } | Ending::HostLost | Ending::HandedBack => String::new(),
+        Ending::Completed
+        | Ending::Decomposed { .. }
+        | Ending::Snoozed { .. }
+        | Ending::HostLost
+        | Ending::HandedBack => String::new(),
     };
     format!("{}{said}", last.decision.reason)
 }

@@ -66,11 +66,16 @@ impl Groups {
 /// The word for what ended the last attempt, and what was said about it.
 fn died_of(task: &Task) -> (&str, &str) {
     let Some(last) = task.attempts.last() else { return ("never-started", "") };
+    if let Some(child) = &task.failed_child {
+        return ("child", child.name.as_str());
+    }
     match &last.ending {
         Ending::Failed { kind, message } => (kind, message),
         Ending::Stopped { cause, message } => (cause.word(), message),
         Ending::HostFailed { message } => ("host", message),
         Ending::HostLost => ("host-lost", &last.decision.reason),
-        Ending::Completed | Ending::Snoozed { .. } | Ending::HandedBack => ("other", &last.decision.reason),
+        Ending::Completed | Ending::Decomposed { .. } | Ending::Snoozed { .. } | Ending::HandedBack => {
+            ("other", &last.decision.reason)
+        }
     }
 }

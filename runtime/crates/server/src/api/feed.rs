@@ -129,6 +129,7 @@ impl From<&TaskEvent> for EventView {
             Happening::Dead { reason } => Self { message: Some(reason.clone()), ..view },
             Happening::Submitted
             | Happening::Queued
+            | Happening::Blocked
             | Happening::CancelRequested
             | Happening::Succeeded
             | Happening::Cancelled

@@ -52,6 +52,7 @@ impl ResultView {
     pub fn new(task: &Task, output: Option<&Payload>, detail: AttemptDetail) -> Self {
         let last = task.attempts.last();
         let failure = last.filter(|_| task.state != State::Succeeded).and_then(|last| failure(last, &detail));
+        let failure = child_failure(task).or(failure);
         Self {
             id: task.id.to_string(),
             state: task.state.name(),
@@ -64,9 +65,23 @@ impl ResultView {
     }
 }
 
+/// Of a task that is dead because of a child: what the child came to is told of that.
+fn child_failure(task: &Task) -> Option<FailureReport> {
+    let child = task.failed_child.as_ref()?;
+    Some(FailureReport {
+        cause: "child".into(),
+        kind: "child".into(),
+        message: format!("its child `{}`, task {}, did not succeed", child.name, child.task),
+        detail: None,
+        disposition: None,
+        retry_after_ms: None,
+        backtrace: Vec::new(),
+    })
+}
+
 fn failure(attempt: &AttemptRecord, detail: &AttemptDetail) -> Option<FailureReport> {
     let (cause, kind, message) = match &attempt.ending {
-        Ending::Completed | Ending::Snoozed { .. } => return None,
+        Ending::Completed | Ending::Decomposed { .. } | Ending::Snoozed { .. } => return None,
         Ending::Failed { kind, message } => ("handler".to_owned(), kind.as_str(), message.clone()),
         Ending::Stopped { cause, message } => (cause.to_string(), cause.word(), message.clone()),
         Ending::HostFailed { message } => ("host".to_owned(), "host", message.clone()),

@@ -12,6 +12,7 @@ mod ends;
 mod feed;
 mod idempotency;
 mod job_events;
+mod job_retry;
 mod job_story;
 mod jobs;
 mod leases;
@@ -51,6 +52,7 @@ pub use ends::*;
 pub use feed::*;
 pub use idempotency::*;
 pub use job_events::*;
+pub use job_retry::*;
 pub use job_story::*;
 pub use jobs::*;
 pub use leases::*;
@@ -298,6 +300,12 @@ macro_rules! conformance_tests {
             events_of_a_job_are_those_of_its_tasks_and_its_own
             reader_of_a_job_is_woken_by_its_end
             low_budget_of_a_job_is_told_once
+            // job_retry
+            retried_job_runs_what_has_not_succeeded_and_nothing_else
+            job_is_retried_from_a_task_that_has_succeeded
+            retried_job_that_fails_again_is_undone
+            bad_retries_are_refused_and_change_nothing
+            retry_after_a_restart_and_an_hour_reuses_outputs
             // what is told of jobs
             receipts_of_a_job_are_summed
             what_a_task_was_to_wait_for_is_kept_as_long_as_the_task
@@ -396,6 +404,7 @@ fn settlement(leased: &Leased, verdict: Verdict) -> Settlement {
         receipt: None,
         output: (verdict == Verdict::Succeed).then(|| Payload::json("1")),
         detail: AttemptDetail::default(),
+        plan: None,
     }
 }
 

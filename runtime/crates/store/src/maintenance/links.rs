@@ -8,7 +8,7 @@ use sunaba_task::{Callback, Digest, HandlerControl, NewTask, QueueSettings, Rete
 
 use super::{LastOpened, body};
 use crate::jobs::PlanPart;
-use crate::planner::{Batch, Chore, EventBatch, Group, Holder, JobOwner, Noted, Owner, Stored, StoredVersion};
+use crate::planner::{Batch, Branch, Chore, EventBatch, Group, Holder, JobOwner, Noted, Owner, Stored, StoredVersion};
 use crate::secrets::StoredSecret;
 use crate::spot::Spot;
 use crate::{Engine, Package, StoreError, UsageSums, codec, keys};
@@ -59,6 +59,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { letter: b'j', name: "jobs", check: |_, key, value| readable::<Job>(key, value) },
     Kind { letter: b'J', name: "idempotency keys of jobs", check: |_, key, value| readable::<JobOwner>(key, value) },
     Kind { letter: b'P', name: "parts of plans", check: |_, key, value| readable::<PlanPart>(key, value) },
+    Kind { letter: b'T', name: "plans of tasks", check: branch },
     Kind { letter: b'N', name: "names in plans", check: node },
     Kind { letter: b'G', name: "groups of plans", check: |_, key, value| readable::<Group>(key, value) },
     Kind { letter: b'D', name: "tasks that wait for others", check: waits },
@@ -162,7 +163,7 @@ fn task(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
                 (true, true) => found.push("it runs, and has a place in its queue".into()),
             }
         }
-        State::Blocked { .. } => {
+        State::Blocked(_) => {
             if !links.has(&keys::blocked(task.sequence), &keys::due_value(task))? {
                 found.push("it waits for others, and is not among those that wait".into());
             }
@@ -243,11 +244,16 @@ fn queued(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
 }
 
 fn node(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
-    let name = keys::node_name(key);
-    links.of_task(value, |Stored { task, .. }| {
+    let (name, id) = (keys::node_name(key), keys::id_of(value));
+    links.of_task(id.as_ref().map_or(&[], |id| id.as_bytes().as_slice()), |Stored { task, .. }| {
         let is_its = task.job.as_ref().is_some_and(|link| Some(&link.name) == name.as_ref());
         (!is_its).then_some("its task has another name")
     })
+}
+
+fn branch(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
+    readable::<Branch>(key, value)?;
+    links.of_task(&key[1..], |Stored { task, .. }| (!task.has_children).then_some("its task has no children"))
 }
 
 fn waits(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
@@ -268,7 +274,7 @@ fn due(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
     links.of_task(due.id.as_bytes(), |Stored { task, .. }| {
         let is_there = *value == keys::due_value(task);
         let place = match &task.state {
-            State::Blocked { .. } => Some(keys::blocked(task.sequence)),
+            State::Blocked(_) => Some(keys::blocked(task.sequence)),
             _ => task.due_at().map(|until| keys::due(until, task.sequence)),
         };
         let waits = is_there && place.as_deref() == Some(key);

@@ -137,6 +137,10 @@ fn failure(task: &Task) -> Option<Failure<'_>> {
             let message = format!("the task had not been started by {at}");
             Some(Failure { kind: "expired", message, reason: "it was not started in time" })
         }
+        _ if task.failed_child.is_some() => {
+            let message = task.why_dead().unwrap_or_default();
+            Some(Failure { kind: "child", message, reason: "its plan has failed" })
+        }
         _ => {
             let (kind, message) = last.map_or(("", ""), |attempt| of_ending(&attempt.ending));
             let reason = last.map_or("", |attempt| attempt.decision.reason.as_str());
@@ -155,6 +159,7 @@ fn of_ending(ending: &Ending) -> (&str, &str) {
         Ending::HandedBack => ("handed-back", "the host was stopped"),
         Ending::Snoozed { reason } => ("snoozed", reason),
         Ending::Completed => ("completed", ""),
+        Ending::Decomposed { .. } => ("decomposed", ""),
     }
 }
 

@@ -59,7 +59,7 @@ use crate::{Cancelled, Engine, OpenError, Queues, Runs, StoreError, Unready};
 pub(crate) use feed::Batch as EventBatch;
 use feed::Feed;
 use jobs::Jobs;
-pub(crate) use jobs::{Chore, Group, JobOwner};
+pub(crate) use jobs::{Branch, Chore, Group, JobOwner, PreparedRetry};
 use lanes::Lanes;
 use memory::Memory;
 pub(crate) use open::check_format;
@@ -254,6 +254,7 @@ impl Planner {
         self.promote_due(turn)?;
         self.expire(turn)?;
         self.stop_late_jobs(turn)?;
+        self.look_for_stuck(turn)?;
         self.purge(turn)?;
         let lost: Vec<_> =
             self.sessions.iter().filter(|(_, session)| session.expires <= turn.elapsed).map(|(id, _)| *id).collect();
@@ -277,9 +278,9 @@ impl Planner {
             return Duration::ZERO;
         }
         let expiry = self.sessions.values().map(|session| session.expires).min();
-        let jobs = self.jobs.waiters.first_deadline();
+        let (jobs, look) = (self.jobs.waiters.first_deadline(), self.jobs.next_look);
         let deadlines =
-            [expiry, jobs, self.parking.first_deadline(), self.feed.first_deadline(), self.lanes.next_wake()];
+            [expiry, jobs, look, self.parking.first_deadline(), self.feed.first_deadline(), self.lanes.next_wake()];
         let by_elapsed = deadlines.into_iter().flatten().min();
         let by_now =
             [self.next_due, self.next_expiry, self.next_purge, self.jobs.next_deadline].into_iter().flatten().min();
@@ -339,6 +340,9 @@ impl Planner {
         self.count_moved(turn, Some(before.state.name()), &stored.task)?;
         // Before what follows it, which is told too.
         self.tell(turn, Some(&before), &stored.task);
+        if stored.task.waits_for_children() {
+            self.has_to_wait(turn, &stored.task)?;
+        }
         if stored.task.state.is_terminal() {
             self.unfinished.remove(&stored.task.spec);
             self.end(turn, &mut stored)?;
@@ -350,7 +354,7 @@ impl Planner {
     /// Takes a record out of the indexes in which it was.
     fn leave(&mut self, turn: &mut Turn<'_>, before: &Task, after: &Task) {
         match &before.state {
-            State::Blocked { .. } => turn.txn.delete(keys::blocked(before.sequence)),
+            State::Blocked(_) => turn.txn.delete(keys::blocked(before.sequence)),
             State::Scheduled { until } | State::RetryScheduled { until } => {
                 turn.txn.delete(keys::due(*until, before.sequence));
                 self.lanes.remove_scheduled(&before.spec.queue);
@@ -388,7 +392,7 @@ impl Planner {
         turn.txn.put(keys::task(task.id), codec::write(stored));
         match &task.state {
             // Among those that wait for an instant, so that what it needs is known without its record.
-            State::Blocked { .. } => turn.txn.put(keys::blocked(task.sequence), keys::due_value(task)),
+            State::Blocked(_) => turn.txn.put(keys::blocked(task.sequence), keys::due_value(task)),
             State::Scheduled { until } | State::RetryScheduled { until } => {
                 turn.txn.put(keys::due(*until, task.sequence), keys::due_value(task));
                 self.lanes.add_scheduled(&task.spec.queue);

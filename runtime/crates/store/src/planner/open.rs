@@ -49,6 +49,7 @@ impl Planner {
         self.read_retention(turn)?;
         self.read_chores(turn)?;
         self.read_next_deadline(turn)?;
+        self.begin_looks(turn);
         Ok(())
     }
 

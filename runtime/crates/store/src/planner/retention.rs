@@ -79,8 +79,14 @@ impl Planner {
 
     /// Notes until when what is left of a task that ends now is kept.
     pub(super) fn keep(&self, turn: &mut Turn<'_>, stored: &mut Stored) {
+        self.keep_result(turn, stored, Duration::ZERO);
+    }
+
+    /// The same, with what it gave for so long at least.
+    pub(super) fn keep_result(&self, turn: &mut Turn<'_>, stored: &mut Stored, least: Duration) {
         let task = &stored.task;
-        let result = task.output.as_ref().map(|_| task.spec.keep_result.unwrap_or(self.retention.result));
+        let kept = task.spec.keep_result.unwrap_or(self.retention.result).max(least);
+        let result = task.output.as_ref().map(|_| kept);
         stored.output_until = result.map(|result| turn.now.after(result));
         // A result that was asked for keeps its record.
         let record = self.kept_for(task).map(|record| record.max(result.unwrap_or_default()));
@@ -215,6 +221,7 @@ impl Planner {
         }
         self.release(turn, task)?;
         self.forget_node(turn, task)?;
+        self.forget_branch(turn, task)?;
         if stored.input.is_none() {
             turn.txn.delete(keys::input(task.id));
         }

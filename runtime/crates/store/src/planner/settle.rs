@@ -3,6 +3,7 @@
 use sunaba_task::{Breaker, CancelRequest, Event, PayloadInfo, Receipt, Settled, Task, TaskId, Verdict, transition};
 
 use super::{Planner, Turn, inline_or_put};
+use crate::children::PreparedSettlement;
 use crate::codec;
 use crate::keys;
 use crate::{CancelWish, Cancelled, SettleError, Settlement, StoreError};
@@ -11,17 +12,21 @@ impl Planner {
     pub(crate) fn settle(
         &mut self,
         turn: &mut Turn<'_>,
-        settlements: Vec<Settlement>,
+        settlements: Vec<Result<PreparedSettlement, SettleError>>,
     ) -> Result<Vec<Result<Task, SettleError>>, StoreError> {
-        settlements.into_iter().map(|settlement| self.settle_one(turn, settlement)).collect()
+        let settle = |prepared| match prepared {
+            Ok(prepared) => self.settle_one(turn, prepared),
+            Err(error) => Ok(Err(error)),
+        };
+        settlements.into_iter().map(settle).collect()
     }
 
     fn settle_one(
         &mut self,
         turn: &mut Turn<'_>,
-        settlement: Settlement,
+        PreparedSettlement { settlement, plan }: PreparedSettlement,
     ) -> Result<Result<Task, SettleError>, StoreError> {
-        let Settlement { token, revision, ending, decision, receipt, output, detail } = settlement;
+        let Settlement { token, revision, ending, decision, receipt, output, detail, .. } = settlement;
         let id = token.task;
         if !self.has_lease(&token) {
             return Ok(Err(SettleError::LeaseLost));
@@ -32,6 +37,12 @@ impl Planner {
             return Ok(Err(SettleError::Stale(Box::new(task.clone()))));
         }
         let number = task.attempts_started;
+        let plan = (decision.verdict == Verdict::Decompose).then(|| (plan.unwrap_or_default(), task.clone()));
+        if let Some((plan, task)) = &plan
+            && let Err(refused) = self.check_plan(turn, task, plan)?
+        {
+            return Ok(Err(SettleError::Plan(refused)));
+        }
         let Some(running) = self.stop_running(turn, id) else { return Ok(Err(SettleError::LeaseLost)) };
         let waited = running.waited;
         let mut stored = running.stored;
@@ -46,6 +57,9 @@ impl Planner {
         }
         if !detail.is_empty() {
             turn.txn.put(keys::attempt(id, number), codec::write(&detail));
+        }
+        if let Some((plan, _)) = plan {
+            self.begin_plan(turn, &mut stored, plan)?;
         }
         let output = output.as_ref().map(PayloadInfo::of);
         let settled = Settled { ending, decision, receipt, output };
@@ -85,9 +99,12 @@ impl Planner {
                 session.cancelled.push(Cancelled { task: id, grace: wish.grace });
             }
             self.tell(turn, Some(&before), &task);
+            self.stop_children(turn, &task)?;
             return Ok(Some(task));
         }
         match self.stored(turn, id)? {
+            // Again is no change of what was asked first.
+            Some(stored) if stored.task.waits_for_children() && stored.task.cancel.is_some() => Ok(Some(stored.task)),
             Some(stored) if !stored.task.state.is_terminal() => {
                 Ok(Some(self.change(turn, stored, Event::CancelRequested(request))?.task))
             }

@@ -52,6 +52,7 @@ fn settlement(leased: &Leased, verdict: Verdict, output: Option<Payload>) -> Set
         receipt: None,
         output,
         detail: AttemptDetail { failure_detail: Some(Payload::json("{}")), ..AttemptDetail::default() },
+        plan: None,
     }
 }
 

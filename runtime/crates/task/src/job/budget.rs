@@ -12,6 +12,8 @@ use crate::{MAX_SPAN, Receipt};
 
 /// The most tasks that a job may be allowed.
 const MAX_TASKS: u64 = 10_000_000;
+/// The deepest plan that a job may be allowed.
+const MAX_DEPTH: u64 = 64;
 /// How many attempts without a fuel limit of their own share what is left, at most.
 const SHARES: u64 = 16;
 
@@ -27,11 +29,13 @@ pub struct Budget {
     pub fuel: Option<u64>,
     /// Tasks.
     pub tasks: u64,
+    /// How deep plans may be: a job's own is 1, that of one of its tasks 2; at most 64.
+    pub depth: u32,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { attempts: None, time: None, fuel: None, tasks: 1_000_000 }
+        Self { attempts: None, time: None, fuel: None, tasks: 1_000_000, depth: 16 }
     }
 }
 
@@ -47,6 +51,8 @@ pub enum BudgetName {
     Fuel,
     /// Tasks.
     Tasks,
+    /// Depth.
+    Depth,
 }
 
 impl fmt::Display for BudgetName {
@@ -56,6 +62,7 @@ impl fmt::Display for BudgetName {
             Self::Time => "time",
             Self::Fuel => "fuel",
             Self::Tasks => "tasks",
+            Self::Depth => "depth",
         })
     }
 }
@@ -87,6 +94,7 @@ impl Budget {
         check(BudgetName::Attempts, self.attempts, u64::MAX)?;
         check(BudgetName::Fuel, self.fuel, u64::MAX)?;
         check(BudgetName::Tasks, Some(self.tasks), MAX_TASKS)?;
+        check(BudgetName::Depth, Some(self.depth.into()), MAX_DEPTH)?;
         match self.time {
             Some(time) if time.is_zero() || time > MAX_SPAN => {
                 let (value, range) = (crate::format_duration(time), "above zero, and at most a year".into());
@@ -189,7 +197,7 @@ impl Spent {
 mod tests {
     use super::*;
 
-    const FUEL: Budget = Budget { fuel: Some(1_000), attempts: None, time: None, tasks: 10 };
+    const FUEL: Budget = Budget { fuel: Some(1_000), attempts: None, time: None, tasks: 10, depth: 16 };
 
     #[test]
     fn budgets_obeyed_and_violated() {
@@ -204,6 +212,9 @@ mod tests {
         assert_eq!(with(|budget| budget.fuel = Some(1)), Ok(()));
         assert_eq!(with(|budget| budget.tasks = MAX_TASKS + 1), Err(BudgetName::Tasks));
         assert_eq!(with(|budget| budget.tasks = MAX_TASKS), Ok(()));
+        assert_eq!(with(|budget| budget.depth = 0), Err(BudgetName::Depth));
+        assert_eq!(with(|budget| budget.depth = 65), Err(BudgetName::Depth));
+        assert_eq!(with(|budget| budget.depth = 64), Ok(()));
         assert_eq!(with(|budget| budget.time = Some(Duration::ZERO)), Err(BudgetName::Time));
         assert_eq!(with(|budget| budget.time = Some(MAX_SPAN)), Ok(()));
     }

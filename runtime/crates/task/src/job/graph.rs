@@ -62,6 +62,24 @@ pub enum PlanError {
     Cycle(String),
 }
 
+/// What a plan is checked by, whatever its nodes are besides.
+pub trait Placed {
+    /// Unique in the plan.
+    fn name(&self) -> &NodeName;
+    /// What has to end before.
+    fn after(&self) -> &[After];
+}
+
+impl Placed for Node {
+    fn name(&self) -> &NodeName {
+        &self.name
+    }
+
+    fn after(&self) -> &[After] {
+        &self.after
+    }
+}
+
 /// A plan that can be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Graph {
@@ -76,16 +94,22 @@ impl Graph {
     ///
     /// # Errors
     /// It cannot be run.
-    pub fn of(nodes: &[Node]) -> Result<Self, PlanError> {
+    pub fn of<N: Placed>(nodes: &[N]) -> Result<Self, PlanError> {
         if nodes.len() > MAX_PLAN_NODES {
             return Err(PlanError::TooManyNodes { nodes: nodes.len() });
         }
-        let mut plan = Plan { nodes, ..Plan::default() };
+        let mut plan = Plan {
+            nodes,
+            by_name: HashMap::new(),
+            members: HashMap::new(),
+            groups: Vec::new(),
+            by_group: HashMap::new(),
+        };
         for (place, node) in nodes.iter().enumerate() {
-            if plan.by_name.insert(node.name.as_str(), place).is_some() {
-                return Err(PlanError::Repeated(node.name.clone()));
+            if plan.by_name.insert(node.name().as_str(), place).is_some() {
+                return Err(PlanError::Repeated(node.name().clone()));
             }
-            if let Some(group) = node.name.group() {
+            if let Some(group) = node.name().group() {
                 plan.members.entry(group).or_default().push(place);
             }
         }
@@ -98,9 +122,8 @@ impl Graph {
     }
 }
 
-#[derive(Default)]
-struct Plan<'p> {
-    nodes: &'p [Node],
+struct Plan<'p, N> {
+    nodes: &'p [N],
     by_name: HashMap<&'p str, usize>,
     members: HashMap<&'p str, Vec<usize>>,
     /// The groups that somebody waits for. Their places are behind those of the nodes.
@@ -116,20 +139,20 @@ enum Visit {
     Done,
 }
 
-impl<'p> Plan<'p> {
-    fn check_after(&mut self, node: &'p Node) -> Result<(), PlanError> {
-        let found = node.after.len();
+impl<'p, N: Placed> Plan<'p, N> {
+    fn check_after(&mut self, node: &'p N) -> Result<(), PlanError> {
+        let found = node.after().len();
         if found > MAX_DEPENDENCIES {
-            return Err(PlanError::TooManyDependencies { node: node.name.clone(), found });
+            return Err(PlanError::TooManyDependencies { node: node.name().clone(), found });
         }
         let mut seen = HashSet::with_capacity(found);
-        for After { awaited, .. } in &node.after {
+        for After { awaited, .. } in node.after() {
             if !seen.insert(awaited) {
-                return Err(PlanError::RepeatedAfter { node: node.name.clone(), awaited: awaited.clone() });
+                return Err(PlanError::RepeatedAfter { node: node.name().clone(), awaited: awaited.clone() });
             }
             match awaited {
                 Awaited::Node(name) if !self.by_name.contains_key(name.as_str()) => {
-                    let (node, awaited, hint) = (node.name.clone(), awaited.clone(), self.hint(name.as_str()));
+                    let (node, awaited, hint) = (node.name().clone(), awaited.clone(), self.hint(name.as_str()));
                     return Err(PlanError::Unknown { node, awaited, hint });
                 }
                 Awaited::Node(_) => {}
@@ -151,7 +174,7 @@ impl<'p> Plan<'p> {
             return format!("for every task of the group write `{name}/*`");
         }
         let lower = name.to_ascii_lowercase();
-        let close = self.nodes.iter().map(|node| node.name.as_str()).find(|known| {
+        let close = self.nodes.iter().map(|node| node.name().as_str()).find(|known| {
             let known = known.to_ascii_lowercase();
             known == lower || known.starts_with(&lower) || lower.starts_with(&known)
         });
@@ -164,7 +187,7 @@ impl<'p> Plan<'p> {
     /// What stands at a place waits for what stands at these.
     fn awaited_by(&self, place: usize) -> Vec<usize> {
         match self.nodes.get(place) {
-            Some(node) => node.after.iter().filter_map(|after| self.place(&after.awaited)).collect(),
+            Some(node) => node.after().iter().filter_map(|after| self.place(&after.awaited)).collect(),
             None => self.members.get(self.group(place)).cloned().unwrap_or_default(),
         }
     }
@@ -182,7 +205,7 @@ impl<'p> Plan<'p> {
 
     fn name(&self, place: usize) -> String {
         match self.nodes.get(place) {
-            Some(node) => node.name.to_string(),
+            Some(node) => node.name().to_string(),
             None => format!("{}/*", self.group(place)),
         }
     }

@@ -8,6 +8,7 @@ mod compose;
 mod event;
 mod graph;
 mod name;
+mod plan;
 mod record;
 mod state;
 
@@ -20,8 +21,9 @@ use uuid::Uuid;
 pub use budget::{Budget, BudgetError, BudgetName, LowBudget, NoFuel, Spent};
 pub use compose::{Flow, Step, Steps};
 pub use event::{JobEvent, JobHappening};
-pub use graph::{Graph, MAX_DEPENDENCIES, MAX_PLAN_NODES, PlanError};
+pub use graph::{Graph, MAX_DEPENDENCIES, MAX_PLAN_NODES, Placed, PlanError};
 pub use name::{Awaited, NodeName, NodeNameError};
+pub use plan::NewPlan;
 pub use record::{Job, JobLink, JobSpec, NewJob};
 pub use state::{JobCause, JobState, JobStateError, JobTasks, job_state};
 

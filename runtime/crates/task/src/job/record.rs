@@ -63,6 +63,10 @@ pub struct Job {
     pub compensates: bool,
     /// What could not be undone. Nothing before it was, then.
     pub not_undone: Option<NodeName>,
+    /// The job that it is over again.
+    pub origin: Option<JobId>,
+    /// The newest job that was made in its stead.
+    pub successor: Option<JobId>,
     /// Budgets of which somebody was told that they are low.
     pub warned: Vec<BudgetName>,
     /// When it became terminal.
@@ -85,6 +89,8 @@ impl Job {
             partial: false,
             compensates: false,
             not_undone: None,
+            origin: None,
+            successor: None,
             warned: Vec::new(),
             ended_at: None,
         }

@@ -108,6 +108,8 @@ pub struct JobTasks {
     by_state: [u64; StateName::ALL.len()],
     /// Those that its plans still have to make.
     pub planned: u64,
+    /// Those of its own plan that were never made, because it was to end before.
+    pub not_made: u64,
     /// What is not undone yet, of what could be.
     pub compensations: u64,
     /// Tasks that undo something, and have not ended.

@@ -70,10 +70,10 @@ impl Planner {
     }
 
     /// Stops a job that has spent a budget.
-    fn end_for(&mut self, turn: &Turn<'_>, id: JobId, name: BudgetName) -> Result<(), StoreError> {
+    pub(super) fn end_for(&mut self, turn: &Turn<'_>, id: JobId, name: BudgetName) -> Result<(), StoreError> {
         if let Some(job) = self.job_mut(turn, id)? {
             job.end_for(JobCause::Budget(name));
-            self.jobs.chores.push(Chore::Stop { job: id, after: None });
+            self.jobs.chores.push(Chore::Stop { job: id, parent: None, after: None });
         }
         Ok(())
     }

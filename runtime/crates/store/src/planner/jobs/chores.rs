@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
+use sunaba_task::TaskId;
 use sunaba_task::job::{JobId, NodeName};
 
 use super::super::{Planner, Turn};
-use super::{Failed, Scope};
+use super::Failed;
 use crate::{StoreError, codec, keys};
 
 /// Tasks that chores make, release or stop in one turn; more in the next.
@@ -15,23 +16,26 @@ const MAX_STEPS: usize = 1_000;
 /// Something that takes as long as there are tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Chore {
-    /// Makes the tasks of a job's plan, from this part of it on.
-    Make { job: JobId, part: u32 },
+    /// Makes the tasks of a plan of a job, its own or that of one of its tasks, from this part of it on.
+    Make { job: JobId, parent: Option<TaskId>, part: u32 },
     /// Something has ended for which others of its plan wait.
     Release(Released),
-    /// Stops all tasks of a job's plan that have not ended, from the one after this name on.
-    Stop { job: JobId, after: Option<NodeName> },
+    /// Stops all tasks of a plan that have not ended, from the one after this name on.
+    Stop { job: JobId, parent: Option<TaskId>, after: Option<NodeName> },
+    /// Ends a task whose children have ended, if it waits for nothing else.
+    Resolve(TaskId),
     /// Makes the task that undoes what has succeeded last.
     Undo(JobId),
-    /// Notes until when the tasks of a job that has ended are kept, from the one after this name on.
-    Keep { job: JobId, after: Option<NodeName> },
+    /// Notes until when the tasks of a plan of a job that has ended are kept, from the one after this name on.
+    Keep { job: JobId, parent: Option<TaskId>, after: Option<NodeName> },
 }
 
 /// Something that others wait for has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Released {
     pub(crate) job: JobId,
-    pub(crate) scope: Scope,
+    /// The task whose plan it is. None: the job's own.
+    pub(crate) parent: Option<TaskId>,
     /// As those who wait have written it.
     pub(crate) awaited: String,
     /// What did not succeed: the task itself, or one of the group.
@@ -42,6 +46,8 @@ pub(crate) struct Released {
 #[derive(Default)]
 pub(super) struct Chores {
     waiting: VecDeque<Waiting>,
+    /// How many of them the chore at hand has put before all others.
+    first: usize,
     /// The keys of those that were done in this turn.
     done: Vec<u64>,
 }
@@ -57,6 +63,12 @@ struct Waiting {
 impl Chores {
     pub(super) fn push(&mut self, chore: Chore) {
         self.waiting.push_back(Waiting { chore, sequence: None, is_written: false });
+    }
+
+    /// Before all others: what follows from a chore that goes down or up a tree comes before the rest of that chore.
+    pub(super) fn push_first(&mut self, chore: Chore) {
+        self.waiting.push_front(Waiting { chore, sequence: None, is_written: false });
+        self.first += 1;
     }
 
     pub(super) fn has(&self, chore: &Chore) -> bool {
@@ -92,19 +104,26 @@ impl Planner {
         while steps > 0
             && let Some(Waiting { chore, sequence, .. }) = self.jobs.chores.waiting.pop_front()
         {
+            self.jobs.chores.first = 0;
             let left = match chore {
-                Chore::Make { job, part } => self.make(turn, job, part, &mut steps)?,
+                Chore::Make { job, parent, part } => self.make(turn, job, parent, part, &mut steps)?,
                 Chore::Release(released) => self.release_all(turn, released, &mut steps)?,
-                Chore::Stop { job, after } => self.stop_all(turn, job, after, &mut steps)?,
+                Chore::Stop { job, parent, after } => self.stop_all(turn, job, parent, after, &mut steps)?,
+                Chore::Resolve(task) => {
+                    steps = steps.saturating_sub(1);
+                    self.resolve(turn, task)?;
+                    None
+                }
                 Chore::Undo(job) => {
                     steps = steps.saturating_sub(1);
                     self.undo(turn, job)?
                 }
-                Chore::Keep { job, after } => self.keep_all(turn, job, after, &mut steps)?,
+                Chore::Keep { job, parent, after } => self.keep_all(turn, job, parent, after, &mut steps)?,
             };
             match (left, sequence) {
                 (Some(chore), sequence) => {
-                    self.jobs.chores.waiting.push_front(Waiting { chore, sequence, is_written: false });
+                    let at = self.jobs.chores.first;
+                    self.jobs.chores.waiting.insert(at, Waiting { chore, sequence, is_written: false });
                 }
                 (None, Some(sequence)) => self.jobs.chores.done.push(sequence),
                 (None, None) => {}

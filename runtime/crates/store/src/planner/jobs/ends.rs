@@ -1,7 +1,7 @@
 //! What the end of a task means to its job, and the end of a job.
 
 use sunaba_task::job::{Awaited, Job, JobCause, JobId};
-use sunaba_task::{State, StateName, Task};
+use sunaba_task::{Block, State, StateName, Task};
 
 use super::super::parking::answer;
 use super::super::{Planner, Turn};
@@ -25,9 +25,9 @@ impl Planner {
             self.can_be_undone(turn, task, link)?;
         }
         let failed = (task.state != State::Succeeded).then(|| Failed { name: link.name.clone(), task: task.id });
-        let (job, scope) = (link.job, scope(link));
+        let (job, parent, scope) = (link.job, link.parent, scope(link));
         let released =
-            |awaited: &Awaited, failed| Chore::Release(Released { job, scope, awaited: awaited.to_string(), failed });
+            |awaited: &Awaited, failed| Chore::Release(Released { job, parent, awaited: awaited.to_string(), failed });
         if link.is_awaited {
             self.jobs.chores.push(released(&Awaited::Node(link.name.clone()), failed.clone()));
         }
@@ -44,11 +44,11 @@ impl Planner {
                 }
             }
         }
-        // Where nothing waits for it, the job's own rule says what it means.
+        // Where nothing waits for it, the rule of its plan says what it means.
         if let (Some(failed), false, false) = (&failed, link.is_awaited, link.is_counted) {
-            self.meet_failure(turn, job, None, failed)?;
+            self.meet_failure(turn, job, parent, None, failed)?;
         }
-        Ok(())
+        parent.map_or(Ok(()), |parent| self.child_ended(turn, parent))
     }
 
     /// Ends a job in which nothing is left that could move it on.
@@ -64,26 +64,29 @@ impl Planner {
         tracing::error!(job = %id, reason, "a job is stuck");
         if let Some(job) = self.job_mut(turn, id)? {
             job.end_for(JobCause::Stuck(reason));
-            self.jobs.chores.push(Chore::Stop { job: id, after: None });
+            self.jobs.chores.push(Chore::Stop { job: id, parent: None, after: None });
         }
         Ok(())
     }
 
+    /// Goes down to those who wait for others: whoever waits for his children waits for these.
     fn what_is_stuck(&self, turn: &Turn<'_>, id: JobId, blocked: u64) -> Result<String, StoreError> {
-        let (first, end) = keys::nodes(id.as_bytes());
-        let mut names = Vec::new();
-        for pair in turn.txn.scan(&first, &end, false).take(MAX_LOOKS) {
-            let (_, value) = pair?;
-            let Some(stored) = keys::id_of(&value).map(|id| self.readable(turn, id)).transpose()?.flatten() else {
-                continue;
-            };
-            if let (StateName::Blocked, Some(link)) = (stored.task.state.name(), &stored.task.job) {
-                names.push(format!("`{}`", link.name));
+        let (mut names, mut plans, mut looks) = (Vec::new(), vec![*id.as_bytes()], MAX_LOOKS);
+        while let Some(plan) = plans.pop() {
+            let page = self.names(turn, &plan, None, looks)?;
+            looks -= page.len();
+            for (name, task) in page {
+                match self.readable(turn, task)?.map(|stored| stored.task.state) {
+                    Some(State::Blocked(Block::Others { .. })) => names.push(format!("`{name}`")),
+                    Some(State::Blocked(Block::Children)) => plans.push(*task.as_bytes()),
+                    _ => {}
+                }
             }
-            if names.len() == SHOWN_NAMES {
+            if names.len() >= SHOWN_NAMES || looks == 0 {
                 break;
             }
         }
+        names.truncate(SHOWN_NAMES);
         Ok(format!("{blocked} tasks wait for what will not come; among them {}", names.join(", ")))
     }
 
@@ -96,6 +99,6 @@ impl Planner {
             turn.answers.push(answer(reply, Ok(Some(job.clone()))));
         }
         self.keep_job(turn, job);
-        self.jobs.chores.push(Chore::Keep { job: job.id, after: None });
+        self.jobs.chores.push(Chore::Keep { job: job.id, parent: None, after: None });
     }
 }

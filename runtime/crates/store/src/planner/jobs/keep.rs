@@ -1,11 +1,12 @@
 //! How long what is left of a job is kept: until it ends, all of it; then as the store has it for tasks.
 
-use sunaba_task::TaskId;
 use sunaba_task::job::{Job, JobId, JobState, NodeName};
+use sunaba_task::{Task, TaskId};
 
 use super::super::retention::Part;
 use super::super::{Planner, Turn};
-use super::{Chore, JobOwner};
+use super::walk::{Below, Walked};
+use super::{Chore, JobOwner, Scope, scope_of};
 use crate::{StoreError, codec, keys};
 
 impl Planner {
@@ -21,25 +22,35 @@ impl Planner {
         }
     }
 
-    /// Notes until when the tasks of a job are kept, by their names; what is left to do.
+    /// Notes until when the tasks of a plan are kept, by their names; what is left to do.
     pub(super) fn keep_all(
         &mut self,
         turn: &mut Turn<'_>,
-        id: JobId,
+        job: JobId,
+        parent: Option<TaskId>,
         after: Option<NodeName>,
         steps: &mut usize,
     ) -> Result<Option<Chore>, StoreError> {
-        let page = self.names(turn, id.as_bytes(), after.as_ref(), *steps)?;
-        let is_all = page.len() < *steps;
-        *steps = steps.saturating_sub(page.len().max(1));
-        let last = page.last().map(|(name, _)| name.clone()).or(after);
-        for (_, task) in page {
-            if let Some(mut stored) = self.readable(turn, task)?.filter(|stored| stored.task.state.is_terminal()) {
-                self.keep(turn, &mut stored);
-                turn.txn.put(keys::task(task), codec::write(&stored));
+        // What has succeeded in a job that has not is there to be built upon, when that is made over again.
+        let failed = self.job_ref(turn, job)?.is_some_and(|job| job.state != JobState::Succeeded);
+        let least = self.retention.succeeded.filter(|_| failed).unwrap_or_default();
+        let walked = self.walk(turn, &scope_of(job, parent), after, steps, |planner, turn, task| {
+            let Some(mut stored) = planner.readable(turn, task)?.filter(|stored| stored.task.state.is_terminal())
+            else {
+                return Ok(Below::Nothing);
+            };
+            planner.keep_result(turn, &mut stored, least);
+            turn.txn.put(keys::task(task), codec::write(&stored));
+            if !stored.task.has_children {
+                return Ok(Below::Nothing);
             }
-        }
-        Ok((!is_all).then_some(Chore::Keep { job: id, after: last }))
+            planner.jobs.chores.push_first(Chore::Keep { job, parent: Some(task), after: None });
+            Ok(Below::First)
+        })?;
+        Ok(match walked {
+            Walked::All => None,
+            Walked::To(after) => Some(Chore::Keep { job, parent, after }),
+        })
     }
 
     /// Deletes the record of a job that has ended. Its tasks go by themselves.
@@ -52,14 +63,29 @@ impl Planner {
                 turn.txn.delete(key);
             }
         }
-        let (first, end) = keys::groups(id.as_bytes());
-        let groups: Vec<_> = turn.txn.scan(&first, &end, false).collect::<Result<_, _>>()?;
+        forget_groups(turn, id.as_bytes())?;
         let done =
             turn.txn.scan(&keys::done(id, 0), &keys::done(id, u64::MAX), false).collect::<Result<Vec<_>, _>>()?;
-        for (key, _) in groups.into_iter().chain(done) {
+        for (key, _) in done {
             turn.txn.delete(key.to_vec());
         }
         turn.txn.delete(keys::job(id));
         Ok(())
     }
+
+    /// Deletes how the plan of a task stands that is forgotten. Its children go by themselves.
+    pub(in super::super) fn forget_branch(&self, turn: &mut Turn<'_>, task: &Task) -> Result<(), StoreError> {
+        if task.has_children {
+            turn.txn.delete(keys::branch(task.id));
+            forget_groups(turn, task.id.as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+fn forget_groups(turn: &mut Turn<'_>, plan: &Scope) -> Result<(), StoreError> {
+    let (first, end) = keys::groups(plan);
+    let groups: Vec<_> = turn.txn.scan(&first, &end, false).collect::<Result<_, _>>()?;
+    groups.into_iter().for_each(|(key, _)| turn.txn.delete(key.to_vec()));
+    Ok(())
 }

@@ -1,11 +1,13 @@
 //! Makes the tasks of a plan. Each comes after all that it waits for.
 
-use sunaba_task::job::{Awaited, JobId, JobLink};
-use sunaba_task::{State, TaskId};
+use sunaba_task::job::{After, Awaited, JobCause, JobId, JobLink};
+use sunaba_task::{NewTask, State, TaskId};
 
 use super::super::{Planner, Turn};
-use super::{Chore, Failed, Group, Scope, scope};
-use crate::jobs::{PlanPart, PlannedNode};
+use super::again::ReadyNode;
+use super::children::Above;
+use super::{Chore, Failed, Group, Scope, scope, scope_of};
+use crate::jobs::PlanPart;
 use crate::{StoreError, codec, keys};
 
 /// How something stands that a new task is to wait for.
@@ -22,67 +24,122 @@ impl Planner {
         &mut self,
         turn: &mut Turn<'_>,
         id: JobId,
+        parent: Option<TaskId>,
         mut part: u32,
         steps: &mut usize,
     ) -> Result<Option<Chore>, StoreError> {
+        let scope = scope_of(id, parent);
+        let Some(above) = self.above(turn, parent)? else { return Ok(None) };
         while *steps > 0 {
-            let key = keys::plan_part(id, part);
-            let Some(stored) = turn.txn.get(&key)? else { return Ok(None) };
+            let key = keys::plan_part(&scope, part);
+            let Some(stored) = turn.txn.get(&key)? else {
+                parent.map_or(Ok(()), |parent| self.all_made(turn, id, parent))?;
+                return Ok(None);
+            };
             turn.txn.delete(key.clone());
             part += 1;
             *steps = steps.saturating_sub(1);
             let Some(plan) = turn.read_or_set_aside::<PlanPart>(&key, &stored)? else { continue };
-            let Some(job) = self.job_mut(turn, id)? else { continue };
             let count = plan.nodes.len() as u64;
-            job.tasks.planned = job.tasks.planned.saturating_sub(count);
-            if job.is_stopping() {
+            if !self.count_made(turn, id, parent, count)? {
                 continue;
             }
-            job.spent.tasks += count;
             for (name, left) in plan.groups {
-                self.jobs.groups.insert((*id.as_bytes(), name), Group { left, failed: None });
+                self.jobs.groups.insert((scope, name), Group { left, failed: None });
             }
             *steps = steps.saturating_sub(plan.nodes.len());
             for planned in plan.nodes {
-                self.make_one(turn, id, planned)?;
+                if let Some(ready) = self.ready(turn, id, planned)? {
+                    self.make_one(turn, id, above, ready)?;
+                }
             }
         }
-        Ok(Some(Chore::Make { job: id, part }))
+        Ok(Some(Chore::Make { job: id, parent, part }))
     }
 
-    fn make_one(&mut self, turn: &mut Turn<'_>, job: JobId, planned: PlannedNode) -> Result<(), StoreError> {
-        let PlannedNode { node, is_awaited, is_counted } = planned;
-        let can_be_undone = node.compensation.is_some();
-        let (name, undoes) = (node.name, false);
-        let link = JobLink { job, parent: None, name, depth: 1, is_awaited, is_counted, can_be_undone, undoes };
+    /// Where the plan of a task is in the tree; none when the task is not there any more.
+    fn above(&self, turn: &Turn<'_>, parent: Option<TaskId>) -> Result<Option<Above>, StoreError> {
+        let Some(parent) = parent else { return Ok(Some(None)) };
+        let link = self.readable(turn, parent)?.and_then(|stored| stored.task.job);
+        Ok(link.map(|link| Some((parent, link.depth))))
+    }
+
+    /// Counts tasks of a plan that are not to be made any more: they are made now, if this says so, or never.
+    fn count_made(
+        &mut self,
+        turn: &Turn<'_>,
+        id: JobId,
+        parent: Option<TaskId>,
+        count: u64,
+    ) -> Result<bool, StoreError> {
+        let Some(job) = self.job_mut(turn, id)? else { return Ok(false) };
+        job.tasks.planned = job.tasks.planned.saturating_sub(count);
+        let mut goes_on = !job.is_stopping();
+        job.tasks.not_made += if goes_on || parent.is_some() { 0 } else { count };
+        if let Some(parent) = parent {
+            let branch = self.branch_mut(turn, parent)?;
+            branch.planned = branch.planned.saturating_sub(count);
+            goes_on &= !branch.is_stopping;
+            // All at once, before the first of them may end.
+            branch.unfinished += if goes_on { count } else { 0 };
+        }
+        if let Some(job) = self.job_mut(turn, id)?.filter(|_| goes_on) {
+            job.spent.tasks += count;
+        }
+        Ok(goes_on)
+    }
+
+    /// There is nothing more of the plan of a task to be made. What was damaged of it never will be.
+    fn all_made(&mut self, turn: &Turn<'_>, id: JobId, parent: TaskId) -> Result<(), StoreError> {
+        let left = std::mem::take(&mut self.branch_mut(turn, parent)?.planned);
+        if let Some(job) = self.job_mut(turn, id)?.filter(|_| left > 0) {
+            job.tasks.planned = job.tasks.planned.saturating_sub(left);
+            job.end_for(JobCause::Stuck(format!("{left} tasks of a plan cannot be read")));
+            self.jobs.chores.push(Chore::Stop { job: id, parent: None, after: None });
+        }
+        self.resolve_if_over(turn, parent)
+    }
+
+    pub(super) fn make_one(
+        &mut self,
+        turn: &mut Turn<'_>,
+        job: JobId,
+        above: Above,
+        ready: ReadyNode,
+    ) -> Result<TaskId, StoreError> {
+        let ReadyNode { name, after: all, task, compensation, done, is_awaited, is_counted } = ready;
+        let can_be_undone = compensation.is_some();
+        let (undoes, parent) = (false, above.map(|(parent, _)| parent));
+        let depth = above.map_or(1, |(_, depth)| depth + 1);
+        let link = JobLink { job, parent, name, depth, is_awaited, is_counted, can_be_undone, undoes };
         let scope = scope(&link);
+        if let Some(done) = done {
+            let id = self.reuse(turn, *done, link)?;
+            keep_beside(turn, id, &all, compensation.as_ref());
+            return Ok(id);
+        }
         let (mut waits_for, mut not_run) = (Vec::new(), None);
-        for after in &node.after {
+        for after in &all {
             match self.look_at(turn, &scope, &after.awaited)? {
                 Found::Waits => waits_for.push(after),
                 Found::Ended(None) => {}
                 Found::Ended(Some(failed)) => {
-                    if !self.meet_failure(turn, job, after.on_failure, &failed)? {
+                    if !self.meet_failure(turn, job, parent, after.on_failure, &failed)? {
                         not_run = Some(not_run_for(&after.awaited));
                     }
                 }
             }
         }
-        let id = self.take_on_for_job(turn, &node.task, link, waits_for.len() as u64)?;
-        if let Some(compensation) = node.compensation {
-            turn.txn.put(keys::compensation(id), codec::write(&compensation));
-        }
-        if !node.after.is_empty() {
-            turn.txn.put(keys::after(id), codec::write(&node.after));
-        }
+        let id = self.take_on_for_job(turn, &task, link, waits_for.len() as u64)?;
+        keep_beside(turn, id, &all, compensation.as_ref());
         for after in waits_for {
             let key = keys::waits(&scope, &after.awaited.to_string(), id);
             turn.txn.put(key, codec::write(&after.on_failure));
         }
-        match not_run {
-            Some(reason) => self.do_not_run(turn, id, reason),
-            None => Ok(()),
+        if let Some(reason) = not_run {
+            self.do_not_run(turn, id, reason)?;
         }
+        Ok(id)
     }
 
     fn look_at(&mut self, turn: &Turn<'_>, scope: &Scope, awaited: &Awaited) -> Result<Found, StoreError> {
@@ -126,6 +183,16 @@ impl Planner {
             self.jobs.groups.insert(place.clone(), codec::read(&key, &stored)?);
         }
         Ok(self.jobs.groups.get_mut(&place))
+    }
+}
+
+/// Keeps what is to be known of a task besides its record: what it was to wait for, and what undoes it.
+fn keep_beside(turn: &mut Turn<'_>, id: TaskId, after: &[After], compensation: Option<&NewTask>) {
+    if let Some(compensation) = compensation {
+        turn.txn.put(keys::compensation(id), codec::write(compensation));
+    }
+    if !after.is_empty() {
+        turn.txn.put(keys::after(id), codec::write(&after));
     }
 }
 

@@ -5,18 +5,24 @@
 //! to stop a job) is a [`Chore`]: done in steps, a bounded number of them in a turn, and durable with the turn that made it
 //! necessary. A crash in the middle loses no step, and repeats none.
 
+mod again;
+mod branch;
 mod budget;
+mod children;
 mod chores;
 mod ends;
 mod keep;
+mod look;
 mod make;
 mod query;
 mod release;
 mod stop;
 mod submit;
 mod undo;
+mod walk;
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sunaba_task::job::{Job, JobCause, JobHappening, JobId, JobLink, JobState, LowBudget, NodeName, OnFailure};
@@ -27,6 +33,8 @@ use super::{Planner, Reply, Turn};
 use crate::{StoreError, codec, keys};
 use chores::Chores;
 
+pub(crate) use again::PreparedRetry;
+pub(crate) use branch::Branch;
 pub(super) use budget::Allowed;
 pub(crate) use chores::Chore;
 pub(crate) use submit::JobOwner;
@@ -39,7 +47,22 @@ pub(crate) type Scope = [u8; 16];
 
 /// The plan that a task is in.
 pub(crate) fn scope(link: &JobLink) -> Scope {
-    link.parent.map_or_else(|| *link.job.as_bytes(), |parent| *parent.as_bytes())
+    match link.parent {
+        Some(undone) if link.undoes => undo_scope(undone),
+        parent => scope_of(link.job, parent),
+    }
+}
+
+/// The plan of a task of a job, or the job's own.
+fn scope_of(job: JobId, parent: Option<TaskId>) -> Scope {
+    parent.map_or_else(|| *job.as_bytes(), |parent| *parent.as_bytes())
+}
+
+/// Where the task is that undoes this one: not among its children, who may have any name. It is of another version than ids are.
+fn undo_scope(undone: TaskId) -> Scope {
+    let mut scope = *undone.as_bytes();
+    scope[6] ^= 0x80;
+    scope
 }
 
 /// How a group stands for which somebody waits.
@@ -64,11 +87,17 @@ pub(super) struct Jobs {
     at_hand: HashMap<JobId, AtHand>,
     /// Those that this turn has looked at, by plan and name.
     groups: BTreeMap<(Scope, String), Group>,
+    /// Those of tasks that this turn has looked at.
+    branches: BTreeMap<TaskId, Branch>,
     chores: Chores,
     /// Fuel that attempts may use which run, of jobs that have a budget of it.
     reserved_fuel: HashMap<JobId, u64>,
     /// No job has spent its time before.
     pub(super) next_deadline: Option<Timestamp>,
+    /// When it is looked next whether a job is stuck; by the clock's `elapsed`.
+    pub(super) next_look: Option<Duration>,
+    /// Where that look goes on.
+    look: look::Look,
     pub(super) waiters: Waiters<JobId, Reply<Option<Job>>>,
 }
 
@@ -114,19 +143,23 @@ impl Planner {
         }
     }
 
-    /// A task has not succeeded, under this rule; whether whoever waits for it goes on.
+    /// A task of a plan has not succeeded, under this rule; whether whoever waits for it goes on.
     fn meet_failure(
         &mut self,
         turn: &Turn<'_>,
         id: JobId,
+        parent: Option<TaskId>,
         own: Option<OnFailure>,
         failed: &Failed,
     ) -> Result<bool, StoreError> {
+        if let Some(parent) = parent {
+            return self.meet_failure_of_child(turn, id, parent, own, failed);
+        }
         let Some(job) = self.job_mut(turn, id)? else { return Ok(false) };
         let rule = own.unwrap_or(job.spec.on_failure);
         let cause = || JobCause::Task { name: failed.name.clone(), task: failed.task };
         if job.failed(rule, cause) && job.is_stopping() {
-            self.jobs.chores.push(Chore::Stop { job: id, after: None });
+            self.jobs.chores.push(Chore::Stop { job: id, parent: None, after: None });
         }
         Ok(rule.lets_go_on())
     }
@@ -203,6 +236,9 @@ impl Planner {
         }
         for ((scope, name), group) in std::mem::take(&mut self.jobs.groups) {
             turn.txn.put(keys::group(&scope, &name), codec::write(&group));
+        }
+        for (parent, branch) in std::mem::take(&mut self.jobs.branches) {
+            turn.txn.put(keys::branch(parent), codec::write(&branch));
         }
         if self.jobs.at_hand.len() > MAX_AT_HAND {
             self.jobs.at_hand.clear();

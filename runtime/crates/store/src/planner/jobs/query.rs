@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sunaba_task::TaskId;
 use sunaba_task::job::{After, Awaited, Job, JobId, NodeName};
+use sunaba_task::{Payload, TaskId};
 
 use super::super::parking::answer;
 use super::super::{Planner, Reply, Turn};
@@ -24,6 +24,14 @@ impl Planner {
             Some(at_hand) => Ok(Some(at_hand.job.clone())),
             None => self.read_job(turn, id),
         }
+    }
+
+    /// The output of a job that has ended.
+    pub(crate) fn job_output(&self, turn: &Turn<'_>, id: JobId) -> Result<Option<Payload>, StoreError> {
+        let job = self.job(turn, id)?.filter(|job| job.state.is_terminal());
+        let Some(result) = job.and_then(|job| job.spec.result) else { return Ok(None) };
+        let task = turn.txn.get(&keys::node(id.as_bytes(), result.as_str()))?.as_deref().and_then(keys::id_of);
+        task.map_or(Ok(None), |task| self.output(turn, task))
     }
 
     pub(crate) fn jobs(&self, turn: &Turn<'_>, query: &JobQuery) -> Result<JobPage, StoreError> {
@@ -62,6 +70,14 @@ impl Planner {
                 page.after.push(after(turn, id)?);
             }
         }
+        if let Some(undone) = query.parent.filter(|_| query.only.is_none() && page.next.is_none()) {
+            let undoes = self.names(turn, &super::undo_scope(undone), None, 1)?.pop();
+            let undoes = undoes.map(|(_, id)| self.readable(turn, id)).transpose()?.flatten();
+            if let Some(stored) = undoes {
+                page.tasks.push(stored.task);
+                page.after.push(Vec::new());
+            }
+        }
         Ok(page)
     }
 
@@ -73,10 +89,14 @@ impl Planner {
         only: &Awaited,
         after: Option<&NodeName>,
     ) -> Result<AwaiteePage, StoreError> {
-        let Some(link) = self.stored(turn, task)?.and_then(|stored| stored.task.job) else {
+        let Some(task) = self.stored(turn, task)?.map(|stored| stored.task) else {
             return Ok(AwaiteePage::default());
         };
-        let names = self.wanted_nodes(turn, &super::scope(&link), Some(only), after, MAX_LOOKS)?;
+        let Some(link) = &task.job else { return Ok(AwaiteePage::default()) };
+        // Its own children come before others of its plan, whatever page is wanted.
+        let own = task.has_children && !self.wanted_nodes(turn, task.id.as_bytes(), Some(only), None, 1)?.is_empty();
+        let scope = if own { *task.id.as_bytes() } else { super::scope(link) };
+        let names = self.wanted_nodes(turn, &scope, Some(only), after, MAX_LOOKS)?;
         let (mut page, mut bytes, full) = (AwaiteePage::default(), 0, names.len() == MAX_LOOKS);
         let last = names.last().map(|(name, _)| name.clone());
         for (name, id) in names {

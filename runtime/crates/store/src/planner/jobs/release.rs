@@ -1,12 +1,12 @@
 //! Lets tasks go on for which something has ended that they waited for.
 
 use sunaba_task::job::{JobLink, OnFailure};
-use sunaba_task::{CancelRequest, Event, NewTask, State, Task, TaskId};
+use sunaba_task::{Block, CancelRequest, Event, NewTask, State, Task, TaskId};
 
 use super::super::{Planner, Stored, Turn};
 use super::chores::Released;
 use super::make::not_run_for;
-use super::{Chore, scope};
+use super::{Chore, scope, scope_of};
 use crate::{StoreError, keys};
 
 impl Planner {
@@ -17,7 +17,7 @@ impl Planner {
         released: Released,
         steps: &mut usize,
     ) -> Result<Option<Chore>, StoreError> {
-        let (first, end) = keys::all_who_wait(&released.scope, &released.awaited);
+        let (first, end) = keys::all_who_wait(&scope_of(released.job, released.parent), &released.awaited);
         let waiting: Vec<_> = turn.txn.scan(&first, &end, false).take(*steps).collect::<Result<_, _>>()?;
         let is_all = waiting.len() < *steps;
         *steps = steps.saturating_sub(waiting.len().max(1));
@@ -39,11 +39,11 @@ impl Planner {
         own: Option<OnFailure>,
     ) -> Result<(), StoreError> {
         let goes_on = match &released.failed {
-            Some(failed) => self.meet_failure(turn, released.job, own, failed)?,
+            Some(failed) => self.meet_failure(turn, released.job, released.parent, own, failed)?,
             None => true,
         };
         let Some(stored) = self.stored_by(turn, id.as_bytes())? else { return Ok(()) };
-        if !matches!(stored.task.state, State::Blocked { .. }) {
+        if !matches!(stored.task.state, State::Blocked(Block::Others { .. })) {
             return Ok(());
         }
         if goes_on {
@@ -55,7 +55,8 @@ impl Planner {
     /// Ends a task that has not begun, because of what others came to.
     pub(super) fn do_not_run(&mut self, turn: &mut Turn<'_>, id: TaskId, reason: String) -> Result<(), StoreError> {
         let Some(stored) = self.stored_by(turn, id.as_bytes())? else { return Ok(()) };
-        if stored.task.state.is_terminal() || matches!(stored.task.state, State::Running(_)) {
+        let has_begun = matches!(stored.task.state, State::Running(_) | State::Blocked(Block::Children));
+        if stored.task.state.is_terminal() || has_begun {
             return Ok(());
         }
         let request = CancelRequest { at: turn.now, reason, grace: None };
@@ -82,9 +83,14 @@ impl Planner {
         turn: &mut Turn<'_>,
         stored: Stored,
     ) -> Result<Option<Stored>, StoreError> {
-        let job = stored.task.job.as_ref().filter(|link| !link.undoes).map(|link| link.job);
-        let Some(job) = job else { return Ok(Some(stored)) };
-        let reason = self.job_ref(turn, job)?.filter(|job| job.is_stopping()).map(super::stop::reason);
+        let link = stored.task.job.as_ref().filter(|link| !link.undoes);
+        let Some((job, parent)) = link.map(|link| (link.job, link.parent)) else { return Ok(Some(stored)) };
+        let mut reason = self.job_ref(turn, job)?.filter(|job| job.is_stopping()).map(super::stop::reason);
+        if let Some(parent) = parent.filter(|_| reason.is_none())
+            && self.branch_mut(turn, parent)?.is_stopping
+        {
+            reason = Some(self.reason_of_parent(turn, parent)?);
+        }
         let Some(reason) = reason else { return Ok(Some(stored)) };
         let request = CancelRequest { at: turn.now, reason, grace: None };
         self.change(turn, stored, Event::CancelRequested(request))?;
@@ -95,7 +101,7 @@ impl Planner {
     pub(in super::super) fn forget_node(&self, turn: &mut Turn<'_>, task: &Task) -> Result<(), StoreError> {
         let Some(link) = &task.job else { return Ok(()) };
         let key = keys::node(&scope(link), link.name.as_str());
-        if turn.txn.get(&key)?.as_deref() == Some(task.id.as_bytes()) {
+        if turn.txn.get(&key)?.as_deref().and_then(keys::id_of) == Some(task.id) {
             turn.txn.delete(key);
         }
         if link.can_be_undone {

@@ -1,10 +1,12 @@
 //! Stops jobs: what waits is cancelled at once, what runs is asked to end.
 
+use sunaba_task::TaskId;
 use sunaba_task::job::{Job, JobCause, JobId, NodeName};
 
 use super::super::{Planner, Turn};
-use super::Chore;
-use crate::{CancelWish, StoreError, keys};
+use super::walk::{Below, Walked};
+use super::{Chore, Failed, scope_of};
+use crate::{CancelWish, StoreError};
 
 /// Why the tasks of a job that is being stopped are cancelled.
 pub(super) fn reason(job: &Job) -> String {
@@ -34,53 +36,52 @@ impl Planner {
         }
         let job = job.clone();
         if is_new {
-            self.jobs.chores.push(Chore::Stop { job: id, after: None });
+            self.jobs.chores.push(Chore::Stop { job: id, parent: None, after: None });
         }
         Ok(Some(job))
     }
 
-    /// Stops the tasks of a job, by their names; what is left to do.
+    /// Stops the tasks of a plan, by their names, and those below them; what is left to do.
     pub(super) fn stop_all(
         &mut self,
         turn: &mut Turn<'_>,
         id: JobId,
+        parent: Option<TaskId>,
         after: Option<NodeName>,
         steps: &mut usize,
     ) -> Result<Option<Chore>, StoreError> {
-        let Some(job) = self.job_mut(turn, id)? else { return Ok(None) };
-        let wish = CancelWish { reason: reason(job), grace: None };
-        let page = self.names(turn, id.as_bytes(), after.as_ref(), *steps)?;
-        let is_all = page.len() < *steps;
-        *steps = steps.saturating_sub(page.len().max(1));
-        let last = page.last().map(|(name, _)| name.clone()).or(after);
-        for (_, task) in page {
-            match self.cancel_one(turn, task, &wish) {
+        let Some(job) = self.job_ref(turn, id)? else { return Ok(None) };
+        let whole = (parent.is_none() || job.is_stopping()).then(|| reason(job));
+        let reason = match (whole, parent) {
+            (Some(reason), _) => reason,
+            (None, Some(parent)) => self.reason_of_parent(turn, parent)?,
+            (None, None) => return Ok(None),
+        };
+        let wish = CancelWish { reason, grace: None };
+        let walked = self.walk(turn, &scope_of(id, parent), after, steps, |planner, turn, task| {
+            match planner.cancel_one(turn, task, &wish) {
+                Ok(Some(task)) if task.has_children && !task.state.is_terminal() => Ok(Below::First),
                 // What cannot be read does not run.
-                Err(StoreError::Damaged { .. }) => {}
-                other => drop(other?),
+                Ok(_) | Err(StoreError::Damaged { .. }) => Ok(Below::Nothing),
+                Err(error) => Err(error),
             }
-        }
-        Ok((!is_all).then_some(Chore::Stop { job: id, after: last }))
+        })?;
+        Ok(match walked {
+            Walked::All => None,
+            Walked::To(after) => Some(Chore::Stop { job: id, parent, after }),
+        })
     }
 
-    /// The names of a plan after one of them, with their tasks.
-    pub(super) fn names(
-        &self,
-        turn: &Turn<'_>,
-        scope: &super::Scope,
-        after: Option<&NodeName>,
-        limit: usize,
-    ) -> Result<Vec<(NodeName, sunaba_task::TaskId)>, StoreError> {
-        let (first, end) = keys::nodes(scope);
-        let from = after.map_or(first, |name| keys::after_node(scope, name.as_str()));
-        let mut names = Vec::new();
-        for pair in turn.txn.scan(&from, &end, false).take(limit) {
-            let (key, value) = pair?;
-            match (keys::node_name(&key), keys::id_of(&value)) {
-                (Some(name), Some(id)) => names.push((name, id)),
-                _ => tracing::error!(?key, "a key of a plan stands for no task"),
-            }
+    /// Why the children of a task are cancelled whose job goes on.
+    pub(super) fn reason_of_parent(&mut self, turn: &Turn<'_>, parent: TaskId) -> Result<String, StoreError> {
+        let task = self.readable(turn, parent)?.map(|stored| stored.task);
+        if let Some(cancel) = task.and_then(|task| task.cancel) {
+            return Ok(format!("its parent was cancelled: {}", cancel.reason));
         }
-        Ok(names)
+        let branch = self.branch_mut(turn, parent)?;
+        Ok(match branch.failed.as_ref().filter(|_| branch.stop_on_failure) {
+            Some(Failed { name, .. }) => format!("`{name}`, of the same plan, did not succeed"),
+            None => "its parent did not succeed".into(),
+        })
     }
 }

@@ -54,18 +54,23 @@ impl Planner {
             turn.txn.put(keys::job_idempotency(key), codec::write(&JobOwner { job: id, fingerprint }));
         }
         let job = Job::submitted(id, spec, planned, turn.now);
+        for (number, part) in (0..).zip(parts) {
+            turn.txn.put(keys::plan_part(id.as_bytes(), number), part);
+        }
+        self.jobs.chores.push(Chore::Make { job: id, parent: None, part: 0 });
+        self.begin_job(turn, job.clone());
+        Ok(Ok(SubmittedJob::Created(Box::new(job))))
+    }
+
+    /// Writes the record of a job that is new.
+    pub(super) fn begin_job(&mut self, turn: &mut Turn<'_>, job: Job) {
         for at in [job.late_at(), job.deadline()].into_iter().flatten() {
-            turn.txn.put(keys::job_deadline(at, id), bytes::Bytes::new());
+            turn.txn.put(keys::job_deadline(at, job.id), bytes::Bytes::new());
             self.jobs.next_deadline = Some(self.jobs.next_deadline.map_or(at, |next| next.min(at)));
         }
-        for (number, part) in (0..).zip(parts) {
-            turn.txn.put(keys::plan_part(id, number), part);
-        }
-        turn.txn.put(keys::job(id), codec::write(&job));
+        turn.txn.put(keys::job(job.id), codec::write(&job));
         self.tell_of_job(turn, &job, JobHappening::Submitted);
-        self.jobs.chores.push(Chore::Make { job: id, part: 0 });
         // Touched, so that one that has no tasks ends with this turn.
-        self.jobs.at_hand.insert(id, AtHand { job: job.clone(), before: Some(job.clone()) });
-        Ok(Ok(SubmittedJob::Created(Box::new(job))))
+        self.jobs.at_hand.insert(job.id, AtHand { job: job.clone(), before: Some(job) });
     }
 }
