@@ -112,7 +112,11 @@ impl House {
     async fn settle(&self, ends: Vec<(Leased, u64, End)>) {
         let mut settlements = Vec::new();
         for (leased, fuel, end) in ends {
-            let task = self.store.task(leased.task.id).await.expect("the store works").expect("it is there");
+            // A wish to cancel it has changed its record.
+            let revision = match end {
+                End::Cancelled => self.store.task(leased.task.id).await.expect("it works").expect("it is there").revision,
+                _ => leased.task.revision,
+            };
             let started = leased.task.lease().expect("it was leased").started_at;
             let wall = self.now().since(started);
             let receipt =
@@ -128,7 +132,7 @@ impl House {
             let reason = if charged { "failure 2 of at most 2" } else { "as it was asked" };
             settlements.push(Settlement {
                 token: leased.token,
-                revision: task.revision,
+                revision,
                 ending,
                 decision: Decision { verdict, charged, policy: Policy::Retry, reason: reason.into() },
                 receipt: Some(receipt),

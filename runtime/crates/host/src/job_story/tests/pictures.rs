@@ -189,11 +189,6 @@ fn pictures_of_every_size_are_whole() {
                 serde_json::from_str(&serde_json::to_string(&graph).expect("JSON")).expect("it reads back");
             assert_eq!(read, graph, "{name}");
             assert_eq!(graph.svg(), svg, "the same graph gives the same picture");
-            if let Some(folder) = std::env::var_os("PICTURES") {
-                std::fs::write(std::path::Path::new(&folder).join(format!("{name}.svg")), &svg).expect("written");
-                std::fs::write(std::path::Path::new(&folder).join(format!("{name}.dot")), &dot).expect("written");
-                std::fs::write(std::path::Path::new(&folder).join(format!("{name}.txt")), &text).expect("written");
-            }
         }
     });
 }

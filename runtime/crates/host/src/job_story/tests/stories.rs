@@ -185,8 +185,39 @@ fn number_of_nodes_obeyed_and_violated() {
         let some = house.read(id, GraphBounds { nodes: 49, ..GraphBounds::default() }).await;
         let rest = some.graph.nodes.iter().find(|node| node.name == "*").expect("there was no room for one");
         assert_eq!((some.graph.nodes.len(), rest.fold.as_ref().map(|fold| fold.members)), (50, Some(1)));
-        let few = house.read(id, GraphBounds { reads: 10, ..GraphBounds::default() }).await;
-        assert_eq!(few.graph.not_shown, 0, "a page is read whole");
+    });
+}
+
+#[test]
+fn number_of_tasks_that_are_read_obeyed_and_violated() {
+    sunaba_store::conformance::run(async {
+        let house = House::new().await;
+        let id = house.submit(job("", (0..450).map(|number| node(&format!("n/{number:03}"), &[])))).await;
+        house.end_all(ended_well).await;
+        for (reads, members, not_shown) in [(450, 450, 0), (200, 200, 250)] {
+            let graph = house.read(id, GraphBounds { reads, ..GraphBounds::default() }).await.graph;
+            let fold = graph.nodes[0].fold.as_ref().map(|fold| fold.members);
+            assert_eq!((fold, graph.not_shown), (Some(members), not_shown), "{reads}");
+            assert_eq!(graph.text().contains("\n250 more tasks are not shown\n"), not_shown > 0, "{}", graph.text());
+        }
+    });
+}
+
+#[test]
+fn number_of_edges_obeyed_and_violated() {
+    sunaba_store::conformance::run(async {
+        let house = House::new().await;
+        for (side, shown, not_shown) in [(100, 10_000, 0), (101, 10_000, 201)] {
+            let names: Vec<_> = (0..side).map(|number| format!("a{number:03}")).collect();
+            let before: Vec<_> = names.iter().map(String::as_str).collect();
+            let first = before.iter().map(|name| node(name, &[]));
+            let second = (0..side).map(|number| node(&format!("b{number:03}"), &before));
+            let id = house.submit(job("", first.chain(second))).await;
+            house.end_all(ended_well).await;
+            let graph = house.read(id, GraphBounds::default()).await.graph;
+            assert_eq!((graph.edges.len(), graph.edges_not_shown), (shown, not_shown));
+            assert!(graph.svg().contains(" more dependencies are not shown") == (not_shown > 0));
+        }
     });
 }
 
