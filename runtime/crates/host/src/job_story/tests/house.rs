@@ -114,7 +114,9 @@ impl House {
         for (leased, fuel, end) in ends {
             // A wish to cancel it has changed its record.
             let revision = match end {
-                End::Cancelled => self.store.task(leased.task.id).await.expect("it works").expect("it is there").revision,
+                End::Cancelled => {
+                    self.store.task(leased.task.id).await.expect("it works").expect("it is there").revision
+                }
                 _ => leased.task.revision,
             };
             let started = leased.task.lease().expect("it was leased").started_at;
