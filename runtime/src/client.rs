@@ -1,6 +1,7 @@
 //! Speaks to a host over its HTTP API.
 
 mod control;
+mod job_story;
 mod secrets;
 mod tasks;
 mod versions;
@@ -175,6 +176,12 @@ impl Client {
     }
 
     async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        let bytes = self.fetch(request).await?;
+        serde_json::from_slice(&bytes).map_err(|error| self.protocol(error))
+    }
+
+    /// What is answered, as it is.
+    async fn fetch(&self, request: RequestBuilder) -> Result<Bytes, ClientError> {
         let response = request.send().await.map_err(|error| {
             let address = self.shown();
             if error.is_timeout() && !error.is_connect() {
@@ -186,7 +193,7 @@ impl Client {
         let status = response.status();
         let bytes = response.bytes().await.map_err(|error| self.protocol(error))?;
         if status.is_success() {
-            return serde_json::from_slice(&bytes).map_err(|error| self.protocol(error));
+            return Ok(bytes);
         }
         match serde_json::from_slice::<Problem>(&bytes) {
             Ok(problem) => Err(ClientError::Refused(problem)),

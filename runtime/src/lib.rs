@@ -34,6 +34,7 @@ pub mod compile {
 }
 
 pub use client::{BulkVerb, Client, ClientError, EventsWanted};
+pub use sunaba_host::job_story;
 pub use sunaba_host::{
     AllowedDir, AllowedDirError, Attempt, Change, DEFAULT_MAX_SCRATCH_BYTES, DeployError, DeployOptions, Deployed,
     Difference, FailureReport, GrantRefusal, InputError, MAX_INPUT_BYTES, MemoryBudget, MemoryBudgetError, Native,

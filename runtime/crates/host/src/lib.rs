@@ -16,6 +16,7 @@ mod explain;
 mod guests;
 mod hooks;
 mod input;
+pub mod job_story;
 mod limits;
 mod memory;
 mod native;

@@ -4,6 +4,7 @@ mod bulk;
 mod control;
 mod dead;
 mod feed;
+mod job_story;
 mod live;
 mod package;
 mod result;
@@ -20,6 +21,7 @@ pub use control::{ControlView, ControlsView, HandlerPatch, QueuePatch, QueueView
 pub(crate) use dead::Groups;
 pub use dead::{GroupView, GroupsView};
 pub use feed::{EventView, EventsView};
+pub use job_story::{GraphFormat, GraphQuestion};
 pub use live::RunningView;
 pub use package::{DeployQuestion, HandlerView, HostView, PackageView, PackagesView, PreviewView};
 pub use result::{AttemptLogs, LogsView, ResultView};

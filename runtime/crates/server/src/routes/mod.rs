@@ -3,6 +3,7 @@
 mod bulk;
 mod control;
 mod feed;
+mod job_story;
 mod packages;
 mod secrets;
 mod submit;
@@ -73,6 +74,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
         .route("/v1/tasks/{id}/run-now", post(tasks::run_now))
         .route("/v1/tasks/{id}/rerun", post(tasks::rerun))
+        .merge(job_story::routes())
         .fallback(async || Problem::not_found("there is nothing here\nhint: the API is under `/v1`"))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this method is not for this path")

@@ -1,0 +1,7 @@
+//! Stories and pictures of whole jobs, which a store in memory has run by a clock of our own.
+
+mod house;
+mod pictures;
+mod stories;
+
+use house::{End, House, ended_well, job, node, rule};
