@@ -77,7 +77,7 @@ async fn waits(store: &dyn Store, read: &JobRead) -> Result<Vec<WaitReport>, Sto
 fn may_have_plan(job: &Job, task: &Task) -> bool {
     let undone =
         |link: &sunaba_task::job::JobLink| link.can_be_undone && job.compensates && task.state == State::Succeeded;
-    task.job.as_ref().is_some_and(undone)
+    task.has_children || task.job.as_ref().is_some_and(undone)
 }
 
 /// A plan to be read.
