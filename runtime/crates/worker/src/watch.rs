@@ -3,8 +3,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sunaba_task::{AttemptHost, BoxFuture, Cause, LeaseToken, Live, LiveView, LogEntry, Progress};
+use sunaba_task::{
+    AskError, AttemptHost, BoxFuture, Cause, Child, EndedPage, LeaseToken, Live, LiveView, LogEntry, Progress, TaskId,
+};
 use tokio::sync::{Notify, watch};
+
+use crate::asks::Asks;
 
 /// Lines that are kept of an executor that says more than a handler's limits allow.
 const MAX_LINES: usize = 100_000;
@@ -34,6 +38,8 @@ pub(crate) struct Watch {
     progress: Mutex<Option<Progress>>,
     /// Woken when there is such.
     progressed: Arc<Notify>,
+    /// None: it can ask nobody.
+    asks: Option<Asks>,
 }
 
 /// What an attempt has said.
@@ -52,7 +58,12 @@ impl Watch {
     pub(crate) fn new(token: LeaseToken, attempt: u32, said_bytes: u64, progressed: Arc<Notify>) -> Self {
         let (cancelled, stop) = (AtomicBool::new(false), watch::Sender::new(None));
         let (live, said) = (Mutex::default(), Mutex::new(Said { bytes_left: said_bytes, lines: Vec::new() }));
-        Self { token, attempt, live, said, cancelled, stop, progress: Mutex::default(), progressed }
+        Self { token, attempt, live, said, cancelled, stop, progress: Mutex::default(), progressed, asks: None }
+    }
+
+    /// The same, and it can ask for things.
+    pub(crate) fn asking(self, asks: Asks) -> Self {
+        Self { asks: Some(asks), ..self }
     }
 
     /// The attempt as it is now; none once it has ended.
@@ -113,6 +124,20 @@ impl AttemptHost for Watch {
 
     fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
+    }
+
+    fn submit_child(&self, child: Child) -> BoxFuture<'_, Result<TaskId, AskError>> {
+        Box::pin(async move {
+            let asks = self.asks.as_ref().ok_or_else(|| AskError::no_store("submit"))?;
+            asks.submit_child(child).await
+        })
+    }
+
+    fn dependency_outputs(&self, name: String, after: Option<String>) -> BoxFuture<'_, Result<EndedPage, AskError>> {
+        Box::pin(async move {
+            let asks = self.asks.as_ref().ok_or_else(|| AskError::no_store("dependency-outputs"))?;
+            asks.dependency_outputs(&name, after.as_deref()).await
+        })
     }
 
     fn stopped(&self) -> BoxFuture<'_, Cause> {
