@@ -157,12 +157,14 @@ fn host_that_is_killed_in_the_middle_goes_on_where_it_was() {
     });
 }
 
+/// A child: its name, its handler, what it waits for, and its settings.
+type Wanted = (String, String, Vec<String>, Vec<(String, String)>);
+
 /// A host whose handler `plan/any` returns the plan that is its input: names, handlers, and what they wait for.
 fn planning() -> RuntimeBuilder {
     Runtime::builder()
         .native("plan/any", |native| async move {
-            let (join, children): (Option<String>, Vec<(String, String, Vec<String>, Vec<(String, String)>)>) =
-                native.json()?;
+            let (join, children): (Option<String>, Vec<Wanted>) = native.json()?;
             let children = children.into_iter().map(|(name, handler, after, settings)| {
                 let after: Vec<_> = after.iter().map(String::as_str).collect();
                 Child { settings, ..child(name, &handler, "null", &after) }
@@ -295,7 +297,7 @@ fn cancel_of_the_root_stops_a_grandchild_that_runs() {
             .start()
             .await
             .expect("it starts");
-        let main = submit(&runtime, "deep/down", "1").await;
+        let main = submit(&runtime, "deep/down", "2").await;
         reached.notified().await;
         runtime.store().cancel(vec![main.id], Default::default()).await.expect("the store works");
         let main = end(&runtime, &main).await;
