@@ -283,6 +283,7 @@ pub async fn submitted_child_is_there_once(subject: &mut impl Subject) {
     let Submitted::Created(child) = first else { panic!("it is new: {first:?}") };
     let again = submit_child(&*store, &main, node("a", &[])).await.expect("it is there");
     assert_eq!(again, Submitted::Existing(child.clone()));
+    drop(store);
     subject.restart();
     let store = subject.store();
     let session = open(&*store).await;
@@ -381,6 +382,7 @@ pub async fn tree_goes_on_after_a_restart(subject: &mut impl Subject) {
     let main = parent(&*store, session).await;
     let nodes = (0..200).map(|number| node(&format!("part/{number:03}"), &[]));
     decompose(&*store, &main, plan(Some("join"), nodes.chain([node("join", &["part/*"])]))).await;
+    drop(store);
     for round in 0..20 {
         subject.restart();
         let store = subject.store();
