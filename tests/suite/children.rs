@@ -264,7 +264,7 @@ fn task_that_decomposes_into_itself_ends_with_the_budget_depth() {
         let main = run(&runtime, "plan/self", "null").await;
         let job = job(&runtime, &main).await;
         assert_eq!((job.state, job.cause), (JobState::Failed, Some(JobCause::Budget(BudgetName::Depth))));
-        assert_eq!((job.tasks.total(), main.state.name()), (16, StateName::Cancelled));
+        assert_eq!((job.tasks.total(), main.state.name()), (16, StateName::Dead));
         // The rest of the system is unharmed.
         assert_eq!(run(&runtime, "plan/one", "null").await.state.name(), StateName::Succeeded);
         runtime.stop(WAIT).await.expect("the store is there");
