@@ -4,6 +4,7 @@ mod artifacts;
 mod bad_input;
 mod bulk;
 mod calls;
+mod children;
 mod clocks;
 mod command_line;
 mod compile;

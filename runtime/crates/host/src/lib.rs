@@ -8,6 +8,7 @@ mod admission;
 mod allowed;
 mod attempt;
 mod builder;
+mod children;
 mod deploy;
 mod diff;
 mod effective;

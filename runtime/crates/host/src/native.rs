@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use sunaba_task::{
-    AttemptContext, AttemptHost, AttemptReport, AttemptRequest, AttemptResult, BoxFuture, Cause, Digest, Disposition,
-    ExecuteError, Executor, Failure, HandlerInfo, HandlerSettings, Limits, LogEntry, LogLevel, LogSource, Outcome,
-    Payload, Progress, Receipt, Stop, catch_panic, format_bytes, format_duration,
+    AskError, AttemptContext, AttemptHost, AttemptReport, AttemptRequest, AttemptResult, BoxFuture, Cause, Child,
+    Digest, Disposition, EndedPage, ExecuteError, Executor, Failure, HandlerInfo, HandlerSettings, Limits, LogEntry,
+    LogLevel, LogSource, Outcome, Payload, Progress, Receipt, Stop, TaskId, catch_panic, format_bytes, format_duration,
 };
 
 /// A handler of the host's own program.
@@ -47,6 +47,28 @@ impl Native {
     pub fn progress(&self, fraction: f64, message: impl Into<String>) {
         let fraction = (!fraction.is_nan()).then(|| fraction.clamp(0.0, 1.0));
         self.book.host.on_progress(Progress { fraction, message: message.into() });
+    }
+
+    /// Makes a child of the task, or finds the one that an attempt before has made under this name. It is durable when this
+    /// returns, and the task does not end before it has.
+    ///
+    /// # Errors
+    /// [`AskError`]: it cannot be, or not now.
+    pub async fn submit_child(&self, child: Child) -> Result<TaskId, AskError> {
+        self.book.host.submit_child(child).await
+    }
+
+    /// What came of what the task waited for, under this name or in this group (`GROUP/*`): a page, after this name. Of the
+    /// task's own children, where it has some of that name, those that have ended.
+    ///
+    /// # Errors
+    /// [`AskError`]: there is nothing of that name, or nobody could look now.
+    pub async fn dependency_outputs(
+        &self,
+        name: impl Into<String>,
+        after: Option<String>,
+    ) -> Result<EndedPage, AskError> {
+        self.book.host.dependency_outputs(name.into(), after).await
     }
 
     /// Whether the task was cancelled: the attempt should end soon.

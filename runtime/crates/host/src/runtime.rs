@@ -17,6 +17,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::admission::RefusedTask;
+use crate::children::Children;
 use crate::deploy::{DeployOptions, Deployed};
 use crate::executors::Executors;
 use crate::guests::Guests;
@@ -153,7 +154,14 @@ impl RuntimeBuilder {
         let hooked = self.hooks.start(Arc::clone(&store)).await?;
         let memory_bytes = self.worker.memory_bytes.or_else(|| self.memory.bytes(self.oversubscribe));
         let worker = WorkerConfig { memory_bytes, attempt: permits.ceilings.clone(), ..self.worker };
-        let worker = Worker::start_watching(Arc::clone(&store), executors, worker, guests.unready());
+        let admission = Children {
+            store: Arc::clone(&store),
+            packages: Arc::clone(&packages),
+            permits: Arc::clone(&permits),
+            memory_bytes,
+        };
+        let (unready, admission) = (guests.unready(), Arc::new(admission));
+        let worker = Worker::start_admitting(Arc::clone(&store), executors, worker, unready, admission);
         let deploying = Mutex::default();
         Ok(Runtime {
             store,

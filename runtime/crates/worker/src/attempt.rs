@@ -6,9 +6,11 @@ use std::time::Duration;
 use sunaba_store::{Leased, SettleError, Settlement, Store, StoreError};
 use sunaba_task::{
     AttemptContext, AttemptDetail, AttemptHost, AttemptReport, AttemptRequest, AttemptResult, ExecuteError, Executor,
-    LeaseToken, Observation, Outcome, Payload, Seed, Task, Timestamp, catch_panic, decide,
+    LeaseToken, Observation, Outcome, Payload, Plan, Seed, Task, Timestamp, catch_panic, decide,
 };
 use tokio::time::Instant;
+
+use crate::admission::{Admission, NotAdmitted};
 
 /// A store that is busy is asked again after this long, and then after longer, as long as the session lives.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -23,6 +25,30 @@ pub(crate) async fn execute(executor: &dyn Executor, leased: &Leased, host: Arc<
         Err(ExecuteError::Closed) => Observation::HostStopping,
         Err(ExecuteError::NotLoaded { .. }) => Observation::NotReady,
         Err(error) => Observation::HostFailed { message: error.to_string(), retryable: error.is_retryable() },
+    }
+}
+
+/// Has the plan that an attempt returned admitted, if it returned one.
+pub(crate) async fn admit(admission: &dyn Admission, task: &Task, seen: Observation) -> Observation {
+    let mut report = match seen {
+        Observation::Reported(report) => report,
+        other => return other,
+    };
+    let plan = match &mut report.result {
+        AttemptResult::Returned(Outcome::Decompose(plan)) => {
+            // It may be large, and nobody wants it twice.
+            std::mem::replace(plan, Plan { children: Vec::new(), join: None, settings: Vec::new() })
+        }
+        _ => return Observation::Reported(report),
+    };
+    match catch_panic(admission.plan(task, plan)).await {
+        Ok(Ok(plan)) => Observation::Decomposed { report, plan: Arc::new(plan) },
+        Ok(Err(NotAdmitted::Refused(reason))) => Observation::PlanRefused { report, reason },
+        Ok(Err(NotAdmitted::Unavailable(message))) => Observation::HostFailed { message, retryable: true },
+        Err(_) => {
+            let message = "host code panicked over the attempt's plan".into();
+            Observation::HostFailed { message, retryable: true }
+        }
     }
 }
 
@@ -64,7 +90,7 @@ fn request(leased: &Leased) -> AttemptRequest {
 
 /// Decides what follows, and settles; again while the record moves or the store is busy. Whoever runs this ends it when the
 /// session is over: until then the lease is ours, and nobody else will end it.
-pub(crate) async fn settle(store: &dyn Store, leased: Leased, seen: Observation, begun: Instant) {
+pub(crate) async fn settle(store: &dyn Store, leased: Leased, mut seen: Observation, begun: Instant) {
     let Leased { token, mut task, .. } = leased;
     let leased_at = started_at(&task);
     let mut pause = PAUSE;
@@ -76,6 +102,15 @@ pub(crate) async fn settle(store: &dyn Store, leased: Leased, seen: Observation,
                 return;
             }
             Ok(Err(SettleError::Stale(moved))) => task = *moved,
+            Ok(Err(SettleError::Plan(refused))) => match seen {
+                Observation::Decomposed { report, .. } => {
+                    seen = Observation::PlanRefused { report, reason: refused.to_string() };
+                }
+                _ => {
+                    tracing::error!(task = %task.id, %refused, "a plan was refused that was never made");
+                    return;
+                }
+            },
             Ok(Err(error)) => {
                 tracing::warn!(task = %task.id, %error, "an attempt's end was not recorded");
                 return;
@@ -103,7 +138,15 @@ fn settlement(token: LeaseToken, task: &Task, seen: &Observation, now: Timestamp
         Observation::HostFailed { .. } | Observation::HostStopping | Observation::NotReady => {
             (None, None, AttemptDetail::default())
         }
-        Observation::Reported(report) => (Some(report.receipt.clone()), output(report).cloned(), detail(report)),
+        Observation::Reported(report)
+        | Observation::Decomposed { report, .. }
+        | Observation::PlanRefused { report, .. } => {
+            (Some(report.receipt.clone()), output(report).cloned(), detail(report))
+        }
+    };
+    let plan = match seen {
+        Observation::Decomposed { plan, .. } => Some(Arc::clone(plan)),
+        _ => None,
     };
     Settlement {
         token,
@@ -113,7 +156,7 @@ fn settlement(token: LeaseToken, task: &Task, seen: &Observation, now: Timestamp
         receipt,
         output,
         detail,
-        plan: None,
+        plan,
     }
 }
 

@@ -4,11 +4,13 @@
 //! asks for nothing meanwhile. What runs the attempts is an [`Executor`](sunaba_task::Executor); what stands behind it is
 //! none of the worker's business. A guest can hold up neither the renewal nor another slot.
 
-mod ask;
+mod admission;
+mod asks;
 mod attempt;
 mod session;
 mod watch;
 mod worker;
 
+pub use admission::{Admission, Childless, NotAdmitted};
 pub use watch::RunningAttempt;
 pub use worker::{Worker, WorkerConfig, WorkerError};

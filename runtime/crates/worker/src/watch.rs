@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use sunaba_store::Store;
-use sunaba_task::{AskError, AttemptHost, BoxFuture, Cause, LeaseToken, Live, LiveView, LogEntry, Progress};
+use sunaba_task::{
+    AskError, AttemptHost, BoxFuture, Cause, Child, EndedPage, LeaseToken, Live, LiveView, LogEntry, Progress, TaskId,
+};
 use tokio::sync::{Notify, watch};
 
-use crate::ask;
+use crate::asks::Asks;
 
 /// Lines that are kept of an executor that says more than a handler's limits allow.
 const MAX_LINES: usize = 100_000;
@@ -28,8 +29,6 @@ pub struct RunningAttempt {
 pub(crate) struct Watch {
     token: LeaseToken,
     attempt: u32,
-    /// What it asks for is asked of this.
-    store: Arc<dyn Store>,
     /// None before it has begun, and once it has ended.
     live: Mutex<Option<Arc<dyn Live>>>,
     /// What it has said. The executor keeps to the attempt's limits; these bound one that does not.
@@ -40,6 +39,8 @@ pub(crate) struct Watch {
     progress: Mutex<Option<Progress>>,
     /// Woken when there is such.
     progressed: Arc<Notify>,
+    /// None: it can ask nobody.
+    asks: Option<Asks>,
 }
 
 /// What an attempt has said.
@@ -55,16 +56,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Watch {
     /// Of this attempt, of which so many bytes of lines are kept.
-    pub(crate) fn new(
-        token: LeaseToken,
-        attempt: u32,
-        store: Arc<dyn Store>,
-        said_bytes: u64,
-        progressed: Arc<Notify>,
-    ) -> Self {
+    pub(crate) fn new(token: LeaseToken, attempt: u32, said_bytes: u64, progressed: Arc<Notify>) -> Self {
         let (cancelled, stop) = (AtomicBool::new(false), watch::Sender::new(None));
         let (live, said) = (Mutex::default(), Mutex::new(Said { bytes_left: said_bytes, lines: Vec::new() }));
-        Self { token, attempt, store, live, said, cancelled, stop, progress: Mutex::default(), progressed }
+        Self { token, attempt, live, said, cancelled, stop, progress: Mutex::default(), progressed, asks: None }
+    }
+
+    /// The same, and it can ask for things.
+    pub(crate) fn asking(self, asks: Asks) -> Self {
+        Self { asks: Some(asks), ..self }
+    }
+
+    fn asks(&self, what: &str) -> Result<&Asks, AskError> {
+        self.asks.as_ref().ok_or_else(|| AskError::no_store(what))
     }
 
     /// The attempt as it is now; none once it has ended.
@@ -128,11 +132,19 @@ impl AttemptHost for Watch {
     }
 
     fn checkpoint(&self, bytes: Bytes) -> BoxFuture<'_, Result<(), AskError>> {
-        Box::pin(ask::checkpoint(&*self.store, self.token, bytes))
+        Box::pin(async move { self.asks("checkpoint")?.checkpoint(bytes).await })
     }
 
     fn last_checkpoint(&self) -> BoxFuture<'_, Result<Option<Bytes>, AskError>> {
-        Box::pin(ask::last_checkpoint(&*self.store, self.token.task))
+        Box::pin(async move { self.asks("last-checkpoint")?.last_checkpoint().await })
+    }
+
+    fn submit_child(&self, child: Child) -> BoxFuture<'_, Result<TaskId, AskError>> {
+        Box::pin(async move { self.asks("submit")?.submit_child(child).await })
+    }
+
+    fn dependency_outputs(&self, name: String, after: Option<String>) -> BoxFuture<'_, Result<EndedPage, AskError>> {
+        Box::pin(async move { self.asks("dependency-outputs")?.dependency_outputs(&name, after.as_deref()).await })
     }
 
     fn stopped(&self) -> BoxFuture<'_, Cause> {
@@ -150,18 +162,12 @@ impl AttemptHost for Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sunaba_store::{EmbeddedStore, ManualClock, MemoryEngine};
-    use sunaba_task::{TaskId, Timestamp};
-
-    fn store() -> Arc<dyn Store> {
-        let clock = Arc::new(ManualClock::at(Timestamp::from_unix_ms(0)));
-        Arc::new(EmbeddedStore::open(MemoryEngine::default(), clock).expect("memory opens"))
-    }
+    use sunaba_task::TaskId;
 
     #[test]
     fn last_progress_wins_and_is_told_once() {
         let token = LeaseToken { task: TaskId::new(), sequence: 1, nonce: 2 };
-        let watch = Watch::new(token, 1, store(), 0, Arc::default());
+        let watch = Watch::new(token, 1, 0, Arc::default());
         assert_eq!(watch.take_progress(), None);
         for step in 0..1_000 {
             watch.on_progress(Progress { fraction: None, message: step.to_string() });
@@ -173,7 +179,7 @@ mod tests {
 
     fn said(bytes: u64, lines: u64) -> usize {
         let token = LeaseToken { task: TaskId::new(), sequence: 1, nonce: 2 };
-        let watch = Watch::new(token, 3, store(), bytes, Arc::default());
+        let watch = Watch::new(token, 3, bytes, Arc::default());
         let (source, level) = (sunaba_task::LogSource::Log, sunaba_task::LogLevel::Info);
         for at_ms in 0..lines {
             watch.on_log(&LogEntry { at_ms, source, level, message: "ten bytes.".into(), fields: Vec::new() });

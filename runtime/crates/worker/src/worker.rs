@@ -1,5 +1,7 @@
 //! The worker itself: its slots, its session, and how it stops.
 
+mod held;
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::pin::pin;
@@ -13,9 +15,12 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::admission::{Admission, Childless};
+use crate::asks::Asks;
 use crate::attempt;
 use crate::session::{self, Over};
 use crate::watch::{RunningAttempt, Watch};
+use held::{Held, Known};
 
 /// Shorter leases would be lost to any pause, longer ones leave tasks waiting.
 const MIN_LEASE_TIME: Duration = Duration::from_secs(1);
@@ -105,11 +110,23 @@ impl Worker {
         config: WorkerConfig,
         unready: watch::Receiver<Unready>,
     ) -> Self {
+        Self::start_admitting(store, executor, config, unready, Arc::new(Childless))
+    }
+
+    /// The same; `admission` says what children tasks may have.
+    pub fn start_admitting(
+        store: Arc<dyn Store>,
+        executor: Arc<dyn Executor>,
+        config: WorkerConfig,
+        unready: watch::Receiver<Unready>,
+        admission: Arc<dyn Admission>,
+    ) -> Self {
         let slots = config.slots.max(1);
         let lease_time = config.lease_time.clamp(MIN_LEASE_TIME, MAX_LEASE_TIME);
         let shared = Arc::new(Shared {
             store,
             executor,
+            admission,
             slots: Arc::new(Semaphore::new(slots)),
             settling: Semaphore::new(slots * SETTLING_PER_SLOT),
             config: WorkerConfig { slots, lease_time, ..config },
@@ -203,6 +220,7 @@ impl Drop for Worker {
 struct Shared {
     store: Arc<dyn Store>,
     executor: Arc<dyn Executor>,
+    admission: Arc<dyn Admission>,
     config: WorkerConfig,
     /// Held from the lease until the attempt has ended.
     slots: Arc<Semaphore>,
@@ -413,8 +431,10 @@ impl Shared {
         // The host's own marks come on top, one line each.
         let said =
             limits.log_bytes.saturating_add(limits.stdout_bytes).saturating_add(limits.stderr_bytes) + MARKS_BYTES;
-        let (store, progressed) = (Arc::clone(&self.store), Arc::clone(&self.progressed));
-        let watch = Arc::new(Watch::new(leased.token, task.attempts_started, store, said, progressed));
+        let (store, admission) = (Arc::clone(&self.store), Arc::clone(&self.admission));
+        let asks = Asks { store, admission, task: task.clone(), token: leased.token };
+        let watch = Watch::new(leased.token, task.attempts_started, said, Arc::clone(&self.progressed)).asking(asks);
+        let watch = Arc::new(watch);
         let held = Held::new(self, limits.host_bytes());
         let cancelled = {
             let mut known = self.attempts();
@@ -428,6 +448,7 @@ impl Shared {
             let _known = Known { shared: &shared, task: id, watch: Arc::clone(&watch) };
             let begun = Instant::now();
             let seen = attempt::execute(&*shared.executor, &leased, Arc::clone(&watch) as Arc<dyn AttemptHost>).await;
+            let seen = attempt::admit(&*shared.admission, &leased.task, seen).await;
             watch.ended();
             drop(held);
             // Taken before the slot is given back: that bounds how many wait to be settled.
@@ -461,40 +482,4 @@ impl Shared {
 
 async fn join_all(attempts: &mut JoinSet<()>) {
     while attempts.join_next().await.is_some() {}
-}
-
-/// What an attempt may hold, until it has ended or was dropped.
-struct Held {
-    shared: Arc<Shared>,
-    bytes: u64,
-}
-
-impl Held {
-    fn new(shared: &Arc<Shared>, bytes: u64) -> Self {
-        shared.held_bytes.fetch_add(bytes, Ordering::Relaxed);
-        Self { shared: Arc::clone(shared), bytes }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.shared.held_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-/// An attempt is known until it is settled, or dropped.
-struct Known<'a> {
-    shared: &'a Shared,
-    task: TaskId,
-    watch: Arc<Watch>,
-}
-
-impl Drop for Known<'_> {
-    fn drop(&mut self) {
-        let mut attempts = self.shared.attempts();
-        // Its next attempt may be here already.
-        if attempts.watches.get(&self.task).is_some_and(|known| Arc::ptr_eq(known, &self.watch)) {
-            attempts.watches.remove(&self.task);
-        }
-    }
 }

@@ -7,6 +7,7 @@ mod budgets;
 mod bulk;
 mod callbacks;
 mod checkpoint;
+mod children;
 mod control;
 mod ends;
 mod feed;
@@ -47,6 +48,7 @@ pub use budgets::*;
 pub use bulk::*;
 pub use callbacks::*;
 pub use checkpoint::*;
+pub use children::*;
 pub use control::*;
 pub use ends::*;
 pub use feed::*;
@@ -317,6 +319,21 @@ macro_rules! conformance_tests {
             what_cannot_be_undone_ends_the_undoing
             cancelled_job_is_undone_if_it_was_to_be
             job_that_has_spent_its_attempts_is_undone
+            // children
+            parent_ends_with_the_output_of_its_join
+            plans_of_no_child_and_of_one_end
+            plans_below_plans_end_from_below
+            failure_of_a_child_is_its_parents_matter
+            join_that_fails_fails_its_parent
+            plan_of_a_task_can_have_its_job_undone
+            cancel_goes_down_the_tree
+            depth_and_tasks_of_a_tree_obeyed_and_violated
+            submitted_child_is_there_once
+            parent_that_completes_waits_for_its_children
+            children_do_not_outlive_a_parent_that_gives_up
+            plan_of_a_task_that_cannot_be_run_is_refused
+            tree_goes_on_after_a_restart
+            parent_sees_its_own_children
         );
     };
     (@ $subject:expr; $($case:ident)*) => {

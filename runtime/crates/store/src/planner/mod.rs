@@ -274,20 +274,21 @@ impl Planner {
 
     /// How long nothing happens by itself.
     pub(crate) fn until_next(&self, now: Timestamp, elapsed: Duration) -> Duration {
-        if self.has_chores() {
+        if self.has_chores() || self.is_looking() {
             return Duration::ZERO;
         }
         let expiry = self.sessions.values().map(|session| session.expires).min();
-        let (jobs, look) = (self.jobs.waiters.first_deadline(), self.jobs.next_look);
+        let jobs = self.jobs.waiters.first_deadline();
         let deadlines =
-            [expiry, jobs, look, self.parking.first_deadline(), self.feed.first_deadline(), self.lanes.next_wake()];
+            [expiry, jobs, self.parking.first_deadline(), self.feed.first_deadline(), self.lanes.next_wake()];
         let by_elapsed = deadlines.into_iter().flatten().min();
         let by_now =
             [self.next_due, self.next_expiry, self.next_purge, self.jobs.next_deadline].into_iter().flatten().min();
         let by_now = by_now.map(|due| due.since(now).min(MAX_SLEEP));
         let by_age = self.feed.until_trim(now).map(|wait| wait.min(MAX_SLEEP));
         let waits = [by_elapsed.map(|at| at.saturating_sub(elapsed)), by_now, by_age];
-        waits.into_iter().flatten().min().unwrap_or(MAX_SLEEP)
+        // However long that is: whether a job is stuck is looked at now and then.
+        waits.into_iter().flatten().fold(MAX_SLEEP, Duration::min)
     }
 
     fn promote_due(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {

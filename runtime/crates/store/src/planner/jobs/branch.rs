@@ -56,6 +56,17 @@ impl Planner {
         Ok(self.jobs.branches.entry(parent).or_default())
     }
 
+    /// Whether the plan of a task is being stopped. Changes nothing, so that nothing is written for it.
+    pub(super) fn is_stopping(&self, turn: &Turn<'_>, parent: TaskId) -> Result<bool, StoreError> {
+        if let Some(branch) = self.jobs.branches.get(&parent) {
+            return Ok(branch.is_stopping);
+        }
+        let key = keys::branch(parent);
+        let stored = turn.txn.get(&key)?;
+        // One that cannot be read is found to be so by whoever changes it.
+        Ok(stored.is_some_and(|stored| codec::read::<Branch>(&key, &stored).is_ok_and(|branch| branch.is_stopping)))
+    }
+
     /// Counts again what a damaged branch had, and stops its job: by which rules it is to go on nobody knows.
     fn recount(&mut self, turn: &Turn<'_>, parent: TaskId) -> Result<Branch, StoreError> {
         let mut branch = Branch { is_stopping: true, ..Branch::default() };

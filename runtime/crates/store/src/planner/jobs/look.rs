@@ -21,6 +21,11 @@ pub(in super::super) struct Look {
 }
 
 impl Planner {
+    /// Whether a look is not over yet.
+    pub(in super::super) fn is_looking(&self) -> bool {
+        self.jobs.look.after.is_some()
+    }
+
     pub(in super::super) fn begin_looks(&mut self, turn: &Turn<'_>) {
         self.jobs.next_look = Some(turn.elapsed.saturating_add(INTERVAL));
     }

@@ -87,7 +87,7 @@ impl Planner {
         let Some((job, parent)) = link.map(|link| (link.job, link.parent)) else { return Ok(Some(stored)) };
         let mut reason = self.job_ref(turn, job)?.filter(|job| job.is_stopping()).map(super::stop::reason);
         if let Some(parent) = parent.filter(|_| reason.is_none())
-            && self.branch_mut(turn, parent)?.is_stopping
+            && self.is_stopping(turn, parent)?
         {
             reason = Some(self.reason_of_parent(turn, parent)?);
         }
