@@ -1,6 +1,7 @@
 //! Speaks to a host over its HTTP API.
 
 mod control;
+mod jobs;
 mod secrets;
 mod tasks;
 mod versions;

@@ -4,12 +4,15 @@ mod bulk;
 mod control;
 mod dead;
 mod feed;
+mod job;
+mod job_submit;
 mod live;
 mod package;
 mod result;
 mod secret;
 mod submit;
 mod task;
+mod to_submit;
 mod usage;
 mod version;
 
@@ -20,6 +23,11 @@ pub use control::{ControlView, ControlsView, HandlerPatch, QueuePatch, QueueView
 pub(crate) use dead::Groups;
 pub use dead::{GroupView, GroupsView};
 pub use feed::{EventView, EventsView};
+pub use job::{
+    CauseView, JobCancelView, JobFilter, JobOutputView, JobOutputsView, JobResultView, JobTaskView, JobTasksView,
+    JobView, JobsView, PlanFilter, PlanView, SpentView,
+};
+pub use job_submit::{AfterNode, JobBudget, MAX_JOB_BYTES, MapNode, SubmitJob, SubmitNode};
 pub use live::RunningView;
 pub use package::{DeployQuestion, HandlerView, HostView, PackageView, PackagesView, PreviewView};
 pub use result::{AttemptLogs, LogsView, ResultView};
