@@ -73,6 +73,8 @@ enum Command {
     Handler(commands::handler::Args),
     /// Submit tasks to a host, show what became of them, and change that
     Task(commands::task::Args),
+    /// Submit jobs to a host, which are tasks that belong together, and show what became of them
+    Job(commands::job::Args),
     /// Look at queues, pause them, and set their limits
     Queue(commands::queue::Args),
     /// Look at dead letters, and run them again or delete them
@@ -120,6 +122,7 @@ async fn run(global: &Global, command: Command) -> Result<Exit, CommandError> {
         Command::Serve(args) => commands::serve::run(global, args).await,
         Command::Handler(args) => commands::handler::run(global, args).await,
         Command::Task(args) => commands::task::run(global, args).await,
+        Command::Job(args) => commands::job::run(global, args).await,
         Command::Queue(args) => commands::queue::run(global, args).await,
         Command::Dead(args) => commands::dead::run(global, args).await,
         Command::Events(args) => commands::events::run(global, args).await,

@@ -8,6 +8,7 @@ mod deploy;
 pub(crate) mod events;
 pub(crate) mod handler;
 mod input;
+pub(crate) mod job;
 mod limit;
 mod permits;
 pub(crate) mod queue;
