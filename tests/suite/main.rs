@@ -25,6 +25,7 @@ mod hostile;
 mod house;
 mod http;
 mod inspect;
+mod jobs;
 mod large_bodies;
 mod memory;
 mod model;

@@ -214,13 +214,10 @@ fn running(tasks: &[JobTaskView], all: Option<u64>) -> String {
 
 /// Why a job that has ended has no output, on standard error.
 pub(super) fn say_why(job: &JobView) {
-    print::headline(
-        false,
-        &job.state.to_string(),
-        &job.cause.as_ref().map_or_else(String::new, |cause| {
-            if cause.kind == "cancelled" { String::new() } else { cause.message.clone() }
-        }),
-    );
+    let message = job.cause.as_ref().map_or("", |cause| cause.message.as_str());
+    let word = job.state.to_string();
+    let why = message.strip_prefix(&word).map_or(message, |rest| rest.trim_start_matches(": "));
+    print::headline(false, &word, why);
     for task in job.failing.iter().take(SHOWN) {
         failing(task).into_iter().for_each(|(name, value)| print::note(format_args!("  {name:<12} {value}")));
     }
