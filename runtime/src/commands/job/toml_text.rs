@@ -45,7 +45,10 @@ impl Writer<'_> {
 
     fn table(&mut self, table: &DeTable<'_>) -> Result<(), Wrong> {
         self.json.push('{');
-        for (number, (key, value)) in table.iter().enumerate() {
+        let mut items: Vec<_> = table.iter().collect();
+        // As they stand, so that what comes first is known when something behind it is wrong.
+        items.sort_by_key(|(key, _)| key.span().start);
+        for (number, (key, value)) in items.into_iter().enumerate() {
             if number > 0 {
                 self.json.push(',');
             }

@@ -115,7 +115,7 @@ pub(super) fn show(global: &Global, job: &JobView) -> Result<(), CommandError> {
         ("tasks", Some(counts(job))),
         ("spent", Some(spent(job))),
         ("budgets", set(&budgets(job))),
-        ("failures", Some(rules(job))),
+        ("on failure", Some(rules(job))),
         ("not undone", job.not_undone.clone()),
         ("to undo", Some(job.tasks.compensations).filter(|left| *left > 0).map(format_count)),
         ("result", job.result.clone()),
@@ -196,8 +196,10 @@ fn failing(task: &JobTaskView) -> [(&'static str, String); 3] {
         1 => "1 attempt".to_owned(),
         count => format!("{count} attempts"),
     };
+    // What is to be tried again may yet do well.
+    let word = if task.state.is_terminal() { "failed" } else { "failing" };
     [
-        ("failing", format!("{} is {}, {attempts}", task.name, task.state)),
+        (word, format!("{} is {}, {attempts}", task.name, task.state)),
         ("", cut(task.reason.as_deref().unwrap_or("no reason is known"), SHOWN_CHARS)),
         ("", format!("task {}", task.id)),
     ]
@@ -217,7 +219,8 @@ pub(super) fn say_why(job: &JobView) {
     let message = job.cause.as_ref().map_or("", |cause| cause.message.as_str());
     let word = job.state.to_string();
     let why = message.strip_prefix(&word).map_or(message, |rest| rest.trim_start_matches(": "));
-    print::headline(false, &word, why);
+    let colon = if why.is_empty() { "" } else { ":" };
+    print::headline(false, &format!("{word}{colon}"), why);
     for task in job.failing.iter().take(SHOWN) {
         failing(task).into_iter().for_each(|(name, value)| print::note(format_args!("  {name:<12} {value}")));
     }
