@@ -135,7 +135,7 @@ fn refused_task_names_itself_and_nothing_is_taken_on() {
         let other = TaskRequest::new("step/other".parse().expect("a name"));
         assert!(told(with("bad", other.clone())).await.starts_with("task `bad`: the package `step` has no handler"));
         let long = TaskRequest { timeout: Some(Duration::from_secs(7_200)), ..echo(1) };
-        assert!(told(with("bad", long)).await.starts_with("task `bad`: the timeout limit `2h`"));
+        assert!(told(with("bad", long)).await.starts_with("task `bad`: the timeout `2h` is over"));
         let keyed = TaskRequest { idempotency_key: Some("k".into()), ..echo(1) };
         assert!(told(with("bad", keyed)).await.starts_with("task `bad`: the idempotency key cannot be `k`"));
         let unique = Unique { key: "u".into(), window: None, on_conflict: sunaba_runtime::task::OnConflict::Reject };
@@ -296,14 +296,40 @@ after = ["charge"]
     let job = file(&host, "job.toml", job);
     let submitted = host.sunaba(["job", "submit", &job, "--wait"]);
     assert_eq!(submitted.status.code(), Some(7));
-    assert_snapshot!(stable(&text(&submitted.stderr)), @"");
+    assert_snapshot!(stable(&text(&submitted.stderr)), @r"
+    job *
+    failed: `charge` did not succeed
+      failed       charge is dead, 1 attempt
+                   account-closed: the account is closed
+                   task *
+    ");
     let id = host.json(&["job", "list", "--tag=nightly"])["id"].as_str().expect("an id").to_owned();
     let shown = host.sunaba(["job", "get", &id, "--wait"]);
     assert_eq!(shown.status.code(), Some(7));
     let shown =
         stable(&text(&shown.stdout)).lines().filter(|line| !line.starts_with("spent ")).collect::<Vec<_>>().join("\n");
-    assert_snapshot!(shown, @"");
-    assert_snapshot!(stable(&host.ok(&["job", "tasks", &id])), @"");
+    assert_snapshot!(shown, @r"
+    job          *
+    name         nightly report
+    state        failed: `charge` did not succeed
+    tasks        4: 2 succeeded, 1 dead, 1 cancelled
+    budgets      attempts 3 of 10, time 10m
+    on failure   fail
+    result       report
+    tags         nightly
+    submitted    *
+    ended        *
+    failed       charge is dead, 1 attempt
+                 account-closed: the account is closed
+                 task *
+    ");
+    assert_snapshot!(stable(&host.ok(&["job", "tasks", &id])), @r"
+    NAME     STATE      ATTEMPTS  ID
+    charge   dead       1         *
+    greet/1  succeeded  1         *
+    greet/2  succeeded  1         *
+    report   cancelled  0         *
+    ");
     let listed = host.ok(&["job", "list", "--state", "failed"]);
     assert!(listed.contains("failed") && listed.contains("4/4") && listed.contains("nightly report"), "{listed}");
     let partial = host.ok(&["job", "result", &id, "--of", "greet/2"]);
@@ -330,7 +356,12 @@ fn cancel_says_what_was_stopped_and_what_still_runs() {
     let early = host.sunaba(["job", "result", &id]);
     assert_eq!(early.status.code(), Some(6), "{}", text(&early.stderr));
     let shown = host.ok(&["job", "cancel", &id, "--reason", "not needed any more"]);
-    assert_snapshot!(stable(&shown), @"");
+    assert_snapshot!(stable(&shown), @r"
+    job          *
+    state        stopping: cancelled: not needed any more
+    stopped      2 tasks that had not begun
+    still runs   sleeper, which is asked to end
+    ");
     let ended = host.sunaba(["job", "get", &id, "--wait", "-o", "json"]);
     let ended: Value = serde_json::from_slice(&ended.stdout).expect("JSON");
     assert_eq!((&ended["state"], &ended["tasks"]["by_state"]), (&json!("cancelled"), &json!({"cancelled": 3})));

@@ -19,7 +19,7 @@ fn wrong_jobs_are_refused_with_their_place_and_a_hint() {
     host.deploy("hello");
     let node = |rest: &str| format!("[[nodes]]\nname = \"a\"\nhandler = \"hello/hello\"\n{rest}");
     let ada = "input = { name = \"Ada\" }\n";
-    let two = |a: &str, b: &str| node(&format!("{ada}{a}")) + &node(&format!("{ada}{b}")).replace("\"a\"", "\"b\"");
+    let two = |a: &str, b: &str| node(&format!("{ada}{a}")) + &node(&format!("{ada}{b}")).replacen("\"a\"", "\"b\"", 1);
     for (job, code, said) in [
         (
             two("after = [\"b\"]\n", "after = [\"a\"]\n"),

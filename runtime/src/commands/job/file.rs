@@ -94,7 +94,7 @@ fn wrong(error: &serde_json::Error, toml: Option<(&Lines, &str)>) -> Wrong {
 }
 
 fn hint(problem: &str) -> &'static str {
-    if problem.contains("unknown field") {
+    if problem.contains("unknown field") && !problem.contains("expected") {
         "\nhint: a task takes what `POST /v1/tasks` takes, and `name`, `after`, `compensation` and `map`"
     } else if problem.contains("missing field `nodes`") {
         "\nhint: the tasks of a job are its `nodes`"
