@@ -77,6 +77,12 @@ fn parse(bytes: &[u8], is_toml: bool) -> Result<SubmitJob, Wrong> {
             "it has no tasks\nhint: write them as `nodes`, each with a `name` and a `handler`; in TOML as `[[nodes]]`",
         ));
     }
+    if let Some(place) = job.nodes.iter().position(|node| node.name.is_empty()) {
+        return Err(Wrong::whole(format!(
+            "task {} of the plan: it has no `name`\nhint: each task of a job has one, by which others can wait for it",
+            place + 1
+        )));
+    }
     Ok(job)
 }
 
