@@ -2,6 +2,7 @@
 
 mod control;
 mod job_story;
+mod jobs;
 mod secrets;
 mod tasks;
 mod versions;

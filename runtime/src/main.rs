@@ -73,7 +73,7 @@ enum Command {
     Handler(commands::handler::Args),
     /// Submit tasks to a host, show what became of them, and change that
     Task(commands::task::Args),
-    /// Look at jobs
+    /// Submit jobs to a host, which are tasks that belong together, and show what became of them
     Job(commands::job::Args),
     /// Look at queues, pause them, and set their limits
     Queue(commands::queue::Args),

@@ -27,6 +27,7 @@ mod house;
 mod http;
 mod inspect;
 mod job_story;
+mod jobs;
 mod large_bodies;
 mod memory;
 mod model;

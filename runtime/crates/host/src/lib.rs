@@ -17,6 +17,7 @@ mod explain;
 mod guests;
 mod hooks;
 mod input;
+mod job;
 pub mod job_story;
 mod limits;
 mod memory;
@@ -43,6 +44,7 @@ pub use explain::{
     Observed, OutcomeReport, PolicyReport, RunningAttempt, Story, Submission, explain, stalled,
 };
 pub use input::InputError;
+pub use job::{JobRefusal, JobRequest, NodeRequest, Shape, Work, chain, chord, group, map, task};
 pub use limits::{StatedLimits, default_ceilings};
 pub use memory::{MemoryBudget, MemoryBudgetError, machine_memory_bytes};
 pub use native::{Native, NativeHandler};
@@ -50,6 +52,7 @@ pub use options::{cancel_wish, debounce};
 pub use packages::{DeployError, package_name_of};
 pub use refusal::{RerunRefusal, SubmitRefusal};
 pub use report::{FailureReport, HostCallReport, ReceiptReport, Report, SnoozeReport, Status, payload_json};
+pub use runtime::jobs::{CancelledJob, JobAttention, JobOutput, JobOutputs};
 pub use runtime::{Runtime, RuntimeBuilder, StartError};
 pub use schema::{Schema, SchemaError};
 pub use secrets::{SecretKeeper, SecretPlace, SecretSource, SecretSourceError};

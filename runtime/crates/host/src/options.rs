@@ -8,6 +8,7 @@ use sunaba_task::{
 };
 
 use crate::admission::{RefusedTask, TaskRequest};
+use crate::job::JobRequest;
 
 /// Tags of one task.
 const MAX_TAGS: usize = 16;
@@ -18,6 +19,8 @@ const MAX_KEY_BYTES: usize = 256;
 const MAX_KINDS: usize = 32;
 /// Tasks that may follow the end of one.
 const MAX_CALLBACKS: usize = 8;
+/// The longest name of a job.
+const MAX_JOB_NAME_BYTES: usize = 128;
 /// The longest reason for a cancel.
 const MAX_REASON_BYTES: usize = 256;
 /// The longest grace of a cancel.
@@ -58,6 +61,49 @@ pub(crate) fn check(request: &TaskRequest) -> Result<(), RefusedTask> {
         check_unique(unique, request.start)?;
     }
     callbacks(&request.on_success, &request.on_failure)
+}
+
+/// Whether what is asked for of a job as a whole can be. Its budget is the store's to check.
+///
+/// # Errors
+/// [`RefusedTask::Value`]: the first that cannot.
+pub(crate) fn job(request: &JobRequest) -> Result<(), RefusedTask> {
+    if !request.name.is_empty() {
+        text("name of the job", &request.name, MAX_JOB_NAME_BYTES, is_printable)?;
+    }
+    if let Some(key) = &request.idempotency_key {
+        text("idempotency key", key, MAX_IDEMPOTENCY_KEY_BYTES, is_anything)?;
+    }
+    tags(&request.tags)
+}
+
+/// Whether a task can be one of a job: it has no keys by which it could be another's, or be replaced.
+///
+/// # Errors
+/// [`RefusedTask::Value`].
+pub(crate) fn of_job(request: &TaskRequest) -> Result<(), RefusedTask> {
+    if let Some(key) = &request.idempotency_key {
+        return Err(RefusedTask::value("idempotency key", key, "a task of a job has none; the job can have one"));
+    }
+    match &request.unique {
+        Some(unique) => {
+            let reason = "a task of a job has none: it cannot be another's, nor be replaced";
+            Err(RefusedTask::value("unique key", &unique.key, reason))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The same of what undoes a task: it begins when its turn comes, with what came of that task.
+///
+/// # Errors
+/// [`RefusedTask::Value`].
+pub(crate) fn of_compensation(request: &TaskRequest) -> Result<(), RefusedTask> {
+    of_job(request)?;
+    if request.input.is_some() {
+        return Err(RefusedTask::value("input", "something", "what undoes a task gets what came of it"));
+    }
+    Ok(())
 }
 
 /// How a task is to be cancelled: a grace of up to an hour, and a reason of one short line.

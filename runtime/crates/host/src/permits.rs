@@ -109,13 +109,13 @@ impl Permits {
     ///
     /// # Errors
     /// A secret cannot be looked up at the moment.
-    pub(crate) async fn operator(
+    pub(crate) async fn operator<'r>(
         &self,
         packages: &Packages,
-        requests: &[TaskRequest],
+        requests: impl IntoIterator<Item = &'r TaskRequest, IntoIter: Send>,
     ) -> Result<Cow<'_, Operator>, StoreError> {
         let mut operator = Cow::Borrowed(&self.operator);
-        for request in requests.iter().filter(|request| !request.secrets.is_empty()) {
+        for request in requests.into_iter().filter(|request| !request.secrets.is_empty()) {
             let Ok(package) = packages.package(&request.handler) else { continue };
             let asked = package.handler(&request.handler.handler).map(|handler| &handler.settings.requests.secrets);
             for name in asked.into_iter().flatten().filter(|name| request.secrets.contains(name)) {

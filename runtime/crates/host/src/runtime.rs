@@ -1,5 +1,6 @@
 //! The host: what is built, started, used and stopped.
 
+pub(crate) mod jobs;
 pub(crate) mod ready;
 mod take;
 

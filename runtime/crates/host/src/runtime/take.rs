@@ -14,7 +14,7 @@ use crate::packages;
 use crate::refusal::{RerunRefusal, SubmitRefusal};
 
 /// How often one request is checked anew: each time, another version has been deployed meanwhile.
-const MAX_CHECKS: usize = 8;
+pub(super) const MAX_CHECKS: usize = 8;
 
 type Answer = Result<Submitted, SubmitRefusal>;
 
@@ -115,7 +115,12 @@ impl Runtime {
     }
 
     /// Everything that a request says and leaves out, as this version of its package has it.
-    fn admit(&self, request: TaskRequest, package: &Package, operator: &Operator) -> Result<NewTask, RefusedTask> {
+    pub(super) fn admit(
+        &self,
+        request: TaskRequest,
+        package: &Package,
+        operator: &Operator,
+    ) -> Result<NewTask, RefusedTask> {
         let (on_success, on_failure) = (request.on_success.clone(), request.on_failure.clone());
         let handler = packages::handler(package, &request.handler)?;
         let schema = self.packages.schema(package.component, handler)?;

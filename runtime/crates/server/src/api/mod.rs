@@ -4,13 +4,16 @@ mod bulk;
 mod control;
 mod dead;
 mod feed;
+mod job;
 mod job_story;
+mod job_submit;
 mod live;
 mod package;
 mod result;
 mod secret;
 mod submit;
 mod task;
+mod to_submit;
 mod usage;
 mod version;
 
@@ -21,7 +24,12 @@ pub use control::{ControlView, ControlsView, HandlerPatch, QueuePatch, QueueView
 pub(crate) use dead::Groups;
 pub use dead::{GroupView, GroupsView};
 pub use feed::{EventView, EventsView};
+pub use job::{
+    CauseView, JobCancelView, JobFilter, JobOutputView, JobOutputsView, JobResultView, JobTaskView, JobTasksView,
+    JobView, JobsView, PlanFilter, PlanView, SpentView,
+};
 pub use job_story::{GraphFormat, GraphQuestion};
+pub use job_submit::{AfterNode, JobBudget, MAX_JOB_BYTES, MapNode, SubmitJob, SubmitNode};
 pub use live::RunningView;
 pub use package::{DeployQuestion, HandlerView, HostView, PackageView, PackagesView, PreviewView};
 pub use result::{AttemptLogs, LogsView, ResultView};

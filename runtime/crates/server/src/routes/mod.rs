@@ -4,6 +4,7 @@ mod bulk;
 mod control;
 mod feed;
 mod job_story;
+mod jobs;
 mod packages;
 mod secrets;
 mod submit;
@@ -60,6 +61,12 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/queues/{name}", patch(control::set_queue))
         .route("/v1/retention", get(control::retention).put(control::set_retention))
         .route("/v1/events", get(feed::events))
+        .route("/v1/jobs", post(jobs::submit).get(jobs::list))
+        .route("/v1/jobs/{id}", get(jobs::get))
+        .route("/v1/jobs/{id}/result", get(jobs::result))
+        .route("/v1/jobs/{id}/outputs", get(jobs::outputs))
+        .route("/v1/jobs/{id}/tasks", get(jobs::tasks))
+        .route("/v1/jobs/{id}/cancel", post(jobs::cancel))
         .route("/v1/dead/groups", get(bulk::groups))
         .route("/v1/tasks", post(submit::one).get(tasks::list))
         .route("/v1/tasks/bulk", post(submit::many))

@@ -1,6 +1,7 @@
 //! Versions of packages, and the tasks that follow them.
 
 use bytes::Bytes;
+use sunaba_task::job::{NewJob, Node};
 use sunaba_task::{Callback, CallbackOn, HandlerInfo, HandlerSettings, StateName};
 
 use super::*;
@@ -8,7 +9,6 @@ use crate::{
     Activation, ChangedHandler, DeployChange, Deployed, MAX_VERSIONS, NewPackage, Package, StoreError, SubmitError,
     Submitted, VersionError,
 };
-use sunaba_task::job::{NewJob, Node};
 
 const SCHEMA: &str = r#"{"type": "object", "required": ["text"]}"#;
 
