@@ -10,6 +10,7 @@ pub(crate) mod handler;
 mod input;
 mod limit;
 mod permits;
+mod plan;
 pub(crate) mod queue;
 pub(crate) mod retention;
 pub(crate) mod run;
