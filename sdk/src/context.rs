@@ -3,6 +3,12 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::ask::EndedPage;
+use crate::{Child, Input, OutputError, Outputs, Refusal, TaskId, testing};
+
 /// What is left of an attempt's limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -13,11 +19,25 @@ pub struct Remaining {
     pub time: Option<Duration>,
 }
 
-/// The host as a handler sees it: the real one inside a sandbox, a recorder in a native test.
-pub(crate) trait Host {
-    fn progress(&self, fraction: Option<f64>, message: &str);
-    fn is_cancelled(&self) -> bool;
-    fn remaining(&self) -> Remaining;
+/// The host as a handler sees it. No trait object: a component imports what is reachable, and through a table of functions all
+/// of them would be.
+pub(crate) enum Host {
+    /// The real one, inside a sandbox.
+    #[cfg(target_family = "wasm")]
+    Sandbox,
+    /// A recorder in a native test.
+    Recorder(testing::Attempt),
+}
+
+/// Calls a function of the host, whichever it is.
+macro_rules! ask {
+    ($self:ident.$call:ident($($argument:expr),*)) => {
+        match &$self.host {
+            #[cfg(target_family = "wasm")]
+            Host::Sandbox => crate::guest::$call($($argument),*),
+            Host::Recorder(attempt) => attempt.$call($($argument),*),
+        }
+    };
 }
 
 /// The facts of an attempt, as the host recorded them.
@@ -39,11 +59,11 @@ pub(crate) struct Facts {
 /// The attempt that is running.
 pub struct Context {
     facts: Facts,
-    host: Box<dyn Host>,
+    host: Host,
 }
 
 impl Context {
-    pub(crate) fn new(facts: Facts, host: Box<dyn Host>) -> Self {
+    pub(crate) fn new(facts: Facts, host: Host) -> Self {
         Self { facts, host }
     }
 
@@ -109,17 +129,114 @@ impl Context {
 
     /// Says how far the attempt is: a fraction in 0..=1 or `None`, and a message for whoever watches.
     pub fn progress(&self, fraction: impl Into<Option<f64>>, message: impl fmt::Display) {
-        self.host.progress(fraction.into(), &message.to_string());
+        ask!(self.say_progress(fraction.into(), &message.to_string()))
     }
 
     /// Whether the task was cancelled. A handler that sees it should return soon; it is stopped after a grace period.
     pub fn is_cancelled(&self) -> bool {
-        self.host.is_cancelled()
+        ask!(self.see_cancelled())
+    }
+
+    /// Makes a child of the task at once, under a name that is its own among the task's children. It is on the host's disk when
+    /// this returns, and the task ends when its children have.
+    ///
+    /// The same name again gives the same child, in a later attempt too; with another body it is refused as a conflict. So an
+    /// attempt that goes over the work of the one before it makes nothing twice.
+    ///
+    /// # Errors
+    /// The host refuses it; without a store, as by `sunaba run`, all are.
+    pub fn submit(&self, name: impl Into<String>, child: Child) -> Result<TaskId, Refusal> {
+        let input = child.payload().map_err(|error| Refusal::invalid(error.message()))?;
+        ask!(self.submit_child(name.into(), &child, input)).map(TaskId)
+    }
+
+    /// What those gave that the task waited for: the one of this name, or all of a group (`GROUP/*`), in the order of their
+    /// names, read as they are asked for.
+    ///
+    /// ```
+    /// # use sunaba_sdk::prelude::*;
+    /// #[handler]
+    /// fn sum(ctx: &Context) -> Result<u64, TaskError> {
+    ///     let mut sum = 0;
+    ///     for counted in ctx.outputs::<u64>("count/*") {
+    ///         // What has not succeeded is an error; a plan that does not continue then never comes here.
+    ///         sum += counted?.value;
+    ///     }
+    ///     Ok(sum)
+    /// }
+    ///
+    /// # use sunaba_sdk::testing::Attempt;
+    /// # fn main() {
+    /// let attempt = Attempt::new().given("count/1", &3).given("count/2", &4);
+    /// assert_eq!(sum(&attempt.context()).unwrap(), 7);
+    /// # }
+    /// ```
+    pub fn outputs<T: Input>(&self, awaited: impl Into<String>) -> Outputs<'_, T> {
+        Outputs::new(self, awaited.into())
+    }
+
+    /// What the one of this name gave that the task waited for.
+    ///
+    /// # Errors
+    /// It was not waited for, has not succeeded, or gave something else.
+    pub fn output<T: Input>(&self, name: impl Into<String>) -> Result<T, OutputError> {
+        let name = name.into();
+        match self.outputs(name.clone()).next() {
+            Some(given) => given.map(|given| given.value),
+            None => Err(OutputError::Missing { name }),
+        }
+    }
+
+    /// Keeps a value for the task's next attempt, as JSON of up to 1 MiB, in place of what was kept before. It is on the host's
+    /// disk when this returns, and forgotten when the task has ended.
+    ///
+    /// # Errors
+    /// It has no JSON form, is too large, or cannot be kept now.
+    pub fn checkpoint(&self, value: &impl Serialize) -> Result<(), Refusal> {
+        let bytes = serde_json::to_vec(value);
+        let bytes = bytes.map_err(|error| Refusal::invalid(format!("the checkpoint has no JSON form: {error}")))?;
+        ask!(self.keep(bytes))
+    }
+
+    /// What was kept last, by this attempt or by one before.
+    ///
+    /// ```
+    /// # use sunaba_sdk::prelude::*;
+    /// #[handler]
+    /// fn copy(ctx: &Context, rows: u32) -> Result<u32, TaskError> {
+    ///     let first = ctx.last_checkpoint()?.unwrap_or(0);
+    ///     for row in first..rows {
+    ///         if row % 100 == 0 {
+    ///             ctx.checkpoint(&row)?;
+    ///         }
+    ///     }
+    ///     Ok(rows - first)
+    /// }
+    ///
+    /// # use sunaba_sdk::testing::Attempt;
+    /// # fn main() {
+    /// let attempt = Attempt::new().checkpoint(&200);
+    /// assert_eq!(copy(&attempt.context(), 350).unwrap(), 150);
+    /// assert_eq!(attempt.last_checkpoint::<u32>(), Some(300));
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// It is not of this type, or cannot be read now.
+    pub fn last_checkpoint<T: DeserializeOwned>(&self) -> Result<Option<T>, Refusal> {
+        let Some(bytes) = ask!(self.kept())? else { return Ok(None) };
+        let value = serde_json::from_slice(&bytes);
+        value.map(Some).map_err(|error| Refusal::invalid(format!("the checkpoint cannot be read: {error}")))
+    }
+
+    /// A page of what was waited for.
+    pub(crate) fn dependency_outputs(&self, awaited: &str, after: Option<&str>) -> Result<EndedPage, Refusal> {
+        ask!(self.page(awaited, after))
     }
 
     /// What is left of the attempt's limits, now.
     pub fn remaining(&self) -> Remaining {
-        self.host.remaining()
+        ask!(self.see_remaining())
     }
 }
 

@@ -3,9 +3,11 @@
 use std::sync::Once;
 use std::time::{Duration, SystemTime};
 
+use crate::ask::{EndedPage, EndedTask};
+use crate::child::Dependency;
 use crate::context::{Facts, Host, Remaining};
 use crate::handler::{self, Entry};
-use crate::{Context, Disposition, Outcome, Payload, TaskError};
+use crate::{Child, Context, Disposition, Outcome, Payload, Plan, Refusal, RefusalKind, TaskError};
 
 /// What wit-bindgen makes of `wit/`.
 #[allow(missing_docs, unreachable_pub, clippy::all, unsafe_code)]
@@ -21,21 +23,74 @@ pub mod bindings {
 use bindings::exports::sunaba::task::handlers as wit;
 use bindings::sunaba::task::{host, types};
 
-struct Sandbox;
+pub(crate) fn say_progress(fraction: Option<f64>, message: &str) {
+    host::progress(fraction, message);
+}
 
-impl Host for Sandbox {
-    fn progress(&self, fraction: Option<f64>, message: &str) {
-        host::progress(fraction, message);
-    }
+pub(crate) fn see_cancelled() -> bool {
+    host::is_cancelled()
+}
 
-    fn is_cancelled(&self) -> bool {
-        host::is_cancelled()
-    }
+pub(crate) fn see_remaining() -> Remaining {
+    let left = host::remaining();
+    Remaining { fuel: left.fuel, time: left.time_ms.map(Duration::from_millis) }
+}
 
-    fn remaining(&self) -> Remaining {
-        let left = host::remaining();
-        Remaining { fuel: left.fuel, time: left.time_ms.map(Duration::from_millis) }
+pub(crate) fn submit_child(name: String, wanted: &Child, input: Payload) -> Result<String, Refusal> {
+    host::submit(&child(name, wanted, input)).map_err(refusal)
+}
+
+pub(crate) fn page(awaited: &str, after: Option<&str>) -> Result<EndedPage, Refusal> {
+    let page = host::dependency_outputs(awaited, after).map_err(refusal)?;
+    let task = |task: host::EndedTask| EndedTask {
+        name: task.name,
+        task_id: task.task_id,
+        state: task.state,
+        output: task.output.map(|output| Payload { media_type: output.media_type, bytes: output.bytes }),
+    };
+    Ok(EndedPage { tasks: page.tasks.into_iter().map(task).collect(), next: page.next })
+}
+
+pub(crate) fn keep(bytes: Vec<u8>) -> Result<(), Refusal> {
+    host::checkpoint(&bytes).map_err(refusal)
+}
+
+pub(crate) fn kept() -> Result<Option<Vec<u8>>, Refusal> {
+    host::last_checkpoint().map_err(refusal)
+}
+
+fn refusal(wit: host::Refusal) -> Refusal {
+    let kind = match wit.kind {
+        host::RefusalKind::Invalid => RefusalKind::Invalid,
+        host::RefusalKind::Conflict => RefusalKind::Conflict,
+        host::RefusalKind::NotFound => RefusalKind::NotFound,
+        host::RefusalKind::Limit => RefusalKind::Limit,
+        host::RefusalKind::Unavailable => RefusalKind::Unavailable,
+    };
+    Refusal { kind, message: wit.message }
+}
+
+fn child(name: String, child: &Child, input: Payload) -> types::Child {
+    let after = |after: &Dependency| types::Dependency {
+        name: after.name.clone(),
+        settings: after.on_failure.map(|rule| ("on-failure".into(), rule.word().into())).into_iter().collect(),
+    };
+    types::Child {
+        name,
+        handler: child.handler().into(),
+        input: payload(input),
+        after: child.dependencies().iter().map(after).collect(),
+        settings: child.settings().to_vec(),
     }
+}
+
+fn plan(plan: Plan) -> Result<types::Plan, TaskError> {
+    let (children, join, settings) = plan.into_parts();
+    let children = children.into_iter().map(|(name, wanted)| {
+        let input = wanted.payload()?;
+        Ok(child(name, &wanted, input))
+    });
+    Ok(types::Plan { children: children.collect::<Result<_, TaskError>>()?, join, settings })
 }
 
 struct HostLog;
@@ -115,12 +170,13 @@ pub fn run_guest(
     input: wit::Payload,
 ) -> Result<wit::Outcome, wit::Failure> {
     install();
-    let context = Context::new(facts(context), Box::new(Sandbox));
+    let context = Context::new(facts(context), Host::Sandbox);
     match handler::run(entries, &context, name, Payload { media_type: input.media_type, bytes: input.bytes }) {
         Ok(Outcome::Complete(output)) => Ok(wit::Outcome::Complete(payload(output))),
-        Ok(Outcome::Snooze(delay)) => {
-            let (delay_ms, reason) = (millis(delay), String::new());
-            Ok(wit::Outcome::Snooze(types::Snooze { delay_ms, reason, settings: Vec::new() }))
+        Ok(Outcome::Decompose(children)) => plan(children).map(wit::Outcome::Decompose).map_err(failure),
+        Ok(Outcome::Snooze(snooze)) => {
+            let (delay_ms, reason) = (millis(snooze.delay()), snooze.why().into());
+            Ok(wit::Outcome::Snooze(types::Snooze { delay_ms, reason, settings: snooze.settings().to_vec() }))
         }
         Err(error) => Err(failure(error)),
     }

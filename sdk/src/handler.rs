@@ -1,13 +1,11 @@
 //! What `#[handler]` makes of a function, and the one path from a payload to an outcome, in a sandbox and in a test.
 
-use std::time::Duration;
-
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::payload::JSON;
-use crate::{Bytes, Context, Payload, TaskError};
+use crate::{Bytes, Child, Context, InputOf, Payload, Plan, Snooze, TaskError};
 
 /// A function that does a kind of task. Implemented by `#[handler]`.
 pub trait Handler {
@@ -35,8 +33,10 @@ pub trait Handler {
 pub enum Outcome<T> {
     /// The task succeeds with this output.
     Complete(T),
-    /// Run the task again after this long; charges no failure.
-    Snooze(Duration),
+    /// The task succeeds when these children have, with the output of their join.
+    Decompose(Plan),
+    /// Run the task again later; charges no failure.
+    Snooze(Snooze),
 }
 
 impl<T> Outcome<T> {
@@ -47,7 +47,8 @@ impl<T> Outcome<T> {
     pub(crate) fn try_map<U, E>(self, f: impl FnOnce(T) -> Result<U, E>) -> Result<Outcome<U>, E> {
         Ok(match self {
             Self::Complete(output) => Outcome::Complete(f(output)?),
-            Self::Snooze(delay) => Outcome::Snooze(delay),
+            Self::Decompose(plan) => Outcome::Decompose(plan),
+            Self::Snooze(snooze) => Outcome::Snooze(snooze),
         })
     }
 }
@@ -73,7 +74,8 @@ pub trait Input: Sized {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the output of a handler",
     label = "not an output",
-    note = "put `#[data]` on the type, or return `Bytes`"
+    note = "put `#[data]` on the type, or return `Bytes`",
+    note = "a handler that returns a `Plan` or a `Snooze` returns `Result<Outcome<T>, TaskError>`, where `T` is its output"
 )]
 pub trait Output: Sized {
     /// The JSON Schema of the type; none means any bytes.
@@ -228,7 +230,16 @@ fn describe_one<H: Handler>() -> HandlerInfo {
 }
 
 fn run_one<H: Handler>(context: &Context, input: Payload) -> Result<Outcome<Payload>, TaskError> {
-    H::call(context, H::Input::decode(input)?)?.try_map(Output::encode)
+    let outcome = H::call(context, H::Input::decode(input)?)?;
+    if let Outcome::Decompose(plan) = &outcome {
+        plan.check()?;
+    }
+    outcome.try_map(Output::encode)
+}
+
+/// A task of this handler, for `NAME::task`.
+pub fn task<H: Handler>(input: impl InputOf<H>) -> Child {
+    Child::with(H::NAME.into(), input.into_payload())
 }
 
 /// Fails the build when two handlers of a component have one name.

@@ -31,35 +31,51 @@
 //! # use sunaba_sdk::testing;
 //! ```
 //!
+//! A handler that has more to do than one attempt should can return a [`Plan`] of children instead of an output, or ask for them
+//! one by one ([`Context::submit`]); whoever waits for them reads what they gave ([`Context::outputs`]). One that takes long can
+//! keep where it is for its next attempt ([`Context::checkpoint`]).
+//!
 //! Build it with `cargo build --release --target wasm32-wasip2` (crate type `cdylib`), run it with `sunaba run`.
 //! In a test on your own machine, call the function, or [`testing::run_json`] for the way that a host takes.
 
+mod ask;
+mod child;
 mod context;
 mod error;
 mod handler;
+mod outputs;
 mod payload;
+mod plan;
+mod snooze;
 pub mod testing;
 
 #[cfg(target_family = "wasm")]
 mod guest;
 
+pub use ask::{Refusal, RefusalKind, TaskId};
+pub use child::{Child, InputOf, OnFailure};
 pub use context::{Context, Remaining};
 pub use error::{Disposition, ResultExt, TaskError};
 pub use handler::{Handler, HandlerResult, Input, IntoOutcome, Outcome, Output};
 pub use log;
+pub use outputs::{Given, OutputError, Outputs};
 pub use payload::{Bytes, Payload};
+pub use plan::Plan;
+pub use snooze::Snooze;
 pub use sunaba_sdk_macros::{data, handler};
 
 /// What a handler needs: `use sunaba_sdk::prelude::*;`.
 pub mod prelude {
-    pub use crate::{Bytes, Context, Outcome, ResultExt, TaskError, data, export, handler, log};
+    pub use crate::{
+        Bytes, Child, Context, OnFailure, Outcome, Plan, ResultExt, Snooze, TaskError, data, export, handler, log,
+    };
     pub use std::time::Duration;
 }
 
 /// What the macros expand to. Not part of the API: it changes without notice.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::handler::{Entry, HandlerInfo, assert_distinct, describe, run};
+    pub use crate::handler::{Entry, HandlerInfo, assert_distinct, describe, run, task};
     pub use {schemars, serde};
 
     #[cfg(target_family = "wasm")]

@@ -2,14 +2,25 @@
 //!
 //! A handler stays a plain function: a test calls it with an input and the context of an [`Attempt`]. [`run_json`]
 //! goes the whole way that a host goes, from the bytes of the input to the bytes of the output.
+//!
+//! What the handler waited for is given to the attempt; the children that it asked for, and what it kept for its next attempt,
+//! can be read from it afterwards. A plan that it returned is in its outcome.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::ask::{EndedPage, EndedTask};
 use crate::context::{Facts, Host, Remaining};
 use crate::handler::Entry;
-use crate::{Context, Handler, Outcome, Payload, TaskError};
+use crate::{Child, Context, Handler, Outcome, Output, Payload, Refusal, RefusalKind, TaskError};
+
+/// Outputs of one page: few, so that a test with some of them sees more than one.
+const PAGE: usize = 3;
 
 /// A fraction and a message.
 type Report = (Option<f64>, String);
@@ -34,6 +45,12 @@ pub struct Attempt {
     remaining: Remaining,
     cancelled: bool,
     progress: Rc<RefCell<Vec<Report>>>,
+    /// What the handler waited for, by name.
+    given: BTreeMap<String, EndedTask>,
+    submitted: Rc<RefCell<Vec<(String, Child)>>>,
+    checkpoint: Rc<RefCell<Option<Vec<u8>>>>,
+    /// Whether there is a store.
+    without_store: bool,
 }
 
 impl Default for Attempt {
@@ -62,6 +79,10 @@ impl Attempt {
             remaining: Remaining::default(),
             cancelled: false,
             progress: Rc::default(),
+            given: BTreeMap::new(),
+            submitted: Rc::default(),
+            checkpoint: Rc::default(),
+            without_store: false,
         }
     }
 
@@ -115,9 +136,66 @@ impl Attempt {
         self
     }
 
+    /// The task has waited for this one, which gave this.
+    ///
+    /// # Panics
+    /// The output has no JSON form.
+    #[must_use]
+    pub fn given(self, name: impl Into<String>, output: impl Output) -> Self {
+        let output = output.encode().unwrap_or_else(|error| panic!("the output has no JSON form: {error}"));
+        self.ended(name.into(), "succeeded", Some(output))
+    }
+
+    /// The task has waited for this one, which has ended in this state (`dead`, `cancelled`, `expired`), and goes on all the same.
+    #[must_use]
+    pub fn not_given(self, name: impl Into<String>, state: &str) -> Self {
+        self.ended(name.into(), state, None)
+    }
+
+    fn ended(mut self, name: String, state: &str, output: Option<Payload>) -> Self {
+        let task_id = id(self.given.len());
+        let task = EndedTask { name: name.clone(), task_id, state: state.into(), output };
+        self.given.insert(name, task);
+        self
+    }
+
+    /// An attempt before this one has kept this.
+    ///
+    /// # Panics
+    /// The value has no JSON form.
+    #[must_use]
+    pub fn checkpoint(self, value: &impl Serialize) -> Self {
+        let bytes = serde_json::to_vec(value).unwrap_or_else(|error| panic!("the value has no JSON form: {error}"));
+        *self.checkpoint.borrow_mut() = Some(bytes);
+        self
+    }
+
+    /// There is no store, as by `sunaba run`: whatever needs one is refused.
+    #[must_use]
+    pub fn without_store(mut self) -> Self {
+        self.without_store = true;
+        self
+    }
+
     /// The context that the handler gets.
     pub fn context(&self) -> Context {
-        Context::new(self.facts.clone(), Box::new(Recorder(self.clone())))
+        Context::new(self.facts.clone(), Host::Recorder(self.clone()))
+    }
+
+    /// The children that the handler has asked for by [`Context::submit`] so far, each once.
+    pub fn submitted(&self) -> Vec<(String, Child)> {
+        self.submitted.borrow().clone()
+    }
+
+    /// What is kept for the next attempt.
+    ///
+    /// # Panics
+    /// It is not of this type.
+    pub fn last_checkpoint<T: DeserializeOwned>(&self) -> Option<T> {
+        let kept = self.checkpoint.borrow();
+        kept.as_deref().map(|bytes| {
+            serde_json::from_slice(bytes).unwrap_or_else(|error| panic!("the checkpoint is of another type: {error}"))
+        })
     }
 
     /// What the handler has said by [`Context::progress`] so far.
@@ -126,19 +204,68 @@ impl Attempt {
     }
 }
 
-struct Recorder(Attempt);
+/// An id that looks like one.
+fn id(index: usize) -> String {
+    format!("00000000-0000-7000-8000-{:012x}", index + 1)
+}
 
-impl Host for Recorder {
-    fn progress(&self, fraction: Option<f64>, message: &str) {
-        self.0.progress.borrow_mut().push((fraction, message.to_owned()));
+/// What a handler asks the host for.
+impl Attempt {
+    pub(crate) fn say_progress(&self, fraction: Option<f64>, message: &str) {
+        self.progress.borrow_mut().push((fraction, message.to_owned()));
     }
 
-    fn is_cancelled(&self) -> bool {
-        self.0.cancelled
+    pub(crate) fn see_cancelled(&self) -> bool {
+        self.cancelled
     }
 
-    fn remaining(&self) -> Remaining {
-        self.0.remaining
+    pub(crate) fn see_remaining(&self) -> Remaining {
+        self.remaining
+    }
+
+    fn check_store(&self, what: &str) -> Result<(), Refusal> {
+        let kind = RefusalKind::Unavailable;
+        let refusal = || Refusal { kind, message: format!("there is no store for `{what}`") };
+        if self.without_store { Err(refusal()) } else { Ok(()) }
+    }
+
+    pub(crate) fn submit_child(&self, name: String, child: &Child, _: Payload) -> Result<String, Refusal> {
+        self.check_store("submit")?;
+        let mut submitted = self.submitted.borrow_mut();
+        match submitted.iter().position(|(known, _)| *known == name) {
+            Some(index) if submitted[index].1 == *child => Ok(id(index)),
+            Some(_) => {
+                let message = format!("there is a child `{name}` already, with another body");
+                Err(Refusal { kind: RefusalKind::Conflict, message })
+            }
+            None => {
+                submitted.push((name, child.clone()));
+                Ok(id(submitted.len() - 1))
+            }
+        }
+    }
+
+    pub(crate) fn page(&self, awaited: &str, after: Option<&str>) -> Result<EndedPage, Refusal> {
+        self.check_store("dependency-outputs")?;
+        let is_wanted = |name: &str| match awaited.strip_suffix("/*") {
+            Some(group) => name.rsplit_once('/').is_some_and(|(found, _)| found == group),
+            None => name == awaited,
+        };
+        let rest = self.given.values().filter(|task| is_wanted(&task.name));
+        let mut rest = rest.filter(|task| after.is_none_or(|after| task.name.as_str() > after)).peekable();
+        let tasks: Vec<_> = rest.by_ref().take(PAGE).cloned().collect();
+        let next = rest.peek().and_then(|_| tasks.last()).map(|last| last.name.clone());
+        Ok(EndedPage { tasks, next })
+    }
+
+    pub(crate) fn keep(&self, bytes: Vec<u8>) -> Result<(), Refusal> {
+        self.check_store("checkpoint")?;
+        *self.checkpoint.borrow_mut() = Some(bytes);
+        Ok(())
+    }
+
+    pub(crate) fn kept(&self) -> Result<Option<Vec<u8>>, Refusal> {
+        Ok(self.checkpoint.borrow().clone())
     }
 }
 
@@ -148,4 +275,71 @@ impl Host for Recorder {
 /// Whatever the handler returns; fatal with kind `invalid-input` when the JSON does not match its input type.
 pub fn run_json<H: Handler>(context: &Context, input: &str) -> Result<Outcome<Payload>, TaskError> {
     crate::handler::run(&[Entry::of::<H>()], context, H::NAME, Payload::json(input))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::OutputError;
+
+    fn child() -> Child {
+        Child::of("words/count", "to be")
+    }
+
+    #[test]
+    fn same_name_gives_the_same_child_and_another_body_conflicts() {
+        let attempt = Attempt::new();
+        let context = attempt.context();
+        let first = context.submit("a", child()).expect("it is taken on");
+        let second = context.submit("b", child()).expect("it is taken on");
+        assert_ne!(first, second);
+        assert_eq!(context.submit("a", child()), Ok(first));
+        let conflict = context.submit("a", child().priority(1)).expect_err("another body");
+        assert_eq!(conflict.kind, RefusalKind::Conflict);
+        assert_eq!(attempt.submitted(), [("a".to_owned(), child()), ("b".to_owned(), child())]);
+    }
+
+    #[test]
+    fn outputs_come_over_all_pages_in_the_order_of_names() {
+        let names = (0..2 * PAGE + 1).map(|number| format!("count/{number}")).collect::<Vec<_>>();
+        let attempt = names.iter().rev().fold(Attempt::new(), |attempt, name| attempt.given(name, name));
+        let attempt = attempt.given("count/deep/1", "no").given("other", "no");
+        let context = attempt.context();
+        let given: Result<Vec<_>, _> =
+            context.outputs::<String>("count/*").map(|given| given.map(|g| g.value)).collect();
+        assert_eq!(given, Ok(names));
+        assert_eq!(context.outputs::<String>("none/*").count(), 0);
+    }
+
+    #[test]
+    fn what_gave_nothing_is_told_and_does_not_end_the_others() {
+        let attempt = Attempt::new().given("count/1", &1_u32).not_given("count/2", "dead").given("count/3", "three");
+        let context = attempt.context();
+        let given: Vec<_> = context.outputs::<u32>("count/*").collect();
+        assert_eq!(given[0].as_ref().map(|given| given.value), Ok(1));
+        assert!(
+            matches!(&given[1], Err(OutputError::NotSucceeded { name, state, .. }) if name == "count/2" && state == "dead")
+        );
+        assert!(matches!(&given[2], Err(OutputError::Mismatch { name, .. }) if name == "count/3"));
+        assert_eq!(context.output::<u32>("count/1"), Ok(1));
+        assert_eq!(context.output::<u32>("count/4"), Err(OutputError::Missing { name: "count/4".into() }));
+    }
+
+    #[test]
+    fn without_a_store_all_is_refused_but_the_last_checkpoint() {
+        let attempt = Attempt::new().without_store();
+        let context = attempt.context();
+        let is_unavailable = |refusal: Refusal| refusal.kind == RefusalKind::Unavailable;
+        assert!(context.submit("a", child()).is_err_and(is_unavailable));
+        assert!(context.checkpoint(&1).is_err_and(is_unavailable));
+        assert_eq!(context.last_checkpoint::<u32>(), Ok(None));
+        let outputs: Vec<_> = context.outputs::<u32>("count/*").collect();
+        assert!(matches!(outputs.as_slice(), [Err(OutputError::Refused(_))]), "{outputs:?}");
+    }
+
+    #[test]
+    fn checkpoint_of_another_type_is_told() {
+        let context = Attempt::new().checkpoint(&"row 7").context();
+        assert_eq!(context.last_checkpoint::<u32>().expect_err("it is a text").kind, RefusalKind::Invalid);
+    }
 }

@@ -1,6 +1,7 @@
 //! The demo: a real host with its queue on disk audits every dependency of this project that is in the local cargo
-//! registry, each in a sandbox of its own that can read that crate's directory and nothing else. It renders a README,
-//! makes a thumbnail of a picture found in those sources, and stops a guest that computes for ever.
+//! registry, in one job: a task that decomposes into one for each crate, each in a sandbox of its own that can read those sources
+//! and nothing else, and a report that joins them. It renders a README, makes a thumbnail of a picture found in those sources,
+//! and stops a guest that computes for ever.
 //!
 //! Every figure is read back from the host's store. A task that did not end as intended, or that the store does not know,
 //! fails the demo.
@@ -8,8 +9,8 @@
 mod host;
 mod registry;
 mod show;
+mod tree;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::to_raw_value;
-use sunaba_runtime::server::api::{Filter, ResultView, Submit};
+use sunaba_runtime::server::api::{ResultView, Submit};
 use sunaba_runtime::task::{StateName, TaskId};
 use sunaba_runtime::{Client, FailureReport, ReceiptReport};
 use tokio::task::JoinSet;
@@ -57,11 +58,20 @@ struct Audited {
     receipt: ReceiptReport,
 }
 
+/// What the job's report says, as far as it is checked: that it has all of the audits.
+#[derive(Debug, Deserialize)]
+struct Summary {
+    crates: u64,
+    failed: Vec<String>,
+    files: u64,
+    lines: Lines,
+}
+
 /// What a task is there for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Purpose {
-    /// Audits this crate.
-    Audit(String),
+    /// Audits all crates.
+    Audits,
     Readme,
     Thumbnail,
     Spin,
@@ -70,7 +80,7 @@ enum Purpose {
 /// What came of all tasks.
 #[derive(Default)]
 struct Outcome {
-    audited: Vec<Audited>,
+    summary: Option<Summary>,
     page: Option<Page>,
     thumbnail_bytes: usize,
     stopped: Option<FailureReport>,
@@ -97,19 +107,25 @@ async fn main() -> Result<()> {
         deploy(&host.client, guest).await?;
     }
 
-    let mut submits: Vec<_> = packages.iter().map(|package| (Purpose::Audit(package.id()), audit(package))).collect();
-    submits.push((Purpose::Readme, readme()?));
-    submits.push((Purpose::Thumbnail, thumbnail(&picture)?));
-    submits.push((Purpose::Spin, spin()));
-    let count = submits.len();
+    let submits = vec![
+        (Purpose::Audits, audits(&packages)?),
+        (Purpose::Readme, readme()?),
+        (Purpose::Thumbnail, thumbnail(&picture)?),
+        (Purpose::Spin, spin()),
+    ];
+    // Of these one has a child for each crate, and one that joins them.
+    let count = submits.len() + packages.len() + 1;
     let begun = now();
     let tasks = submit_all(&host.client, submits).await?;
-    let outcome = follow(&host.client, &tasks).await?;
+    let outcome = follow(&host.client, &tasks, packages.len()).await?;
     let took = begun.elapsed();
-    let lost = count_lost(&host.client, &tasks).await?;
+    let audited = tree::audited(&host.client).await?;
+    let lost = count - tree::count_ended(&host.client).await?.min(count);
     host.stop()?;
 
-    show::tables(&outcome.audited);
+    show::tables(&audited);
+    let summary = outcome.summary.as_ref().context("there is no report")?;
+    tree::check(summary, &audited)?;
     if let Some(page) = &outcome.page {
         show::page(page.title.as_deref(), page.outline.len(), page.words);
     }
@@ -117,7 +133,7 @@ async fn main() -> Result<()> {
     if let Some(stopped) = &outcome.stopped {
         show::stopped(stopped);
     }
-    show::totals(&outcome.audited, count, took);
+    show::totals(&audited, count, took);
     for (task, why) in &outcome.failed {
         show::failure(task, why);
     }
@@ -142,13 +158,17 @@ async fn deploy(client: &Client, guest: &str) -> Result<()> {
     Ok(())
 }
 
-fn audit(package: &registry::Package) -> Submit {
-    Submit {
-        handler: "crate-audit/crate-audit".into(),
-        input: to_raw_value(&json!({"path": "/crate"})).ok(),
-        dirs: vec![format!("{}::/crate", package.directory.display())],
+/// One task for all of them.
+fn audits(packages: &[registry::Package]) -> Result<Submit> {
+    let sources = registry::sources()?;
+    let crates =
+        packages.iter().map(|package| package.directory.strip_prefix(&sources)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Submit {
+        handler: "crate-audit/audit-all".into(),
+        input: to_raw_value(&json!({"root": "/crates", "crates": crates})).ok(),
+        dirs: vec![format!("{}::/crates", sources.display())],
         ..Submit::default()
-    }
+    })
 }
 
 fn readme() -> Result<Submit> {
@@ -187,16 +207,16 @@ async fn submit_all(client: &Client, submits: Vec<(Purpose, Submit)>) -> Result<
 }
 
 /// Waits for the end of every task, and reads its result.
-async fn follow(client: &Client, tasks: &[(Purpose, TaskId)]) -> Result<Outcome> {
-    let bar = progress_bar(tasks.len() as u64);
+async fn follow(client: &Client, tasks: &[(Purpose, TaskId)], crates: usize) -> Result<Outcome> {
+    let bar = progress_bar((tasks.len() + crates) as u64);
     let mut outcome = Outcome::default();
     for (purpose, id) in tasks {
+        if *purpose == Purpose::Audits {
+            tree::follow(client, *id, &bar).await?;
+        }
         client.wait(*id).await?;
         let result = client.result(*id).await?;
-        let name = match purpose {
-            Purpose::Audit(package) => package.clone(),
-            other => format!("{other:?}").to_lowercase(),
-        };
+        let name = format!("{purpose:?}").to_lowercase();
         if let Err(why) = take(&mut outcome, purpose, result) {
             outcome.failed.push((name.clone(), format!("{why:#}")));
         }
@@ -220,9 +240,10 @@ fn take(outcome: &mut Outcome, purpose: &Purpose, result: ResultView) -> Result<
         bail!("{}: {}", failure.kind, failure.message);
     };
     match purpose {
-        Purpose::Audit(_) => {
-            let audit = serde_json::from_str(output.get()).context("the audit's output cannot be read")?;
-            outcome.audited.push(Audited { audit, receipt: result.receipt.context("there is no receipt")? });
+        Purpose::Audits => {
+            let summary: Summary = serde_json::from_str(output.get()).context("the report cannot be read")?;
+            outcome.failed.extend(summary.failed.iter().map(|why| ("an audit".to_owned(), why.clone())));
+            outcome.summary = Some(summary);
         }
         Purpose::Readme => outcome.page = Some(serde_json::from_str(output.get()).context("the page cannot be read")?),
         Purpose::Thumbnail => {
@@ -234,16 +255,6 @@ fn take(outcome: &mut Outcome, purpose: &Purpose, result: ResultView) -> Result<
         Purpose::Spin => unreachable!("it was handled above"),
     }
     Ok(())
-}
-
-/// What was submitted, minus the terminal records that the store has of it.
-async fn count_lost(client: &Client, tasks: &[(Purpose, TaskId)]) -> Result<usize> {
-    let mut submitted: BTreeSet<_> = tasks.iter().map(|(_, id)| id.to_string()).collect();
-    for task in client.tasks(&Filter::default(), usize::MAX).await?.tasks.iter().filter(|task| task.state.is_terminal())
-    {
-        submitted.remove(&task.id);
-    }
-    Ok(submitted.len())
 }
 
 fn progress_bar(length: u64) -> ProgressBar {

@@ -9,15 +9,7 @@ use sunaba_runtime::MAX_INPUT_BYTES;
 
 #[derive(Debug)]
 pub(crate) struct Package {
-    name: String,
-    version: String,
     pub(crate) directory: PathBuf,
-}
-
-impl Package {
-    pub(crate) fn id(&self) -> String {
-        format!("{} {}", self.name, self.version)
-    }
 }
 
 #[derive(Deserialize)]
@@ -46,7 +38,7 @@ pub(crate) fn packages() -> Result<Vec<Package>> {
         let folder = format!("{}-{}", locked.name, locked.version);
         let found = registries.iter().map(|registry| registry.join(&folder)).find(|directory| directory.is_dir());
         if let Some(directory) = found {
-            packages.push(Package { name: locked.name, version: locked.version, directory });
+            packages.push(Package { directory });
         }
     }
     if packages.is_empty() {

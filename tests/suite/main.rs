@@ -1,6 +1,7 @@
 //! Everything that crosses a crate, in one binary: each test binary links the whole engine.
 
 mod artifacts;
+mod asks;
 mod bad_input;
 mod bulk;
 mod calls;
@@ -35,6 +36,7 @@ mod options;
 mod queues;
 mod readme;
 mod ready;
+mod resume;
 mod sandbox;
 mod scratch;
 mod secrets;

@@ -160,8 +160,11 @@ fn guests_readmes_keep_their_word() {
         "fetch",
         "manifest",
         "render-markdown",
+        "resume",
         "retry-or-fail",
+        "saga",
         "thumbnail",
+        "word-count",
         "hostile",
     ] {
         assert!(check(&format!("guest-examples/{guest}/README.md")) >= 2, "{guest}");

@@ -237,7 +237,7 @@ fn result_that_is_far_too_large_is_an_output_stop() {
         attempt.limits_mut().host_call_bytes = 1 << 20;
         let stopped = stop(run(&sandbox, attempt).await);
         assert_eq!(stopped.cause, Cause::Output);
-        assert!(stopped.message.starts_with("the result is malformed, or far larger than the limit of 1.0 MiB: "));
+        assert!(stopped.message.starts_with("the result is far larger than the limit of 1.0 MiB (`output`): "));
     });
 }
 

@@ -1,14 +1,16 @@
-//! Real work on real files: audits the source of one Rust crate.
+//! Real work on real files: audits the source of one Rust crate, or of many, each as a task of its own.
 //!
 //! The handler can read the directory that it was granted and nothing else: no other file, no network, no environment.
 //! That is the point of running it in a sandbox: the crate that it reads is somebody else's.
 
+mod all;
 mod lines;
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use all::{audit_all, summary};
 use lines::Lines;
 use sunaba_sdk::prelude::*;
 
@@ -17,7 +19,7 @@ const MAX_DEPTH: usize = 32;
 
 #[data]
 pub struct Request {
-    /// Where the crate's directory was granted, such as `/crate`.
+    /// Where the crate's directory was granted, such as `/crate`; or where it is in a granted one, such as `/crates/serde-1.0.0`.
     path: PathBuf,
 }
 
@@ -77,7 +79,7 @@ impl Field {
 }
 
 /// Counts lines and `unsafe`, and finds the licence of the Rust crate in a granted directory.
-#[handler(timeout = "60s", memory = "64MiB", dirs = "/crate")]
+#[handler(timeout = "60s", memory = "64MiB", dirs = ["/crate", "/crates"])]
 pub fn crate_audit(ctx: &Context, input: Request) -> Result<Report, TaskError> {
     let root = &input.path;
     let manifest = read_manifest(root)?;
@@ -107,7 +109,7 @@ pub fn crate_audit(ctx: &Context, input: Request) -> Result<Report, TaskError> {
     Ok(report)
 }
 
-export!(crate_audit);
+export!(crate_audit, audit_all, summary);
 
 /// A directory without a manifest is no crate, and no retry will make it one; another error may pass.
 fn read_manifest(root: &Path) -> Result<Manifest, TaskError> {

@@ -11,6 +11,7 @@ mod input;
 pub(crate) mod job;
 mod limit;
 mod permits;
+mod plan;
 pub(crate) mod queue;
 pub(crate) mod retention;
 pub(crate) mod run;

@@ -7,13 +7,14 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use sunaba_runtime::server::api::ResultView;
 use sunaba_runtime::task::{
-    AttemptReport, AttemptResult, Cause, JSON, LogEntry, Outcome, Payload, Snooze, StateName, format_bytes,
+    AttemptReport, AttemptResult, Cause, JSON, LogEntry, Outcome, Payload, Plan, Snooze, StateName, format_bytes,
     format_count, format_duration,
 };
-use sunaba_runtime::{FailureReport, ReceiptReport};
+use sunaba_runtime::{FailureReport, PlanReport, ReceiptReport};
 
+use super::plan;
 use crate::exit::{CommandError, Exit};
-use crate::{Global, print};
+use crate::{Format, Global, print};
 
 /// Frames of a backtrace that are printed for people.
 const SHOWN_FRAMES: usize = 12;
@@ -25,6 +26,8 @@ pub(crate) struct Shown {
     output: Option<Payload>,
     /// When the handler wants to be run again.
     snooze: Option<Snooze>,
+    /// The children that are to do the handler's work.
+    plan: Option<Plan>,
     failure: Option<FailureReport>,
     receipt: Option<ReceiptReport>,
 }
@@ -32,13 +35,11 @@ pub(crate) struct Shown {
 impl From<&AttemptReport> for Shown {
     fn from(report: &AttemptReport) -> Self {
         let receipt = Some(report.receipt.clone().into());
-        let nothing = Self { cancelled: false, output: None, snooze: None, failure: None, receipt };
+        let nothing = Self { cancelled: false, output: None, snooze: None, plan: None, failure: None, receipt };
         match &report.result {
             AttemptResult::Returned(Outcome::Complete(output)) => Self { output: Some(output.clone()), ..nothing },
             AttemptResult::Returned(Outcome::Snooze(snooze)) => Self { snooze: Some(snooze.clone()), ..nothing },
-            AttemptResult::Returned(Outcome::Decompose(_)) => {
-                unreachable!("the sandbox stops it until it is supported")
-            }
+            AttemptResult::Returned(Outcome::Decompose(plan)) => Self { plan: Some(plan.clone()), ..nothing },
             AttemptResult::Failed(failure) => Self { failure: Some(failure.clone().into()), ..nothing },
             AttemptResult::Stopped(stop) => Self { failure: Some(stop.clone().into()), ..nothing },
         }
@@ -56,7 +57,7 @@ impl TryFrom<ResultView> for Shown {
             _ => None,
         };
         let cancelled = result.state == StateName::Cancelled;
-        Ok(Self { cancelled, output, snooze: None, failure: result.failure, receipt: result.receipt })
+        Ok(Self { cancelled, output, snooze: None, plan: None, failure: result.failure, receipt: result.receipt })
     }
 }
 
@@ -77,7 +78,7 @@ impl Shown {
     /// How the process ends.
     pub(crate) fn exit(&self) -> Exit {
         match &self.failure {
-            _ if self.output.is_some() || self.snooze.is_some() => Exit::Ok,
+            _ if self.output.is_some() || self.snooze.is_some() || self.plan.is_some() => Exit::Ok,
             Some(failure) if !self.cancelled && failure.cause == Cause::Timeout.word() => Exit::Timeout,
             _ => Exit::TaskFailed,
         }
@@ -105,6 +106,14 @@ impl Shown {
                 self.print_receipt();
             }
             return Ok(());
+        }
+        if let Some(children) = &self.plan {
+            print::headline(true, "decomposed", &plan::summary(children));
+            if !global.quiet {
+                plan::print(children);
+                self.print_receipt();
+            }
+            return print::json(Format::Json, &PlanReport::from(children.clone()));
         }
         match &self.failure {
             _ if self.cancelled => print::headline(false, "cancelled", ""),

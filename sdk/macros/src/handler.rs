@@ -52,6 +52,17 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
         #[allow(non_camel_case_types, dead_code)]
         #vis struct #ident {}
 
+        #[allow(dead_code)]
+        impl #ident {
+            /// The handler's name in its component.
+            #vis const NAME: &'static str = <Self as ::sunaba_sdk::Handler>::NAME;
+
+            /// A task of this handler, for a plan or to be submitted by another handler.
+            #vis fn task(input: impl ::sunaba_sdk::InputOf<Self>) -> ::sunaba_sdk::Child {
+                ::sunaba_sdk::__private::task::<Self>(input)
+            }
+        }
+
         impl ::sunaba_sdk::Handler for #ident {
             const NAME: &'static str = #name;
             const DOC: &'static str = #doc;

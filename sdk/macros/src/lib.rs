@@ -13,6 +13,8 @@ use proc_macro::TokenStream;
 /// and returns `Result<O, TaskError>` or `Result<Outcome<O>, TaskError>`. It stays callable as it is. Its doc comment is
 /// shown by `sunaba component inspect`.
 ///
+/// Other handlers of the component make tasks of it by `NAME::task(input)`: see `Child` and `Plan`.
+///
 /// Options, each a default that a submitter may override:
 ///
 /// | option | value |

@@ -125,6 +125,7 @@ fn judge(case: &Case, task: &TaskView, result: &ResultView) {
     assert_eq!((task.attempts_started, task.hosts_lost), (1, 0), "{name} was run again: {task:#?}");
     let attempt = task.attempts.last().unwrap_or_else(|| panic!("{name} had no attempt: {task:#?}"));
     match (case.ends, &attempt.cause) {
+        (Ends::Decomposes, _) => assert_eq!(task.state, StateName::Dead, "{name}: {task:#?}"),
         (_, Some(cause)) => {
             assert!(case.is_cause(cause), "{name}: `{cause}`, {:?}", attempt.message);
             assert_eq!(task.state, StateName::Dead, "{name}");
@@ -203,6 +204,11 @@ fn nobody_notices_guests_that_reach_for_the_network() {
 #[test]
 fn nobody_notices_guests_that_ask_where_they_may_not() {
     face_all("Requests");
+}
+
+#[test]
+fn nobody_notices_guests_that_misuse_plans() {
+    face_all("Plans");
 }
 
 #[test]

@@ -13,6 +13,8 @@ pub(super) enum Ends {
     Succeeds,
     /// It is put off.
     Snoozes,
+    /// It returns a plan, which no host carries out to a good end.
+    Decomposes,
     /// It is never run: it is refused with a message that has this in it.
     Refused(&'static str),
 }
@@ -139,6 +141,11 @@ pub(super) const fn succeeds(guest: &'static str, name: &'static str) -> Case {
 /// Is put off.
 pub(super) const fn snoozes(guest: &'static str, name: &'static str) -> Case {
     Case::new(guest, name, Ends::Snoozes)
+}
+
+/// Returns a plan.
+pub(super) const fn decomposes(guest: &'static str, name: &'static str) -> Case {
+    Case::new(guest, name, Ends::Decomposes)
 }
 
 /// A guest in text form that is stopped; its handler is named like itself.

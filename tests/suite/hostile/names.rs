@@ -99,6 +99,7 @@ fn readme_tells_of_every_hostile_guest() {
                 Ends::Failed(kind) => format!("`failed {kind}`"),
                 Ends::Succeeds => "succeeds".into(),
                 Ends::Snoozes => "is put off".into(),
+                Ends::Decomposes => "plans in vain".into(),
                 Ends::Refused(_) => "is refused".into(),
             };
             let (guest, name) = (case.guest, case.name);

@@ -89,6 +89,7 @@ fn check(case: &Case, server: &Reflector) {
         }
         Ends::Succeeds => assert_eq!((code, line("succeeded in ").is_some()), (Some(0), true), "{name}: {shown}"),
         Ends::Snoozes => assert!(line("snoozed for ").is_some(), "{name}: {shown}"),
+        Ends::Decomposes => assert!(line("decomposed into ").is_some(), "{name}: {shown}"),
         Ends::Refused(why) => {
             let refusal = line("error: ").unwrap_or_else(|| panic!("{name} was not refused: {shown}"));
             assert!(refusal.contains(why), "{name}: {refusal}");
@@ -131,6 +132,7 @@ families! {
     guests_that_misuse_files_print_their_cause: "Files";
     guests_that_reach_for_the_network_print_their_cause: "Network";
     guests_that_ask_where_they_may_not_print_their_cause: "Requests";
+    guests_that_misuse_plans_print_their_cause: "Plans";
     guests_that_cannot_be_loaded_print_why: "Compile and load";
 }
 

@@ -11,6 +11,8 @@ use sunaba_task::{
     AttemptReport, AttemptResult, Disposition, Failure, Frame, LogEntry, Outcome, Payload, Receipt, Stop,
 };
 
+use crate::PlanReport;
+
 /// Whether the task would have succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -19,6 +21,8 @@ pub enum Status {
     Succeeded,
     /// The handler wants to be run again later.
     Snoozed,
+    /// The handler wants children to do its work.
+    Decomposed,
     /// The handler failed, or the host stopped it.
     Failed,
 }
@@ -32,6 +36,9 @@ pub struct Report {
     pub output: Option<Box<RawValue>>,
     /// Null unless the handler wants to be run again later.
     pub snooze: Option<SnoozeReport>,
+    /// Null unless the handler wants children to do its work.
+    #[serde(default)]
+    pub plan: Option<PlanReport>,
     /// Null unless it failed.
     pub failure: Option<FailureReport>,
     /// What it used.
@@ -134,7 +141,7 @@ pub struct HostCallReport {
 
 impl From<AttemptReport> for Report {
     fn from(report: AttemptReport) -> Self {
-        let (mut output, mut snooze, mut failure) = (None, None, None);
+        let (mut output, mut snooze, mut plan, mut failure) = (None, None, None, None);
         let status = match report.result {
             AttemptResult::Returned(Outcome::Complete(payload)) => {
                 output = Some(payload_json(&payload));
@@ -145,8 +152,10 @@ impl From<AttemptReport> for Report {
                 snooze = Some(SnoozeReport { delay_ms, reason: wish.reason });
                 Status::Snoozed
             }
-            // The sandbox stops it with a cause of its own until it is supported.
-            AttemptResult::Returned(Outcome::Decompose(_)) => Status::Succeeded,
+            AttemptResult::Returned(Outcome::Decompose(children)) => {
+                plan = Some(children.into());
+                Status::Decomposed
+            }
             AttemptResult::Failed(failed) => {
                 failure = Some(failed.into());
                 Status::Failed
@@ -156,7 +165,7 @@ impl From<AttemptReport> for Report {
                 Status::Failed
             }
         };
-        Self { status, output, snooze, failure, receipt: report.receipt.into(), logs: report.logs }
+        Self { status, output, snooze, plan, failure, receipt: report.receipt.into(), logs: report.logs }
     }
 }
 

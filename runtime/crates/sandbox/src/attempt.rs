@@ -198,7 +198,7 @@ async fn open(
 
 /// Bytes that one host call may copy out of the guest. The engine holds the result to the same bound, which must not
 /// come before our own.
-fn host_call_bytes(limits: &Limits) -> usize {
+pub(crate) fn host_call_bytes(limits: &Limits) -> usize {
     usize::try_from(limits.host_call_bytes.max(limits.output_bytes.saturating_mul(2))).unwrap_or(usize::MAX)
 }
 
@@ -368,7 +368,7 @@ pub(crate) async fn run(
         overhead: wall.saturating_sub(guest_time),
         peak_memory_bytes,
         input_bytes: input.bytes.len() as u64,
-        output_bytes: output_of(&result).map_or(0, |output| output.bytes.len() as u64),
+        output_bytes: output_bytes(&result),
         log_bytes: counts.log_bytes,
         stdout_bytes: counts.stdout_bytes,
         stderr_bytes: counts.stderr_bytes,
@@ -386,14 +386,15 @@ pub(crate) async fn run(
     Ok(AttemptReport { result, receipt, logs })
 }
 
-fn output_of(result: &AttemptResult) -> Option<&Payload> {
+fn output_bytes(result: &AttemptResult) -> u64 {
     match result {
-        AttemptResult::Returned(Outcome::Complete(output)) => Some(output),
-        _ => None,
+        AttemptResult::Returned(Outcome::Complete(output)) => output.bytes.len() as u64,
+        AttemptResult::Returned(Outcome::Decompose(plan)) => convert::plan_bytes(plan),
+        _ => 0,
     }
 }
 
-/// What the guest returned, unless it is too large or not supported yet.
+/// What the guest returned, unless it is too large or not supported.
 fn judge(result: Result<types::Outcome, types::Failure>, limits: &Limits, book: &Book) -> AttemptResult {
     let stopped = |cause, message| AttemptResult::Stopped(Stop { cause, message, backtrace: Vec::new() });
     let unfit = |what: &str, payload: &Payload| {
@@ -416,7 +417,8 @@ fn judge(result: Result<types::Outcome, types::Failure>, limits: &Limits, book: 
             not_supported(&format!("setting {}", snooze.settings[0].0))
         }
         Ok(outcome) => match convert::outcome(outcome, book) {
-            Outcome::Decompose(_) => not_supported("decompose"),
+            Outcome::Decompose(plan) => cause::oversized_plan(&plan, limits)
+                .map_or(AttemptResult::Returned(Outcome::Decompose(plan)), AttemptResult::Stopped),
             snooze @ Outcome::Snooze(_) => AttemptResult::Returned(snooze),
             Outcome::Complete(output) => {
                 unfit("the output", &output).unwrap_or(AttemptResult::Returned(Outcome::Complete(output)))

@@ -5,7 +5,13 @@
 wasmtime::component::bindgen!({
     path: "../../../wit",
     world: "handler",
-    imports: { default: trappable },
+    imports: {
+        "sunaba:task/host.submit": async | trappable,
+        "sunaba:task/host.dependency-outputs": async | trappable,
+        "sunaba:task/host.checkpoint": async | trappable,
+        "sunaba:task/host.last-checkpoint": async | trappable,
+        default: trappable,
+    },
     exports: { default: async },
 });
 

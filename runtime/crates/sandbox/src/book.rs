@@ -120,6 +120,11 @@ impl Book {
         self.pages().cut(text, max_bytes);
     }
 
+    /// What takes secrets out, when there are any: for what is looked through outside the book's lock.
+    pub(crate) fn redactor(&self) -> Option<Arc<Redactor>> {
+        self.pages().redactor.clone()
+    }
+
     /// A line of the host's own. There are few of them: they are kept however full the book is.
     pub(crate) fn note(&self, mut message: String) {
         let mut pages = self.pages();

@@ -1,16 +1,20 @@
 //! From the engine's error to the one cause of a stop.
 
-use sunaba_task::{Cause, Frame, Fuel, Limit, Limits, Stop, format_bytes, format_count};
+use sunaba_task::{Cause, Frame, Fuel, Limit, Limits, Plan, Stop, format_bytes, format_count};
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
+use crate::attempt::host_call_bytes;
+use crate::bindings::types;
 use crate::book::Book;
-use crate::convert::cut;
+use crate::convert::{self, cut};
 use crate::interrupt::Halt;
 
 /// The longest function name in a backtrace, in bytes. Names come from the guest.
 const MAX_FUNCTION_BYTES: usize = 256;
+/// What a child of a plan takes in the host, without its names, its input and its options.
+const CHILD_BYTES: usize = size_of::<types::Child>();
 /// What the engine says of these has no type of its own that could be asked for; tests fail when it says something else.
 const TOO_MANY_HANDLES: &str = "store handle limit exceeded";
 const TOO_MUCH_COPIED: &str = "fuel allocated for hostcalls has been exhausted";
@@ -32,11 +36,7 @@ pub(crate) fn stop(error: &wasmtime::Error, call: Option<&str>, limits: &Limits,
         (Cause::Trap("bad-realloc".into()), fault)
     } else if backtrace.is_empty() {
         // Outside any guest function: the engine was reading what the guest had returned.
-        let limit = format_bytes(limits.output_bytes);
-        (
-            Cause::Output,
-            format!("the result is malformed, or far larger than the limit of {limit}: {}", error.root_cause()),
-        )
+        (Cause::Output, unreadable(error, limits))
     } else if let Some(stopped) = over_a_limit(error, limits) {
         stopped
     } else {
@@ -56,6 +56,19 @@ fn bad_realloc(error: &wasmtime::Error) -> Option<String> {
     Some(format!("the guest gave the host no room for what it was to be given: {what}"))
 }
 
+/// What the guest returned cannot be read, or takes too much room.
+fn unreadable(error: &wasmtime::Error, limits: &Limits) -> String {
+    let (text, limit) = (error.root_cause().to_string(), format_bytes(limits.output_bytes));
+    if !text.contains(TOO_MUCH_COPIED) {
+        return format!("the result is malformed, or far larger than the limit of {limit}: {text}");
+    }
+    let room = format_bytes(host_call_bytes(limits) as u64);
+    format!(
+        "the result is far larger than the limit of {limit} (`output`): it has {room} of room, of which each child of a \
+         plan takes {CHILD_BYTES} B besides what it has"
+    )
+}
+
 /// The limits that the engine itself enforces.
 fn over_a_limit(error: &wasmtime::Error, limits: &Limits) -> Option<(Cause, String)> {
     let text = error.root_cause().to_string();
@@ -73,6 +86,17 @@ fn over_a_limit(error: &wasmtime::Error, limits: &Limits) -> Option<(Cause, Stri
 /// The stop of a guest that was found out of fuel when it had returned.
 pub(crate) fn out_of_fuel(fuel: Fuel) -> Stop {
     Stop { cause: Cause::Fuel, message: out_of_fuel_message(fuel), backtrace: Vec::new() }
+}
+
+/// The stop of a guest that returned more of a plan than its output may have.
+pub(crate) fn oversized_plan(plan: &Plan, limits: &Limits) -> Option<Stop> {
+    let bytes = convert::plan_bytes(plan);
+    (bytes > limits.output_bytes).then(|| {
+        let (children, size) = (format_count(plan.children.len() as u64), format_bytes(bytes));
+        let limit = format_bytes(limits.output_bytes);
+        let message = format!("the plan of {children} children has {size}: the limit is {limit} (`output`)");
+        Stop { cause: Cause::Output, message, backtrace: Vec::new() }
+    })
 }
 
 fn out_of_fuel_message(fuel: Fuel) -> String {

@@ -6,6 +6,7 @@ use sunaba_task::{AttemptContext, Child, Dependency, Disposition, Failure, LogLe
 
 use crate::bindings::{host, types};
 use crate::book::Book;
+use crate::http::Redactor;
 
 /// Shortens a text to so many bytes, with a mark where it was cut.
 pub(crate) fn cut(text: &mut String, max_bytes: usize) {
@@ -59,16 +60,51 @@ pub(crate) fn outcome(outcome: types::Outcome, book: &Book) -> Outcome {
     }
 }
 
-fn plan(plan: types::Plan, book: &Book) -> Plan {
-    let dependency = |wit: types::Dependency| Dependency { name: wit.name, settings: wit.settings };
-    let child = |wit: types::Child| Child {
-        name: wit.name,
-        handler: wit.handler,
-        input: from_guest(wit.input, book),
-        after: wit.after.into_iter().map(dependency).collect(),
-        settings: wit.settings,
+/// The bytes of a plan are its names, its inputs and its settings.
+pub(crate) fn plan_bytes(plan: &Plan) -> u64 {
+    fn settings(settings: &[(String, String)]) -> usize {
+        settings.iter().map(|(key, value)| key.len() + value.len()).sum()
+    }
+    let after = |after: &Dependency| after.name.len() + settings(&after.settings);
+    let child = |child: &Child| {
+        let names = child.name.len() + child.handler.len() + child.input.media_type.len();
+        let after: usize = child.after.iter().map(after).sum();
+        (names + child.input.bytes.len() + after + settings(&child.settings)) as u64
     };
-    Plan { children: plan.children.into_iter().map(child).collect(), join: plan.join, settings: plan.settings }
+    let own = plan.join.as_ref().map_or(0, String::len) + settings(&plan.settings);
+    plan.children.iter().map(child).sum::<u64>() + own as u64
+}
+
+fn settings(wit: &mut [(String, String)], redactor: Option<&Redactor>) {
+    if let Some(redactor) = redactor {
+        wit.iter_mut().flat_map(|(key, value)| [key, value]).for_each(|text| redactor.text(text));
+    }
+}
+
+/// A child without secrets, whatever it has them in.
+pub(crate) fn child(mut wit: types::Child, book: &Book, redactor: Option<&Redactor>) -> Child {
+    let mut input = from_guest(wit.input, book);
+    if let Some(redactor) = redactor {
+        redactor.bytes(&mut input.bytes);
+        let names = wit.after.iter_mut().map(|after| &mut after.name);
+        names.chain([&mut wit.name, &mut wit.handler]).for_each(|text| redactor.text(text));
+    }
+    settings(&mut wit.settings, redactor);
+    wit.after.iter_mut().for_each(|after| settings(&mut after.settings, redactor));
+    let dependency = |wit: types::Dependency| Dependency { name: wit.name, settings: wit.settings };
+    let after = wit.after.into_iter().map(dependency).collect();
+    Child { name: wit.name, handler: wit.handler, input, after, settings: wit.settings }
+}
+
+fn plan(mut wit: types::Plan, book: &Book) -> Plan {
+    let redactor = book.redactor();
+    let redactor = redactor.as_deref();
+    settings(&mut wit.settings, redactor);
+    if let (Some(join), Some(redactor)) = (&mut wit.join, redactor) {
+        redactor.text(join);
+    }
+    let children = wit.children.into_iter().map(|wit| child(wit, book, redactor)).collect();
+    Plan { children, join: wit.join, settings: wit.settings }
 }
 
 pub(crate) fn failure(mut failure: types::Failure, book: &Book) -> Failure {
@@ -111,7 +147,6 @@ mod tests {
     use sunaba_task::{Limits, Unattended};
 
     use super::*;
-    use crate::http::Redactor;
 
     #[test]
     fn kinds_and_media_types_are_held_to_the_contract() {
@@ -147,6 +182,27 @@ mod tests {
         let snooze = types::Snooze { delay_ms: 1, reason: at_the_cut, settings: Vec::new() };
         let Outcome::Snooze(snooze) = outcome(types::Outcome::Snooze(snooze), &book) else { panic!("it is one") };
         assert!(snooze.reason.ends_with("xsunab..."), "{}", snooze.reason);
+    }
+
+    #[test]
+    fn secrets_are_taken_out_of_all_of_a_plan() {
+        let book = Book::new(&Limits::default(), crate::clock::now(), Arc::new(Unattended));
+        book.redact_with(Arc::new(Redactor::new([("Hunter2_Hunter2", "sunaba-secret-K-1")].into_iter())));
+        let text = || "a Hunter2_Hunter2".to_owned();
+        let pairs = || vec![(text(), text())];
+        let child = types::Child {
+            name: text(),
+            handler: text(),
+            input: types::Payload { media_type: text(), bytes: text().into_bytes() },
+            after: vec![types::Dependency { name: text(), settings: pairs() }],
+            settings: pairs(),
+        };
+        let wit = types::Plan { children: vec![child], join: Some(text()), settings: pairs() };
+        let Outcome::Decompose(plan) = outcome(types::Outcome::Decompose(wit), &book) else { panic!("it is one") };
+        // The input's bytes are shown as text, as far as they are.
+        let shown = format!("{plan:?}");
+        assert!(!shown.contains("Hunter2"), "{shown}");
+        assert_eq!(shown.matches("sunaba-secret-K-1").count(), 12, "{shown}");
     }
 
     #[test]

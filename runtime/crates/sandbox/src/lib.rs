@@ -12,6 +12,7 @@
 //! the guest's future.
 
 mod artifacts;
+mod asks;
 mod attempt;
 mod bindings;
 mod book;

@@ -88,10 +88,12 @@ pub(crate) struct State {
     pub(crate) meter: Meter,
     pub(crate) interrupt: Arc<Interrupt>,
     pub(crate) sight: Arc<Sight>,
-    book: Book,
-    host: Arc<dyn AttemptHost>,
+    pub(crate) book: Book,
+    pub(crate) host: Arc<dyn AttemptHost>,
     pub(crate) fuel: Fuel,
-    purpose: Purpose,
+    pub(crate) purpose: Purpose,
+    /// Children that the attempt has asked for one by one.
+    pub(crate) submits: u64,
 }
 
 impl State {
@@ -119,6 +121,7 @@ impl State {
             host,
             fuel: limits.fuel,
             purpose,
+            submits: 0,
         }
     }
 
@@ -139,7 +142,7 @@ impl State {
 }
 
 /// Refuses a call of the `host` interface where it means nothing.
-fn refuse_in_describe(purpose: Purpose, name: &str) -> wasmtime::Result<()> {
+pub(crate) fn refuse_in_describe(purpose: Purpose, name: &str) -> wasmtime::Result<()> {
     match purpose {
         Purpose::Run => Ok(()),
         Purpose::Describe => Err(wasmtime::Error::new(Halt {
@@ -245,6 +248,26 @@ impl host::Host for State {
             let left = clock.remaining(timeout, deadline);
             Ok(host::RemainingBudget { fuel: None, time_ms: Some(millis(left)) })
         })
+    }
+
+    async fn submit(&mut self, child: types::Child) -> wasmtime::Result<Result<String, host::Refusal>> {
+        Self::submit(self, child).await
+    }
+
+    async fn dependency_outputs(
+        &mut self,
+        name: String,
+        after: Option<String>,
+    ) -> wasmtime::Result<Result<host::EndedPage, host::Refusal>> {
+        Self::dependency_outputs(self, name, after).await
+    }
+
+    async fn checkpoint(&mut self, bytes: Vec<u8>) -> wasmtime::Result<Result<(), host::Refusal>> {
+        Self::checkpoint(self, bytes).await
+    }
+
+    async fn last_checkpoint(&mut self) -> wasmtime::Result<Result<Option<Vec<u8>>, host::Refusal>> {
+        Self::last_checkpoint(self).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! What passes between a guest and the host: the room for its arguments, and its results.
 
-use super::super::case::{Case, failed, snoozes, stopped, succeeds, text};
+use super::super::case::{Case, decomposes, failed, snoozes, stopped, succeeds, text};
 
 pub(super) const RESULTS: &[Case] = &[
     text("result-beyond-memory", "output").outside(),
@@ -12,7 +12,7 @@ pub(super) const RESULTS: &[Case] = &[
     text("result-bad-option", "output").outside(),
     text("result-no-media-type", "output").outside(),
     text("result-aliased", "output").outside(),
-    text("decompose-now", "not-supported decompose").outside(),
+    decomposes("decompose-now", "decompose-now"),
     text("snooze-with-setting", "not-supported setting speed").outside(),
     text("post-return-traps", "trap unreachable"),
     text("post-return-spins", "timeout"),

@@ -5,6 +5,7 @@ mod calls;
 mod code;
 mod files;
 mod load;
+mod plans;
 
 use super::case::Case;
 
@@ -15,7 +16,7 @@ pub(super) struct Family {
 }
 
 /// All of them.
-pub(super) const FAMILIES: [Family; 10] = [
+pub(super) const FAMILIES: [Family; 11] = [
     Family { name: "CPU", cases: code::CPU },
     Family { name: "Memory", cases: code::MEMORY },
     Family { name: "Results", cases: boundary::RESULTS },
@@ -25,6 +26,7 @@ pub(super) const FAMILIES: [Family; 10] = [
     Family { name: "Files", cases: files::FILES },
     Family { name: "Network", cases: files::NETWORK },
     Family { name: "Requests", cases: files::REQUESTS },
+    Family { name: "Plans", cases: plans::PLANS },
     Family { name: "Compile and load", cases: load::LOAD },
 ];
 
@@ -33,10 +35,11 @@ pub(super) const IN_A_QUEUE: [(&str, &str); 3] =
     [("lifecycle", "fail-again"), ("lifecycle", "snooze-again"), ("lifecycle", "outlast-lease")];
 
 /// Those that do what their input says; the files of tests that are named run them.
-pub(super) const BY_INPUT: [(&str, &str, &str); 3] = [
+pub(super) const BY_INPUT: [(&str, &str, &str); 4] = [
     ("abuse-files", "abuse-files", "calls"),
     ("deep-tree", "deep-tree", "scratch"),
     ("http-escape", "http-escape", "http"),
+    ("plans", "plan-many", "asks"),
 ];
 
 /// Every case.

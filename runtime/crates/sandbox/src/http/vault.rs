@@ -158,7 +158,8 @@ impl Vault {
         match result {
             AttemptResult::Returned(Outcome::Complete(output)) => self.redactor.bytes(&mut output.bytes),
             AttemptResult::Returned(Outcome::Snooze(snooze)) => self.redactor.text(&mut snooze.reason),
-            AttemptResult::Returned(_) => {}
+            // All of a plan was looked through when it came.
+            AttemptResult::Returned(Outcome::Decompose(_)) => {}
             AttemptResult::Failed(failure) => {
                 self.redactor.text(&mut failure.kind);
                 self.redactor.text(&mut failure.message);
