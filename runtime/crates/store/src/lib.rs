@@ -9,6 +9,7 @@
 mod clock;
 mod codec;
 mod commit;
+mod completion;
 pub mod conformance;
 mod embedded;
 mod engine;
@@ -28,6 +29,7 @@ mod usage;
 mod versions;
 
 pub use clock::{ManualClock, SystemClock};
+pub use completion::{CompleteError, NewCompletion};
 pub use embedded::{EmbeddedStore, Options};
 pub use engine::{Engine, EngineError, MemoryEngine, OpenError, Pair, SledEngine, Writes};
 pub use error::StoreError;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::units::format_duration;
-use crate::{AttemptReport, AttemptResult, Cause, Disposition, Ending, Failure, Outcome, Task, Timestamp};
+use crate::{AttemptReport, AttemptResult, Cause, Disposition, Ending, Failure, Outcome, Snooze, Task, Timestamp};
 
 /// No snooze is shorter: a task that comes back at once would keep its queue from everything else.
 const MIN_SNOOZE: Duration = Duration::from_millis(100);
@@ -59,6 +59,8 @@ pub enum Policy {
     TimeBox,
     /// The handler asked to be run later.
     Snooze,
+    /// Somebody gave the output for which the handler waits.
+    Completed,
     /// Somebody asked to cancel the task.
     Cancel,
     /// Its host was lost, which is not the handler's fault.
@@ -80,6 +82,8 @@ pub enum Verdict {
     Retry(Duration),
     /// It did not fail, and runs again after this long.
     Snooze(Duration),
+    /// It did not fail, and waits for somebody to complete it; it runs again after this long if nobody does.
+    Await(Duration),
     /// It runs again as soon as there is a slot.
     Requeue,
     /// It is dead.
@@ -95,6 +99,7 @@ impl Verdict {
             Self::Succeed => "succeed",
             Self::Retry(_) => "retry",
             Self::Snooze(_) => "snooze",
+            Self::Await(_) => "await",
             Self::Requeue => "requeue",
             Self::GiveUp => "give-up",
             Self::Cancel => "cancel",
@@ -104,7 +109,7 @@ impl Verdict {
     /// Until the next attempt, where that was decided.
     pub fn delay(self) -> Option<Duration> {
         match self {
-            Self::Retry(delay) | Self::Snooze(delay) => Some(delay),
+            Self::Retry(delay) | Self::Snooze(delay) | Self::Await(delay) => Some(delay),
             Self::Succeed | Self::Requeue | Self::GiveUp | Self::Cancel => None,
         }
     }
@@ -185,10 +190,7 @@ pub fn decide(task: &Task, seen: &Observation, now: Timestamp) -> Decision {
         AttemptResult::Returned(Outcome::Complete(_)) => {
             Decision::uncharged(Verdict::Succeed, Policy::Success, "the handler completed".into())
         }
-        AttemptResult::Returned(Outcome::Snooze(snooze)) => {
-            let verdict = Verdict::Snooze(snooze.delay.clamp(MIN_SNOOZE, MAX_DELAY));
-            Decision::uncharged(verdict, Policy::Snooze, "the handler asked to be run later".into())
-        }
+        AttemptResult::Returned(Outcome::Snooze(snooze)) => snoozed(task, snooze),
         AttemptResult::Returned(Outcome::Decompose(_)) => unsupported("decompose"),
         AttemptResult::Failed(failure) => match failure.disposition {
             Disposition::Fatal => {
@@ -206,6 +208,26 @@ pub fn decide(task: &Task, seen: &Observation, now: Timestamp) -> Decision {
             Cause::NotSupported(what) => unsupported(what),
             cause => by_kind(task, cause.word(), None, now),
         },
+    }
+}
+
+/// A task that waits to be completed and was already has what it waits for.
+fn snoozed(task: &Task, snooze: &Snooze) -> Decision {
+    let delay = snooze.delay.clamp(MIN_SNOOZE, MAX_DELAY);
+    match &task.completion {
+        _ if !snooze.until_completed => {
+            let reason = "the handler asked to be run later".into();
+            Decision::uncharged(Verdict::Snooze(delay), Policy::Snooze, reason)
+        }
+        None => {
+            let reason = "the handler waits for somebody to complete the task".into();
+            Decision::uncharged(Verdict::Await(delay), Policy::Snooze, reason)
+        }
+        Some(completion) => {
+            let (who, at) = (completion.who(), completion.at);
+            let reason = format!("the handler waits to be completed, and {who} had done that at {at}");
+            Decision::uncharged(Verdict::Succeed, Policy::Completed, reason)
+        }
     }
 }
 
@@ -252,7 +274,7 @@ fn retry_if_left(task: &Task, asked: Option<Duration>, now: Timestamp) -> Decisi
 mod tests {
     use super::*;
     use crate::testing::{self, failed, reported, stopped};
-    use crate::{Payload, Snooze, TaskSpec};
+    use crate::{Payload, TaskSpec};
 
     fn verdict(task: &Task, seen: &Observation) -> (Verdict, bool) {
         let decision = decide(task, seen, testing::NOW);
@@ -348,9 +370,29 @@ mod tests {
         let task = testing::task();
         assert_eq!(verdict(&task, &stopped(Cause::Cancelled)), (Verdict::Requeue, false));
         assert_eq!(verdict(&task, &stopped(Cause::LeaseLost)), (Verdict::Requeue, false));
-        let snooze = Snooze { delay: Duration::from_secs(3), reason: String::new() };
-        let seen = reported(AttemptResult::Returned(Outcome::Snooze(snooze)));
+        let seen = snoozed(false);
         assert_eq!(verdict(&task, &seen), (Verdict::Snooze(Duration::from_secs(3)), false));
+    }
+
+    fn snoozed(until_completed: bool) -> Observation {
+        let snooze = Snooze { delay: Duration::from_secs(3), reason: String::new(), until_completed };
+        reported(AttemptResult::Returned(Outcome::Snooze(snooze)))
+    }
+
+    #[test]
+    fn completion_is_taken_by_whoever_waits_for_it_and_by_nothing_else() {
+        let (mut task, own) =
+            (testing::task(), reported(AttemptResult::Returned(Outcome::Complete(Payload::json("1")))));
+        assert_eq!(verdict(&task, &snoozed(true)), (Verdict::Await(Duration::from_secs(3)), false));
+        task.completion = Some(testing::completion());
+        let decision = decide(&task, &snoozed(true), testing::NOW);
+        assert_eq!((decision.verdict, decision.policy), (Verdict::Succeed, Policy::Completed));
+        assert!(decision.reason.contains("`alice`"), "{}", decision.reason);
+        assert_eq!(verdict(&task, &snoozed(false)), (Verdict::Snooze(Duration::from_secs(3)), false));
+        assert_eq!(decide(&task, &own, testing::NOW).policy, Policy::Success);
+        assert_eq!(verdict(&task, &failed("error", Disposition::Fatal)), (Verdict::GiveUp, true));
+        task.cancel = Some(testing::cancel());
+        assert_eq!(verdict(&task, &snoozed(true)), (Verdict::Cancel, false));
     }
 
     #[test]

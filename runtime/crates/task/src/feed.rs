@@ -54,8 +54,15 @@ pub enum Happening {
         /// Until then.
         until: Timestamp,
     },
+    /// The handler waits for somebody to complete the task.
+    Awaiting {
+        /// Until then, when it is run again.
+        until: Timestamp,
+    },
     /// Somebody wants it cancelled while it runs.
     CancelRequested,
+    /// Somebody gave its output, which is kept until its handler waits for that.
+    Completed,
     /// It succeeded.
     Succeeded,
     /// It is dead.
@@ -77,13 +84,15 @@ impl Happening {
         Some(match &after.state {
             state if state.name() == before.state.name() => {
                 let asked = after.cancel.is_some() && before.cancel.is_none();
-                return asked.then_some(Self::CancelRequested);
+                let given = after.completion.is_some() && before.completion.is_none();
+                return asked.then_some(Self::CancelRequested).or(given.then_some(Self::Completed));
             }
             // Nothing comes back to that.
             State::Blocked { .. } => return None,
             State::Queued => Self::Queued,
             State::Running(lease) => Self::Started { attempt, worker: lease.worker.clone() },
             State::RetryScheduled { until } => Self::RetryScheduled { attempt, until: *until },
+            State::Scheduled { until } if after.awaits.is_some() => Self::Awaiting { until: *until },
             State::Scheduled { until } => Self::Snoozed { until: *until },
             State::Succeeded => Self::Succeeded,
             State::Dead => {
@@ -104,7 +113,9 @@ impl Happening {
             Self::Progress { .. } => "progress",
             Self::RetryScheduled { .. } => "retry-scheduled",
             Self::Snoozed { .. } => "snoozed",
+            Self::Awaiting { .. } => "awaiting-completion",
             Self::CancelRequested => "cancel-requested",
+            Self::Completed => "completed",
             Self::Succeeded => "succeeded",
             Self::Dead { .. } => "dead",
             Self::Cancelled => "cancelled",
@@ -134,6 +145,21 @@ mod tests {
             };
             assert_eq!(told, Some(expected));
         }
+    }
+
+    #[test]
+    fn wait_and_completion_are_told() {
+        let running = testing::task_in(StateName::Running);
+        let given = || Event::Completed(Box::new(testing::completion()));
+        let kept = transition(&running, given(), testing::NOW).expect("it runs").task;
+        assert_eq!(Happening::between(Some(&running), &kept), Some(Happening::Completed));
+        let until = testing::NOW;
+        let awaits = Some(crate::Awaits { since: until, until, reason: String::new() });
+        let waiting = Task { awaits, ..testing::task_in(StateName::Scheduled) };
+        let told = Happening::between(Some(&running), &waiting).map(|what| what.word());
+        assert_eq!(told, Some("awaiting-completion"));
+        let ended = transition(&waiting, given(), testing::NOW).expect("it waits").task;
+        assert_eq!(Happening::between(Some(&waiting), &ended), Some(Happening::Succeeded));
     }
 
     #[test]

@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::JobLink;
 use crate::transition::due;
-use crate::{AttemptRecord, Backoff, Digest, Grants, HandlerName, Lease, Limits, Payload, State, TaskId, Timestamp};
+use crate::{
+    AttemptRecord, Awaits, Backoff, Completion, Digest, Grants, HandlerName, Lease, Limits, Payload, State, TaskId,
+    Timestamp,
+};
 
 /// Failures until a task is dead, unless said otherwise: one attempt and three retries.
 pub const DEFAULT_MAX_ATTEMPTS: u32 = 4;
@@ -249,6 +252,12 @@ pub struct Task {
     pub expires_at: Option<Timestamp>,
     /// That somebody asked to cancel it.
     pub cancel: Option<CancelRequest>,
+    /// That its handler waits for somebody to complete it. Set by its snooze, and until its next attempt begins or it has ended.
+    pub awaits: Option<Awaits>,
+    /// What somebody has given as its output.
+    pub completion: Option<Completion>,
+    /// How often it has waited to be completed.
+    pub completion_waits: u32,
     /// The task that it was made from.
     pub origin: Option<Origin>,
     /// The newest task that was made in its stead: a rerun of it, or what replaced it.
@@ -261,7 +270,7 @@ pub struct Task {
     pub unique: Option<String>,
     /// The attempts that have ended, oldest first; the newest [`MAX_KEPT_ATTEMPTS`].
     pub attempts: Vec<AttemptRecord>,
-    /// The output, without its body. Set when the task succeeded.
+    /// The output, without its body. Set when the task succeeded, by an attempt or by a completion.
     pub output: Option<PayloadInfo>,
     /// When it became terminal.
     pub ended_at: Option<Timestamp>,
@@ -287,6 +296,9 @@ impl Task {
             aging: None,
             expires_at: new.expires.map(|expires| expires.instant(now)),
             cancel: None,
+            awaits: None,
+            completion: None,
+            completion_waits: 0,
             origin: None,
             successor: None,
             callbacks: u32::try_from(new.callbacks.len()).unwrap_or(u32::MAX),
@@ -317,6 +329,20 @@ impl Task {
         match self.state {
             State::Scheduled { until } | State::RetryScheduled { until } => Some(until),
             _ => None,
+        }
+    }
+
+    /// Whether what somebody gives as its output ends it at once.
+    pub fn can_be_completed(&self) -> bool {
+        self.awaits.is_some() && matches!(self.state, State::Scheduled { .. } | State::Queued)
+    }
+
+    /// Whether what somebody gives as its output is kept until it waits for that: it has begun, and may have asked already.
+    pub fn keeps_completion(&self) -> bool {
+        match self.state {
+            State::Running(_) => true,
+            State::Scheduled { .. } | State::Queued | State::RetryScheduled { .. } => self.begun,
+            _ => false,
         }
     }
 

@@ -1,8 +1,8 @@
 //! The life of a task: the one function that moves a state.
 
 use crate::{
-    AttemptRecord, CancelRequest, Decision, Ending, Lease, MAX_KEPT_ATTEMPTS, PayloadInfo, Policy, Receipt, State,
-    StateName, Task, Timestamp, Verdict,
+    AttemptRecord, Awaits, CancelRequest, Completion, Decision, Ending, Lease, MAX_KEPT_ATTEMPTS, PayloadInfo, Policy,
+    Receipt, State, StateName, Task, Timestamp, Verdict,
 };
 
 /// Something that happens to a task.
@@ -25,6 +25,8 @@ pub enum Event {
     },
     /// Somebody wants it cancelled.
     CancelRequested(CancelRequest),
+    /// Somebody gave its output.
+    Completed(Box<Completion>),
     /// It was not started in time.
     Expired,
 }
@@ -52,6 +54,7 @@ impl Event {
             Self::HostLost => "host-lost",
             Self::HandedBack { .. } => "handed-back",
             Self::CancelRequested(_) => "cancel-requested",
+            Self::Completed(_) => "completed",
             Self::Expired => "expired",
         }
     }
@@ -93,6 +96,7 @@ pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet
         (State::Scheduled { .. } | State::RetryScheduled { .. }, Event::Due) => next.state = State::Queued,
         (State::Queued, Event::Leased(lease)) => {
             next.attempts_started = next.attempts_started.saturating_add(1);
+            next.awaits = None;
             next.state = State::Running(lease);
         }
         (State::Running(lease), Event::Settled(settled)) => {
@@ -101,9 +105,22 @@ pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet
             next.begun |= ending != Ending::HandedBack;
             next.failures_charged = next.failures_charged.saturating_add(u32::from(decision.charged));
             next.state = match decision.verdict {
+                Verdict::Succeed if decision.policy == Policy::Completed => take_completion(&mut next),
                 Verdict::Succeed => {
                     next.output = output;
                     State::Succeeded
+                }
+                // Whoever decides by an old record is told that it has moved, so that there is none.
+                Verdict::Await(_) if next.completion.is_some() => take_completion(&mut next),
+                Verdict::Await(delay) => {
+                    let until = now.after(delay);
+                    let reason = match &ending {
+                        Ending::Snoozed { reason } => reason.clone(),
+                        _ => String::new(),
+                    };
+                    next.awaits = Some(Awaits { since: now, until, reason });
+                    next.completion_waits = next.completion_waits.saturating_add(1);
+                    State::Scheduled { until }
                 }
                 Verdict::Retry(delay) => State::RetryScheduled { until: now.after(delay) },
                 Verdict::Snooze(delay) => State::Scheduled { until: now.after(delay) },
@@ -143,6 +160,14 @@ pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet
             next.cancel = Some(request);
             next.state = State::Cancelled;
         }
+        (_, Event::Completed(completion)) if task.can_be_completed() => {
+            next.completion = Some(*completion);
+            next.state = take_completion(&mut next);
+        }
+        // The first stands: whoever gives another is told of it.
+        (_, Event::Completed(completion)) if task.keeps_completion() && task.completion.is_none() => {
+            next.completion = Some(*completion);
+        }
         (State::Blocked { .. } | State::Scheduled { .. } | State::Queued, Event::Expired) if task.is_unstarted() => {
             next.state = State::Expired;
         }
@@ -154,8 +179,18 @@ pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet
     }
     if next.state.is_terminal() {
         next.ended_at = Some(now);
+        next.awaits = None;
     }
     Ok(ChangeSet { expected_revision: task.revision, task: next })
+}
+
+/// The task succeeds with what somebody has given.
+fn take_completion(task: &mut Task) -> State {
+    if let Some(completion) = &mut task.completion {
+        completion.taken = true;
+        task.output = Some(completion.output.clone());
+    }
+    State::Succeeded
 }
 
 /// Where a task stands that waits for nothing but its time.
@@ -224,11 +259,16 @@ mod tests {
         Event::Settled(Box::new(Settled { ending: Ending::Completed, decision, receipt: None, output: None }))
     }
 
+    fn completed() -> Event {
+        Event::Completed(Box::new(testing::completion()))
+    }
+
     fn events() -> Vec<Event> {
         let verdicts = [
             (Verdict::Succeed, false),
             (Verdict::Retry(Duration::from_secs(1)), true),
             (Verdict::Snooze(Duration::from_secs(1)), false),
+            (Verdict::Await(Duration::from_secs(1)), false),
             (Verdict::Requeue, false),
             (Verdict::GiveUp, true),
             (Verdict::Cancel, false),
@@ -242,6 +282,7 @@ mod tests {
             Event::HandedBack { begun: true },
             Event::CancelRequested(testing::cancel()),
             Event::Expired,
+            completed(),
         ];
         settled.into_iter().chain(others).collect()
     }
@@ -264,18 +305,18 @@ mod tests {
 
     #[test]
     fn every_state_at_every_event() {
-        // Settled as succeed, retry, snooze, requeue, give-up, cancel; released, due, leased, host-lost, handed-back, cancel-requested,
-        // expired.
+        // Settled as succeed, retry, snooze, await, requeue, give-up, cancel; released, due, leased, host-lost, handed-back, cancel-requested,
+        // expired, completed.
         let table = [
-            (StateName::Blocked, "------q----CE"),
-            (StateName::Scheduled, "-------q---CE"),
-            (StateName::Queued, "--------r--CE"),
-            (StateName::Running, "StsqDC---qqr-"),
-            (StateName::RetryScheduled, "-------q---C-"),
-            (StateName::Succeeded, "-------------"),
-            (StateName::Dead, "-------------"),
-            (StateName::Cancelled, "-------------"),
-            (StateName::Expired, "-------------"),
+            (StateName::Blocked, "-------q----CE-"),
+            (StateName::Scheduled, "--------q---CE-"),
+            (StateName::Queued, "---------r--CE-"),
+            (StateName::Running, "StssqDC---qqr-r"),
+            (StateName::RetryScheduled, "--------q---C--"),
+            (StateName::Succeeded, "---------------"),
+            (StateName::Dead, "---------------"),
+            (StateName::Cancelled, "---------------"),
+            (StateName::Expired, "---------------"),
         ];
         assert_eq!(table.map(|(state, _)| state), StateName::ALL);
         for (state, expected) in table {
