@@ -35,11 +35,12 @@ pub mod compile {
 
 pub use client::{BulkVerb, Client, ClientError, EventsWanted};
 pub use sunaba_host::{
-    AllowedDir, AllowedDirError, Attempt, Change, DEFAULT_MAX_SCRATCH_BYTES, DeployError, DeployOptions, Deployed,
-    Difference, FailureReport, GrantRefusal, InputError, MAX_INPUT_BYTES, MemoryBudget, MemoryBudgetError, Native,
-    NativeHandler, ReceiptReport, RefusedTask, Report, RerunRefusal, Runtime, RuntimeBuilder, Schema, SchemaError,
-    SecretKeeper, SecretPlace, SecretSource, SecretSourceError, SnoozeReport, StartError, StatedLimits, Status, Story,
-    SubmitRefusal, TaskRequest, UnknownHandler, default_ceilings, package_name_of,
+    AllowedDir, AllowedDirError, Attempt, Change, CompleteRefusal, CompleteRequest, DEFAULT_MAX_SCRATCH_BYTES,
+    DeployError, DeployOptions, Deployed, Difference, FailureReport, GrantRefusal, InputError, MAX_INPUT_BYTES,
+    MemoryBudget, MemoryBudgetError, Native, NativeHandler, ReceiptReport, RefusedTask, Report, RerunRefusal, Runtime,
+    RuntimeBuilder, Schema, SchemaError, SecretKeeper, SecretPlace, SecretSource, SecretSourceError, SnoozeReport,
+    StartError, StatedLimits, Status, Story, SubmitRefusal, TaskRequest, UnknownHandler, default_ceilings,
+    package_name_of,
 };
 pub use sunaba_server as server;
 pub use {sunaba_sandbox as sandbox, sunaba_store as store, sunaba_task as task, sunaba_worker as worker};

@@ -18,6 +18,9 @@ pub(crate) trait Host {
     fn progress(&self, fraction: Option<f64>, message: &str);
     fn is_cancelled(&self) -> bool;
     fn remaining(&self) -> Remaining;
+    /// In a sandbox it is asked for directly.
+    #[cfg(not(target_family = "wasm"))]
+    fn completion_token(&self) -> Option<String>;
 }
 
 /// The facts of an attempt, as the host recorded them.
@@ -115,6 +118,24 @@ impl Context {
     /// Whether the task was cancelled. A handler that sees it should return soon; it is stopped after a grace period.
     pub fn is_cancelled(&self) -> bool {
         self.host.is_cancelled()
+    }
+
+    /// How often the task has waited to be completed ([`Snooze::until_completed`](crate::Snooze::until_completed)), and was
+    /// not: a handler that sees more than none decides without, or waits on.
+    pub fn completion_waits(&self) -> u32 {
+        self.attribute("completion-waits").and_then(|waits| waits.parse().ok()).unwrap_or(0)
+    }
+
+    /// What lets whoever has it complete this task, and needs no other right; the same in every attempt. None when the attempt is
+    /// of no task that could be completed, as by `sunaba run`.
+    ///
+    /// Give it with the [id](Self::task_id) to the one who is to answer, who sends `{"output": .., "token": ..}` to
+    /// `POST /v1/tasks/ID/complete` of the host. It is worth the task's result, so do not log it.
+    pub fn completion_token(&self) -> Option<String> {
+        #[cfg(target_family = "wasm")]
+        return crate::guest::completion_token();
+        #[cfg(not(target_family = "wasm"))]
+        self.host.completion_token()
     }
 
     /// What is left of the attempt's limits, now.

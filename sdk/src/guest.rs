@@ -38,6 +38,11 @@ impl Host for Sandbox {
     }
 }
 
+/// Not of the trait above: through a table of functions every component would import it, and not only those that ask.
+pub(crate) fn completion_token() -> Option<String> {
+    host::completion_token()
+}
+
 struct HostLog;
 
 impl log::Log for HostLog {
@@ -118,9 +123,9 @@ pub fn run_guest(
     let context = Context::new(facts(context), Box::new(Sandbox));
     match handler::run(entries, &context, name, Payload { media_type: input.media_type, bytes: input.bytes }) {
         Ok(Outcome::Complete(output)) => Ok(wit::Outcome::Complete(payload(output))),
-        Ok(Outcome::Snooze(delay)) => {
-            let (delay_ms, reason) = (millis(delay), String::new());
-            Ok(wit::Outcome::Snooze(types::Snooze { delay_ms, reason, settings: Vec::new() }))
+        Ok(Outcome::Snooze(snooze)) => {
+            let (delay_ms, reason) = (millis(snooze.delay()), snooze.why().into());
+            Ok(wit::Outcome::Snooze(types::Snooze { delay_ms, reason, settings: snooze.settings().to_vec() }))
         }
         Err(error) => Err(failure(error)),
     }

@@ -1,13 +1,11 @@
 //! What `#[handler]` makes of a function, and the one path from a payload to an outcome, in a sandbox and in a test.
 
-use std::time::Duration;
-
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::payload::JSON;
-use crate::{Bytes, Context, Payload, TaskError};
+use crate::{Bytes, Context, Payload, Snooze, TaskError};
 
 /// A function that does a kind of task. Implemented by `#[handler]`.
 pub trait Handler {
@@ -35,8 +33,8 @@ pub trait Handler {
 pub enum Outcome<T> {
     /// The task succeeds with this output.
     Complete(T),
-    /// Run the task again after this long; charges no failure.
-    Snooze(Duration),
+    /// Run the task again later; charges no failure.
+    Snooze(Snooze),
 }
 
 impl<T> Outcome<T> {
@@ -47,7 +45,7 @@ impl<T> Outcome<T> {
     pub(crate) fn try_map<U, E>(self, f: impl FnOnce(T) -> Result<U, E>) -> Result<Outcome<U>, E> {
         Ok(match self {
             Self::Complete(output) => Outcome::Complete(f(output)?),
-            Self::Snooze(delay) => Outcome::Snooze(delay),
+            Self::Snooze(snooze) => Outcome::Snooze(snooze),
         })
     }
 }

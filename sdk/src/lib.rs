@@ -38,6 +38,7 @@ mod context;
 mod error;
 mod handler;
 mod payload;
+mod snooze;
 pub mod testing;
 
 #[cfg(target_family = "wasm")]
@@ -48,11 +49,12 @@ pub use error::{Disposition, ResultExt, TaskError};
 pub use handler::{Handler, HandlerResult, Input, IntoOutcome, Outcome, Output};
 pub use log;
 pub use payload::{Bytes, Payload};
+pub use snooze::Snooze;
 pub use sunaba_sdk_macros::{data, handler};
 
 /// What a handler needs: `use sunaba_sdk::prelude::*;`.
 pub mod prelude {
-    pub use crate::{Bytes, Context, Outcome, ResultExt, TaskError, data, export, handler, log};
+    pub use crate::{Bytes, Context, Outcome, ResultExt, Snooze, TaskError, data, export, handler, log};
     pub use std::time::Duration;
 }
 

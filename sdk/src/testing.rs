@@ -33,6 +33,7 @@ pub struct Attempt {
     facts: Facts,
     remaining: Remaining,
     cancelled: bool,
+    completion_token: Option<String>,
     progress: Rc<RefCell<Vec<Report>>>,
 }
 
@@ -61,6 +62,7 @@ impl Attempt {
             },
             remaining: Remaining::default(),
             cancelled: false,
+            completion_token: None,
             progress: Rc::default(),
         }
     }
@@ -91,6 +93,20 @@ impl Attempt {
     #[must_use]
     pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.facts.attributes.push((key.into(), value.into()));
+        self
+    }
+
+    /// The task has waited so often to be completed, and was not.
+    #[must_use]
+    pub fn completion_waits(mut self, waits: u32) -> Self {
+        self.facts.attempt = self.facts.attempt.max(waits.saturating_add(1));
+        self.attribute("completion-waits", waits.to_string())
+    }
+
+    /// What the handler gets when it asks for the task's token.
+    #[must_use]
+    pub fn completion_token(mut self, token: impl Into<String>) -> Self {
+        self.completion_token = Some(token.into());
         self
     }
 
@@ -139,6 +155,11 @@ impl Host for Recorder {
 
     fn remaining(&self) -> Remaining {
         self.0.remaining
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    fn completion_token(&self) -> Option<String> {
+        self.0.completion_token.clone()
     }
 }
 

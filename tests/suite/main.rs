@@ -7,6 +7,7 @@ mod calls;
 mod clocks;
 mod command_line;
 mod compile;
+mod completion;
 mod contract;
 mod crash;
 mod data;

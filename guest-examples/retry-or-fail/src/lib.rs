@@ -67,7 +67,7 @@ pub fn retry_or_fail(ctx: &Context, input: Request) -> Result<Outcome<Done>, Tas
         Request::LastAttempt => {
             Err(TaskError::new("network", format!("attempt {} of {}", ctx.attempt(), ctx.max_attempts())))
         }
-        Request::Snooze { seconds } => Ok(Outcome::Snooze(Duration::from_secs(seconds))),
+        Request::Snooze { seconds } => Ok(Snooze::after(Duration::from_secs(seconds)).into()),
         Request::Panic => panic!("the handler panicked on purpose"),
     }
 }

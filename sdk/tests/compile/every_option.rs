@@ -66,7 +66,7 @@ fn no_input() -> Result<(), TaskError> {
 
 #[handler]
 fn raw(input: Bytes) -> Result<Outcome<Bytes>, TaskError> {
-    if input.as_ref().is_empty() { Ok(Outcome::Snooze(Duration::from_secs(1))) } else { Ok(Outcome::Complete(input)) }
+    if input.as_ref().is_empty() { Ok(Snooze::after(Duration::from_secs(1)).into()) } else { Ok(Outcome::Complete(input)) }
 }
 
 export!(word_count, no_input, raw);

@@ -11,7 +11,7 @@ pub fn fail_again() -> Result<(), TaskError> {
 /// Wants to be run again at once, for ever: a snooze charges nothing.
 #[handler]
 pub fn snooze_again() -> Result<Outcome<()>, TaskError> {
-    Ok(Outcome::Snooze(Duration::ZERO))
+    Ok(Outcome::Snooze(Duration::ZERO.into()))
 }
 
 /// Waits so long that its lease must be renewed, and returns.

@@ -41,7 +41,7 @@ pub fn fail_in_detail() -> Result<(), TaskError> {
 /// Wants to be run again at the end of time.
 #[handler]
 pub fn snooze_for_ever() -> Result<Outcome<()>, TaskError> {
-    Ok(Outcome::Snooze(Duration::MAX))
+    Ok(Outcome::Snooze(Duration::MAX.into()))
 }
 
 /// Fails, and wants to be tried again at the end of time.

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use sunaba_task::{
-    AttemptContext, AttemptHost, AttemptReport, AttemptRequest, AttemptResult, BoxFuture, Cause, Digest, Disposition,
-    ExecuteError, Executor, Failure, HandlerInfo, HandlerSettings, Limits, LogEntry, LogLevel, LogSource, Outcome,
-    Payload, Progress, Receipt, Stop, catch_panic, format_bytes, format_duration,
+    AskError, AttemptContext, AttemptHost, AttemptReport, AttemptRequest, AttemptResult, BoxFuture, Cause,
+    CompletionToken, Digest, Disposition, ExecuteError, Executor, Failure, HandlerInfo, HandlerSettings, Limits,
+    LogEntry, LogLevel, LogSource, Outcome, Payload, Progress, Receipt, Stop, catch_panic, format_bytes,
+    format_duration,
 };
 
 /// A handler of the host's own program.
@@ -47,6 +48,15 @@ impl Native {
     pub fn progress(&self, fraction: f64, message: impl Into<String>) {
         let fraction = (!fraction.is_nan()).then(|| fraction.clamp(0.0, 1.0));
         self.book.host.on_progress(Progress { fraction, message: message.into() });
+    }
+
+    /// What lets whoever has it complete this task, and needs no other right. Give it to the one who is to answer, and do not
+    /// log it.
+    ///
+    /// # Errors
+    /// The store cannot say.
+    pub async fn completion_token(&self) -> Result<Option<CompletionToken>, AskError> {
+        self.book.host.completion_token().await
     }
 
     /// Whether the task was cancelled: the attempt should end soon.

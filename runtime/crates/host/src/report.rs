@@ -47,6 +47,9 @@ pub struct SnoozeReport {
     pub delay_ms: u64,
     /// For people; may be empty.
     pub reason: String,
+    /// Whether somebody may complete the task meanwhile.
+    #[serde(default)]
+    pub until_completed: bool,
 }
 
 /// Why an attempt failed.
@@ -142,7 +145,7 @@ impl From<AttemptReport> for Report {
             }
             AttemptResult::Returned(Outcome::Snooze(wish)) => {
                 let delay_ms = u64::try_from(wish.delay.as_millis()).unwrap_or(u64::MAX);
-                snooze = Some(SnoozeReport { delay_ms, reason: wish.reason });
+                snooze = Some(SnoozeReport { delay_ms, reason: wish.reason, until_completed: wish.until_completed });
                 Status::Snoozed
             }
             // The sandbox stops it with a cause of its own until it is supported.

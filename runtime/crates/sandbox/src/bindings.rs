@@ -5,7 +5,10 @@
 wasmtime::component::bindgen!({
     path: "../../../wit",
     world: "handler",
-    imports: { default: trappable },
+    imports: {
+        "sunaba:task/host.completion-token": async | trappable,
+        default: trappable,
+    },
     exports: { default: async },
 });
 

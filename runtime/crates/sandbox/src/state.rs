@@ -246,6 +246,21 @@ impl host::Host for State {
             Ok(host::RemainingBudget { fuel: None, time_ms: Some(millis(left)) })
         })
     }
+
+    async fn completion_token(&mut self) -> wasmtime::Result<Option<String>> {
+        const NAME: &str = "sunaba:task/host.completion-token";
+        let (purpose, host) = (self.purpose, Arc::clone(&self.host));
+        let work = async {
+            refuse_in_describe(purpose, NAME)?;
+            let token = host.completion_token().await.map_err(|error| {
+                // Whoever cannot say now may be able to for the next attempt.
+                let cause = Cause::HostCall(Some(NAME.to_owned()));
+                wasmtime::Error::new(Halt { cause, message: format!("there is no token: {error}") })
+            })?;
+            Ok(token.map(|token| token.reveal().to_owned()))
+        };
+        self.calls.wait(&self.interrupt, NAME, 0, work).await
+    }
 }
 
 /// `host.remaining` with the fuel, which the generated trait cannot reach.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sunaba_store::maintenance::{MaintenanceError, Report, backup, compact, info, restore, verify};
 use sunaba_store::{
-    CancelWish, EmbeddedStore, Engine, LeaseRequest, Leased, ManualClock, NewPackage, OpenError, Options, Queues,
+    CancelWish, EmbeddedStore, Engine, LeaseRequest, Leased, ManualClock, NewCompletion, NewPackage, OpenError, Options, Queues,
     Settlement, SledEngine, Store, TaskQuery, Writes,
 };
 use sunaba_task::{
@@ -164,6 +164,49 @@ fn info_says_what_is_there_and_changes_nothing() {
     assert!(info.log_bytes > 0 && info.files_bytes >= 190_000 && info.oldest <= info.newest);
     assert!(info.to_string().contains("durability sync"), "{info}");
     assert_eq!(all(&folder.data()), before, "what ran still has its lease");
+}
+
+#[test]
+fn completions_are_verified_at_every_stage() {
+    let folder = Folder::new();
+    let mut ids = Vec::new();
+    test(async {
+        let store = EmbeddedStore::sled(&folder.data()).expect("it is free");
+        for _ in 0..4 {
+            ids.push(submit(&store, new_task(10)).await);
+        }
+        let leased = lease(&store, 4).await;
+        let given = |bytes: usize| {
+            let output = Payload::new("a/b", vec![9; bytes]);
+            NewCompletion { output, by: None, with_token: true }
+        };
+        let wait = |leased: &Leased| Settlement {
+            decision: Decision::uncharged(Verdict::Await(Duration::from_secs(3600)), Policy::Snooze, "r".into()),
+            output: None,
+            ..done(leased, 0)
+        };
+        // One waits, one was completed, and of two that run one keeps a small output and one a large one.
+        for (leased, bytes) in [(&leased[0], None), (&leased[1], Some(90_000))] {
+            store.settle(vec![wait(leased)]).await.expect("it works").remove(0).expect("it has the lease");
+            if let Some(bytes) = bytes {
+                store.complete(leased.task.id, given(bytes)).await.expect("it works").expect("it waits");
+            }
+        }
+        for (id, bytes) in [(ids[2], 10), (ids[3], 2_000)] {
+            store.complete(id, given(bytes)).await.expect("it works").expect("it runs");
+        }
+    });
+    let report = verify(&folder.data()).expect("it can be read");
+    assert!(report.is_sound(), "{report}");
+    let index = |id: TaskId| [b"zw".as_slice(), id.as_bytes()].concat();
+    write(&folder.data(), |_| [(index(ids[0]), None), (index(ids[1]), Some(Bytes::new()))].into_iter().collect());
+    write(&folder.data(), |_| [(key(b'o', ids[3]), None)].into_iter().collect());
+    let report = verify(&folder.data()).expect("it can be read");
+    let found = problems(&report);
+    for problem in ["it cannot be found by its state or by a tag", "its completion is not there"] {
+        assert!(found.contains(&problem), "{report}");
+    }
+    assert!(found.iter().any(|found| found.starts_with("its task is in another state")), "{report}");
 }
 
 #[test]

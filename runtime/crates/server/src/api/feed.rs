@@ -17,8 +17,8 @@ pub struct EventView {
     pub handler: String,
     /// Its queue.
     pub queue: String,
-    /// `submitted`, `queued`, `started`, `progress`, `retry-scheduled`, `snoozed`, `cancel-requested`, `succeeded`, `dead`,
-    /// `cancelled` or `expired`.
+    /// `submitted`, `queued`, `started`, `progress`, `retry-scheduled`, `snoozed`, `awaiting-completion`, `cancel-requested`,
+    /// `completed`, `succeeded`, `dead`, `cancelled` or `expired`.
     pub event: String,
     /// Which attempt, where it is one's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,11 +74,14 @@ impl From<&TaskEvent> for EventView {
             Happening::RetryScheduled { attempt, until } => {
                 Self { attempt: Some(*attempt), until: Some(until.to_string()), ..view }
             }
-            Happening::Snoozed { until } => Self { until: Some(until.to_string()), ..view },
+            Happening::Snoozed { until } | Happening::Awaiting { until } => {
+                Self { until: Some(until.to_string()), ..view }
+            }
             Happening::Dead { reason } => Self { message: Some(reason.clone()), ..view },
             Happening::Submitted
             | Happening::Queued
             | Happening::CancelRequested
+            | Happening::Completed
             | Happening::Succeeded
             | Happening::Cancelled
             | Happening::Expired => view,

@@ -1,6 +1,7 @@
 //! The routes of the API, each a translation between the wire and the host.
 
 mod bulk;
+mod complete;
 mod control;
 mod feed;
 mod packages;
@@ -71,6 +72,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/tasks/{id}/logs", get(tasks::logs))
         .route("/v1/tasks/{id}/explain", get(tasks::explain))
         .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
+        .route("/v1/tasks/{id}/complete", post(complete::complete))
         .route("/v1/tasks/{id}/run-now", post(tasks::run_now))
         .route("/v1/tasks/{id}/rerun", post(tasks::rerun))
         .fallback(async || Problem::not_found("there is nothing here\nhint: the API is under `/v1`"))

@@ -65,6 +65,7 @@ pub async fn task_that_waits_is_completed_from_outside(subject: &mut impl Subjec
     assert_eq!(words(&*store).await, ["submitted", "awaiting-completion", "succeeded"]);
     assert_eq!(store.queue(task.spec.queue.clone()).await.expect("the store works").scheduled, 0);
     subject.advance(SECOND * 120);
+    let session = open(&*store).await;
     assert_eq!(lease(&*store, session, 1).await, []);
 }
 
