@@ -96,7 +96,7 @@ fn completion_that_does_not_fit_changes_nothing() {
     let host = Host::start(&[]);
     host.deploy("approval");
     let id = waiting(&host);
-    let large = format!(r#"{{"approved":true,"note":"{}"}}"#, "x".repeat(17 << 20));
+    let large = format!(r#"{{"approved":true,"note":"{}"}}"#, "x".repeat(2 << 20));
     let file = host.data.path().join("large.json");
     std::fs::write(&file, large).expect("written");
     let large = format!("@{}", file.display());
@@ -246,7 +246,7 @@ fn attempt_by_hand_says_that_it_would_wait() {
     let output = sunaba(["run", &file, "approval", "--input", LARGE]);
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), String::new()));
     assert!(
-        text(&output.stderr).contains("waits to be completed, for 1d: 900 for a printer"),
+        text(&output.stderr).contains("waits to be completed, for 1day: 900 for a printer"),
         "{}",
         text(&output.stderr)
     );

@@ -27,7 +27,8 @@ pub struct Expense {
 #[data]
 pub struct Approval {
     approved: bool,
-    /// What there is to say about it.
+    /// What there is to say about it, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
 }
 
@@ -46,7 +47,9 @@ pub fn approval(ctx: &Context, expense: Expense) -> Result<Outcome<Approval>, Ta
                 "asks for {asked}; answer with: sunaba task complete {id} --output '{{\"approved\":true}}' --by NAME"
             );
             // The token is in the message and nowhere else: whoever has it can answer for this task.
-            if let (Some(url), Some(token)) = (&notify, ctx.completion_token()) {
+            if let Some(url) = &notify
+                && let Some(token) = ctx.completion_token()
+            {
                 notify::post(url, &asked, id, &token)?;
             }
         }

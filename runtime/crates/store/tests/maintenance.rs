@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use sunaba_store::maintenance::{MaintenanceError, Report, backup, compact, info, restore, verify};
 use sunaba_store::{
-    CancelWish, EmbeddedStore, Engine, LeaseRequest, Leased, ManualClock, NewCompletion, NewPackage, OpenError, Options, Queues,
-    Settlement, SledEngine, Store, TaskQuery, Writes,
+    CancelWish, EmbeddedStore, Engine, LeaseRequest, Leased, ManualClock, NewCompletion, NewPackage, OpenError,
+    Options, Queues, Settlement, SledEngine, Store, TaskQuery, Writes,
 };
 use sunaba_task::{
     AttemptDetail, Callback, CallbackOn, Decision, Digest, Durability, Ending, HandlerChange, NewTask, OnConflict,
