@@ -96,7 +96,7 @@ fn completion_that_does_not_fit_changes_nothing() {
     let host = Host::start(&[]);
     host.deploy("approval");
     let id = waiting(&host);
-    let large = format!(r#"{{"approved":true,"note":"{}"}}"#, "x".repeat(2 << 20));
+    let large = format!(r#"{{"approved":true,"note":"{}"}}"#, "x".repeat((1 << 20) + 100));
     let file = host.data.path().join("large.json");
     std::fs::write(&file, large).expect("written");
     let large = format!("@{}", file.display());
