@@ -1,5 +1,6 @@
 //! Speaks to a host over its HTTP API.
 
+mod complete;
 mod control;
 mod job_story;
 mod jobs;

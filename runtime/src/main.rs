@@ -26,7 +26,8 @@ struct Cli {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Global {
     /// How results are printed
-    #[arg(short, long, global = true, value_enum, default_value_t = Format::Text)]
+    // Not `--output`: that is what a task gives.
+    #[arg(short, long = "format", value_name = "FORMAT", global = true, value_enum, default_value_t = Format::Text)]
     output: Format,
     /// The host to talk to
     #[arg(long, env = "SUNABA_ADDRESS", default_value = "http://127.0.0.1:7878", global = true)]

@@ -234,6 +234,21 @@ impl Context {
         ask!(self.page(awaited, after))
     }
 
+    /// How often the task has waited to be completed ([`Snooze::until_completed`](crate::Snooze::until_completed)), and was
+    /// not: a handler that sees more than none decides without, or waits on.
+    pub fn completion_waits(&self) -> u32 {
+        self.attribute("completion-waits").and_then(|waits| waits.parse().ok()).unwrap_or(0)
+    }
+
+    /// What lets whoever has it complete this task, and needs no other right; the same in every attempt. None when the attempt is
+    /// of no task that could be completed, as by `sunaba run`.
+    ///
+    /// Give it with the [id](Self::task_id) to the one who is to answer, who sends `{"output": .., "token": ..}` to
+    /// `POST /v1/tasks/ID/complete` of the host. It is worth the task's result, so do not log it.
+    pub fn completion_token(&self) -> Option<String> {
+        ask!(self.see_token())
+    }
+
     /// What is left of the attempt's limits, now.
     pub fn remaining(&self) -> Remaining {
         ask!(self.see_remaining())

@@ -37,6 +37,30 @@ impl Snooze {
         self
     }
 
+    /// Or until somebody completes the task with an output of theirs, by `sunaba task complete` or with its
+    /// [token](crate::Context::completion_token). If nobody does, the handler is run again after the delay;
+    /// [`Context::completion_waits`](crate::Context::completion_waits) tells it so, and it decides without.
+    ///
+    /// ```
+    /// # use sunaba_sdk::prelude::*;
+    /// #[handler]
+    /// fn release(ctx: &Context, version: String) -> Result<Outcome<String>, TaskError> {
+    ///     if ctx.completion_waits() > 0 {
+    ///         return Err(TaskError::fatal("nobody has approved the release in time"));
+    ///     }
+    ///     Ok(Snooze::after(Duration::from_secs(86_400)).reason(version).until_completed().into())
+    /// }
+    ///
+    /// # use sunaba_sdk::testing::Attempt;
+    /// # fn main() {
+    /// assert!(release(&Attempt::new().context(), "1.2".into()).is_ok());
+    /// assert!(release(&Attempt::new().completion_waits(1).context(), "1.2".into()).is_err());
+    /// # }
+    /// ```
+    pub fn until_completed(self) -> Self {
+        self.setting("wait-for", "completion")
+    }
+
     /// An option by its name in the contract; the one before of this name is replaced. The host refuses one that it does not
     /// know.
     pub fn setting(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {

@@ -44,6 +44,7 @@ pub struct Attempt {
     facts: Facts,
     remaining: Remaining,
     cancelled: bool,
+    completion_token: Option<String>,
     progress: Rc<RefCell<Vec<Report>>>,
     /// What the handler waited for, by name.
     given: BTreeMap<String, EndedTask>,
@@ -78,6 +79,7 @@ impl Attempt {
             },
             remaining: Remaining::default(),
             cancelled: false,
+            completion_token: None,
             progress: Rc::default(),
             given: BTreeMap::new(),
             submitted: Rc::default(),
@@ -112,6 +114,20 @@ impl Attempt {
     #[must_use]
     pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.facts.attributes.push((key.into(), value.into()));
+        self
+    }
+
+    /// The task has waited so often to be completed, and was not.
+    #[must_use]
+    pub fn completion_waits(mut self, waits: u32) -> Self {
+        self.facts.attempt = self.facts.attempt.max(waits.saturating_add(1));
+        self.attribute("completion-waits", waits.to_string())
+    }
+
+    /// What the handler gets when it asks for the task's token.
+    #[must_use]
+    pub fn completion_token(mut self, token: impl Into<String>) -> Self {
+        self.completion_token = Some(token.into());
         self
     }
 
@@ -266,6 +282,10 @@ impl Attempt {
 
     pub(crate) fn kept(&self) -> Result<Option<Vec<u8>>, Refusal> {
         Ok(self.checkpoint.borrow().clone())
+    }
+
+    pub(crate) fn see_token(&self) -> Option<String> {
+        self.completion_token.clone()
     }
 }
 

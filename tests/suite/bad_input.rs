@@ -171,7 +171,7 @@ fn flag_values_that_cannot_be() {
         ("--secret", "hunter2", "a secret has a name of up to 64 capital letters"),
         ("--secret", "KEY=hunter2", "what is said of the secret `KEY` does not tell where it is"),
         ("--secret", "KEY=env:X@https://*.a.b", "the secret `KEY` cannot be for `https://*.a.b`"),
-        ("-o", "xml", "invalid value 'xml' for '--output <OUTPUT>'"),
+        ("-o", "xml", "invalid value 'xml' for '--format <FORMAT>'"),
     ] {
         let (code, shown) = hello(&["--input", r#"{"name":"Ada"}"#, &format!("{flag}={value}")]);
         assert_eq!(code, 2, "{flag} {value}: {shown}");

@@ -63,7 +63,7 @@ fn native_handler_is_retried_snoozed_stopped_and_may_panic() {
                         0 => Err(failure("network", Disposition::RetryAfter(Duration::from_millis(1)))),
                         1 => {
                             let delay = Duration::from_millis(1);
-                            Ok(Outcome::Snooze(Snooze { delay, reason: "not yet".into() }))
+                            Ok(Outcome::Snooze(Snooze { delay, reason: "not yet".into(), until_completed: false }))
                         }
                         _ => Ok(Outcome::Complete(Payload::json("3"))),
                     }

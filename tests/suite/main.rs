@@ -9,6 +9,7 @@ mod children;
 mod clocks;
 mod command_line;
 mod compile;
+mod completion;
 mod contract;
 mod crash;
 mod data;

@@ -154,6 +154,7 @@ fn project_readme_keeps_its_word() {
 fn guests_readmes_keep_their_word() {
     for guest in [
         "hello",
+        "approval",
         "crate-audit",
         "deadline-aware",
         "dice",

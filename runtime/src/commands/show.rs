@@ -101,7 +101,11 @@ impl Shown {
         }
         if let Some(snooze) = &self.snooze {
             let reason = if snooze.reason.is_empty() { String::new() } else { format!(": {}", snooze.reason) };
-            print::headline(true, "snoozed", &format!("for {}{reason}", format_duration(snooze.delay)));
+            let delay = format_duration(snooze.delay);
+            match snooze.until_completed {
+                true => print::headline(true, "waits", &format!("to be completed, for {delay}{reason}")),
+                false => print::headline(true, "snoozed", &format!("for {delay}{reason}")),
+            }
             if !global.quiet {
                 self.print_receipt();
             }

@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sunaba_runtime::store::{
-    Activation, AwaiteePage, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError, DeleteError, Deployed,
-    EmbeddedStore, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, LeaseRequest, Leased, NewPackage,
-    NewSecret, Package, PackageVersion, PlanPage, PlanQuery, QueueStatus, Rerun, RerunError, RetryJob, RetryJobError,
-    SecretInfo, SessionLimits, SettleError, Settlement, Standing, Store, StoreError, StoreFuture, SubmitChildError,
-    SubmitError, SubmitJobError, Submitted, SubmittedJob, TaskPage, TaskQuery, Unready, Usage, UsageOf,
+    Activation, AwaiteePage, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError, CompleteError, DeleteError,
+    Deployed, EmbeddedStore, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, LeaseRequest, Leased,
+    NewCompletion, NewPackage, NewSecret, Package, PackageVersion, PlanPage, PlanQuery, QueueStatus, Rerun, RerunError,
+    RetryJob, RetryJobError, SecretInfo, SessionLimits, SettleError, Settlement, Standing, Store, StoreError,
+    StoreFuture, SubmitChildError, SubmitError, SubmitJobError, Submitted, SubmittedJob, TaskPage, TaskQuery, Unready,
+    Usage, UsageOf,
 };
 use sunaba_runtime::task::job::{Awaited, Job, JobId, NewJob, Node, NodeName};
 use sunaba_runtime::task::{
-    AttemptDetail, Clock as _, Digest, Durability, HandlerChange, HandlerName, LeaseToken, NewTask, Payload, Progress,
-    QueueChange, Retention, Secret, SessionId, Task, TaskId,
+    AttemptDetail, Clock as _, CompletionToken, Digest, Durability, HandlerChange, HandlerName, LeaseToken, NewTask,
+    Payload, Progress, QueueChange, Retention, Secret, SessionId, Task, TaskId,
 };
 
 use super::book::Book;
@@ -171,6 +172,8 @@ impl Store for Link {
         checkpoint(token: LeaseToken, bytes: Bytes) -> Result<(), CheckpointError>;
         last_checkpoint(task: TaskId) -> Option<Bytes>;
         set_unready(session: SessionId, unready: Unready) -> ();
+        complete(task: TaskId, completion: NewCompletion) -> Result<Task, CompleteError>;
+        completion_token(task: TaskId) -> CompletionToken;
         run_now(tasks: Vec<TaskId>) -> Vec<Option<Task>>;
         rerun(requests: Vec<Rerun>) -> Vec<Result<Task, RerunError>>;
         delete(tasks: Vec<TaskId>) -> Vec<Result<(), DeleteError>>;

@@ -47,9 +47,12 @@ pub(super) fn check(journal: &Journal, book: &Book, events: &[TaskEvent]) {
         let after = match &event.what {
             Happening::Submitted => Stand::New,
             Happening::Started { .. } => Stand::Runs,
-            Happening::Progress { .. } | Happening::CancelRequested => Stand::Runs,
+            Happening::Progress { .. } | Happening::CancelRequested | Happening::Completed => Stand::Runs,
             Happening::Queued if before == Some(Stand::New) => Stand::New,
-            Happening::Queued | Happening::RetryScheduled { .. } | Happening::Snoozed { .. } => Stand::Waits,
+            Happening::Queued
+            | Happening::RetryScheduled { .. }
+            | Happening::Snoozed { .. }
+            | Happening::Awaiting { .. } => Stand::Waits,
             _ => Stand::Ended,
         };
         let follows = match before {

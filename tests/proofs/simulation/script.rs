@@ -133,7 +133,7 @@ impl Scripted {
             Fate::AskForRetry => failed(Disposition::RetryAfter(Duration::from_secs(2))),
             Fate::TimeOut => Ok(stop(Cause::Timeout)),
             Fate::Snooze => {
-                let snooze = Snooze { delay: Duration::from_secs(3), reason: String::new() };
+                let snooze = Snooze { delay: Duration::from_secs(3), reason: String::new(), until_completed: false };
                 Ok(AttemptResult::Returned(Outcome::Snooze(snooze)))
             }
             Fate::HostFails => Err(ExecuteError::Internal("as it was written".into())),

@@ -23,16 +23,17 @@ use crate::ReceiptReport;
 
 pub use phrases::stalled;
 pub use story::{
-    AttemptStory, CancelReport, Changed, DecisionReport, GrantsReport, HoldReport, InputReport, LimitsReport, Link,
-    Observed, OutcomeReport, PolicyReport, RunningAttempt, Story, Submission,
+    AttemptStory, CancelReport, Changed, CompletionReport, DecisionReport, GrantsReport, HoldReport, InputReport,
+    LimitsReport, Link, Observed, OutcomeReport, PolicyReport, RunningAttempt, Story, Submission,
 };
 
 /// Tells the story of a task. `standing` is what it waits for, if anybody asked; `input` the digest of its input, if anybody
 /// has computed it; `now` is by the store's clock.
 pub fn explain(task: &Task, standing: Option<&Standing>, input: Option<Digest>, now: Timestamp) -> Story {
-    let (holds, ahead) = standing.filter(|_| task.state == State::Queued).map_or((Vec::new(), None), |standing| {
+    let (mut holds, ahead) = standing.filter(|_| task.state == State::Queued).map_or((Vec::new(), None), |standing| {
         (standing.holds.iter().map(|hold| phrases::hold(task, hold)).collect(), standing.ahead)
     });
+    holds.extend(phrases::awaits(task));
     Story {
         id: task.id.to_string(),
         handler: task.spec.handler.to_string(),
@@ -57,6 +58,7 @@ pub fn explain(task: &Task, standing: Option<&Standing>, input: Option<Digest>, 
             .cancel
             .as_ref()
             .map(|cancel| CancelReport { at: cancel.at.to_string(), reason: cancel.reason.clone() }),
+        completion: task.completion.as_ref().map(|given| phrases::completion(task, given)),
         links: links(task),
     }
 }
@@ -130,7 +132,7 @@ fn decision(task: &Task, attempt: &AttemptRecord, before: (u32, u32), after: (u3
         Verdict::Succeed => StateName::Succeeded,
         Verdict::Decompose => StateName::Blocked,
         Verdict::Retry(_) => StateName::RetryScheduled,
-        Verdict::Snooze(_) => StateName::Scheduled,
+        Verdict::Snooze(_) | Verdict::Await(_) => StateName::Scheduled,
         Verdict::Requeue => StateName::Queued,
         Verdict::GiveUp => StateName::Dead,
         Verdict::Cancel => StateName::Cancelled,
@@ -177,6 +179,7 @@ fn parameters(policy: Policy, spec: &TaskSpec, delay: Option<Duration>) -> Vec<(
         Policy::Success
         | Policy::Fatal
         | Policy::Snooze
+        | Policy::Completed
         | Policy::Cancel
         | Policy::HostStop
         | Policy::Unrunnable

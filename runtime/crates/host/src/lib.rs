@@ -9,6 +9,7 @@ mod allowed;
 mod attempt;
 mod builder;
 mod children;
+mod complete;
 mod deploy;
 mod diff;
 mod effective;
@@ -37,12 +38,13 @@ mod versions;
 pub use admission::{MAX_INPUT_BYTES, RefusedTask, TaskRequest};
 pub use allowed::{AllowedDir, AllowedDirError};
 pub use attempt::{Attempt, UnknownHandler};
+pub use complete::{CompleteRefusal, CompleteRequest};
 pub use deploy::{DeployOptions, Deployed, Difference};
 pub use diff::{Change, Side, diff};
 pub use effective::{DEFAULT_MAX_SCRATCH_BYTES, GrantRefusal, Operator, effective};
 pub use explain::{
-    AttemptStory, CancelReport, Changed, DecisionReport, GrantsReport, HoldReport, InputReport, LimitsReport, Link,
-    Observed, OutcomeReport, PolicyReport, RunningAttempt, Story, Submission, explain, stalled,
+    AttemptStory, CancelReport, Changed, CompletionReport, DecisionReport, GrantsReport, HoldReport, InputReport,
+    LimitsReport, Link, Observed, OutcomeReport, PolicyReport, RunningAttempt, Story, Submission, explain, stalled,
 };
 pub use input::InputError;
 pub use job::{JobRefusal, JobRequest, NodeRequest, Shape, Work, chain, chord, group, map, task};

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 use sunaba_task::{
     AskError, AttemptContext, AttemptHost, AttemptReport, AttemptRequest, AttemptResult, BoxFuture, Cause, Child,
-    Digest, Disposition, EndedPage, ExecuteError, Executor, Failure, HandlerInfo, HandlerSettings, Limits, LogEntry,
-    LogLevel, LogSource, Outcome, Payload, Progress, Receipt, Stop, TaskId, catch_panic, format_bytes, format_duration,
+    CompletionToken, Digest, Disposition, EndedPage, ExecuteError, Executor, Failure, HandlerInfo, HandlerSettings,
+    Limits, LogEntry, LogLevel, LogSource, Outcome, Payload, Progress, Receipt, Stop, TaskId, catch_panic,
+    format_bytes, format_duration,
 };
 
 /// A handler of the host's own program.
@@ -69,6 +70,15 @@ impl Native {
         after: Option<String>,
     ) -> Result<EndedPage, AskError> {
         self.book.host.dependency_outputs(name.into(), after).await
+    }
+
+    /// What lets whoever has it complete this task, and needs no other right. Give it to the one who is to answer, and do not
+    /// log it.
+    ///
+    /// # Errors
+    /// The store cannot say.
+    pub async fn completion_token(&self) -> Result<Option<CompletionToken>, AskError> {
+        self.book.host.completion_token().await
     }
 
     /// Whether the task was cancelled: the attempt should end soon.

@@ -54,6 +54,9 @@ pub struct SnoozeReport {
     pub delay_ms: u64,
     /// For people; may be empty.
     pub reason: String,
+    /// Whether somebody may complete the task meanwhile.
+    #[serde(default)]
+    pub until_completed: bool,
 }
 
 /// Why an attempt failed.
@@ -149,7 +152,7 @@ impl From<AttemptReport> for Report {
             }
             AttemptResult::Returned(Outcome::Snooze(wish)) => {
                 let delay_ms = u64::try_from(wish.delay.as_millis()).unwrap_or(u64::MAX);
-                snooze = Some(SnoozeReport { delay_ms, reason: wish.reason });
+                snooze = Some(SnoozeReport { delay_ms, reason: wish.reason, until_completed: wish.until_completed });
                 Status::Snoozed
             }
             AttemptResult::Returned(Outcome::Decompose(children)) => {

@@ -413,8 +413,8 @@ fn judge(result: Result<types::Outcome, types::Failure>, limits: &Limits, book: 
         stopped(Cause::NotSupported(name.into()), format!("the handler returned `{name}`, which is not supported yet"))
     };
     match result {
-        Ok(types::Outcome::Snooze(snooze)) if !snooze.settings.is_empty() => {
-            not_supported(&format!("setting {}", snooze.settings[0].0))
+        Ok(types::Outcome::Snooze(snooze)) if convert::unknown_setting(&snooze).is_some() => {
+            not_supported(&convert::unknown_setting(&snooze).unwrap_or_default())
         }
         Ok(outcome) => match convert::outcome(outcome, book) {
             Outcome::Decompose(plan) => cause::oversized_plan(&plan, limits)

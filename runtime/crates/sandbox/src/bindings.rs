@@ -10,6 +10,7 @@ wasmtime::component::bindgen!({
         "sunaba:task/host.dependency-outputs": async | trappable,
         "sunaba:task/host.checkpoint": async | trappable,
         "sunaba:task/host.last-checkpoint": async | trappable,
+        "sunaba:task/host.completion-token": async | trappable,
         default: trappable,
     },
     exports: { default: async },

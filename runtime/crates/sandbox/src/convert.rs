@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use sunaba_task::{AttemptContext, Child, Dependency, Disposition, Failure, LogLevel, Outcome, Payload, Plan, Snooze};
+use sunaba_task::{
+    AttemptContext, COMPLETION, Child, Dependency, Disposition, Failure, LogLevel, Outcome, Payload, Plan, Snooze,
+    WAIT_FOR,
+};
 
 use crate::bindings::{host, types};
 use crate::book::Book;
@@ -55,9 +58,20 @@ pub(crate) fn outcome(outcome: types::Outcome, book: &Book) -> Outcome {
         types::Outcome::Decompose(wit) => Outcome::Decompose(plan(wit, book)),
         types::Outcome::Snooze(mut wit) => {
             book.cut(&mut wit.reason, Failure::MAX_MESSAGE_BYTES);
-            Outcome::Snooze(Snooze { delay: Duration::from_millis(wit.delay_ms), reason: wit.reason })
+            let (delay, until_completed) = (Duration::from_millis(wit.delay_ms), !wit.settings.is_empty());
+            Outcome::Snooze(Snooze { delay, reason: wit.reason, until_completed })
         }
     }
+}
+
+/// What of a snooze's settings the host does not know; none when there is but the one that it knows, or none.
+pub(crate) fn unknown_setting(snooze: &types::Snooze) -> Option<String> {
+    let unknown = snooze.settings.iter().find_map(|(key, value)| match (key.as_str(), value.as_str()) {
+        (WAIT_FOR, COMPLETION) => None,
+        (WAIT_FOR, value) => Some(format!("setting {WAIT_FOR}={value}")),
+        (key, _) => Some(format!("setting {key}")),
+    });
+    unknown.or_else(|| (snooze.settings.len() > 1).then(|| format!("setting {WAIT_FOR}, twice")))
 }
 
 /// The bytes of a plan are its names, its inputs and its settings.
@@ -203,6 +217,30 @@ mod tests {
         let shown = format!("{plan:?}");
         assert!(!shown.contains("Hunter2"), "{shown}");
         assert_eq!(shown.matches("sunaba-secret-K-1").count(), 12, "{shown}");
+    }
+
+    #[test]
+    fn settings_of_a_snooze_obeyed() {
+        let book = Book::new(&Limits::default(), crate::clock::now(), Arc::new(Unattended));
+        for (settings, expected) in [(vec![], false), (vec![("wait-for".into(), "completion".into())], true)] {
+            let snooze = types::Snooze { delay_ms: 1, reason: String::new(), settings };
+            assert_eq!(unknown_setting(&snooze), None);
+            let Outcome::Snooze(snooze) = outcome(types::Outcome::Snooze(snooze), &book) else { panic!("it is one") };
+            assert_eq!(snooze.until_completed, expected);
+        }
+    }
+
+    #[test]
+    fn settings_of_a_snooze_violated() {
+        let one = |key: &str, value: &str| vec![(key.to_owned(), value.to_owned())];
+        for (settings, named) in [
+            (one("wait-for", "godot"), "setting wait-for=godot"),
+            (one("wait-until", "completion"), "setting wait-until"),
+            ([one("wait-for", "completion"), one("wait-for", "completion")].concat(), "setting wait-for, twice"),
+        ] {
+            let snooze = types::Snooze { delay_ms: 1, reason: String::new(), settings };
+            assert_eq!(unknown_setting(&snooze).as_deref(), Some(named));
+        }
     }
 
     #[test]

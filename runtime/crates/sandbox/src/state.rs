@@ -269,6 +269,21 @@ impl host::Host for State {
     async fn last_checkpoint(&mut self) -> wasmtime::Result<Result<Option<Vec<u8>>, host::Refusal>> {
         Self::last_checkpoint(self).await
     }
+
+    async fn completion_token(&mut self) -> wasmtime::Result<Option<String>> {
+        const NAME: &str = "sunaba:task/host.completion-token";
+        let (purpose, host) = (self.purpose, Arc::clone(&self.host));
+        let work = async {
+            refuse_in_describe(purpose, NAME)?;
+            let token = host.completion_token().await.map_err(|error| {
+                // Whoever cannot say now may be able to for the next attempt.
+                let cause = Cause::HostCall(Some(NAME.to_owned()));
+                wasmtime::Error::new(Halt { cause, message: format!("there is no token: {error}") })
+            })?;
+            Ok(token.map(|token| token.reveal().to_owned()))
+        };
+        self.calls.wait(&self.interrupt, NAME, 0, work).await
+    }
 }
 
 /// `host.remaining` with the fuel, which the generated trait cannot reach.

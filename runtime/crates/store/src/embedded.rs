@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use sunaba_task::job::{Awaited, Job, JobId, NewJob, Node, NodeName};
 use sunaba_task::{
-    AttemptDetail, Clock, Digest, Durability, HandlerChange, HandlerName, LeaseToken, NewTask, Payload, Progress,
-    QueueChange, Retention, Secret, SessionId, Task, TaskId,
+    AttemptDetail, Clock, CompletionToken, Digest, Durability, HandlerChange, HandlerName, LeaseToken, NewTask,
+    Payload, Progress, QueueChange, Retention, Secret, SessionId, Task, TaskId,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -20,12 +20,12 @@ use crate::maintenance::{Backup, Copying, MAX_PARTS, MaintenanceError, write_par
 use crate::planner::{Planner, Reply, Turn, answer};
 use crate::retry::{self, OldNode};
 use crate::{
-    Activation, AwaiteePage, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError, DeleteError, Deployed,
-    Engine, EngineError, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, LeaseRequest, Leased, MemoryEngine,
-    NewPackage, NewSecret, OpenError, Package, PackageVersion, PlanPage, PlanQuery, QueueStatus, Rerun, RerunError,
-    RetryJob, RetryJobError, SecretInfo, SessionLimits, SettleError, Settlement, SledEngine, Standing, Store,
-    StoreError, StoreFuture, SubmitChildError, SubmitError, SubmitJobError, Submitted, SubmittedJob, SystemClock,
-    TaskPage, TaskQuery, Unready, Usage, UsageOf,
+    Activation, AwaiteePage, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError, CompleteError, DeleteError,
+    Deployed, Engine, EngineError, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, LeaseRequest, Leased,
+    MemoryEngine, NewCompletion, NewPackage, NewSecret, OpenError, Package, PackageVersion, PlanPage, PlanQuery,
+    QueueStatus, Rerun, RerunError, RetryJob, RetryJobError, SecretInfo, SessionLimits, SettleError, Settlement,
+    SledEngine, Standing, Store, StoreError, StoreFuture, SubmitChildError, SubmitError, SubmitJobError, Submitted,
+    SubmittedJob, SystemClock, TaskPage, TaskQuery, Unready, Usage, UsageOf,
 };
 
 /// Requests that wait for the commit thread; further callers wait to get in.
@@ -314,6 +314,16 @@ impl Store for EmbeddedStore {
 
     fn cancel(&self, tasks: Vec<TaskId>, wish: CancelWish) -> StoreFuture<'_, Vec<Option<Task>>> {
         Box::pin(self.change(move |planner, turn| planner.cancel(turn, &tasks, &wish)))
+    }
+
+    fn complete(&self, task: TaskId, completion: NewCompletion) -> StoreFuture<'_, Result<Task, CompleteError>> {
+        // Not on the commit thread: it may be large.
+        let digest = Digest::of(&completion.output.bytes);
+        Box::pin(self.change(move |planner, turn| planner.complete(turn, task, completion, digest)))
+    }
+
+    fn completion_token(&self, task: TaskId) -> StoreFuture<'_, CompletionToken> {
+        Box::pin(self.read_settings(move |planner, _| Ok(planner.completion_token(task))))
     }
 
     fn run_now(&self, tasks: Vec<TaskId>) -> StoreFuture<'_, Vec<Option<Task>>> {

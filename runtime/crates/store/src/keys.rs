@@ -18,7 +18,7 @@
 //! | `b` id | the callbacks of a task that has some |
 //! | `e` instant sequence | tasks of which something is to be deleted then |
 //! | `g` digest id | that the task has the tag of this digest |
-//! | `z` state id | that the task ended in this state, and not well |
+//! | `z` state id | that the task ended in this state, and not well; or, in place of a state, that it waits to be completed |
 //! | `Q` queue | what an operator has set for a queue |
 //! | `H` handler | what an operator has set for a handler |
 //! | `r` | how long what has ended is kept |
@@ -27,6 +27,7 @@
 //! | `c` digest | a component |
 //! | `w` kind name | what the attempts of a handler or of a tag have used |
 //! | `S` name | a secret |
+//! | `T` | the key of the tokens by which tasks are completed |
 //! | `j` job | a job |
 //! | `J` digest | the job that has this idempotency key, and the digest of its body |
 //! | `P` plan part | a part of a plan, that of a job or of a task, of which the tasks are still to be made |
@@ -50,11 +51,12 @@ pub(crate) const FORMAT: &[u8] = b"f";
 pub(crate) const SEQUENCE: &[u8] = b"s";
 pub(crate) const OPENED: &[u8] = b"h";
 pub(crate) const RETENTION: &[u8] = b"r";
+pub(crate) const COMPLETION_KEY: &[u8] = b"T";
 
 /// Whether a key is of a setting, of which a planner that is open has a copy.
 pub(crate) fn is_setting(key: &[u8]) -> bool {
-    // Of a queue, of a handler, and of the retention.
-    matches!(key.first(), Some(b'Q' | b'H' | b'r'))
+    // Of a queue, of a handler, of the retention, and of tokens.
+    matches!(key.first(), Some(b'Q' | b'H' | b'r' | b'T'))
 }
 
 /// One end of a kind of keys and the other.
@@ -124,6 +126,11 @@ pub(crate) fn in_state(state: StateName) -> Option<Vec<u8>> {
         _ => return None,
     };
     Some(of(b'z', &[&[letter]]))
+}
+
+/// All tasks that wait to be completed; their ids follow.
+pub(crate) fn awaiting() -> Vec<u8> {
+    of(b'z', &[b"w"])
 }
 
 /// The key of a task among those that begin so.

@@ -27,6 +27,8 @@ pub struct TaskQuery {
     pub until: Option<Timestamp>,
     /// Only those without a successor: what was rerun is left out.
     pub unhandled: bool,
+    /// Only those that wait for somebody to complete them.
+    pub awaiting_completion: bool,
     /// Older than this one.
     pub before: Option<TaskId>,
     /// How many at most; at most [`MAX_PAGE`](crate::MAX_PAGE).
@@ -44,6 +46,7 @@ impl TaskQuery {
             && self.from.is_none_or(|from| task.submitted_at >= from)
             && self.until.is_none_or(|until| task.submitted_at < until)
             && !(self.unhandled && task.successor.is_some())
+            && (!self.awaiting_completion || task.awaits.is_some())
     }
 }
 

@@ -8,16 +8,17 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sunaba_task::job::{Awaited, Job, JobId, NewJob, NewPlan, Node, NodeName};
 use sunaba_task::{
-    AttemptDetail, BoxFuture, Decision, Digest, Durability, Ending, FuelMode, HandlerChange, HandlerInfo, HandlerName,
-    LeaseToken, LimitCaps, Limits, NewTask, Payload, Progress, QueueChange, Receipt, Retention, Secret, SessionId,
-    Task, TaskId, Timestamp,
+    AttemptDetail, BoxFuture, CompletionToken, Decision, Digest, Durability, Ending, FuelMode, HandlerChange,
+    HandlerInfo, HandlerName, LeaseToken, LimitCaps, Limits, NewTask, Payload, Progress, QueueChange, Receipt,
+    Retention, Secret, SessionId, Task, TaskId, Timestamp,
 };
 
 use crate::{
-    Activation, AwaiteePage, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError, ChildPlanError, DeleteError,
-    Deployed, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, NewSecret, PackageVersion, PlanPage, PlanQuery,
-    QueueStatus, Rerun, RerunError, RetryJob, RetryJobError, SecretInfo, Standing, StoreError, SubmitChildError,
-    SubmitJobError, SubmittedJob, TaskPage, TaskQuery, Usage, UsageOf,
+    Activation, AwaiteePage, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError, ChildPlanError,
+    CompleteError, DeleteError, Deployed, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, NewCompletion,
+    NewSecret, PackageVersion, PlanPage, PlanQuery, QueueStatus, Rerun, RerunError, RetryJob, RetryJobError,
+    SecretInfo, Standing, StoreError, SubmitChildError, SubmitJobError, SubmittedJob, TaskPage, TaskQuery, Usage,
+    UsageOf,
 };
 
 /// What a store's methods return.
@@ -117,6 +118,15 @@ pub trait Store: Send + Sync + 'static {
     /// Cancels tasks. One that waits is cancelled at once; one that runs when its worker has settled it; one that has
     /// ended stays as it is. The records that follow, in the order of the ids; none for an id that is not known.
     fn cancel(&self, tasks: Vec<TaskId>, wish: CancelWish) -> StoreFuture<'_, Vec<Option<Task>>>;
+
+    /// Gives a task its output in place of its handler. One whose handler waits for that has succeeded at once; for one that has
+    /// begun it is kept, and the task has succeeded as soon as its handler waits. The same output again is the same answer. The
+    /// record that follows.
+    fn complete(&self, task: TaskId, completion: NewCompletion) -> StoreFuture<'_, Result<Task, CompleteError>>;
+
+    /// What lets whoever has it complete this task, and nothing else. The same whenever it is asked for, whether or not there is
+    /// such a task.
+    fn completion_token(&self, task: TaskId) -> StoreFuture<'_, CompletionToken>;
 
     /// Makes tasks that wait for an instant due now; others stay as they are. The records that follow, in the order of the
     /// ids; none for an id that is not known.

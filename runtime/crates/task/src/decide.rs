@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::NewPlan;
 use crate::units::{format_count, format_duration};
-use crate::{AttemptReport, AttemptResult, Cause, Disposition, Ending, Failure, Outcome, Task, Timestamp};
+use crate::{AttemptReport, AttemptResult, Cause, Disposition, Ending, Failure, Outcome, Snooze, Task, Timestamp};
 
 /// No snooze is shorter: a task that comes back at once would keep its queue from everything else.
 const MIN_SNOOZE: Duration = Duration::from_millis(100);
@@ -65,6 +65,8 @@ pub enum Policy {
     TimeBox,
     /// The handler asked to be run later.
     Snooze,
+    /// Somebody gave the output for which the handler waits.
+    Completed,
     /// Somebody asked to cancel the task.
     Cancel,
     /// Its host was lost, which is not the handler's fault.
@@ -92,6 +94,8 @@ pub enum Verdict {
     Retry(Duration),
     /// It did not fail, and runs again after this long.
     Snooze(Duration),
+    /// It did not fail, and waits for somebody to complete it; it runs again after this long if nobody does.
+    Await(Duration),
     /// It runs again as soon as there is a slot.
     Requeue,
     /// It is dead.
@@ -108,6 +112,7 @@ impl Verdict {
             Self::Decompose => "decompose",
             Self::Retry(_) => "retry",
             Self::Snooze(_) => "snooze",
+            Self::Await(_) => "await",
             Self::Requeue => "requeue",
             Self::GiveUp => "give-up",
             Self::Cancel => "cancel",
@@ -117,7 +122,7 @@ impl Verdict {
     /// Until the next attempt, where that was decided.
     pub fn delay(self) -> Option<Duration> {
         match self {
-            Self::Retry(delay) | Self::Snooze(delay) => Some(delay),
+            Self::Retry(delay) | Self::Snooze(delay) | Self::Await(delay) => Some(delay),
             Self::Succeed | Self::Decompose | Self::Requeue | Self::GiveUp | Self::Cancel => None,
         }
     }
@@ -219,10 +224,7 @@ pub fn decide(task: &Task, seen: &Observation, now: Timestamp) -> Decision {
         AttemptResult::Returned(Outcome::Complete(_)) => {
             Decision::uncharged(Verdict::Succeed, Policy::Success, "the handler completed".into())
         }
-        AttemptResult::Returned(Outcome::Snooze(snooze)) => {
-            let verdict = Verdict::Snooze(snooze.delay.clamp(MIN_SNOOZE, MAX_DELAY));
-            Decision::uncharged(verdict, Policy::Snooze, "the handler asked to be run later".into())
-        }
+        AttemptResult::Returned(Outcome::Snooze(snooze)) => snoozed(task, snooze),
         AttemptResult::Returned(Outcome::Decompose(_)) => plan_refused(NOT_ADMITTED),
         AttemptResult::Failed(failure) => match failure.disposition {
             Disposition::Fatal => {
@@ -247,6 +249,26 @@ pub fn decide(task: &Task, seen: &Observation, now: Timestamp) -> Decision {
 fn plan_refused(reason: &str) -> Decision {
     let rule = reason.lines().next().unwrap_or_default();
     Decision::charged(Verdict::GiveUp, Policy::Plan, format!("its plan cannot be run: {rule}"))
+}
+
+/// A task that waits to be completed and was already has what it waits for.
+fn snoozed(task: &Task, snooze: &Snooze) -> Decision {
+    let delay = snooze.delay.clamp(MIN_SNOOZE, MAX_DELAY);
+    match &task.completion {
+        _ if !snooze.until_completed => {
+            let reason = "the handler asked to be run later".into();
+            Decision::uncharged(Verdict::Snooze(delay), Policy::Snooze, reason)
+        }
+        None => {
+            let reason = "the handler waits for somebody to complete the task".into();
+            Decision::uncharged(Verdict::Await(delay), Policy::Snooze, reason)
+        }
+        Some(completion) => {
+            let (who, at) = (completion.who(), completion.at);
+            let reason = format!("the handler waits to be completed, and {who} had done that at {at}");
+            Decision::uncharged(Verdict::Succeed, Policy::Completed, reason)
+        }
+    }
 }
 
 /// A failure of this kind: retried if it may be and if a failure is left. `asked` is the handler's own wish for a delay,
@@ -408,9 +430,29 @@ mod tests {
         let task = testing::task();
         assert_eq!(verdict(&task, &stopped(Cause::Cancelled)), (Verdict::Requeue, false));
         assert_eq!(verdict(&task, &stopped(Cause::LeaseLost)), (Verdict::Requeue, false));
-        let snooze = Snooze { delay: Duration::from_secs(3), reason: String::new() };
-        let seen = reported(AttemptResult::Returned(Outcome::Snooze(snooze)));
+        let seen = snoozed(false);
         assert_eq!(verdict(&task, &seen), (Verdict::Snooze(Duration::from_secs(3)), false));
+    }
+
+    fn snoozed(until_completed: bool) -> Observation {
+        let snooze = Snooze { delay: Duration::from_secs(3), reason: String::new(), until_completed };
+        reported(AttemptResult::Returned(Outcome::Snooze(snooze)))
+    }
+
+    #[test]
+    fn completion_is_taken_by_whoever_waits_for_it_and_by_nothing_else() {
+        let (mut task, own) =
+            (testing::task(), reported(AttemptResult::Returned(Outcome::Complete(Payload::json("1")))));
+        assert_eq!(verdict(&task, &snoozed(true)), (Verdict::Await(Duration::from_secs(3)), false));
+        task.completion = Some(testing::completion());
+        let decision = decide(&task, &snoozed(true), testing::NOW);
+        assert_eq!((decision.verdict, decision.policy), (Verdict::Succeed, Policy::Completed));
+        assert!(decision.reason.contains("`alice`"), "{}", decision.reason);
+        assert_eq!(verdict(&task, &snoozed(false)), (Verdict::Snooze(Duration::from_secs(3)), false));
+        assert_eq!(decide(&task, &own, testing::NOW).policy, Policy::Success);
+        assert_eq!(verdict(&task, &failed("error", Disposition::Fatal)), (Verdict::GiveUp, true));
+        task.cancel = Some(testing::cancel());
+        assert_eq!(verdict(&task, &snoozed(true)), (Verdict::Cancel, false));
     }
 
     #[test]

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use bytes::Bytes;
 
 use crate::{
-    AskError, AttemptReport, AttemptRequest, Cause, Child, Digest, EndedPage, FuelMode, Live, LogEntry, TaskId,
+    AskError, AttemptReport, AttemptRequest, Cause, Child, CompletionToken, Digest, EndedPage, FuelMode, Live,
+    LogEntry, TaskId,
 };
 
 /// A boxed future that can move between threads.
@@ -106,6 +107,11 @@ pub trait AttemptHost: Send + Sync + 'static {
 
     /// What was kept last, by this attempt or by one before.
     fn last_checkpoint(&self) -> BoxFuture<'_, Result<Option<Bytes>, AskError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    /// What lets whoever has it complete the attempt's task; none when that is no task that could be completed.
+    fn completion_token(&self) -> BoxFuture<'_, Result<Option<CompletionToken>, AskError>> {
         Box::pin(async { Ok(None) })
     }
 

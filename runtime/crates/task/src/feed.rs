@@ -102,8 +102,15 @@ pub enum Happening {
     },
     /// Its own part is over, and it waits for its children.
     Blocked,
+    /// The handler waits for somebody to complete the task.
+    Awaiting {
+        /// Until then, when it is run again.
+        until: Timestamp,
+    },
     /// Somebody wants it cancelled while it runs, or while its children do.
     CancelRequested,
+    /// Somebody gave its output, which is kept until its handler waits for that.
+    Completed,
     /// It succeeded.
     Succeeded,
     /// It is dead.
@@ -125,7 +132,8 @@ impl Happening {
         Some(match &after.state {
             state if state.name() == before.state.name() => {
                 let asked = after.cancel.is_some() && before.cancel.is_none();
-                return asked.then_some(Self::CancelRequested);
+                let given = after.completion.is_some() && before.completion.is_none();
+                return asked.then_some(Self::CancelRequested).or(given.then_some(Self::Completed));
             }
             State::Blocked(Block::Children) => Self::Blocked,
             // Nothing comes back to that.
@@ -133,6 +141,7 @@ impl Happening {
             State::Queued => Self::Queued,
             State::Running(lease) => Self::Started { attempt, worker: lease.worker.clone() },
             State::RetryScheduled { until } => Self::RetryScheduled { attempt, until: *until },
+            State::Scheduled { until } if after.awaits.is_some() => Self::Awaiting { until: *until },
             State::Scheduled { until } => Self::Snoozed { until: *until },
             State::Succeeded => Self::Succeeded,
             State::Dead => Self::Dead { reason: after.why_dead().unwrap_or_default() },
@@ -151,7 +160,9 @@ impl Happening {
             Self::RetryScheduled { .. } => "retry-scheduled",
             Self::Snoozed { .. } => "snoozed",
             Self::Blocked => "blocked",
+            Self::Awaiting { .. } => "awaiting-completion",
             Self::CancelRequested => "cancel-requested",
+            Self::Completed => "completed",
             Self::Succeeded => "succeeded",
             Self::Dead { .. } => "dead",
             Self::Cancelled => "cancelled",
@@ -192,6 +203,21 @@ mod tests {
         let dead = Task { state: State::Dead, failed_child: Some(failed), ..running };
         let reason = "its child `part/1` did not succeed".to_owned();
         assert_eq!(Happening::between(Some(&waits), &dead), Some(Happening::Dead { reason }));
+    }
+
+    #[test]
+    fn wait_and_completion_are_told() {
+        let running = testing::task_in(StateName::Running);
+        let given = || Event::Completed(Box::new(testing::completion()));
+        let kept = transition(&running, given(), testing::NOW).expect("it runs").task;
+        assert_eq!(Happening::between(Some(&running), &kept), Some(Happening::Completed));
+        let until = testing::NOW;
+        let awaits = Some(crate::Awaits { since: until, until, reason: String::new() });
+        let waiting = Task { awaits, ..testing::task_in(StateName::Scheduled) };
+        let told = Happening::between(Some(&running), &waiting).map(|what| what.word());
+        assert_eq!(told, Some("awaiting-completion"));
+        let ended = transition(&waiting, given(), testing::NOW).expect("it waits").task;
+        assert_eq!(Happening::between(Some(&waiting), &ended), Some(Happening::Succeeded));
     }
 
     #[test]

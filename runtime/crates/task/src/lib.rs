@@ -8,6 +8,7 @@ mod ask;
 mod attempt;
 mod breaker;
 mod cause;
+mod completion;
 mod decide;
 mod digest;
 mod durability;
@@ -46,6 +47,9 @@ pub use ask::{AskError, AskErrorKind, EndedPage, EndedTask, MAX_CHECKPOINT_BYTES
 pub use attempt::{AttemptContext, AttemptReport, AttemptRequest, AttemptResult, TaskId, TaskIdError};
 pub use breaker::{Breaker, BreakerError, BreakerSettings, BreakerState};
 pub use cause::{Cause, Frame, Stop};
+pub use completion::{
+    Awaits, COMPLETION, COMPLETION_WAITS, Completion, CompletionKey, CompletionToken, MAX_COMPLETER_BYTES, WAIT_FOR,
+};
 pub use decide::{Decision, MAX_DELAY, Observation, Policy, Verdict, decide};
 pub use digest::Digest;
 pub use durability::{Durability, DurabilityError};

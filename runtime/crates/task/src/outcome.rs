@@ -24,6 +24,8 @@ pub struct Snooze {
     pub delay: Duration,
     /// For people; may be empty.
     pub reason: String,
+    /// Whether somebody may complete the task meanwhile. Then the delay is how long it waits for that.
+    pub until_completed: bool,
 }
 
 /// The children that do a task's work.

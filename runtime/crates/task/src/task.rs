@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::job::{JobLink, NodeName};
 use crate::transition::due;
 use crate::{
-    AttemptRecord, Backoff, Block, Digest, Grants, HandlerName, Lease, Limits, Payload, State, TaskId, Timestamp,
+    AttemptRecord, Awaits, Backoff, Block, Completion, Digest, Grants, HandlerName, Lease, Limits, Payload, State,
+    TaskId, Timestamp,
 };
 
 /// Failures until a task is dead, unless said otherwise: one attempt and three retries.
@@ -251,6 +252,12 @@ pub struct Task {
     pub expires_at: Option<Timestamp>,
     /// That somebody asked to cancel it.
     pub cancel: Option<CancelRequest>,
+    /// That its handler waits for somebody to complete it. Set by its snooze, and until its next attempt begins or it has ended.
+    pub awaits: Option<Awaits>,
+    /// What somebody has given as its output.
+    pub completion: Option<Completion>,
+    /// How often it has waited to be completed.
+    pub completion_waits: u32,
     /// The task that it was made from.
     pub origin: Option<Origin>,
     /// The newest task that was made in its stead: a rerun of it, or what replaced it.
@@ -267,7 +274,7 @@ pub struct Task {
     pub has_children: bool,
     /// The first of its children that did not succeed, where that is why it is dead.
     pub failed_child: Option<FailedChild>,
-    /// The output, without its body. Set when the task succeeded; of one that waits for its children, when its handler had.
+    /// The output, without its body. Set when the task succeeded, by an attempt or by a completion; of one that waits for its children, when its handler had.
     pub output: Option<PayloadInfo>,
     /// When it became terminal.
     pub ended_at: Option<Timestamp>,
@@ -293,6 +300,9 @@ impl Task {
             aging: None,
             expires_at: new.expires.map(|expires| expires.instant(now)),
             cancel: None,
+            awaits: None,
+            completion: None,
+            completion_waits: 0,
             origin: None,
             successor: None,
             callbacks: u32::try_from(new.callbacks.len()).unwrap_or(u32::MAX),
@@ -355,6 +365,20 @@ impl Task {
         match &self.failed_child {
             Some(child) => Some(format!("its child `{}` did not succeed", child.name)),
             None => self.attempts.last().map(|attempt| attempt.decision.reason.clone()),
+        }
+    }
+
+    /// Whether what somebody gives as its output ends it at once.
+    pub fn can_be_completed(&self) -> bool {
+        self.awaits.is_some() && matches!(self.state, State::Scheduled { .. } | State::Queued)
+    }
+
+    /// Whether what somebody gives as its output is kept until it waits for that: it has begun, and may have asked already.
+    pub fn keeps_completion(&self) -> bool {
+        match self.state {
+            State::Running(_) => true,
+            State::Scheduled { .. } | State::Queued | State::RetryScheduled { .. } => self.begun,
+            _ => false,
         }
     }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::{
-    AttemptReport, AttemptResult, Block, CancelRequest, Cause, Digest, Disposition, Failure, Lease, NewTask,
-    Observation, Payload, Receipt, SessionId, State, StateName, Stop, Task, TaskId, TaskSpec, Timestamp,
+    AttemptReport, AttemptResult, Block, CancelRequest, Cause, Completion, Digest, Disposition, Failure, Lease,
+    NewTask, Observation, Payload, PayloadInfo, Receipt, SessionId, State, StateName, Stop, Task, TaskId, TaskSpec,
+    Timestamp,
 };
 
 pub(crate) const NOW: Timestamp = Timestamp::from_const(1_000_000);
@@ -38,6 +39,12 @@ pub(crate) fn task_in(state: StateName) -> Task {
 
 pub(crate) fn cancel() -> CancelRequest {
     CancelRequest { at: NOW, reason: "asked for".into(), grace: None }
+}
+
+pub(crate) fn completion() -> Completion {
+    let output = Payload::json("true");
+    let (digest, output) = (Digest::of(&output.bytes), PayloadInfo::of(&output));
+    Completion { by: Some("alice".into()), with_token: false, at: NOW, output, digest, taken: false }
 }
 
 pub(crate) fn lease() -> Lease {

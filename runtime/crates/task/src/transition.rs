@@ -2,8 +2,8 @@
 
 use crate::job::JobLink;
 use crate::{
-    AttemptRecord, Block, CancelRequest, Decision, Ending, FailedChild, Lease, MAX_KEPT_ATTEMPTS, PayloadInfo, Policy,
-    Receipt, State, StateName, Task, Timestamp, Verdict,
+    AttemptRecord, Awaits, Block, CancelRequest, Completion, Decision, Ending, FailedChild, Lease, MAX_KEPT_ATTEMPTS,
+    PayloadInfo, Policy, Receipt, State, StateName, Task, Timestamp, Verdict,
 };
 
 /// Something that happens to a task.
@@ -35,6 +35,8 @@ pub enum Event {
     },
     /// Somebody wants it cancelled.
     CancelRequested(CancelRequest),
+    /// Somebody gave its output.
+    Completed(Box<Completion>),
     /// It was not started in time.
     Expired,
 }
@@ -64,6 +66,7 @@ impl Event {
             Self::HostLost => "host-lost",
             Self::HandedBack { .. } => "handed-back",
             Self::CancelRequested(_) => "cancel-requested",
+            Self::Completed(_) => "completed",
             Self::Expired => "expired",
         }
     }
@@ -113,10 +116,15 @@ pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet
                 State::Dead => (next.output, next.failed_child) = (None, failed.map(|failed| *failed)),
                 _ => next.output = None,
             }
+            // What somebody gave is not its output after all.
+            if let Some(completion) = next.completion.as_mut().filter(|_| next.output.is_none()) {
+                completion.taken = false;
+            }
         }
         (State::Scheduled { .. } | State::RetryScheduled { .. }, Event::Due) => next.state = State::Queued,
         (State::Queued, Event::Leased(lease)) => {
             next.attempts_started = next.attempts_started.saturating_add(1);
+            next.awaits = None;
             next.state = State::Running(lease);
         }
         (State::Running(lease), Event::Settled(settled)) => {
@@ -126,11 +134,24 @@ pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet
             next.failures_charged = next.failures_charged.saturating_add(u32::from(decision.charged));
             next.has_children |= decision.verdict == Verdict::Decompose;
             next.state = match decision.verdict {
+                Verdict::Succeed if decision.policy == Policy::Completed => take_completion(&mut next),
                 Verdict::Succeed => {
                     next.output = output;
                     ended(&next, State::Succeeded)
                 }
                 Verdict::Decompose => State::Blocked(Block::Children),
+                // Whoever decides by an old record is told that it has moved, so that there is none.
+                Verdict::Await(_) if next.completion.is_some() => take_completion(&mut next),
+                Verdict::Await(delay) => {
+                    let until = now.after(delay);
+                    let reason = match &ending {
+                        Ending::Snoozed { reason } => reason.clone(),
+                        _ => String::new(),
+                    };
+                    next.awaits = Some(Awaits { since: now, until, reason });
+                    next.completion_waits = next.completion_waits.saturating_add(1);
+                    State::Scheduled { until }
+                }
                 Verdict::Retry(delay) => State::RetryScheduled { until: now.after(delay) },
                 Verdict::Snooze(delay) => State::Scheduled { until: now.after(delay) },
                 Verdict::Requeue => State::Queued,
@@ -169,6 +190,14 @@ pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet
             next.cancel = Some(request);
             next.state = ended(&next, State::Cancelled);
         }
+        (_, Event::Completed(completion)) if task.can_be_completed() => {
+            next.completion = Some(*completion);
+            next.state = take_completion(&mut next);
+        }
+        // The first stands: whoever gives another is told of it.
+        (_, Event::Completed(completion)) if task.keeps_completion() && task.completion.is_none() => {
+            next.completion = Some(*completion);
+        }
         (State::Blocked(Block::Others { .. }) | State::Scheduled { .. } | State::Queued, Event::Expired)
             if task.is_unstarted() =>
         {
@@ -182,8 +211,18 @@ pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet
     }
     if next.state.is_terminal() {
         next.ended_at = Some(now);
+        next.awaits = None;
     }
     Ok(ChangeSet { expected_revision: task.revision, task: next })
+}
+
+/// The task succeeds with what somebody has given.
+fn take_completion(task: &mut Task) -> State {
+    if let Some(completion) = &mut task.completion {
+        completion.taken = true;
+        task.output = Some(completion.output.clone());
+    }
+    ended(task, State::Succeeded)
 }
 
 /// Where a task stands that waits for nothing but its time.

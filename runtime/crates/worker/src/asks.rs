@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sunaba_store::{Awaitee, CheckpointError, Store, SubmitChildError};
 use sunaba_task::job::{Awaited, NodeName};
-use sunaba_task::{AskError, AskErrorKind, Child, EndedPage, EndedTask, LeaseToken, Task, TaskId};
+use sunaba_task::{AskError, AskErrorKind, Child, CompletionToken, EndedPage, EndedTask, LeaseToken, Task, TaskId};
 
 use crate::admission::{Admission, NotAdmitted};
 
@@ -47,6 +47,11 @@ impl Asks {
     /// What was kept last.
     pub(crate) async fn last_checkpoint(&self) -> Result<Option<Bytes>, AskError> {
         self.store.last_checkpoint(self.token.task).await.map_err(|error| unavailable(&error))
+    }
+
+    /// What lets whoever has it complete the task.
+    pub(crate) async fn completion_token(&self) -> Result<CompletionToken, AskError> {
+        self.store.completion_token(self.token.task).await.map_err(|error| unavailable(&error))
     }
 
     /// A page of what came of those for which the task could wait, or of its own children; of the latter those that have ended.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use sunaba_store::{Leased, SettleError, Settlement, Store, StoreError};
 use sunaba_task::{
-    AttemptContext, AttemptDetail, AttemptHost, AttemptReport, AttemptRequest, AttemptResult, ExecuteError, Executor,
-    LeaseToken, Observation, Outcome, Payload, Plan, Seed, Task, Timestamp, catch_panic, decide,
+    AttemptContext, AttemptDetail, AttemptHost, AttemptReport, AttemptRequest, AttemptResult, COMPLETION_WAITS,
+    ExecuteError, Executor, LeaseToken, Observation, Outcome, Payload, Plan, Seed, Task, Timestamp, catch_panic,
+    decide,
 };
 use tokio::time::Instant;
 
@@ -74,7 +75,7 @@ fn request(leased: &Leased) -> AttemptRequest {
             started_at_ms: started_at.unix_ms(),
             deadline_ms: Some(started_at.after(spec.limits.timeout).unix_ms()),
             idempotency_key: spec.idempotency_key.clone(),
-            attributes: spec.attributes.clone(),
+            attributes: attributes(task),
         },
         input: input.clone(),
         limits: spec.limits.clone(),
@@ -86,6 +87,13 @@ fn request(leased: &Leased) -> AttemptRequest {
             clock_ms: started_at.unix_ms(),
         }),
     }
+}
+
+/// What travels with the task, and what its host adds, which nobody else can say in its place.
+fn attributes(task: &Task) -> Vec<(String, String)> {
+    let waits = (task.completion_waits > 0).then(|| (COMPLETION_WAITS.to_owned(), task.completion_waits.to_string()));
+    let own = task.spec.attributes.iter().filter(|(name, _)| name != COMPLETION_WAITS).cloned();
+    waits.into_iter().chain(own).collect()
 }
 
 /// Decides what follows, and settles; again while the record moves or the store is busy. Whoever runs this ends it when the

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use sunaba_task::{
-    AskError, AttemptHost, BoxFuture, Cause, Child, EndedPage, LeaseToken, Live, LiveView, LogEntry, Progress, TaskId,
+    AskError, AttemptHost, BoxFuture, Cause, Child, CompletionToken, EndedPage, LeaseToken, Live, LiveView, LogEntry,
+    Progress, TaskId,
 };
 use tokio::sync::{Notify, watch};
 
@@ -29,6 +30,8 @@ pub struct RunningAttempt {
 pub(crate) struct Watch {
     token: LeaseToken,
     attempt: u32,
+    /// What it asks for is asked of this.
+    store: Arc<dyn Store>,
     /// None before it has begun, and once it has ended.
     live: Mutex<Option<Arc<dyn Live>>>,
     /// What it has said. The executor keeps to the attempt's limits; these bound one that does not.
@@ -56,7 +59,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Watch {
     /// Of this attempt, of which so many bytes of lines are kept.
-    pub(crate) fn new(token: LeaseToken, attempt: u32, said_bytes: u64, progressed: Arc<Notify>) -> Self {
+    pub(crate) fn new(
+        token: LeaseToken,
+        attempt: u32,
+        store: Arc<dyn Store>,
+        said_bytes: u64,
+        progressed: Arc<Notify>,
+    ) -> Self {
         let (cancelled, stop) = (AtomicBool::new(false), watch::Sender::new(None));
         let (live, said) = (Mutex::default(), Mutex::new(Said { bytes_left: said_bytes, lines: Vec::new() }));
         Self { token, attempt, live, said, cancelled, stop, progress: Mutex::default(), progressed, asks: None }
@@ -147,6 +156,10 @@ impl AttemptHost for Watch {
         Box::pin(async move { self.asks("dependency-outputs")?.dependency_outputs(&name, after.as_deref()).await })
     }
 
+    fn completion_token(&self) -> BoxFuture<'_, Result<Option<CompletionToken>, AskError>> {
+        Box::pin(async { self.asks("completion-token")?.completion_token().await.map(Some) })
+    }
+
     fn stopped(&self) -> BoxFuture<'_, Cause> {
         let mut stop = self.stop.subscribe();
         Box::pin(async move {
@@ -162,12 +175,18 @@ impl AttemptHost for Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sunaba_task::TaskId;
+    use sunaba_store::{EmbeddedStore, ManualClock, MemoryEngine};
+    use sunaba_task::{TaskId, Timestamp};
+
+    fn store() -> Arc<dyn Store> {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_unix_ms(0)));
+        Arc::new(EmbeddedStore::open(MemoryEngine::default(), clock).expect("memory opens"))
+    }
 
     #[test]
     fn last_progress_wins_and_is_told_once() {
         let token = LeaseToken { task: TaskId::new(), sequence: 1, nonce: 2 };
-        let watch = Watch::new(token, 1, 0, Arc::default());
+        let watch = Watch::new(token, 1, store(), 0, Arc::default());
         assert_eq!(watch.take_progress(), None);
         for step in 0..1_000 {
             watch.on_progress(Progress { fraction: None, message: step.to_string() });
@@ -179,7 +198,7 @@ mod tests {
 
     fn said(bytes: u64, lines: u64) -> usize {
         let token = LeaseToken { task: TaskId::new(), sequence: 1, nonce: 2 };
-        let watch = Watch::new(token, 3, bytes, Arc::default());
+        let watch = Watch::new(token, 3, store(), bytes, Arc::default());
         let (source, level) = (sunaba_task::LogSource::Log, sunaba_task::LogLevel::Info);
         for at_ms in 0..lines {
             watch.on_log(&LogEntry { at_ms, source, level, message: "ten bytes.".into(), fields: Vec::new() });

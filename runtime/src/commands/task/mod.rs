@@ -1,6 +1,7 @@
 //! `sunaba task`: submits tasks to a host, shows what became of them, and changes that.
 
 mod batch;
+mod complete;
 mod submit;
 mod view;
 
@@ -68,6 +69,9 @@ enum Command {
         /// Without those in whose stead there is a newer task
         #[arg(long)]
         unhandled: bool,
+        /// Only those that wait for somebody to complete them
+        #[arg(long)]
+        waits_for_completion: bool,
         /// Older than this task
         #[arg(long, value_name = "ID")]
         before: Option<TaskId>,
@@ -94,6 +98,8 @@ enum Command {
         #[arg(long)]
         reason: Option<String>,
     },
+    /// Give a task that waits for it its output: an approval, or an event from outside
+    Complete(complete::CompleteArgs),
     /// Make a new task, with the component that is deployed now, of one that has ended, or of many that have without success
     Rerun {
         #[command(flatten)]
@@ -161,9 +167,10 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
             }
             Ok(Exit::Ok)
         }
-        Command::List { state, which, unhandled, before, limit } => {
-            let before = before.map(|id| id.to_string());
-            let filter = Filter { unhandled: unhandled.then_some(true), before, ..which.filter(&state) };
+        Command::List { state, which, unhandled, waits_for_completion, before, limit } => {
+            let (before, unhandled) = (before.map(|id| id.to_string()), unhandled.then_some(true));
+            let awaiting_completion = waits_for_completion.then_some(true);
+            let filter = Filter { unhandled, awaiting_completion, before, ..which.filter(&state) };
             view::list(global, &client, &filter, limit as usize).await
         }
         Command::Watch { id } => events::watch(global, &client, id).await,
@@ -179,6 +186,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
                 }
             }
         }
+        Command::Complete(args) => complete::run(global, &client, args).await,
         Command::Rerun { target, state, input } => match target.aim(&state)? {
             Aim::One(id) => rerun(global, &client, id, input).await,
             Aim::Many { .. } if input.is_some() => Err(one_input()),

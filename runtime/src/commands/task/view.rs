@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use comfy_table::Table;
 use sunaba_runtime::Client;
-use sunaba_runtime::server::api::{AttemptView, Filter, RunningView, TaskView, TasksView};
+use sunaba_runtime::server::api::{AttemptView, AwaitsView, CompletionView, Filter, RunningView, TaskView, TasksView};
 use sunaba_runtime::task::{format_bytes, format_count, format_duration};
 
 use crate::exit::{CommandError, Exit};
@@ -77,6 +77,8 @@ pub(crate) fn show_task(global: &Global, task: &TaskView) -> Result<(), CommandE
         ("expires", task.expires_at.clone()),
         ("ended", task.ended_at.clone()),
         ("cancel", task.cancel.as_ref().map(|cancel| format!("asked for at {}: {}", cancel.at, cancel.reason))),
+        ("waits", task.awaits.as_ref().map(waits_line)),
+        ("completion", task.completion.as_ref().map(completion_line)),
         ("queue limits", task.queue_limits.clone()),
         ("key", task.key.clone()),
         ("unique", task.unique.clone()),
@@ -104,6 +106,20 @@ pub(crate) fn show_task(global: &Global, task: &TaskView) -> Result<(), CommandE
         rows.push(("now", now_line(live)));
     }
     print::rows(&rows)
+}
+
+/// What a task that waits to be completed waits for.
+fn waits_line(awaits: &AwaitsView) -> String {
+    let what = if awaits.reason.is_empty() { String::new() } else { format!(": {}", awaits.reason) };
+    format!("for somebody to complete it, until {}{what}", awaits.until)
+}
+
+/// What somebody has given as its output.
+fn completion_line(given: &CompletionView) -> String {
+    let who = given.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+    let right = if given.with_token { ", with its token" } else { "" };
+    let taken = if given.taken { "" } else { "; the task has not succeeded with it" };
+    format!("given at {}{who}{right}{taken}", given.at)
 }
 
 /// What a running attempt does: whether it is stuck, or only slow.

@@ -1,9 +1,11 @@
 //! What is said of a task besides its numbers: what holds it up, what happens next, why it has ended.
 
 use sunaba_store::{Hold, Stalled, Standing};
-use sunaba_task::{Block, Ending, State, Task, Timestamp, format_bytes, format_count, format_duration};
+use sunaba_task::{
+    Block, Completion, Ending, Policy, State, Task, Timestamp, format_bytes, format_count, format_duration,
+};
 
-use super::HoldReport;
+use super::{CompletionReport, HoldReport};
 
 /// What keeps a task from being started.
 pub(super) fn hold(task: &Task, hold: &Hold) -> HoldReport {
@@ -61,6 +63,33 @@ pub(super) fn hold(task: &Task, hold: &Hold) -> HoldReport {
     HoldReport { hold: word.into(), message }
 }
 
+/// That it waits for somebody to complete it.
+pub(super) fn awaits(task: &Task) -> Option<HoldReport> {
+    let awaits = task.awaits.as_ref()?;
+    let what = if awaits.reason.is_empty() { String::new() } else { format!(": {}", awaits.reason) };
+    let message = format!("it waits for somebody to complete it, until {}{what}", awaits.until);
+    Some(HoldReport { hold: "completion".into(), message })
+}
+
+/// What somebody has given as its output, and what that means.
+pub(super) fn completion(task: &Task, given: &Completion) -> CompletionReport {
+    let (who, at) = (given.who(), given.at);
+    let means = if given.taken {
+        "the task has succeeded with it"
+    } else if task.state.is_terminal() {
+        "its attempt ended by itself, and did not take it"
+    } else {
+        "the task succeeds with it as soon as its handler waits to be completed"
+    };
+    CompletionReport {
+        by: given.by.clone(),
+        with_token: given.with_token,
+        at: at.to_string(),
+        policy: given.taken.then(|| super::word(Policy::Completed)),
+        message: format!("given at {at} by {who}; {means}"),
+    }
+}
+
 /// What is to be said of code that no worker has ready; nothing of other holds.
 fn code(hold: &Hold) -> String {
     match hold {
@@ -94,6 +123,9 @@ pub(super) fn conclusion(task: &Task, standing: Option<&Standing>, now: Timestam
         State::Blocked(Block::Others { waits_for: 1, .. }) => "it waits for another task or group of its job".into(),
         State::Blocked(Block::Others { waits_for, .. }) => {
             format!("it waits for {} other tasks or groups of its job", format_count(*waits_for))
+        }
+        State::Scheduled { until } if task.awaits.is_some() => {
+            format!("unless somebody completes it, attempt {attempt} is due {}", at(*until, now))
         }
         State::Scheduled { until } | State::RetryScheduled { until } if task.attempts_started > 0 => {
             format!("attempt {attempt} is due {}", at(*until, now))
@@ -143,7 +175,10 @@ fn succeeded(task: &Task) -> String {
     let output = task.output.as_ref().map_or(String::new(), |output| {
         format!(", with an output of {} of {}", format_bytes(output.size_bytes), output.media_type)
     });
-    format!("it succeeded in attempt {}{output}", task.attempts_started)
+    match task.completion.as_ref().filter(|given| given.taken) {
+        Some(given) => format!("it was completed after attempt {} by {}{output}", task.attempts_started, given.who()),
+        None => format!("it succeeded in attempt {}{output}", task.attempts_started),
+    }
 }
 
 /// Why its last attempt was its last.

@@ -39,6 +39,9 @@ pub struct Story {
     pub ahead: Option<u64>,
     /// That somebody asked to cancel it.
     pub cancel: Option<CancelReport>,
+    /// What somebody has given as its output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion: Option<CompletionReport>,
     /// Other tasks that it has to do with.
     pub links: Vec<Link>,
     /// What happens next, or why it has ended as it did; for people.
@@ -214,7 +217,7 @@ pub struct DecisionReport {
     pub observed: Observed,
     /// By which rule.
     pub policy: PolicyReport,
-    /// `succeed`, `retry`, `snooze`, `requeue`, `give-up` or `cancel`.
+    /// `succeed`, `retry`, `snooze`, `await`, `requeue`, `give-up` or `cancel`.
     pub verdict: String,
     /// Until the next attempt, where that was decided.
     pub delay_ms: Option<u64>,
@@ -290,6 +293,21 @@ pub struct CancelReport {
     pub at: String,
     /// Why; for people.
     pub reason: String,
+}
+
+/// What somebody has given as a task's output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompletionReport {
+    /// Who it was. Null: they did not say.
+    pub by: Option<String>,
+    /// Whether they had no other right than the task's token.
+    pub with_token: bool,
+    /// When.
+    pub at: String,
+    /// By which rule the task has succeeded with it; null while it has not.
+    pub policy: Option<String>,
+    /// What that means; for people.
+    pub message: String,
 }
 
 /// Another task, and what it is to this one.

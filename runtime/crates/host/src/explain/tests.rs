@@ -187,7 +187,7 @@ fn task_that_has_not_ended_says_what_happens_next() {
     assert!(text_from(&life.told(None), "attempt").starts_with(running));
     life.end(failed(Disposition::RetryAfter(SECOND * 10))).wait(SECOND);
     assert_eq!(last(&life), "attempt 2 is due at 2026-01-01T00:01:41.250Z, in 9s");
-    let snooze = Snooze { delay: SECOND * 5, reason: "not yet".into() };
+    let snooze = Snooze { delay: SECOND * 5, reason: "not yet".into(), until_completed: false };
     life.lease("w").end(AttemptResult::Returned(Outcome::Snooze(snooze)));
     assert_eq!(last(&life), "attempt 3 is due at 2026-01-01T00:01:46.500Z, in 5s");
     let asked = CancelRequest { at: life.now, reason: "wrong input".into(), grace: None };

@@ -40,6 +40,9 @@ impl Story {
         if let Some(cancel) = &self.cancel {
             rows.add("cancel", format!("asked for at {}: {}", cancel.at, short(&cancel.reason)));
         }
+        if let Some(completion) = &self.completion {
+            rows.add("completion", short(&completion.message));
+        }
         self.links.iter().for_each(|link| rows.add(&link.link.replace('-', " "), link.task.clone()));
         rows.add(if self.state.is_terminal() { "end" } else { "next" }, short(&self.conclusion));
         rows.0

@@ -39,6 +39,9 @@ pub struct Filter {
     /// Without those in whose stead there is a newer task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unhandled: Option<bool>,
+    /// Only those that wait for somebody to complete them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub awaiting_completion: Option<bool>,
     /// Older than this task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
@@ -134,6 +137,7 @@ impl Filter {
             from: instant(self.from).map_err(Problem::invalid)?,
             until: instant(self.until).map_err(Problem::invalid)?,
             unhandled: self.unhandled.unwrap_or_default(),
+            awaiting_completion: self.awaiting_completion.unwrap_or_default(),
             before: self.before.map(|id| id.parse()).transpose().map_err(Problem::invalid)?,
             limit: self.limit.unwrap_or(DEFAULT_PAGE),
         })

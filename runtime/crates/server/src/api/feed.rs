@@ -27,9 +27,9 @@ pub struct EventView {
     /// What its submitter calls the job, when it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// `submitted`, `queued`, `started`, `progress`, `retry-scheduled`, `snoozed`, `cancel-requested`, `succeeded`, `dead`,
-    /// `cancelled` or `expired`; of a job `job-submitted`, `job-budget-low`, `job-stopping`, `job-compensating`, `job-succeeded`,
-    /// `job-failed` or `job-cancelled`.
+    /// `submitted`, `queued`, `started`, `progress`, `retry-scheduled`, `snoozed`, `awaiting-completion`, `blocked`,
+    /// `cancel-requested`, `completed`, `succeeded`, `dead`, `cancelled` or `expired`; of a job `job-submitted`,
+    /// `job-budget-low`, `job-stopping`, `job-compensating`, `job-succeeded`, `job-failed` or `job-cancelled`.
     pub event: String,
     /// Which attempt, where it is one's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -125,12 +125,15 @@ impl From<&TaskEvent> for EventView {
             Happening::RetryScheduled { attempt, until } => {
                 Self { attempt: Some(*attempt), until: Some(until.to_string()), ..view }
             }
-            Happening::Snoozed { until } => Self { until: Some(until.to_string()), ..view },
+            Happening::Snoozed { until } | Happening::Awaiting { until } => {
+                Self { until: Some(until.to_string()), ..view }
+            }
             Happening::Dead { reason } => Self { message: Some(reason.clone()), ..view },
             Happening::Submitted
             | Happening::Queued
             | Happening::Blocked
             | Happening::CancelRequested
+            | Happening::Completed
             | Happening::Succeeded
             | Happening::Cancelled
             | Happening::Expired => view,

@@ -1,6 +1,7 @@
 //! What goes over the wire: the JSON that a host takes and gives. Durations are in milliseconds, instants in RFC 3339.
 
 mod bulk;
+mod complete;
 mod control;
 mod dead;
 mod feed;
@@ -20,6 +21,7 @@ mod version;
 use std::time::Duration;
 
 pub use bulk::{Bulk, BulkView, Cancel, Deleted, Filter, NewInput, NotDone};
+pub use complete::{AwaitsView, Complete, CompletedView, CompletionView};
 pub use control::{ControlView, ControlsView, HandlerPatch, QueuePatch, QueueView, QueuesView, RetentionView};
 pub(crate) use dead::Groups;
 pub use dead::{GroupView, GroupsView};

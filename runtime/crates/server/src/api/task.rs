@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sunaba_host::{GrantsReport, LimitsReport, OutcomeReport, ReceiptReport};
 use sunaba_task::{AttemptRecord, CancelRequest, Origin, PayloadInfo, StateName, Task};
 
-use super::{RunningView, ms};
+use super::{AwaitsView, CompletionView, RunningView, ms};
 
 /// A task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +38,12 @@ pub struct TaskView {
     pub expires_at: Option<String>,
     /// That somebody asked to cancel it.
     pub cancel: Option<CancelView>,
+    /// That it waits for somebody to complete it.
+    #[serde(default)]
+    pub awaits: Option<AwaitsView>,
+    /// What somebody has given as its output.
+    #[serde(default)]
+    pub completion: Option<CompletionView>,
     /// Attempts that began.
     pub attempts_started: u32,
     /// Failures that count against `max_attempts`.
@@ -128,7 +134,7 @@ pub struct AttemptView {
     pub kind: Option<String>,
     /// For people.
     pub message: Option<String>,
-    /// What was done about it: `succeed`, `retry`, `snooze`, `requeue`, `give-up` or `cancel`.
+    /// What was done about it: `succeed`, `retry`, `snooze`, `await`, `requeue`, `give-up` or `cancel`.
     pub verdict: String,
     /// Until the next attempt, where that was decided.
     pub delay_ms: Option<u64>,
@@ -167,6 +173,8 @@ impl From<&Task> for TaskView {
             since: task.since.to_string(),
             expires_at: task.expires_at.filter(|_| !task.begun && task.lease().is_none()).map(|at| at.to_string()),
             cancel: task.cancel.as_ref().map(CancelView::from),
+            awaits: task.awaits.as_ref().map(AwaitsView::from),
+            completion: task.completion.as_ref().map(CompletionView::from),
             attempts_started: task.attempts_started,
             failures_charged: task.failures_charged,
             hosts_lost: task.hosts_lost,

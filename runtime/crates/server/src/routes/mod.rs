@@ -1,6 +1,7 @@
 //! The routes of the API, each a translation between the wire and the host.
 
 mod bulk;
+mod complete;
 mod control;
 mod feed;
 mod job_story;
@@ -79,6 +80,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/tasks/{id}/logs", get(tasks::logs))
         .route("/v1/tasks/{id}/explain", get(tasks::explain))
         .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
+        .route("/v1/tasks/{id}/complete", post(complete::complete))
         .route("/v1/tasks/{id}/run-now", post(tasks::run_now))
         .route("/v1/tasks/{id}/rerun", post(tasks::rerun))
         .merge(job_story::routes())

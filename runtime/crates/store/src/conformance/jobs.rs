@@ -12,7 +12,7 @@ fn name(name: &str) -> NodeName {
     name.parse().expect("a name")
 }
 
-fn awaited(text: &str) -> Awaited {
+pub(super) fn awaited(text: &str) -> Awaited {
     text.parse().expect("it can be awaited")
 }
 
@@ -33,7 +33,7 @@ pub(super) async fn submit_job(store: &dyn Store, job: NewJob) -> JobId {
     store.submit_job(job).await.expect("the store works").expect("it is taken on").into_job().id
 }
 
-async fn find_job(store: &dyn Store, id: JobId) -> Job {
+pub(super) async fn find_job(store: &dyn Store, id: JobId) -> Job {
     store.job(id).await.expect("the store works").expect("it is there")
 }
 

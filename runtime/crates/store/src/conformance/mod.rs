@@ -8,6 +8,7 @@ mod bulk;
 mod callbacks;
 mod checkpoint;
 mod children;
+mod completion;
 mod control;
 mod ends;
 mod feed;
@@ -49,6 +50,7 @@ pub use bulk::*;
 pub use callbacks::*;
 pub use checkpoint::*;
 pub use children::*;
+pub use completion::*;
 pub use control::*;
 pub use ends::*;
 pub use feed::*;
@@ -166,6 +168,20 @@ macro_rules! conformance_tests {
             cancel_of_a_running_task_is_told_and_wins
             cancel_of_a_running_task_outlives_its_host
             cancel_of_what_has_ended_or_never_was_changes_nothing
+            // completion
+            task_that_waits_is_completed_from_outside
+            task_that_nobody_completes_is_run_again
+            completion_that_comes_first_meets_the_wait
+            attempt_that_ends_by_itself_does_not_take_a_completion
+            kept_completion_outlives_failures_and_restarts
+            completion_of_a_running_task_outlives_its_host
+            same_completion_is_the_same_answer_and_another_conflicts
+            only_what_waits_or_has_begun_is_completed
+            cancel_wins_over_a_completion
+            tasks_that_wait_to_be_completed_are_listed
+            job_that_waits_for_a_completion_is_not_stuck
+            callback_follows_a_completion
+            token_of_a_task_is_its_own_for_ever
             // idempotency
             same_key_and_body_give_the_same_task
             same_key_and_another_body_conflict

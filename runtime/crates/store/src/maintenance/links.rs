@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use sunaba_task::job::{After, Job, OnFailure};
-use sunaba_task::{Callback, Digest, HandlerControl, NewTask, QueueSettings, Retention, State, TaskId, Timestamp};
+use sunaba_task::{
+    Callback, Completion, CompletionKey, Digest, HandlerControl, NewTask, QueueSettings, Retention, State, Task,
+    TaskId, Timestamp,
+};
 
 use super::{LastOpened, body};
 use crate::jobs::PlanPart;
@@ -43,7 +46,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { letter: b'b', name: "tasks with callbacks", check: callbacks },
     Kind { letter: b'e', name: "notes of what is to be deleted", check: |_, key, value| readable::<Noted>(key, value) },
     Kind { letter: b'g', name: "tags of tasks", check: tag },
-    Kind { letter: b'z', name: "tasks that ended, and not well", check: ended },
+    Kind { letter: b'z', name: "tasks that ended, and not well, or wait to be completed", check: ended },
     Kind { letter: b'Q', name: "queues with settings", check: |_, key, value| readable::<QueueSettings>(key, value) },
     Kind {
         letter: b'H',
@@ -56,6 +59,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { letter: b'c', name: "components", check: component },
     Kind { letter: b'w', name: "sums of what was used", check: |_, key, value| readable::<UsageSums>(key, value) },
     Kind { letter: b'S', name: "secrets", check: |_, key, value| readable::<StoredSecret>(key, value) },
+    Kind { letter: b'T', name: "key of tokens", check: |_, key, value| readable::<CompletionKey>(key, value) },
     Kind { letter: b'j', name: "jobs", check: |_, key, value| readable::<Job>(key, value) },
     Kind { letter: b'J', name: "idempotency keys of jobs", check: |_, key, value| readable::<JobOwner>(key, value) },
     Kind { letter: b'P', name: "parts of plans", check: |_, key, value| readable::<PlanPart>(key, value) },
@@ -117,7 +121,9 @@ impl Links<'_> {
 
     /// Whether the task is in each index in which it is to be found.
     fn is_indexed(&self, Stored { task, .. }: &Stored) -> Result<bool, StoreError> {
-        let states = keys::in_state(task.state.name()).into_iter();
+        // A lease takes it out, and is not written into the record.
+        let awaits = task.awaits.is_some() && self.leased.get(&task.id) != Some(&task.revision);
+        let states = keys::in_state(task.state.name()).into_iter().chain(awaits.then(keys::awaiting));
         for prefix in states.chain(task.spec.tags.iter().map(|tag| keys::with_tag(tag))) {
             if !self.has(&keys::among(prefix, task.id), &[])? {
                 return Ok(false);
@@ -195,12 +201,21 @@ fn task(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
     if stored.has_checkpoint && links.engine.get(&keys::checkpoint(id))?.is_none() {
         found.push("its checkpoint is not there".into());
     }
+
+    if let Some(given) = kept(task).filter(|_| stored.output.is_none()) {
+        found.extend(links.body("completion", &keys::output(id), given.output.size_bytes)?);
+    }
     // Of one that may be deleted it does not matter whether it was.
     let is_kept = |until: Option<Timestamp>| until.is_some_and(|until| until > links.now);
     if let Some(output) = task.output.as_ref().filter(|_| stored.output.is_none() && is_kept(stored.output_until)) {
         found.extend(links.body("output", &keys::output(id), output.size_bytes)?);
     }
     Ok(found)
+}
+
+/// What was given as a task's output, and is kept for it.
+fn kept(task: &Task) -> Option<&Completion> {
+    task.completion.as_ref().filter(|given| !given.taken && !task.state.is_terminal())
 }
 
 fn input(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
@@ -211,7 +226,8 @@ fn input(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
 fn output(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
     body(key, value)?;
     links.of_task(&key[1..], |stored| {
-        let is_its = stored.task.output.is_some() && stored.output.is_none();
+        let has_one = stored.task.output.is_some() || kept(&stored.task).is_some();
+        let is_its = has_one && stored.output.is_none();
         (!is_its).then_some("its task has no such output")
     })
 }
@@ -339,7 +355,9 @@ fn tag(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
 fn ended(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
     let id = indexed(key, value)?;
     links.of_task(id.as_bytes(), |Stored { task, .. }| {
-        let has = keys::in_state(task.state.name()).is_some_and(|prefix| key == keys::among(prefix, id));
+        let awaits = task.awaits.as_ref().map(|_| keys::awaiting());
+        let mut prefixes = keys::in_state(task.state.name()).into_iter().chain(awaits);
+        let has = prefixes.any(|prefix| key == keys::among(prefix, id));
         (!has).then_some("its task is in another state")
     })
 }

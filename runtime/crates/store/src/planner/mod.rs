@@ -10,6 +10,7 @@
 mod bulk;
 mod callbacks;
 mod checkpoint;
+mod complete;
 mod control;
 mod ends;
 mod feed;
@@ -44,8 +45,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sunaba_task::{
-    ChangeSet, Clock, Event, FeedEvent, Lease, LeaseToken, LimitCaps, Payload, Retention, SessionId, State, Task,
-    TaskId, Timestamp, transition,
+    ChangeSet, Clock, CompletionKey, Event, FeedEvent, Lease, LeaseToken, LimitCaps, Payload, Retention, SessionId,
+    State, Task, TaskEvent, TaskId, Timestamp, transition,
 };
 use tokio::sync::mpsc;
 
@@ -186,6 +187,7 @@ pub(crate) struct Planner {
     /// Nothing that has ended is to be deleted before.
     next_purge: Option<Timestamp>,
     retention: Retention,
+    completion_key: CompletionKey,
     feed: Feed,
     jobs: Jobs,
     /// In an order that a simulation can repeat.
@@ -236,6 +238,8 @@ impl Planner {
             next_expiry: None,
             next_purge: None,
             retention: Retention::default(),
+            // Another is read or made before anybody asks.
+            completion_key: CompletionKey::new([0; 32]),
             feed: Feed::default(),
             jobs: Jobs::default(),
             sessions: BTreeMap::new(),
@@ -346,6 +350,7 @@ impl Planner {
         }
         if stored.task.state.is_terminal() {
             self.unfinished.remove(&stored.task.spec);
+            complete::drop_untaken(turn, &mut stored);
             self.end(turn, &mut stored)?;
         }
         self.put(turn, &mut stored);
@@ -363,6 +368,7 @@ impl Planner {
             State::Queued => self.unqueue(turn, &Spot::of(before)),
             _ => {}
         }
+        complete::leave_awaiting(turn, before, after);
         if before.is_unstarted()
             && !after.is_unstarted()
             && let Some(at) = before.expires_at
@@ -391,6 +397,7 @@ impl Planner {
         }
         let task = &stored.task;
         turn.txn.put(keys::task(task.id), codec::write(stored));
+        complete::index_awaiting(turn, task);
         match &task.state {
             // Among those that wait for an instant, so that what it needs is known without its record.
             State::Blocked(_) => turn.txn.put(keys::blocked(task.sequence), keys::due_value(task)),

@@ -129,6 +129,9 @@ fn indexes(query: &TaskQuery) -> Option<Vec<Vec<u8>>> {
     if let Some(tag) = &query.tag {
         return Some(vec![keys::with_tag(tag)]);
     }
+    if query.awaiting_completion {
+        return Some(vec![keys::awaiting()]);
+    }
     if query.states.is_empty() {
         return None;
     }

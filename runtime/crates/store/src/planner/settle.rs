@@ -1,6 +1,8 @@
 //! Closes leases, and cancels.
 
-use sunaba_task::{Breaker, CancelRequest, Event, PayloadInfo, Receipt, Settled, Task, TaskId, Verdict, transition};
+use sunaba_task::{
+    Breaker, CancelRequest, Event, PayloadInfo, Policy, Receipt, Settled, Task, TaskId, Verdict, transition,
+};
 
 use super::{Planner, Turn, inline_or_put};
 use crate::children::PreparedSettlement;
@@ -50,9 +52,13 @@ impl Planner {
         if let Some(failed) = Breaker::looks_at(&ending, &decision) {
             self.lanes.attempted(&stored.task.spec.handler, failed, turn.elapsed);
         }
-        // Only a task that succeeds has an output.
-        let output = output.filter(|_| decision.verdict == Verdict::Succeed);
+        // Only a task that succeeds has an output; one that was completed has that which was given.
+        let is_its = decision.verdict == Verdict::Succeed && decision.policy != Policy::Completed;
+        let output = output.filter(|_| is_its);
         if let Some(output) = &output {
+            if stored.task.completion.is_some() {
+                turn.txn.delete(keys::output(id));
+            }
             stored.output = inline_or_put(turn, keys::output(id), &output.bytes);
         }
         if !detail.is_empty() {

@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn empty_group_and_empty_plan_can_be_run() {
-        assert_eq!(Graph::of(&[]).expect("it can be run").order, [0; 0]);
+        assert_eq!(Graph::of::<Node>(&[]).expect("it can be run").order, [0; 0]);
         let graph = Graph::of(&plan(&[("join", &["part/*"])])).expect("it can be run");
         assert_eq!((graph.order, graph.groups), (vec![0], vec![("part".into(), 0)]));
     }

@@ -11,12 +11,17 @@ fn settled(verdict: Verdict, charged: bool) -> Event {
     Event::Settled(Box::new(Settled { ending: Ending::Completed, decision, receipt: None, output: None }))
 }
 
+fn completed() -> Event {
+    Event::Completed(Box::new(testing::completion()))
+}
+
 fn events() -> Vec<Event> {
     let verdicts = [
         (Verdict::Succeed, false),
         (Verdict::Decompose, false),
         (Verdict::Retry(Duration::from_secs(1)), true),
         (Verdict::Snooze(Duration::from_secs(1)), false),
+        (Verdict::Await(Duration::from_secs(1)), false),
         (Verdict::Requeue, false),
         (Verdict::GiveUp, true),
         (Verdict::Cancel, false),
@@ -32,6 +37,7 @@ fn events() -> Vec<Event> {
         Event::HandedBack { begun: true },
         Event::CancelRequested(testing::cancel()),
         Event::Expired,
+        completed(),
     ];
     settled.into_iter().chain(others).collect()
 }
@@ -54,18 +60,18 @@ fn letter(state: StateName) -> char {
 
 #[test]
 fn every_state_at_every_event() {
-    // Settled as succeed, decompose, retry, snooze, requeue, give-up, cancel; released, due, leased, has-children,
-    // children-ended, host-lost, handed-back, cancel-requested, expired.
+    // Settled as succeed, decompose, retry, snooze, await, requeue, give-up, cancel; released, due, leased, has-children,
+    // children-ended, host-lost, handed-back, cancel-requested, expired, completed.
     let table = [
-        (StateName::Blocked, "-------q------CE"),
-        (StateName::Scheduled, "--------q-----CE"),
-        (StateName::Queued, "---------r----CE"),
-        (StateName::Running, "SbtsqDC---r-qqr-"),
-        (StateName::RetryScheduled, "--------q-----C-"),
-        (StateName::Succeeded, "----------------"),
-        (StateName::Dead, "----------------"),
-        (StateName::Cancelled, "----------------"),
-        (StateName::Expired, "----------------"),
+        (StateName::Blocked, "--------q------CE-"),
+        (StateName::Scheduled, "---------q-----CE-"),
+        (StateName::Queued, "----------r----CE-"),
+        (StateName::Running, "SbtssqDC---r-qqr-r"),
+        (StateName::RetryScheduled, "---------q-----C--"),
+        (StateName::Succeeded, "------------------"),
+        (StateName::Dead, "------------------"),
+        (StateName::Cancelled, "------------------"),
+        (StateName::Expired, "------------------"),
     ];
     assert_eq!(table.map(|(state, _)| state), StateName::ALL);
     for (state, expected) in table {
@@ -82,17 +88,17 @@ fn row(task: &Task) -> String {
 fn every_state_of_a_task_with_children_at_every_event() {
     // As above: wherever it would end, it waits for its children.
     let table = [
-        (StateName::Scheduled, "--------q-----b-"),
-        (StateName::Queued, "---------r----b-"),
-        (StateName::Running, "bbtsqbb---r-qqr-"),
-        (StateName::RetryScheduled, "--------q-----b-"),
-        (StateName::Dead, "----------------"),
+        (StateName::Scheduled, "---------q-----b-s"),
+        (StateName::Queued, "----------r----b-q"),
+        (StateName::Running, "bbtssqbb---r-qqr-r"),
+        (StateName::RetryScheduled, "---------q-----b-t"),
+        (StateName::Dead, "------------------"),
     ];
     for (state, expected) in table {
         let task = Task { has_children: true, begun: true, ..testing::task_in(state) };
         assert_eq!(row(&task), expected, "{state}");
     }
-    assert_eq!(row(&waits_for_children(Verdict::Decompose)), "-----------S--b-");
+    assert_eq!(row(&waits_for_children(Verdict::Decompose)), "------------S--b--");
 }
 
 /// A task whose last attempt was decided about like that, and that waits for its children.
