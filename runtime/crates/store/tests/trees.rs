@@ -36,19 +36,19 @@ fn node(name: &str) -> Node {
     Node::new(name.parse().expect("a name"), task())
 }
 
-/// A plan that can be run; sometimes with a join of all that has no name of its own.
+/// A plan that can be run; sometimes with a join of all others.
 fn plan(random: &mut fastrand::Rng) -> NewPlan {
     let rules = [OnFailure::Fail, OnFailure::Continue, OnFailure::Ignore, OnFailure::Compensate];
     loop {
         let count = random.usize(0..5);
         let mut nodes: Vec<_> = (0..count).map(|number| node(&format!("g/{number}"))).collect();
-        for place in 1..count {
+        for node in nodes.iter_mut().skip(1) {
             if random.bool() {
                 let awaited: Awaited = format!("g/{}", random.usize(..count)).parse().expect("a name");
                 let on_failure = random.bool().then(|| rules[random.usize(..3)]);
-                nodes[place].after.push(After { on_failure, ..After::new(awaited) });
+                node.after.push(After { on_failure, ..After::new(awaited) });
             }
-            nodes[place].compensation = (random.u8(..6) == 0).then(task);
+            node.compensation = (random.u8(..6) == 0).then(task);
         }
         let join = random.bool().then(|| "join".parse().expect("a name"));
         if join.is_some() {
@@ -238,7 +238,7 @@ impl World {
                     let one = self.leased[0].task.id;
                     self.store.cancel(vec![one], CancelWish::default()).await.expect("it works");
                 }
-                0..=17 => self.lease(id).await,
+                1..=17 => self.lease(id).await,
                 _ => self.settle().await,
             }
         }
