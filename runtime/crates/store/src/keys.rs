@@ -27,7 +27,7 @@
 //! | `c` digest | a component |
 //! | `w` kind name | what the attempts of a handler or of a tag have used |
 //! | `S` name | a secret |
-//! | `T` | the key of the tokens by which tasks are completed |
+//! | `m` | the key of the tokens by which tasks are completed |
 //! | `j` job | a job |
 //! | `J` digest | the job that has this idempotency key, and the digest of its body |
 //! | `P` plan part | a part of a plan, that of a job or of a task, of which the tasks are still to be made |
@@ -51,12 +51,12 @@ pub(crate) const FORMAT: &[u8] = b"f";
 pub(crate) const SEQUENCE: &[u8] = b"s";
 pub(crate) const OPENED: &[u8] = b"h";
 pub(crate) const RETENTION: &[u8] = b"r";
-pub(crate) const COMPLETION_KEY: &[u8] = b"T";
+pub(crate) const COMPLETION_KEY: &[u8] = b"m";
 
 /// Whether a key is of a setting, of which a planner that is open has a copy.
 pub(crate) fn is_setting(key: &[u8]) -> bool {
     // Of a queue, of a handler, of the retention, and of tokens.
-    matches!(key.first(), Some(b'Q' | b'H' | b'r' | b'T'))
+    matches!(key.first(), Some(b'Q' | b'H' | b'r' | b'm'))
 }
 
 /// One end of a kind of keys and the other.

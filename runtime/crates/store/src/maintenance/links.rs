@@ -59,7 +59,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { letter: b'c', name: "components", check: component },
     Kind { letter: b'w', name: "sums of what was used", check: |_, key, value| readable::<UsageSums>(key, value) },
     Kind { letter: b'S', name: "secrets", check: |_, key, value| readable::<StoredSecret>(key, value) },
-    Kind { letter: b'T', name: "key of tokens", check: |_, key, value| readable::<CompletionKey>(key, value) },
+    Kind { letter: b'm', name: "key of tokens", check: |_, key, value| readable::<CompletionKey>(key, value) },
     Kind { letter: b'j', name: "jobs", check: |_, key, value| readable::<Job>(key, value) },
     Kind { letter: b'J', name: "idempotency keys of jobs", check: |_, key, value| readable::<JobOwner>(key, value) },
     Kind { letter: b'P', name: "parts of plans", check: |_, key, value| readable::<PlanPart>(key, value) },
