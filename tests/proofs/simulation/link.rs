@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sunaba_runtime::store::{
-    Activation, AwaiteePage, BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, Deployed, EmbeddedStore,
-    EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, LeaseRequest, Leased, NewPackage, NewSecret, Package,
-    PackageVersion, PlanPage, PlanQuery, QueueStatus, Rerun, RerunError, SecretInfo, SessionLimits, SettleError,
-    Settlement, Standing, Store, StoreError, StoreFuture, SubmitError, SubmitJobError, Submitted, SubmittedJob,
-    TaskPage, TaskQuery, Unready, Usage, UsageOf,
+    Activation, AwaiteePage, Blobs, BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, Deployed, EmbeddedStore,
+    EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, LeaseRequest, Leased, NewArtifact, NewPackage, NewSecret,
+    Package, PackageVersion, PlanPage, PlanQuery, PutArtifactError, QueueStatus, Rerun, RerunError, SecretInfo,
+    SessionLimits, SettleError, Settlement, Standing, Store, StoreError, StoreFuture, SubmitError, SubmitJobError,
+    Submitted, SubmittedJob, TaskPage, TaskQuery, Unready, Usage, UsageOf,
 };
 use sunaba_runtime::task::job::{Awaited, Job, JobId, NewJob, NodeName};
 use sunaba_runtime::task::{
-    AttemptDetail, Clock as _, Digest, Durability, HandlerChange, HandlerName, LeaseToken, NewTask, Payload, Progress,
-    QueueChange, Retention, Secret, SessionId, Task, TaskId,
+    Artifact, ArtifactName, AttemptDetail, Clock as _, Digest, Durability, HandlerChange, HandlerName, LeaseToken,
+    NewTask, Payload, Progress, QueueChange, Retention, Secret, SessionId, Task, TaskId,
 };
 
 use super::book::Book;
@@ -101,6 +101,10 @@ impl Store for Link {
         self.store.failure()
     }
 
+    fn blobs(&self) -> Arc<dyn Blobs> {
+        self.store.blobs()
+    }
+
     fn submit(&self, tasks: Vec<NewTask>) -> StoreFuture<'_, Vec<Result<Submitted, SubmitError>>> {
         Box::pin(self.pass(self.store.submit(tasks), |book, asked, answers| {
             answers.iter().flatten().for_each(|submitted| book.submitted(asked, submitted.clone()));
@@ -178,6 +182,9 @@ impl Store for Link {
         standing(id: TaskId) -> Standing;
         events(query: EventQuery) -> EventPage;
         attempt_detail(id: TaskId, number: u32) -> Option<AttemptDetail>;
+        put_artifact(token: LeaseToken, artifact: NewArtifact) -> Result<Artifact, PutArtifactError>;
+        artifact(task: TaskId, name: ArtifactName) -> Option<Artifact>;
+        artifacts(task: TaskId) -> Vec<Artifact>;
         queues(after: Option<String>) -> Vec<QueueStatus>;
         queue(name: String) -> QueueStatus;
         set_queue(queue: String, changes: Vec<QueueChange>) -> QueueStatus;

@@ -6,6 +6,8 @@
 //!
 //! No executor, no engine of WebAssembly and no HTTP live here. A state moves by [`sunaba_task::transition`] alone.
 
+mod artifacts;
+mod blobs;
 mod clock;
 mod codec;
 mod commit;
@@ -27,6 +29,8 @@ mod txn;
 mod usage;
 mod versions;
 
+pub use artifacts::{NewArtifact, PutArtifactError};
+pub use blobs::{BlobError, BlobPlace, BlobReader, BlobWriter, Blobs, KeptBlob, MAX_READ_BYTES};
 pub use clock::{ManualClock, SystemClock};
 pub use embedded::{EmbeddedStore, Options};
 pub use engine::{Engine, EngineError, MemoryEngine, OpenError, Pair, SledEngine, Writes};

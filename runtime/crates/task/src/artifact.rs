@@ -173,7 +173,8 @@ pub fn check_media_type(text: &str) -> Result<(), ArtifactError> {
 /// [`ArtifactError::Url`].
 pub fn check_url(text: &str) -> Result<(), ArtifactError> {
     let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-    let has_host = host.is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '['));
+    let has_host =
+        host.is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '['));
     let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte));
     if has_host && is_plain && text.len() <= MAX_URL_BYTES { Ok(()) } else { Err(ArtifactError::Url(shown(text))) }
 }
@@ -202,7 +203,8 @@ mod tests {
 
     #[test]
     fn names_obeyed() {
-        for name in ["a", "report.html", "contact sheet (2).png", "Übersicht.pdf", ".hidden", "...", &"x".repeat(255)] {
+        for name in ["a", "report.html", "contact sheet (2).png", "Übersicht.pdf", ".hidden", "...", &"x".repeat(255)]
+        {
             assert_eq!(name.parse::<ArtifactName>().expect("a name").as_str(), name);
         }
     }
@@ -221,7 +223,10 @@ mod tests {
     #[test]
     fn refused_name_cannot_move_the_cursor_of_who_reads_the_message() {
         let error = "\u{1b}[2J\u{202E}".parse::<ArtifactName>().expect_err("it is no name").to_string();
-        assert!(error.chars().all(|char| !char.is_control() || char == '\n') && !error.contains('\u{202E}'), "{error:?}");
+        assert!(
+            error.chars().all(|char| !char.is_control() || char == '\n') && !error.contains('\u{202E}'),
+            "{error:?}"
+        );
     }
 
     #[test]
@@ -241,7 +246,9 @@ mod tests {
         for url in ["http://example.org", "https://example.org/a?b=c#d", "https://[2001:db8::1]/x"] {
             assert_eq!(check_url(url), Ok(()));
         }
-        for url in ["", "javascript:alert(1)", "file:///etc/passwd", "//example.org", "http://", "http:// x", "http://a\r\nb"] {
+        for url in
+            ["", "javascript:alert(1)", "file:///etc/passwd", "//example.org", "http://", "http:// x", "http://a\r\nb"]
+        {
             assert!(check_url(url).is_err(), "{url:?}");
         }
         let prefix = "https://example.org/";

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use bytes::Bytes;
 
 use crate::{
-    Artifact, ArtifactName, ArtifactSink, ArtifactSource, AskError, AttemptReport, AttemptRequest, Cause, Child, Digest, EndedPage, FuelMode, Live, LogEntry, TaskId,
+    Artifact, ArtifactName, ArtifactSink, ArtifactSource, AskError, AttemptReport, AttemptRequest, Cause, Child,
+    Digest, EndedPage, FuelMode, Live, LogEntry, TaskId,
 };
 
 /// A boxed future that can move between threads.
