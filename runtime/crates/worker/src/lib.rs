@@ -4,6 +4,7 @@
 //! asks for nothing meanwhile. What runs the attempts is an [`Executor`](sunaba_task::Executor); what stands behind it is
 //! none of the worker's business. A guest can hold up neither the renewal nor another slot.
 
+mod artifacts;
 mod attempt;
 mod session;
 mod watch;

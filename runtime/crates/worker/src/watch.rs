@@ -3,8 +3,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sunaba_task::{AttemptHost, BoxFuture, Cause, LeaseToken, Live, LiveView, LogEntry, Progress};
+use sunaba_store::Store;
+use sunaba_task::{
+    Artifact, ArtifactName, ArtifactSink, ArtifactSource, AskError, AttemptHost, BoxFuture, Cause, LeaseToken, Live,
+    LiveView, LogEntry, Progress,
+};
 use tokio::sync::{Notify, watch};
+
+use crate::artifacts::Artifacts;
 
 /// Lines that are kept of an executor that says more than a handler's limits allow.
 const MAX_LINES: usize = 100_000;
@@ -34,6 +40,8 @@ pub(crate) struct Watch {
     progress: Mutex<Option<Progress>>,
     /// Woken when there is such.
     progressed: Arc<Notify>,
+    /// None where nobody keeps any.
+    artifacts: Option<Artifacts>,
 }
 
 /// What an attempt has said.
@@ -52,7 +60,17 @@ impl Watch {
     pub(crate) fn new(token: LeaseToken, attempt: u32, said_bytes: u64, progressed: Arc<Notify>) -> Self {
         let (cancelled, stop) = (AtomicBool::new(false), watch::Sender::new(None));
         let (live, said) = (Mutex::default(), Mutex::new(Said { bytes_left: said_bytes, lines: Vec::new() }));
-        Self { token, attempt, live, said, cancelled, stop, progress: Mutex::default(), progressed }
+        Self { token, attempt, live, said, cancelled, stop, progress: Mutex::default(), progressed, artifacts: None }
+    }
+
+    /// The same; it may put artifacts there, of so many bytes in all.
+    pub(crate) fn with_artifacts(mut self, store: &Arc<dyn Store>, limit_bytes: u64) -> Self {
+        self.artifacts = Some(Artifacts::new(Arc::clone(store), self.token, limit_bytes));
+        self
+    }
+
+    fn shelf(&self) -> Result<&Artifacts, AskError> {
+        self.artifacts.as_ref().ok_or_else(|| AskError::no_store("artifacts"))
     }
 
     /// The attempt as it is now; none once it has ended.
@@ -113,6 +131,30 @@ impl AttemptHost for Watch {
 
     fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
+    }
+
+    fn create_artifact(
+        &self,
+        name: ArtifactName,
+        media_type: String,
+    ) -> BoxFuture<'_, Result<Box<dyn ArtifactSink>, AskError>> {
+        Box::pin(async { self.shelf()?.create(name, media_type).await })
+    }
+
+    fn open_artifact(
+        &self,
+        task: Option<String>,
+        name: ArtifactName,
+    ) -> BoxFuture<'_, Result<Box<dyn ArtifactSource>, AskError>> {
+        Box::pin(async { self.shelf()?.open(task, name).await })
+    }
+
+    fn artifacts(&self, task: Option<String>) -> BoxFuture<'_, Result<Vec<Artifact>, AskError>> {
+        Box::pin(async { self.shelf()?.list(task).await })
+    }
+
+    fn link_artifact(&self, name: ArtifactName, url: String) -> BoxFuture<'_, Result<Artifact, AskError>> {
+        Box::pin(async { self.shelf()?.link(name, url).await })
     }
 
     fn stopped(&self) -> BoxFuture<'_, Cause> {

@@ -413,7 +413,8 @@ impl Shared {
         // The host's own marks come on top, one line each.
         let said =
             limits.log_bytes.saturating_add(limits.stdout_bytes).saturating_add(limits.stderr_bytes) + MARKS_BYTES;
-        let watch = Arc::new(Watch::new(leased.token, task.attempts_started, said, Arc::clone(&self.progressed)));
+        let watch = Watch::new(leased.token, task.attempts_started, said, Arc::clone(&self.progressed));
+        let watch = Arc::new(watch.with_artifacts(&self.store, limits.artifact_bytes));
         let held = Held::new(self, limits.host_bytes());
         let cancelled = {
             let mut known = self.attempts();

@@ -1,5 +1,6 @@
 //! What goes over the wire: the JSON that a host takes and gives. Durations are in milliseconds, instants in RFC 3339.
 
+mod artifact;
 mod bulk;
 mod control;
 mod dead;
@@ -15,6 +16,7 @@ mod version;
 
 use std::time::Duration;
 
+pub use artifact::{ArtifactView, ArtifactsView};
 pub use bulk::{Bulk, BulkView, Cancel, Deleted, Filter, NewInput, NotDone};
 pub use control::{ControlView, ControlsView, HandlerPatch, QueuePatch, QueueView, QueuesView, RetentionView};
 pub(crate) use dead::Groups;
