@@ -1,5 +1,6 @@
 //! Speaks to a host over its HTTP API.
 
+mod artifacts;
 mod control;
 mod secrets;
 mod tasks;
@@ -9,7 +10,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::{Method, RequestBuilder, Url};
+use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -26,6 +27,7 @@ const DEPLOY_TIME: Duration = Duration::from_secs(600);
 /// A host waits this long for one request.
 const WAIT_TIME: Duration = Duration::from_secs(30);
 
+pub use artifacts::Download;
 pub use control::EventsWanted;
 pub use tasks::BulkVerb;
 
@@ -174,15 +176,19 @@ impl Client {
         Ok(RequestBuilder::from_parts(self.http.clone(), request))
     }
 
-    async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
-        let response = request.send().await.map_err(|error| {
+    async fn answer(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        request.send().await.map_err(|error| {
             let address = self.shown();
             if error.is_timeout() && !error.is_connect() {
                 ClientError::Late { address }
             } else {
                 ClientError::Unreachable { address, problem: innermost(&error) }
             }
-        })?;
+        })
+    }
+
+    async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        let response = self.answer(request).await?;
         let status = response.status();
         let bytes = response.bytes().await.map_err(|error| self.protocol(error))?;
         if status.is_success() {

@@ -33,7 +33,7 @@ pub mod compile {
     pub use sunaba_sandbox::{CompileLimits, Compiler, serve_if_asked};
 }
 
-pub use client::{BulkVerb, Client, ClientError, EventsWanted};
+pub use client::{BulkVerb, Client, ClientError, Download, EventsWanted};
 pub use sunaba_host::{
     AllowedDir, AllowedDirError, Attempt, Change, DEFAULT_MAX_SCRATCH_BYTES, DeployError, DeployOptions, Deployed,
     Difference, FailureReport, GrantRefusal, InputError, MAX_INPUT_BYTES, MemoryBudget, MemoryBudgetError, Native,
