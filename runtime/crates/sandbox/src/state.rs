@@ -19,6 +19,7 @@ use crate::budget::Files;
 use crate::calls::{Calls, Trap as _};
 use crate::convert;
 use crate::directory::Directory;
+use crate::guest_artifacts::Shelf;
 use crate::guest_clock::GuestClock;
 use crate::http::Http;
 use crate::interrupt::{Halt, Interrupt};
@@ -89,9 +90,10 @@ pub(crate) struct State {
     pub(crate) interrupt: Arc<Interrupt>,
     pub(crate) sight: Arc<Sight>,
     book: Book,
-    host: Arc<dyn AttemptHost>,
+    pub(crate) host: Arc<dyn AttemptHost>,
+    pub(crate) artifacts: Shelf,
     pub(crate) fuel: Fuel,
-    purpose: Purpose,
+    pub(crate) purpose: Purpose,
 }
 
 impl State {
@@ -117,6 +119,7 @@ impl State {
             sight,
             book,
             host,
+            artifacts: Shelf::new(limits),
             fuel: limits.fuel,
             purpose,
         }
@@ -139,7 +142,7 @@ impl State {
 }
 
 /// Refuses a call of the `host` interface where it means nothing.
-fn refuse_in_describe(purpose: Purpose, name: &str) -> wasmtime::Result<()> {
+pub(crate) fn refuse_in_describe(purpose: Purpose, name: &str) -> wasmtime::Result<()> {
     match purpose {
         Purpose::Run => Ok(()),
         Purpose::Describe => Err(wasmtime::Error::new(Halt {
