@@ -1,5 +1,7 @@
 //! The component side of the contract: generated bindings, the log facade and the panic hook. Only built for WASM.
 
+pub(crate) mod artifacts;
+
 use std::sync::Once;
 use std::time::{Duration, SystemTime};
 

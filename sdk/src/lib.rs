@@ -34,6 +34,7 @@
 //! Build it with `cargo build --release --target wasm32-wasip2` (crate type `cdylib`), run it with `sunaba run`.
 //! In a test on your own machine, call the function, or [`testing::run_json`] for the way that a host takes.
 
+mod artifact;
 mod context;
 mod error;
 mod handler;
@@ -43,6 +44,7 @@ pub mod testing;
 #[cfg(target_family = "wasm")]
 mod guest;
 
+pub use artifact::{Artifact, ArtifactReader, ArtifactWriter};
 pub use context::{Context, Remaining};
 pub use error::{Disposition, ResultExt, TaskError};
 pub use handler::{Handler, HandlerResult, Input, IntoOutcome, Outcome, Output};
