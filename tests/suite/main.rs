@@ -1,5 +1,6 @@
 //! Everything that crosses a crate, in one binary: each test binary links the whole engine.
 
+mod artifact_files;
 mod artifacts;
 mod bad_input;
 mod bulk;
@@ -24,6 +25,7 @@ mod host;
 mod hostile;
 mod house;
 mod http;
+mod image_batch;
 mod inspect;
 mod large_bodies;
 mod memory;
