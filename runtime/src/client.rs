@@ -1,5 +1,6 @@
 //! Speaks to a host over its HTTP API.
 
+mod artifacts;
 mod complete;
 mod control;
 mod job_story;
@@ -12,7 +13,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::{Method, RequestBuilder, Url};
+use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -29,6 +30,7 @@ const DEPLOY_TIME: Duration = Duration::from_secs(600);
 /// A host waits this long for one request.
 const WAIT_TIME: Duration = Duration::from_secs(30);
 
+pub use artifacts::Download;
 pub use control::EventsWanted;
 pub use tasks::BulkVerb;
 
@@ -182,16 +184,20 @@ impl Client {
         serde_json::from_slice(&bytes).map_err(|error| self.protocol(error))
     }
 
-    /// What is answered, as it is.
-    async fn fetch(&self, request: RequestBuilder) -> Result<Bytes, ClientError> {
-        let response = request.send().await.map_err(|error| {
+    async fn answer(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        request.send().await.map_err(|error| {
             let address = self.shown();
             if error.is_timeout() && !error.is_connect() {
                 ClientError::Late { address }
             } else {
                 ClientError::Unreachable { address, problem: innermost(&error) }
             }
-        })?;
+        })
+    }
+
+    /// What is answered, as it is.
+    async fn fetch(&self, request: RequestBuilder) -> Result<Bytes, ClientError> {
+        let response = self.answer(request).await?;
         let status = response.status();
         let bytes = response.bytes().await.map_err(|error| self.protocol(error))?;
         if status.is_success() {

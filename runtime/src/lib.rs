@@ -33,7 +33,7 @@ pub mod compile {
     pub use sunaba_sandbox::{CompileLimits, Compiler, serve_if_asked};
 }
 
-pub use client::{BulkVerb, Client, ClientError, EventsWanted};
+pub use client::{BulkVerb, Client, ClientError, Download, EventsWanted};
 pub use sunaba_host::job_story;
 pub use sunaba_host::{
     AllowedDir, AllowedDirError, Attempt, CancelledJob, Change, ChildReport, CompleteRefusal, CompleteRequest,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::Payload;
+use crate::{Payload, TaskError};
 
 /// The id of a task; a UUID.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -48,7 +48,24 @@ pub struct Refusal {
     pub message: String,
 }
 
+impl RefusalKind {
+    /// The word for it: the kind of a failure for which it is the reason.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::Conflict => "conflict",
+            Self::NotFound => "not-found",
+            Self::Limit => "limit",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
 impl Refusal {
+    pub(crate) fn into_failure(self) -> TaskError {
+        TaskError::new(self.kind.word(), self.message)
+    }
+
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self { kind: RefusalKind::Invalid, message: message.into() }
     }

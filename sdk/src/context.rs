@@ -60,11 +60,26 @@ pub(crate) struct Facts {
 pub struct Context {
     facts: Facts,
     host: Host,
+    /// Where the artifacts of a native test are.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) shelf: std::rc::Rc<crate::testing::artifacts::Shelf>,
 }
 
 impl Context {
     pub(crate) fn new(facts: Facts, host: Host) -> Self {
-        Self { facts, host }
+        Self {
+            facts,
+            host,
+            #[cfg(not(target_family = "wasm"))]
+            shelf: std::rc::Rc::default(),
+        }
+    }
+
+    /// The same; its artifacts are kept there.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn with_shelf(mut self, shelf: &std::rc::Rc<crate::testing::artifacts::Shelf>) -> Self {
+        self.shelf = std::rc::Rc::clone(shelf);
+        self
     }
 
     /// The task's id, unique for ever; a UUID.

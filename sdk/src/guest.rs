@@ -1,5 +1,7 @@
 //! The component side of the contract: generated bindings, the log facade and the panic hook. Only built for WASM.
 
+pub(crate) mod artifacts;
+
 use std::sync::Once;
 use std::time::{Duration, SystemTime};
 
@@ -59,13 +61,13 @@ pub(crate) fn kept() -> Result<Option<Vec<u8>>, Refusal> {
     host::last_checkpoint().map_err(refusal)
 }
 
-fn refusal(wit: host::Refusal) -> Refusal {
+fn refusal(wit: types::Refusal) -> Refusal {
     let kind = match wit.kind {
-        host::RefusalKind::Invalid => RefusalKind::Invalid,
-        host::RefusalKind::Conflict => RefusalKind::Conflict,
-        host::RefusalKind::NotFound => RefusalKind::NotFound,
-        host::RefusalKind::Limit => RefusalKind::Limit,
-        host::RefusalKind::Unavailable => RefusalKind::Unavailable,
+        types::RefusalKind::Invalid => RefusalKind::Invalid,
+        types::RefusalKind::Conflict => RefusalKind::Conflict,
+        types::RefusalKind::NotFound => RefusalKind::NotFound,
+        types::RefusalKind::Limit => RefusalKind::Limit,
+        types::RefusalKind::Unavailable => RefusalKind::Unavailable,
     };
     Refusal { kind, message: wit.message }
 }

@@ -38,6 +38,7 @@
 //! Build it with `cargo build --release --target wasm32-wasip2` (crate type `cdylib`), run it with `sunaba run`.
 //! In a test on your own machine, call the function, or [`testing::run_json`] for the way that a host takes.
 
+mod artifact;
 mod ask;
 mod child;
 mod context;
@@ -52,6 +53,7 @@ pub mod testing;
 #[cfg(target_family = "wasm")]
 mod guest;
 
+pub use artifact::{Artifact, ArtifactReader, ArtifactWriter};
 pub use ask::{Refusal, RefusalKind, TaskId};
 pub use child::{Child, InputOf, OnFailure};
 pub use context::{Context, Remaining};

@@ -6,6 +6,9 @@
 //! What the handler waited for is given to the attempt; the children that it asked for, and what it kept for its next attempt,
 //! can be read from it afterwards. A plan that it returned is in its outcome.
 
+#[cfg(not(target_family = "wasm"))]
+pub(crate) mod artifacts;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -52,6 +55,8 @@ pub struct Attempt {
     checkpoint: Rc<RefCell<Option<Vec<u8>>>>,
     /// Whether there is a store.
     without_store: bool,
+    #[cfg(not(target_family = "wasm"))]
+    shelf: Rc<artifacts::Shelf>,
 }
 
 impl Default for Attempt {
@@ -85,6 +90,8 @@ impl Attempt {
             submitted: Rc::default(),
             checkpoint: Rc::default(),
             without_store: false,
+            #[cfg(not(target_family = "wasm"))]
+            shelf: Rc::default(),
         }
     }
 
@@ -195,7 +202,10 @@ impl Attempt {
 
     /// The context that the handler gets.
     pub fn context(&self) -> Context {
-        Context::new(self.facts.clone(), Host::Recorder(self.clone()))
+        let context = Context::new(self.facts.clone(), Host::Recorder(self.clone()));
+        #[cfg(not(target_family = "wasm"))]
+        let context = context.with_shelf(&self.shelf);
+        context
     }
 
     /// The children that the handler has asked for by [`Context::submit`] so far, each once.
@@ -212,6 +222,21 @@ impl Attempt {
         kept.as_deref().map(|bytes| {
             serde_json::from_slice(bytes).unwrap_or_else(|error| panic!("the checkpoint is of another type: {error}"))
         })
+    }
+
+    /// Another task has left this file: one in the same plan, or one that this has made.
+    #[cfg(not(target_family = "wasm"))]
+    #[must_use]
+    pub fn artifact_of(self, task: &str, name: &str, media_type: &str, bytes: impl Into<Vec<u8>>) -> Self {
+        let bytes = bytes.into();
+        self.shelf.put(Some(task), artifacts::file(name, media_type, &bytes, 1), bytes);
+        self
+    }
+
+    /// What the handler has put under this name, if it has finished it; nothing of a link.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn artifact(&self, name: &str) -> Option<Vec<u8>> {
+        self.shelf.get(None, name).map(|(_, bytes)| bytes)
     }
 
     /// What the handler has said by [`Context::progress`] so far.
@@ -297,10 +322,12 @@ pub fn run_json<H: Handler>(context: &Context, input: &str) -> Result<Outcome<Pa
     crate::handler::run(&[Entry::of::<H>()], context, H::NAME, Payload::json(input))
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_family = "wasm")))]
 mod tests {
+    use std::io::{Read as _, Write as _};
+
     use super::*;
-    use crate::OutputError;
+    use crate::{ArtifactReader, OutputError};
 
     fn child() -> Child {
         Child::of("words/count", "to be")
@@ -361,5 +388,30 @@ mod tests {
     fn checkpoint_of_another_type_is_told() {
         let context = Attempt::new().checkpoint(&"row 7").context();
         assert_eq!(context.last_checkpoint::<u32>().expect_err("it is a text").kind, RefusalKind::Invalid);
+    }
+
+    #[test]
+    fn artifacts_are_put_and_read_as_on_a_host() {
+        let attempt = Attempt::new().artifact_of("part/1", "a.txt", "text/plain", "from another task");
+        let context = attempt.context();
+        let large: Vec<u8> = (0..200_000_u32).map(|at| at as u8).collect();
+        let mut file = context.artifact("large", "application/octet-stream").unwrap();
+        file.write_all(&large).unwrap();
+        assert_eq!(attempt.artifact("large"), None, "it is not finished");
+        assert_eq!(file.finish().unwrap().size_bytes, 200_000);
+        context.link("home", "https://example.org").unwrap();
+        let names =
+            |of: Option<&str>| context.artifacts(of).unwrap().into_iter().map(|one| one.name).collect::<Vec<_>>();
+        assert_eq!((names(None), names(Some("part/1"))), (vec!["home".into(), "large".into()], vec!["a.txt".into()]));
+        let mut read = Vec::new();
+        context.open_artifact(None, "large").unwrap().read_to_end(&mut read).unwrap();
+        assert_eq!(read, large);
+        let mut text = String::new();
+        context.open_artifact("part/1", "a.txt").unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "from another task");
+        let kind = |done: Result<ArtifactReader, TaskError>| done.err().map(|error| error.kind().to_owned());
+        assert_eq!(kind(context.open_artifact("part/2", "a.txt")), Some("not-found".into()));
+        assert_eq!(kind(context.open_artifact(None, "home")), Some("invalid".into()));
+        assert_eq!(context.artifact("../x", "a/b").err().map(|error| error.kind().to_owned()), Some("invalid".into()));
     }
 }

@@ -57,6 +57,7 @@ fn json_is_one_object_with_every_key() {
     assert_eq!(
         keys(&report["receipt"]),
         [
+            "artifact_bytes",
             "component",
             "dropped_bytes",
             "fuel",

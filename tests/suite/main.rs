@@ -1,5 +1,6 @@
 //! Everything that crosses a crate, in one binary: each test binary links the whole engine.
 
+mod artifact_files;
 mod artifacts;
 mod asks;
 mod bad_input;
@@ -27,6 +28,7 @@ mod host;
 mod hostile;
 mod house;
 mod http;
+mod image_batch;
 mod inspect;
 mod job_story;
 mod jobs;

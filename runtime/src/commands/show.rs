@@ -161,9 +161,11 @@ impl Shown {
             let (count, bytes) = (format_count(receipt.requests), format_bytes(receipt.request_bytes));
             ("requests", format!("{count}, {bytes} with their responses"))
         });
+        let artifacts = (receipt.artifact_bytes > 0)
+            .then(|| ("artifacts", format!("{} written", format_bytes(receipt.artifact_bytes))));
         // Last, and only where there is one: with it the same run can be had again.
         let seed = receipt.seed.clone().map(|seed| ("seed", seed));
-        for (name, value) in rows.into_iter().chain(requests).chain(seed) {
+        for (name, value) in rows.into_iter().chain(requests).chain(artifacts).chain(seed) {
             print::note(format_args!("  {name:<12} {value}"));
         }
     }

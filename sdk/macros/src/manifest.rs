@@ -23,7 +23,7 @@ enum Unit {
 }
 
 /// The limits by name, with the smallest and the largest value that a host enforces; times in milliseconds.
-const LIMITS: [(&str, Unit, u64, u64); 19] = [
+const LIMITS: [(&str, Unit, u64, u64); 20] = [
     ("fuel", Unit::Count, 1, u64::MAX),
     ("timeout", Unit::Time, 1, 24 * 60 * 60 * 1_000),
     ("memory", Unit::Bytes, 64 << 10, 4 << 30),
@@ -43,6 +43,7 @@ const LIMITS: [(&str, Unit, u64, u64); 19] = [
     ("requests", Unit::Count, 0, 100_000),
     ("concurrent-requests", Unit::Count, 0, 100),
     ("request-bytes", Unit::Bytes, 0, 1 << 40),
+    ("artifact-bytes", Unit::Bytes, 0, 1 << 40),
 ];
 
 /// One `NAME=VALUE` of `limits`.

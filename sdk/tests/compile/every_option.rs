@@ -53,6 +53,7 @@ fn word_count(_ctx: &Context, input: Text) -> Result<Size, TaskError> {
         "timeout=24h, memory=4GiB, output=64MiB, stdout=64MiB, stderr=64MiB, log=64MiB, log-lines=100_000",
         "host-call-bytes=64MiB, moved-bytes=1TiB, resources=10000, instances=64, tables=32, open-files=1000",
         "written-bytes=1TiB, random-bytes=1TiB, requests=100000, concurrent-requests=100, request-bytes=1TiB",
+        "artifact-bytes=1TiB",
     ],
     env = "*",
     dirs = ["*:rw", "/", "/data:ro"],

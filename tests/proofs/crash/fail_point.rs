@@ -9,7 +9,7 @@ use std::ops::Bound;
 use std::str::FromStr;
 
 use bytes::Bytes;
-use sunaba_runtime::store::{Engine, EngineError, Pair, SledEngine, Writes};
+use sunaba_runtime::store::{BlobPlace, Engine, EngineError, Pair, SledEngine, Writes};
 
 /// Where, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +105,10 @@ impl Engine for Failing {
         self.pending.extend(writes.clone());
         self.step();
         Ok(())
+    }
+
+    fn blobs(&self) -> BlobPlace {
+        self.inner.blobs()
     }
 
     fn free_bytes(&self) -> Option<u64> {

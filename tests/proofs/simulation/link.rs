@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sunaba_runtime::store::{
-    Activation, AwaiteePage, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError, CompleteError, DeleteError,
-    Deployed, EmbeddedStore, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, LeaseRequest, Leased,
-    NewCompletion, NewPackage, NewSecret, Package, PackageVersion, PlanPage, PlanQuery, QueueStatus, Rerun, RerunError,
-    RetryJob, RetryJobError, SecretInfo, SessionLimits, SettleError, Settlement, Standing, Store, StoreError,
-    StoreFuture, SubmitChildError, SubmitError, SubmitJobError, Submitted, SubmittedJob, TaskPage, TaskQuery, Unready,
-    Usage, UsageOf,
+    Activation, AwaiteePage, Blobs, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError, CompleteError,
+    DeleteError, Deployed, EmbeddedStore, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, LeaseRequest,
+    Leased, NewArtifact, NewCompletion, NewPackage, NewSecret, Package, PackageVersion, PlanPage, PlanQuery,
+    PutArtifactError, QueueStatus, Rerun, RerunError, RetryJob, RetryJobError, SecretInfo, SessionLimits, SettleError,
+    Settlement, Standing, Store, StoreError, StoreFuture, SubmitChildError, SubmitError, SubmitJobError, Submitted,
+    SubmittedJob, TaskPage, TaskQuery, Unready, Usage, UsageOf,
 };
 use sunaba_runtime::task::job::{Awaited, Job, JobId, NewJob, Node, NodeName};
 use sunaba_runtime::task::{
-    AttemptDetail, Clock as _, CompletionToken, Digest, Durability, HandlerChange, HandlerName, LeaseToken, NewTask,
-    Payload, Progress, QueueChange, Retention, Secret, SessionId, Task, TaskId,
+    Artifact, ArtifactName, AttemptDetail, Clock as _, CompletionToken, Digest, Durability, HandlerChange, HandlerName,
+    LeaseToken, NewTask, Payload, Progress, QueueChange, Retention, Secret, SessionId, Task, TaskId,
 };
 
 use super::book::Book;
@@ -102,6 +102,10 @@ impl Store for Link {
         self.store.failure()
     }
 
+    fn blobs(&self) -> Arc<dyn Blobs> {
+        self.store.blobs()
+    }
+
     fn submit(&self, tasks: Vec<NewTask>) -> StoreFuture<'_, Vec<Result<Submitted, SubmitError>>> {
         Box::pin(self.pass(self.store.submit(tasks), |book, asked, answers| {
             answers.iter().flatten().for_each(|submitted| book.submitted(asked, submitted.clone()));
@@ -183,6 +187,9 @@ impl Store for Link {
         standing(id: TaskId) -> Standing;
         events(query: EventQuery) -> EventPage;
         attempt_detail(id: TaskId, number: u32) -> Option<AttemptDetail>;
+        put_artifact(token: LeaseToken, artifact: NewArtifact) -> Result<Artifact, PutArtifactError>;
+        artifact(task: TaskId, name: ArtifactName) -> Option<Artifact>;
+        artifacts(task: TaskId) -> Vec<Artifact>;
         queues(after: Option<String>) -> Vec<QueueStatus>;
         queue(name: String) -> QueueStatus;
         set_queue(queue: String, changes: Vec<QueueChange>) -> QueueStatus;

@@ -243,6 +243,7 @@ impl From<&Limits> for LimitsReport {
             requests: limits.requests,
             concurrent_requests: limits.concurrent_requests,
             request_bytes: limits.request_bytes,
+            artifact_bytes: limits.artifact_bytes,
         }
     }
 }

@@ -30,6 +30,7 @@ pub fn default_ceilings() -> LimitCaps {
         (Limit::Requests, 1_000),
         (Limit::ConcurrentRequests, 32),
         (Limit::RequestBytes, 1 << 30),
+        (Limit::ArtifactBytes, 16 << 30),
     ] {
         caps.set(limit, most);
     }

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use sunaba_task::{
-    AskError, AttemptContext, AttemptHost, AttemptReport, AttemptRequest, AttemptResult, BoxFuture, Cause, Child,
-    CompletionToken, Digest, Disposition, EndedPage, ExecuteError, Executor, Failure, HandlerInfo, HandlerSettings,
-    Limits, LogEntry, LogLevel, LogSource, Outcome, Payload, Progress, Receipt, Stop, TaskId, catch_panic,
-    format_bytes, format_duration,
+    Artifact, ArtifactName, ArtifactSink, ArtifactSource, AskError, AskErrorKind, AttemptContext, AttemptHost,
+    AttemptReport, AttemptRequest, AttemptResult, BoxFuture, Cause, Child, CompletionToken, Digest, Disposition,
+    EndedPage, ExecuteError, Executor, Failure, HandlerInfo, HandlerSettings, Limits, LogEntry, LogLevel, LogSource,
+    Outcome, Payload, Progress, Receipt, Stop, TaskId, catch_panic, format_bytes, format_duration,
 };
 
 /// A handler of the host's own program.
@@ -81,10 +81,46 @@ impl Native {
         self.book.host.completion_token().await
     }
 
+    /// Begins a file that becomes an artifact of the task.
+    ///
+    /// # Errors
+    /// The name or the media type cannot be one, or the host cannot keep any now.
+    pub async fn create_artifact(&self, name: &str, media_type: &str) -> Result<Box<dyn ArtifactSink>, AskError> {
+        self.book.host.create_artifact(artifact_name(name)?, media_type.to_owned()).await
+    }
+
+    /// Opens a file of the task itself, or of another one by its name: one in the same plan, or one that this has made.
+    ///
+    /// # Errors
+    /// There is no such file, or none that it may read.
+    pub async fn open_artifact(&self, task: Option<&str>, name: &str) -> Result<Box<dyn ArtifactSource>, AskError> {
+        self.book.host.open_artifact(task.map(str::to_owned), artifact_name(name)?).await
+    }
+
+    /// What there is of the task itself, or of another one as in [`open_artifact`](Self::open_artifact).
+    ///
+    /// # Errors
+    /// There is no such task, or none that it may look at.
+    pub async fn artifacts(&self, task: Option<&str>) -> Result<Vec<Artifact>, AskError> {
+        self.book.host.artifacts(task.map(str::to_owned)).await
+    }
+
+    /// Makes an address an artifact of the task.
+    ///
+    /// # Errors
+    /// The name or the address cannot be one, or the host cannot keep any now.
+    pub async fn link_artifact(&self, name: &str, url: &str) -> Result<Artifact, AskError> {
+        self.book.host.link_artifact(artifact_name(name)?, url.to_owned()).await
+    }
+
     /// Whether the task was cancelled: the attempt should end soon.
     pub fn is_cancelled(&self) -> bool {
         self.book.host.is_cancelled()
     }
+}
+
+fn artifact_name(name: &str) -> Result<ArtifactName, AskError> {
+    name.parse().map_err(|error| AskError::new(AskErrorKind::Invalid, format!("{error}")))
 }
 
 /// What an attempt says.

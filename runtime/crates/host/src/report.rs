@@ -125,6 +125,9 @@ pub struct ReceiptReport {
     /// Heads and bodies of them and of their responses.
     #[serde(default)]
     pub request_bytes: u64,
+    /// Written to artifacts.
+    #[serde(default)]
+    pub artifact_bytes: u64,
     /// How long the task had waited since it could have run; none where there was no queue.
     #[serde(default)]
     pub queue_wait_ms: Option<f64>,
@@ -231,6 +234,7 @@ impl From<Receipt> for ReceiptReport {
             written_bytes: receipt.written_bytes,
             requests: receipt.requests,
             request_bytes: receipt.request_bytes,
+            artifact_bytes: receipt.artifact_bytes,
             queue_wait_ms: receipt.queue_wait.map(millis),
             seed: receipt.seed.map(|seed| seed.to_string()),
         }

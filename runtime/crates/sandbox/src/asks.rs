@@ -22,7 +22,7 @@ const MAX_AWAITED_BYTES: usize = MAX_NAME_BYTES + "/*".len();
 /// The longest message of a refusal, in bytes. What is told of is the guest's own.
 const MAX_REFUSAL_BYTES: usize = 2048;
 
-type Asked<T> = wasmtime::Result<Result<T, host::Refusal>>;
+type Asked<T> = wasmtime::Result<Result<T, types::Refusal>>;
 
 /// Of a child that is asked for by itself: what its records, names, options and input have together.
 fn child_bytes(child: &types::Child) -> usize {
@@ -45,17 +45,21 @@ fn check_name(name: &str, what: &str, most: usize) -> Result<(), AskError> {
     Err(AskError::new(AskErrorKind::Invalid, message))
 }
 
-fn refusal(error: AskError, book: &Book) -> host::Refusal {
-    let AskError { kind, mut message } = error;
-    book.cut(&mut message, MAX_REFUSAL_BYTES);
+fn refusal(mut error: AskError, book: &Book) -> types::Refusal {
+    book.cut(&mut error.message, MAX_REFUSAL_BYTES);
+    as_refusal(error)
+}
+
+/// A refusal in the words of the contract.
+pub(crate) fn as_refusal(AskError { kind, message }: AskError) -> types::Refusal {
     let kind = match kind {
-        AskErrorKind::Invalid => host::RefusalKind::Invalid,
-        AskErrorKind::Conflict => host::RefusalKind::Conflict,
-        AskErrorKind::NotFound => host::RefusalKind::NotFound,
-        AskErrorKind::Limit => host::RefusalKind::Limit,
-        AskErrorKind::Unavailable => host::RefusalKind::Unavailable,
+        AskErrorKind::Invalid => types::RefusalKind::Invalid,
+        AskErrorKind::Conflict => types::RefusalKind::Conflict,
+        AskErrorKind::NotFound => types::RefusalKind::NotFound,
+        AskErrorKind::Limit => types::RefusalKind::Limit,
+        AskErrorKind::Unavailable => types::RefusalKind::Unavailable,
     };
-    host::Refusal { kind, message }
+    types::Refusal { kind, message }
 }
 
 fn page(page: EndedPage) -> host::EndedPage {
@@ -150,7 +154,7 @@ impl State {
     }
 }
 
-impl<T: Moves> Moves for Result<T, host::Refusal> {
+impl<T: Moves> Moves for Result<T, types::Refusal> {
     fn moves(&self) -> usize {
         match self {
             Ok(value) => value.moves(),

@@ -318,6 +318,7 @@ pub(crate) async fn run(
     let fuel = cell.fuel_used();
     let state = cell.store.data();
     let (peak_memory_bytes, written_bytes) = (state.meter.peak_bytes(), state.files.written_bytes());
+    let artifact_bytes = state.artifacts.written_bytes();
     let spent = state.calls.spent();
     let too_many = match &ended {
         Err(Ended::Trapped(error)) if called.is_none() => cell.store.data().meter.count_over_limit(error),
@@ -380,6 +381,7 @@ pub(crate) async fn run(
         written_bytes,
         requests,
         request_bytes,
+        artifact_bytes,
         seed,
         ..Receipt::unmeasured(component)
     };

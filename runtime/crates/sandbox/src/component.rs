@@ -13,7 +13,7 @@ use crate::bindings::{HandlerPre, handlers, types};
 use crate::error::{LoadError, one_line};
 use crate::inspect::Interfaces;
 use crate::state::{State, add_host_to_linker};
-use crate::{wasi_cli, wasi_clocks, wasi_files, wasi_http, wasi_io, wasi_random};
+use crate::{guest_artifacts, wasi_cli, wasi_clocks, wasi_files, wasi_http, wasi_io, wasi_random};
 
 /// More handlers in one component are refused.
 const MAX_HANDLERS: usize = 256;
@@ -98,6 +98,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     wasi_http::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     add_host_to_linker(&mut linker)?;
+    guest_artifacts::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 

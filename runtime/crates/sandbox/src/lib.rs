@@ -27,6 +27,7 @@ mod directory;
 mod engine;
 mod error;
 mod file_streams;
+mod guest_artifacts;
 mod guest_clock;
 mod http;
 mod inspect;

@@ -19,6 +19,7 @@ use crate::budget::Files;
 use crate::calls::{Calls, Trap as _};
 use crate::convert;
 use crate::directory::Directory;
+use crate::guest_artifacts::Shelf;
 use crate::guest_clock::GuestClock;
 use crate::http::Http;
 use crate::interrupt::{Halt, Interrupt};
@@ -90,6 +91,7 @@ pub(crate) struct State {
     pub(crate) sight: Arc<Sight>,
     pub(crate) book: Book,
     pub(crate) host: Arc<dyn AttemptHost>,
+    pub(crate) artifacts: Shelf,
     pub(crate) fuel: Fuel,
     pub(crate) purpose: Purpose,
     /// Children that the attempt has asked for one by one.
@@ -119,6 +121,7 @@ impl State {
             sight,
             book,
             host,
+            artifacts: Shelf::new(limits),
             fuel: limits.fuel,
             purpose,
             submits: 0,
@@ -250,7 +253,7 @@ impl host::Host for State {
         })
     }
 
-    async fn submit(&mut self, child: types::Child) -> wasmtime::Result<Result<String, host::Refusal>> {
+    async fn submit(&mut self, child: types::Child) -> wasmtime::Result<Result<String, types::Refusal>> {
         Self::submit(self, child).await
     }
 
@@ -258,15 +261,15 @@ impl host::Host for State {
         &mut self,
         name: String,
         after: Option<String>,
-    ) -> wasmtime::Result<Result<host::EndedPage, host::Refusal>> {
+    ) -> wasmtime::Result<Result<host::EndedPage, types::Refusal>> {
         Self::dependency_outputs(self, name, after).await
     }
 
-    async fn checkpoint(&mut self, bytes: Vec<u8>) -> wasmtime::Result<Result<(), host::Refusal>> {
+    async fn checkpoint(&mut self, bytes: Vec<u8>) -> wasmtime::Result<Result<(), types::Refusal>> {
         Self::checkpoint(self, bytes).await
     }
 
-    async fn last_checkpoint(&mut self) -> wasmtime::Result<Result<Option<Vec<u8>>, host::Refusal>> {
+    async fn last_checkpoint(&mut self) -> wasmtime::Result<Result<Option<Vec<u8>>, types::Refusal>> {
         Self::last_checkpoint(self).await
     }
 

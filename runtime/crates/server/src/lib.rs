@@ -7,9 +7,11 @@
 pub mod api;
 mod body;
 mod extract;
+mod file_body;
 mod guard;
 mod patient;
 mod problem;
+mod range;
 mod routes;
 mod server;
 mod unread;

@@ -10,8 +10,9 @@ use std::time::Duration;
 use sunaba_task::{Durability, LeaseToken};
 use tokio::sync::mpsc;
 
+use crate::blobs::LocalBlobs;
 use crate::maintenance::{Copying, LastOpened};
-use crate::planner::{Answer, Planner, SharedClock, Turn};
+use crate::planner::{Answer, Planner, SharedClock, Turn, is_named};
 use crate::read_only::ReadOnly;
 use crate::{Engine, EngineError, OpenError, StoreError, Writes, codec, keys};
 
@@ -59,6 +60,8 @@ pub(crate) struct Commit {
     /// A backup on its way; a second one waits for nobody, and takes its place.
     copying: Option<Copying>,
     failure: Arc<OnceLock<EngineError>>,
+    /// The files of artifacts. Here it is decided that one goes.
+    blobs: LocalBlobs,
 }
 
 /// The engine or the thread has failed.
@@ -71,7 +74,7 @@ impl Commit {
         clock: SharedClock,
         random: fastrand::Rng,
         durability: Durability,
-        failure: Arc<OnceLock<EngineError>>,
+        (failure, blobs): (Arc<OnceLock<EngineError>>, LocalBlobs),
     ) -> Result<Self, OpenError> {
         // Bounded by the leases that there are.
         let (unwanted, returned) = mpsc::unbounded_channel();
@@ -82,6 +85,7 @@ impl Commit {
         let writes = turn.txn.into_writes();
         let durable = engine.apply(&writes).and_then(|()| engine.barrier());
         durable.map_err(|error| OpenError::Unreadable(error.to_string()))?;
+        blobs.clean(|digest| is_named(&*engine, digest));
         match durability.loss() {
             None => tracing::info!(%durability, "the store is open"),
             Some(loss) => {
@@ -100,6 +104,7 @@ impl Commit {
             returned,
             copying: None,
             failure,
+            blobs,
         })
     }
 
@@ -165,6 +170,7 @@ impl Commit {
         let mut reads = Vec::new();
         let planned = plan(&mut self.planner, &mut turn, nobody_took, gathered, &mut reads, &mut self.copying);
         let answers = std::mem::take(&mut turn.answers);
+        self.blobs.doubt(turn.take_released());
         let planned = turn.txn.failure().map_or(planned.map_err(as_engine_error), Err);
         self.applying = turn.txn.into_writes();
         let mut kept = planned.and_then(|()| self.apply());
@@ -176,6 +182,7 @@ impl Commit {
             gathered.append(&mut reads);
             return Err(self.fail(error));
         }
+        self.sweep_blobs();
         // Before anybody hears of it: time that passes from here on is the callers' own. But for those who are left to wait.
         self.forgive(begun, !gathered.is_empty());
         answers.into_iter().for_each(|answer: Answer| answer());
@@ -246,7 +253,16 @@ impl Commit {
     }
 
     fn barrier(&mut self) -> Result<(), Failed> {
-        self.sync().map_err(|error| self.fail(error))
+        self.sync().map_err(|error| self.fail(error))?;
+        self.sweep_blobs();
+        Ok(())
+    }
+
+    /// Lets files go that nobody names: when that is durable, and no sooner.
+    fn sweep_blobs(&self) {
+        if self.unsynced_since.is_none() {
+            self.blobs.sweep(|digest| is_named(&*self.engine, digest));
+        }
     }
 
     /// How long what was applied may wait for its barrier; none when there is nothing.

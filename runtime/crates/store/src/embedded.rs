@@ -8,11 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use sunaba_task::job::{Awaited, Job, JobId, NewJob, Node, NodeName};
 use sunaba_task::{
-    AttemptDetail, Clock, CompletionToken, Digest, Durability, HandlerChange, HandlerName, LeaseToken, NewTask,
-    Payload, Progress, QueueChange, Retention, Secret, SessionId, Task, TaskId,
+    Artifact, ArtifactName, AttemptDetail, Clock, CompletionToken, Digest, Durability, HandlerChange, HandlerName,
+    LeaseToken, NewTask, Payload, Progress, QueueChange, Retention, Secret, SessionId, Task, TaskId,
 };
 use tokio::sync::{mpsc, oneshot};
 
+use crate::blobs::LocalBlobs;
 use crate::children::{PreparedChild, PreparedSettlement};
 use crate::commit::{Commit, Request};
 use crate::jobs::PreparedJob;
@@ -20,12 +21,12 @@ use crate::maintenance::{Backup, Copying, MAX_PARTS, MaintenanceError, write_par
 use crate::planner::{Planner, Reply, Turn, answer};
 use crate::retry::{self, OldNode};
 use crate::{
-    Activation, AwaiteePage, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError, CompleteError, DeleteError,
-    Deployed, Engine, EngineError, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, LeaseRequest, Leased,
-    MemoryEngine, NewCompletion, NewPackage, NewSecret, OpenError, Package, PackageVersion, PlanPage, PlanQuery,
-    QueueStatus, Rerun, RerunError, RetryJob, RetryJobError, SecretInfo, SessionLimits, SettleError, Settlement,
-    SledEngine, Standing, Store, StoreError, StoreFuture, SubmitChildError, SubmitError, SubmitJobError, Submitted,
-    SubmittedJob, SystemClock, TaskPage, TaskQuery, Unready, Usage, UsageOf,
+    Activation, AwaiteePage, Blobs, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError, CompleteError,
+    DeleteError, Deployed, Engine, EngineError, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, LeaseRequest,
+    Leased, MemoryEngine, NewArtifact, NewCompletion, NewPackage, NewSecret, OpenError, Package, PackageVersion,
+    PlanPage, PlanQuery, PutArtifactError, QueueStatus, Rerun, RerunError, RetryJob, RetryJobError, SecretInfo,
+    SessionLimits, SettleError, Settlement, SledEngine, Standing, Store, StoreError, StoreFuture, SubmitChildError,
+    SubmitError, SubmitJobError, Submitted, SubmittedJob, SystemClock, TaskPage, TaskQuery, Unready, Usage, UsageOf,
 };
 
 /// Requests that wait for the commit thread; further callers wait to get in.
@@ -49,6 +50,7 @@ struct Inner {
     requests: Option<mpsc::Sender<Request>>,
     durability: Durability,
     failure: Arc<OnceLock<EngineError>>,
+    blobs: LocalBlobs,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -131,7 +133,9 @@ impl EmbeddedStore {
         let (sender, parts) = mpsc::channel(MAX_PARTS);
         let (reply, written) = oneshot::channel();
         let system = |problem: std::io::Error| OpenError::Unreadable(problem.to_string());
-        let write = move || drop(reply.send(write_parts(file, parts)));
+        // Before the first part: what its records name stays.
+        let (blobs, hold) = (self.inner.blobs.clone(), self.inner.blobs.hold_all());
+        let write = move || drop((reply.send(write_parts(file, parts, blobs.folder())), hold));
         thread::Builder::new().name("sunaba-backup".into()).spawn(write).map_err(system)?;
         let requests = self.inner.requests.as_ref().ok_or(StoreError::Closed)?;
         requests.send(Request::Copy(Copying::new(sender))).await.map_err(|_| self.gone())?;
@@ -145,9 +149,11 @@ impl EmbeddedStore {
         random: fastrand::Rng,
     ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), OpenError> {
         let failure = Arc::new(OnceLock::new());
-        let commit = Commit::open(Box::new(engine), clock, random, durability, Arc::clone(&failure))?;
+        let blobs = LocalBlobs::new(engine.blobs());
+        let shared = (Arc::clone(&failure), blobs.clone());
+        let commit = Commit::open(Box::new(engine), clock, random, durability, shared)?;
         let (requests, receiver) = mpsc::channel(MAX_WAITING);
-        let inner = Inner { requests: Some(requests), durability, failure, thread: Mutex::default() };
+        let inner = Inner { requests: Some(requests), durability, failure, blobs, thread: Mutex::default() };
         Ok((Self { inner: Arc::new(inner) }, commit.serve(receiver)))
     }
 
@@ -437,6 +443,27 @@ impl Store for EmbeddedStore {
 
     fn attempt_detail(&self, id: TaskId, number: u32) -> StoreFuture<'_, Option<AttemptDetail>> {
         Box::pin(self.read(move |planner, turn| planner.attempt_detail(turn, id, number)))
+    }
+
+    fn blobs(&self) -> Arc<dyn Blobs> {
+        Arc::new(self.inner.blobs.clone())
+    }
+
+    fn put_artifact(
+        &self,
+        token: LeaseToken,
+        artifact: NewArtifact,
+    ) -> StoreFuture<'_, Result<Artifact, PutArtifactError>> {
+        let blobs = self.inner.blobs.clone();
+        Box::pin(self.change(move |planner, turn| planner.put_artifact(turn, &token, artifact, &blobs)))
+    }
+
+    fn artifact(&self, task: TaskId, name: ArtifactName) -> StoreFuture<'_, Option<Artifact>> {
+        Box::pin(self.read(move |planner, turn| planner.artifact(turn, task, &name)))
+    }
+
+    fn artifacts(&self, task: TaskId) -> StoreFuture<'_, Vec<Artifact>> {
+        Box::pin(self.read(move |planner, turn| planner.artifacts(turn, task)))
     }
 
     fn standing(&self, id: TaskId) -> StoreFuture<'_, Standing> {

@@ -35,12 +35,14 @@
 //! | `N` plan name | the task of this name in a plan; before it, of one that was submitted by its parent, the digest of its body |
 //! | `G` plan name | how the group of this name stands, for which somebody waits |
 //! | `D` plan name 0 id | that the task waits for the node or the group of this name, and by which rule |
-//! | `A` id | what the task was to wait for, as its plan has it, whether or not it still waits |
+//! | `E` id | what the task was to wait for, as its plan has it, whether or not it still waits |
 //! | `B` instant job | that the job has until then |
 //! | `U` id | the task that undoes this one |
 //! | `K` job sequence | the task that ended then, and can be undone |
 //! | `W` sequence | what is still to be done for a job |
 //! | `C` id | the checkpoint of a task that has not ended |
+//! | `A` id name | an artifact of a task |
+//! | `R` digest id name | that this artifact of the task is the file of this digest |
 //! | `y` key | a damaged value that was taken out of its place |
 
 use bytes::Bytes;
@@ -286,6 +288,38 @@ pub(crate) fn secret(name: &str) -> Vec<u8> {
     of(b'S', &[name.as_bytes()])
 }
 
+pub(crate) fn artifact(task: TaskId, name: &str) -> Vec<u8> {
+    of(b'A', &[task.as_bytes(), name.as_bytes()])
+}
+
+/// One end of all artifacts of a task, and the other. Names are UTF-8.
+pub(crate) fn artifacts(task: TaskId) -> (Vec<u8>, Vec<u8>) {
+    (artifact(task, ""), of(b'A', &[task.as_bytes(), &[u8::MAX]]))
+}
+
+/// The task and the name of a key of [`artifact`].
+pub(crate) fn read_artifact(key: &[u8]) -> Option<(TaskId, &str)> {
+    let (task, name) = key.get(1..)?.split_first_chunk()?;
+    Some((TaskId::from_bytes(*task), str::from_utf8(name).ok()?))
+}
+
+pub(crate) fn name(digest: &Digest, task: TaskId, name: &str) -> Vec<u8> {
+    of(b'R', &[digest.as_bytes(), task.as_bytes(), name.as_bytes()])
+}
+
+/// One end of all that names a file, and the other.
+pub(crate) fn names(digest: &Digest) -> (Vec<u8>, Vec<u8>) {
+    // No id begins so: ids follow the time.
+    (of(b'R', &[digest.as_bytes()]), of(b'R', &[digest.as_bytes(), &[u8::MAX; 16]]))
+}
+
+/// The file, the task and the name of a key of [`name`].
+pub(crate) fn read_name(key: &[u8]) -> Option<(Digest, TaskId, &str)> {
+    let (digest, rest) = key.get(1..)?.split_first_chunk()?;
+    let (task, name) = rest.split_first_chunk()?;
+    Some((Digest::from_bytes(*digest), TaskId::from_bytes(*task), str::from_utf8(name).ok()?))
+}
+
 pub(crate) fn queue_settings(queue: &str) -> Vec<u8> {
     of(b'Q', &[queue.as_bytes()])
 }
@@ -368,7 +402,7 @@ pub(crate) fn all_who_wait(plan: &[u8; 16], awaited: &str) -> (Vec<u8>, Vec<u8>)
 
 /// What a task was to wait for, if anything.
 pub(crate) fn after(id: TaskId) -> Vec<u8> {
-    of(b'A', &[id.as_bytes()])
+    of(b'E', &[id.as_bytes()])
 }
 
 pub(crate) fn job_deadline(at: Timestamp, job: JobId) -> Vec<u8> {
@@ -421,6 +455,18 @@ mod tests {
             assert_eq!(read_due(&due_value(&task)), Some(Due { id: task.id, need, queue: "mail", handler }));
         }
         assert_eq!((read_queued(b"short"), read_due(b"short")), (None, None));
+    }
+
+    #[test]
+    fn names_of_artifacts_read_back_and_lie_between_their_ends() {
+        let (task, digest) = (TaskId::from_bytes([7; 16]), Digest::of(b"file"));
+        for text in ["a", "\u{10FFFF}", "Übersicht.pdf"] {
+            let (key, name) = (artifact(task, text), name(&digest, task, text));
+            assert_eq!((read_artifact(&key), read_name(&name)), (Some((task, text)), Some((digest, task, text))));
+            let ((first, end), (from, to)) = (artifacts(task), names(&digest));
+            assert!(first < key && key < end && from < name && name < to);
+        }
+        assert_eq!((read_artifact(b"A"), read_name(b"R")), (None, None));
     }
 
     #[test]

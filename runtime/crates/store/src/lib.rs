@@ -6,6 +6,8 @@
 //!
 //! No executor, no engine of WebAssembly and no HTTP live here. A state moves by [`sunaba_task::transition`] alone.
 
+mod artifacts;
+mod blobs;
 mod checkpoint;
 mod children;
 mod clock;
@@ -31,6 +33,8 @@ mod txn;
 mod usage;
 mod versions;
 
+pub use artifacts::{NewArtifact, PutArtifactError};
+pub use blobs::{BlobError, BlobPlace, BlobReader, BlobWriter, Blobs, KeptBlob, MAX_READ_BYTES};
 pub use checkpoint::CheckpointError;
 pub use children::{ChildPlanError, SubmitChildError};
 pub use clock::{ManualClock, SystemClock};

@@ -8,17 +8,17 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sunaba_task::job::{Awaited, Job, JobId, NewJob, NewPlan, Node, NodeName};
 use sunaba_task::{
-    AttemptDetail, BoxFuture, CompletionToken, Decision, Digest, Durability, Ending, FuelMode, HandlerChange,
-    HandlerInfo, HandlerName, LeaseToken, LimitCaps, Limits, NewTask, Payload, Progress, QueueChange, Receipt,
-    Retention, Secret, SessionId, Task, TaskId, Timestamp,
+    Artifact, ArtifactName, AttemptDetail, BoxFuture, CompletionToken, Decision, Digest, Durability, Ending, FuelMode,
+    HandlerChange, HandlerInfo, HandlerName, LeaseToken, LimitCaps, Limits, NewTask, Payload, Progress, QueueChange,
+    Receipt, Retention, Secret, SessionId, Task, TaskId, Timestamp,
 };
 
 use crate::{
-    Activation, AwaiteePage, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError, ChildPlanError,
-    CompleteError, DeleteError, Deployed, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, NewCompletion,
-    NewSecret, PackageVersion, PlanPage, PlanQuery, QueueStatus, Rerun, RerunError, RetryJob, RetryJobError,
-    SecretInfo, Standing, StoreError, SubmitChildError, SubmitJobError, SubmittedJob, TaskPage, TaskQuery, Usage,
-    UsageOf,
+    Activation, AwaiteePage, Blobs, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError, ChildPlanError,
+    CompleteError, DeleteError, Deployed, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, NewArtifact,
+    NewCompletion, NewSecret, PackageVersion, PlanPage, PlanQuery, PutArtifactError, QueueStatus, Rerun, RerunError,
+    RetryJob, RetryJobError, SecretInfo, Standing, StoreError, SubmitChildError, SubmitJobError, SubmittedJob,
+    TaskPage, TaskQuery, Usage, UsageOf,
 };
 
 /// What a store's methods return.
@@ -198,6 +198,23 @@ pub trait Store: Send + Sync + 'static {
 
     /// What is kept of an attempt besides its record; none when there is nothing.
     fn attempt_detail(&self, id: TaskId, number: u32) -> StoreFuture<'_, Option<AttemptDetail>>;
+
+    /// Where the files of artifacts are written and read: streams, which are no batched operations.
+    fn blobs(&self) -> Arc<dyn Blobs>;
+
+    /// Names a file that is in [`blobs`](Self::blobs), or keeps a link, for the task of this lease; one of the same name is
+    /// replaced. It goes with the task, and the file with whoever names it last.
+    fn put_artifact(
+        &self,
+        token: LeaseToken,
+        artifact: NewArtifact,
+    ) -> StoreFuture<'_, Result<Artifact, PutArtifactError>>;
+
+    /// An artifact of a task.
+    fn artifact(&self, task: TaskId, name: ArtifactName) -> StoreFuture<'_, Option<Artifact>>;
+
+    /// All artifacts of a task, by name: at most [`MAX_ARTIFACTS`](sunaba_task::MAX_ARTIFACTS).
+    fn artifacts(&self, task: TaskId) -> StoreFuture<'_, Vec<Artifact>>;
 
     /// The queues that have tasks or settings, by name: the first [`NAMES_PAGE`] of them, or of those after this one.
     fn queues(&self, after: Option<String>) -> StoreFuture<'_, Vec<QueueStatus>>;

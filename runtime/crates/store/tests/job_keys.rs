@@ -42,6 +42,7 @@ async fn end_all(store: &dyn Store, dead: &str) {
                 receipt: None,
                 output: Some(Payload::json("1")),
                 detail: AttemptDetail::default(),
+                plan: None,
             };
             store.settle(vec![settlement]).await.expect("the store works").remove(0).expect("it has the lease");
         }

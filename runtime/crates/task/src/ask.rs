@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Payload, StateName, TaskId};
+use crate::{Disposition, Failure, Payload, StateName, TaskId};
 
 /// The longest checkpoint, in bytes. What is larger belongs into artifacts.
 pub const MAX_CHECKPOINT_BYTES: usize = 1 << 20;
@@ -44,6 +44,27 @@ impl AskError {
         let message =
             format!("there is no store for `{what}`\nhint: this attempt was started by hand, and is of no task");
         Self::new(AskErrorKind::Unavailable, message)
+    }
+}
+
+impl AskErrorKind {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::Conflict => "conflict",
+            Self::NotFound => "not-found",
+            Self::Limit => "limit",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// A handler that does nothing about a refusal fails with it.
+impl From<AskError> for Failure {
+    fn from(error: AskError) -> Self {
+        let kind = error.kind.word().to_owned();
+        Self { kind, message: error.message, detail: None, disposition: Disposition::ByPolicy }
     }
 }
 

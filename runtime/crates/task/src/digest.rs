@@ -31,6 +31,28 @@ impl Digest {
     }
 }
 
+/// A digest of what comes piece by piece.
+#[derive(Clone, Default)]
+pub struct Digester(Sha256);
+
+impl Digester {
+    /// The next piece.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all pieces in their order.
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
+impl fmt::Debug for Digester {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Digester")
+    }
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(PREFIX)?;
@@ -93,6 +115,9 @@ mod tests {
         // Source: FIPS 180-2, appendix B.1.
         assert_eq!(digest.to_string(), "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(digest.to_string().parse(), Ok(digest));
+        let mut pieces = Digester::default();
+        [b"a".as_slice(), b"", b"bc"].into_iter().for_each(|piece| pieces.update(piece));
+        assert_eq!(pieces.finish(), digest);
     }
 
     #[test]

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use bytes::Bytes;
 
 use crate::{
-    AskError, AttemptReport, AttemptRequest, Cause, Child, CompletionToken, Digest, EndedPage, FuelMode, Live,
-    LogEntry, TaskId,
+    Artifact, ArtifactName, ArtifactSink, ArtifactSource, AskError, AttemptReport, AttemptRequest, Cause, Child,
+    CompletionToken, Digest, EndedPage, FuelMode, Live, LogEntry, TaskId,
 };
 
 /// A boxed future that can move between threads.
@@ -113,6 +113,39 @@ pub trait AttemptHost: Send + Sync + 'static {
     /// What lets whoever has it complete the attempt's task; none when that is no task that could be completed.
     fn completion_token(&self) -> BoxFuture<'_, Result<Option<CompletionToken>, AskError>> {
         Box::pin(async { Ok(None) })
+    }
+
+    /// Begins a file that becomes an artifact of the attempt's task. Whoever runs the attempt counts what is written.
+    fn create_artifact(
+        &self,
+        name: ArtifactName,
+        media_type: String,
+    ) -> BoxFuture<'_, Result<Box<dyn ArtifactSink>, AskError>> {
+        drop((name, media_type));
+        Box::pin(async { Err(AskError::no_store("artifacts.create")) })
+    }
+
+    /// Opens a file of the attempt's own task, or of another one by its name: one that the task waits for, could wait for, or
+    /// has made.
+    fn open_artifact(
+        &self,
+        task: Option<String>,
+        name: ArtifactName,
+    ) -> BoxFuture<'_, Result<Box<dyn ArtifactSource>, AskError>> {
+        drop((task, name));
+        Box::pin(async { Err(AskError::no_store("artifacts.open")) })
+    }
+
+    /// What there is of the attempt's own task, or of another one as in [`open_artifact`](Self::open_artifact), by name.
+    fn artifacts(&self, task: Option<String>) -> BoxFuture<'_, Result<Vec<Artifact>, AskError>> {
+        drop(task);
+        Box::pin(async { Err(AskError::no_store("artifacts.list")) })
+    }
+
+    /// Makes an address an artifact of the attempt's task; it is durable when this resolves.
+    fn link_artifact(&self, name: ArtifactName, url: String) -> BoxFuture<'_, Result<Artifact, AskError>> {
+        drop((name, url));
+        Box::pin(async { Err(AskError::no_store("artifacts.link")) })
     }
 
     /// Resolves when the attempt must be stopped, with the cause. The default never does.

@@ -4,6 +4,7 @@
 //! Plain data and pure functions. No I/O, no clock, no async runtime, no engine and no store live here, so that every
 //! other crate can speak these words without taking on a dependency.
 
+mod artifact;
 mod ask;
 mod attempt;
 mod breaker;
@@ -43,6 +44,10 @@ mod time;
 mod transition;
 mod units;
 
+pub use artifact::{
+    Artifact, ArtifactError, ArtifactKind, ArtifactName, ArtifactSink, ArtifactSource, MAX_ARTIFACT_NAME_BYTES,
+    MAX_ARTIFACTS, MAX_URL_BYTES, check_media_type, check_url,
+};
 pub use ask::{AskError, AskErrorKind, EndedPage, EndedTask, MAX_CHECKPOINT_BYTES};
 pub use attempt::{AttemptContext, AttemptReport, AttemptRequest, AttemptResult, TaskId, TaskIdError};
 pub use breaker::{Breaker, BreakerError, BreakerSettings, BreakerState};
@@ -51,7 +56,7 @@ pub use completion::{
     Awaits, COMPLETION, COMPLETION_WAITS, Completion, CompletionKey, CompletionToken, MAX_COMPLETER_BYTES, WAIT_FOR,
 };
 pub use decide::{Decision, MAX_DELAY, Observation, Policy, Verdict, decide};
-pub use digest::Digest;
+pub use digest::{Digest, Digester};
 pub use durability::{Durability, DurabilityError};
 pub use executor::{AttemptHost, BoxFuture, ExecuteError, Executor, Progress, Unattended, catch_panic, panic_text};
 pub use feed::{FeedEvent, Happening, TaskEvent};

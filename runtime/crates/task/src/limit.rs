@@ -52,6 +52,8 @@ pub enum Limit {
     ConcurrentRequests,
     /// [`Limits::request_bytes`].
     RequestBytes,
+    /// [`Limits::artifact_bytes`].
+    ArtifactBytes,
 }
 
 /// What a limit counts.
@@ -64,7 +66,7 @@ enum Unit {
 
 impl Limit {
     /// Every limit, in the order in which they are shown.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Fuel,
         Self::Timeout,
         Self::Memory,
@@ -84,6 +86,7 @@ impl Limit {
         Self::Requests,
         Self::ConcurrentRequests,
         Self::RequestBytes,
+        Self::ArtifactBytes,
     ];
 
     /// How it is written.
@@ -108,6 +111,7 @@ impl Limit {
             Self::Requests => "requests",
             Self::ConcurrentRequests => "concurrent-requests",
             Self::RequestBytes => "request-bytes",
+            Self::ArtifactBytes => "artifact-bytes",
         }
     }
 
@@ -123,7 +127,8 @@ impl Limit {
             | Self::MovedBytes
             | Self::WrittenBytes
             | Self::RandomBytes
-            | Self::RequestBytes => Unit::Bytes,
+            | Self::RequestBytes
+            | Self::ArtifactBytes => Unit::Bytes,
             _ => Unit::Count,
         }
     }
@@ -144,7 +149,9 @@ impl Limit {
             Self::OpenFiles => (0, 1_000),
             Self::ConcurrentRequests => (0, 100),
             Self::Requests => (0, 100_000),
-            Self::MovedBytes | Self::WrittenBytes | Self::RandomBytes | Self::RequestBytes => (0, 1 << 40),
+            Self::MovedBytes | Self::WrittenBytes | Self::RandomBytes | Self::RequestBytes | Self::ArtifactBytes => {
+                (0, 1 << 40)
+            }
         }
     }
 
@@ -329,6 +336,7 @@ impl Limits {
             Limit::Requests => u64::from(self.requests),
             Limit::ConcurrentRequests => u64::from(self.concurrent_requests),
             Limit::RequestBytes => self.request_bytes,
+            Limit::ArtifactBytes => self.artifact_bytes,
         })
     }
 
@@ -355,6 +363,7 @@ impl Limits {
             Limit::Requests => self.requests = count,
             Limit::ConcurrentRequests => self.concurrent_requests = count,
             Limit::RequestBytes => self.request_bytes = value,
+            Limit::ArtifactBytes => self.artifact_bytes = value,
         }
     }
 

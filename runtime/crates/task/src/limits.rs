@@ -154,6 +154,8 @@ pub struct Limits {
     pub concurrent_requests: u32,
     /// Heads and bodies of all outgoing requests and their responses together. Default: 64 MiB.
     pub request_bytes: u64,
+    /// What is written to artifacts, all together. Over it the attempt is stopped. Default: 256 MiB.
+    pub artifact_bytes: u64,
 }
 
 impl Default for Limits {
@@ -178,6 +180,7 @@ impl Default for Limits {
             requests: 100,
             concurrent_requests: 8,
             request_bytes: 64 << 20,
+            artifact_bytes: 256 << 20,
         }
     }
 }

@@ -47,6 +47,8 @@ pub struct Receipt {
     pub requests: u64,
     /// Heads and bodies of outgoing requests and their responses.
     pub request_bytes: u64,
+    /// Bytes written to artifacts, finished or not.
+    pub artifact_bytes: u64,
     /// How long the task had waited: from when it could have run to the lease. None: there was no queue.
     pub queue_wait: Option<Duration>,
     /// What the attempt's clock and random numbers were made from, if it was deterministic.
@@ -76,6 +78,7 @@ impl Receipt {
             written_bytes: 0,
             requests: 0,
             request_bytes: 0,
+            artifact_bytes: 0,
             queue_wait: None,
             seed: None,
         }

@@ -5,6 +5,7 @@
 //! none of the worker's business. A guest can hold up neither the renewal nor another slot.
 
 mod admission;
+mod artifacts;
 mod asks;
 mod attempt;
 mod session;

@@ -3,14 +3,15 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::artifacts::Artifacts;
+use crate::asks::Asks;
 use bytes::Bytes;
+use sunaba_store::Store;
 use sunaba_task::{
-    AskError, AttemptHost, BoxFuture, Cause, Child, CompletionToken, EndedPage, LeaseToken, Live, LiveView, LogEntry,
-    Progress, TaskId,
+    Artifact, ArtifactName, ArtifactSink, ArtifactSource, AskError, AttemptHost, BoxFuture, Cause, Child,
+    CompletionToken, EndedPage, LeaseToken, Live, LiveView, LogEntry, Progress, TaskId,
 };
 use tokio::sync::{Notify, watch};
-
-use crate::asks::Asks;
 
 /// Lines that are kept of an executor that says more than a handler's limits allow.
 const MAX_LINES: usize = 100_000;
@@ -30,8 +31,6 @@ pub struct RunningAttempt {
 pub(crate) struct Watch {
     token: LeaseToken,
     attempt: u32,
-    /// What it asks for is asked of this.
-    store: Arc<dyn Store>,
     /// None before it has begun, and once it has ended.
     live: Mutex<Option<Arc<dyn Live>>>,
     /// What it has said. The executor keeps to the attempt's limits; these bound one that does not.
@@ -44,6 +43,8 @@ pub(crate) struct Watch {
     progressed: Arc<Notify>,
     /// None: it can ask nobody.
     asks: Option<Asks>,
+    /// None where nobody keeps any.
+    artifacts: Option<Artifacts>,
 }
 
 /// What an attempt has said.
@@ -59,16 +60,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Watch {
     /// Of this attempt, of which so many bytes of lines are kept.
-    pub(crate) fn new(
-        token: LeaseToken,
-        attempt: u32,
-        store: Arc<dyn Store>,
-        said_bytes: u64,
-        progressed: Arc<Notify>,
-    ) -> Self {
+    pub(crate) fn new(token: LeaseToken, attempt: u32, said_bytes: u64, progressed: Arc<Notify>) -> Self {
         let (cancelled, stop) = (AtomicBool::new(false), watch::Sender::new(None));
         let (live, said) = (Mutex::default(), Mutex::new(Said { bytes_left: said_bytes, lines: Vec::new() }));
-        Self { token, attempt, live, said, cancelled, stop, progress: Mutex::default(), progressed, asks: None }
+        let (progress, asks, artifacts) = (Mutex::default(), None, None);
+        Self { token, attempt, live, said, cancelled, stop, progress, progressed, asks, artifacts }
     }
 
     /// The same, and it can ask for things.
@@ -78,6 +74,16 @@ impl Watch {
 
     fn asks(&self, what: &str) -> Result<&Asks, AskError> {
         self.asks.as_ref().ok_or_else(|| AskError::no_store(what))
+    }
+
+    /// The same; it may put artifacts there, of so many bytes in all.
+    pub(crate) fn with_artifacts(mut self, store: &Arc<dyn Store>, limit_bytes: u64) -> Self {
+        self.artifacts = Some(Artifacts::new(Arc::clone(store), self.token, limit_bytes));
+        self
+    }
+
+    fn shelf(&self) -> Result<&Artifacts, AskError> {
+        self.artifacts.as_ref().ok_or_else(|| AskError::no_store("artifacts"))
     }
 
     /// The attempt as it is now; none once it has ended.
@@ -160,6 +166,30 @@ impl AttemptHost for Watch {
         Box::pin(async { self.asks("completion-token")?.completion_token().await.map(Some) })
     }
 
+    fn create_artifact(
+        &self,
+        name: ArtifactName,
+        media_type: String,
+    ) -> BoxFuture<'_, Result<Box<dyn ArtifactSink>, AskError>> {
+        Box::pin(async { self.shelf()?.create(name, media_type).await })
+    }
+
+    fn open_artifact(
+        &self,
+        task: Option<String>,
+        name: ArtifactName,
+    ) -> BoxFuture<'_, Result<Box<dyn ArtifactSource>, AskError>> {
+        Box::pin(async { self.shelf()?.open(task, name).await })
+    }
+
+    fn artifacts(&self, task: Option<String>) -> BoxFuture<'_, Result<Vec<Artifact>, AskError>> {
+        Box::pin(async { self.shelf()?.list(task).await })
+    }
+
+    fn link_artifact(&self, name: ArtifactName, url: String) -> BoxFuture<'_, Result<Artifact, AskError>> {
+        Box::pin(async { self.shelf()?.link(name, url).await })
+    }
+
     fn stopped(&self) -> BoxFuture<'_, Cause> {
         let mut stop = self.stop.subscribe();
         Box::pin(async move {
@@ -175,18 +205,12 @@ impl AttemptHost for Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sunaba_store::{EmbeddedStore, ManualClock, MemoryEngine};
-    use sunaba_task::{TaskId, Timestamp};
-
-    fn store() -> Arc<dyn Store> {
-        let clock = Arc::new(ManualClock::at(Timestamp::from_unix_ms(0)));
-        Arc::new(EmbeddedStore::open(MemoryEngine::default(), clock).expect("memory opens"))
-    }
+    use sunaba_task::TaskId;
 
     #[test]
     fn last_progress_wins_and_is_told_once() {
         let token = LeaseToken { task: TaskId::new(), sequence: 1, nonce: 2 };
-        let watch = Watch::new(token, 1, store(), 0, Arc::default());
+        let watch = Watch::new(token, 1, 0, Arc::default());
         assert_eq!(watch.take_progress(), None);
         for step in 0..1_000 {
             watch.on_progress(Progress { fraction: None, message: step.to_string() });
@@ -198,7 +222,7 @@ mod tests {
 
     fn said(bytes: u64, lines: u64) -> usize {
         let token = LeaseToken { task: TaskId::new(), sequence: 1, nonce: 2 };
-        let watch = Watch::new(token, 3, store(), bytes, Arc::default());
+        let watch = Watch::new(token, 3, bytes, Arc::default());
         let (source, level) = (sunaba_task::LogSource::Log, sunaba_task::LogLevel::Info);
         for at_ms in 0..lines {
             watch.on_log(&LogEntry { at_ms, source, level, message: "ten bytes.".into(), fields: Vec::new() });

@@ -434,7 +434,7 @@ impl Shared {
         let (store, admission) = (Arc::clone(&self.store), Arc::clone(&self.admission));
         let asks = Asks { store, admission, task: task.clone(), token: leased.token };
         let watch = Watch::new(leased.token, task.attempts_started, said, Arc::clone(&self.progressed)).asking(asks);
-        let watch = Arc::new(watch);
+        let watch = Arc::new(watch.with_artifacts(&self.store, limits.artifact_bytes));
         let held = Held::new(self, limits.host_bytes());
         let cancelled = {
             let mut known = self.attempts();

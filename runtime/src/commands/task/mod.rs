@@ -1,5 +1,6 @@
 //! `sunaba task`: submits tasks to a host, shows what became of them, and changes that.
 
+mod artifacts;
 mod batch;
 mod complete;
 mod submit;
@@ -54,6 +55,8 @@ enum Command {
         #[arg(long, value_name = "NUMBER")]
         attempt: Option<u32>,
     },
+    /// List the files and links that a task has left, or save one of the files
+    Artifacts(artifacts::Args),
     /// Tell why a task is where it is: what happened, what was decided, and what it waits for
     Explain {
         /// Its id
@@ -155,6 +158,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
             result(global, &client, id).await
         }
         Command::Logs { id, attempt } => logs(global, &client, id, attempt).await,
+        Command::Artifacts(args) => artifacts::run(global, &client, args).await,
         Command::Explain { id } => {
             let story = client.explain(id).await?;
             match global.output {

@@ -128,6 +128,8 @@ pub struct LimitsReport {
     pub concurrent_requests: u32,
     /// Of all of them and their responses together.
     pub request_bytes: u64,
+    /// To artifacts, all together.
+    pub artifact_bytes: u64,
 }
 
 /// What an attempt may do.

@@ -1,5 +1,6 @@
 //! The routes of the API, each a translation between the wire and the host.
 
+mod artifacts;
 mod bulk;
 mod complete;
 mod control;
@@ -78,6 +79,8 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/tasks/{id}", get(tasks::get).delete(tasks::delete))
         .route("/v1/tasks/{id}/result", get(tasks::result))
         .route("/v1/tasks/{id}/logs", get(tasks::logs))
+        .route("/v1/tasks/{id}/artifacts", get(artifacts::list))
+        .route("/v1/tasks/{id}/artifacts/{name}", get(artifacts::get))
         .route("/v1/tasks/{id}/explain", get(tasks::explain))
         .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
         .route("/v1/tasks/{id}/complete", post(complete::complete))

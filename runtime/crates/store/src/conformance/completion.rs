@@ -40,7 +40,7 @@ async fn listed(store: &dyn Store) -> Vec<TaskId> {
 async fn words(store: &dyn Store) -> Vec<String> {
     let query = EventQuery { after: Some(0), limit: 100, ..EventQuery::default() };
     let page = store.events(query).await.expect("the store works");
-    let told = page.events.iter().filter(|event| !matches!(event.what, Happening::Started { .. }));
+    let told = page.of_tasks().filter(|event| !matches!(event.what, Happening::Started { .. }));
     told.map(|event| event.what.word().to_owned()).collect()
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A case begins with an empty store, sees it only through [`Store`], and lets time pass by the store's own clock.
 
+mod artifacts;
 mod bodies;
 mod budgets;
 mod bulk;
@@ -44,6 +45,7 @@ use crate::{
     Settlement, Store,
 };
 
+pub use artifacts::*;
 pub use bodies::*;
 pub use budgets::*;
 pub use bulk::*;
@@ -182,6 +184,13 @@ macro_rules! conformance_tests {
             job_that_waits_for_a_completion_is_not_stuck
             callback_follows_a_completion
             token_of_a_task_is_its_own_for_ever
+            // artifacts
+            artifacts_are_put_listed_and_read
+            artifact_of_the_same_name_is_replaced
+            equal_files_are_one_until_the_last_of_their_tasks_is_gone
+            artifacts_go_when_their_task_is_not_kept_any_more
+            artifact_of_a_lost_lease_is_not_put
+            number_of_artifacts_obeyed_and_violated
             // idempotency
             same_key_and_body_give_the_same_task
             same_key_and_another_body_conflict

@@ -6,14 +6,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use super::{Engine, EngineError, Pair, Writes};
+use crate::BlobPlace;
 
 /// How many pairs a scan copies at a time.
 const CHUNK: usize = 64;
 
 /// A sorted map. Clones share it, so that a store on a clone finds what the one before it has left.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct MemoryEngine {
     map: Arc<Mutex<BTreeMap<Bytes, Bytes>>>,
+    blobs: BlobPlace,
+}
+
+impl Default for MemoryEngine {
+    fn default() -> Self {
+        Self { map: Arc::default(), blobs: BlobPlace::temporary() }
+    }
 }
 
 impl MemoryEngine {
@@ -72,5 +80,9 @@ impl Engine for MemoryEngine {
 
     fn barrier(&mut self) -> Result<(), EngineError> {
         Ok(())
+    }
+
+    fn blobs(&self) -> BlobPlace {
+        self.blobs.clone()
     }
 }

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+use crate::BlobPlace;
+
 pub use memory::MemoryEngine;
 pub(crate) use rest::Rest;
 pub use sled::SledEngine;
@@ -41,6 +43,11 @@ pub trait Engine: Send + 'static {
     /// # Errors
     /// The engine failed. Whether they were applied is not known.
     fn apply(&mut self, writes: &Writes) -> Result<(), EngineError>;
+
+    /// Where the files of artifacts are. Default: in a place that goes with the process.
+    fn blobs(&self) -> BlobPlace {
+        BlobPlace::temporary()
+    }
 
     /// Bytes that the disk has left; none when there is no disk, or nobody knows.
     fn free_bytes(&self) -> Option<u64> {

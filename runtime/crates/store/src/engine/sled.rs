@@ -23,7 +23,7 @@ use sunaba_task::format_bytes;
 
 use super::files::{Files, PAUSE, TRIES, is_shortage};
 use super::{Engine, EngineError, OpenError, Pair, Writes};
-use crate::{keys, progress};
+use crate::{BlobPlace, keys, progress};
 
 /// A flush writes at least a segment. Set when a store is made; sled keeps it.
 const SEGMENT_BYTES: usize = 128 << 10;
@@ -290,6 +290,10 @@ impl Engine for SledEngine {
         }
         self.files.sync().map_err(|error| EngineError::new("cannot write a value's file", error))?;
         self.tree().apply_batch(batch).map_err(|error| EngineError::new("cannot write", error))
+    }
+
+    fn blobs(&self) -> BlobPlace {
+        BlobPlace::in_directory(self.database.parent().unwrap_or(&self.database))
     }
 
     fn free_bytes(&self) -> Option<u64> {

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::file::{Backup, Writer, read, sync_parent};
-use super::{END, MaintenanceError, body, open};
+use super::{END, MaintenanceError, artifacts, body, open};
+use crate::blobs::restore::Restore;
 use crate::progress::Progress;
 use crate::{Engine, SledEngine, SystemClock, Writes};
 
@@ -36,13 +37,14 @@ pub fn backup(directory: &Path, file: &Path) -> Result<Backup, MaintenanceError>
         }
     }
     writer.block(&block)?;
+    artifacts::back_up(&directory.join("blobs"), artifacts::wanted(&engine), &mut writer)?;
     writer.finish()
 }
 
 /// Whether values of this kind surely have a checksum: a place in an index has the id of its task at most, and of what this
 /// version does not know nobody can say.
 fn has_head(key: &[u8]) -> bool {
-    key.first().is_some_and(|kind| b"fshtioalvkubeQHrpncwSmy".contains(kind))
+    key.first().is_some_and(|kind| b"fshtioalvkubeQHrpncwSAmyjJPTGDEUWC".contains(kind))
 }
 
 /// Makes a store of a backup. The whole of it is verified first; the directory is there when all is durable, or as it was.
@@ -68,12 +70,15 @@ pub fn restore(file: &Path, directory: &Path) -> Result<Backup, MaintenanceError
     }
     let partial = Partial::beside(directory);
     let mut engine = SledEngine::open(&partial.0)?;
+    let mut files = Restore::into(partial.0.join("blobs"));
     let clock = SystemClock::new();
     let mut progress = Progress::new(&clock, "values restored");
     read(file, |block| {
         block.keys().for_each(|_| progress.add());
+        let block = artifacts::restore_files(block, &mut files).map_err(failed)?;
         Ok(engine.apply(&block)?)
     })?;
+    files.finish().map_err(failed)?;
     engine.barrier()?;
     drop(engine);
     // Over an empty directory it can be renamed, and over no other.

@@ -9,7 +9,7 @@ use sunaba_task::{
     TaskId, Timestamp,
 };
 
-use super::{LastOpened, body};
+use super::{LastOpened, artifacts, body};
 use crate::jobs::PlanPart;
 use crate::planner::{Batch, Branch, Chore, EventBatch, Group, Holder, JobOwner, Noted, Owner, Stored, StoredVersion};
 use crate::secrets::StoredSecret;
@@ -67,10 +67,12 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { letter: b'N', name: "names in plans", check: node },
     Kind { letter: b'G', name: "groups of plans", check: |_, key, value| readable::<Group>(key, value) },
     Kind { letter: b'D', name: "tasks that wait for others", check: waits },
-    Kind { letter: b'A', name: "what tasks were to wait for", check: after },
+    Kind { letter: b'E', name: "what tasks were to wait for", check: after },
     Kind { letter: b'B', name: "jobs that have a time", check: |_, _, _| Ok(Vec::new()) },
     Kind { letter: b'U', name: "what undoes tasks", check: |_, key, value| readable::<NewTask>(key, value) },
     Kind { letter: b'K', name: "tasks that can be undone", check: |links, _, value| links.of_task(value, |_| None) },
+    Kind { letter: b'A', name: "artifacts", check: artifacts::artifact },
+    Kind { letter: b'R', name: "names of artifacts' files", check: artifacts::name },
     Kind { letter: b'W', name: "what is to be done for jobs", check: |_, key, value| readable::<Chore>(key, value) },
     Kind { letter: b'C', name: "checkpoints", check: checkpoint },
 ];
@@ -105,7 +107,7 @@ impl Links<'_> {
     }
 
     /// What is wrong with something that belongs to this task.
-    fn of_task(&self, id: &[u8], check: impl FnOnce(&Stored) -> Option<&'static str>) -> Found {
+    pub(super) fn of_task(&self, id: &[u8], check: impl FnOnce(&Stored) -> Option<&'static str>) -> Found {
         Ok(match self.record(id)? {
             Record::Found(stored) => check(&stored).map(|problem| format!("{problem}, {}", stored.task.id)),
             Record::Damaged => None,

@@ -4,6 +4,7 @@
 //! The engine is opened and nothing above it: no lease is taken back, and no record changes. sled itself mends its log
 //! when it is opened, as at every start. A directory that a host holds is refused.
 
+mod artifacts;
 mod backup;
 mod compact;
 mod file;

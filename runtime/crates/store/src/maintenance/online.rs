@@ -2,15 +2,17 @@
 //! written later to keys that the cursor has passed goes with the next part. Applied in order, the parts are the store as
 //! it was when the last of them was made.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use sunaba_task::Digest;
 use tokio::sync::mpsc;
 
 use super::backup::{BLOCK_BYTES, BLOCK_PAIRS};
 use super::file::{Backup, Writer};
-use super::{END, MaintenanceError};
-use crate::{Engine, EngineError, Writes};
+use super::{END, MaintenanceError, artifacts};
+use crate::{Engine, EngineError, Writes, keys};
 
 /// Parts that wait for the disk of the backup.
 pub(crate) const MAX_PARTS: usize = 4;
@@ -84,13 +86,26 @@ impl Copying {
 }
 
 /// Writes the parts of a backup into its file.
-pub(crate) fn write_parts(file: PathBuf, mut parts: mpsc::Receiver<Part>) -> Result<Backup, MaintenanceError> {
+///
+/// What its records name in this folder comes last; whoever calls keeps it there meanwhile.
+pub(crate) fn write_parts(
+    file: PathBuf,
+    mut parts: mpsc::Receiver<Part>,
+    blobs: &Path,
+) -> Result<Backup, MaintenanceError> {
     let mut writer = Writer::create(&file)?;
+    // As many as there are names: a few hundred bytes each.
+    let mut names = BTreeMap::new();
     while let Some(part) = parts.blocking_recv() {
         match part {
-            Part::Block(block) => writer.block(&block)?,
-            Part::End(block) => {
+            Part::Block(block) => {
+                note_names(&mut names, &block);
                 writer.block(&block)?;
+            }
+            Part::End(block) => {
+                note_names(&mut names, &block);
+                writer.block(&block)?;
+                artifacts::back_up(blobs, names.into_keys().map(Ok), &mut writer)?;
                 return writer.finish();
             }
         }
@@ -100,6 +115,21 @@ pub(crate) fn write_parts(file: PathBuf, mut parts: mpsc::Receiver<Part>) -> Res
         path: file,
         problem: "the store has failed or was closed, or the disk of the backup is too slow".into(),
     })
+}
+
+/// Who names which file, after these writes. A later one may take a name away.
+fn note_names(names: &mut BTreeMap<Digest, BTreeSet<Vec<u8>>>, writes: &Writes) {
+    for (key, value) in writes.range([b'R'].as_slice().to_vec()..vec![b'S']) {
+        let Some((digest, ..)) = keys::read_name(key) else { continue };
+        let of_file = names.entry(digest).or_default();
+        match value {
+            Some(_) => drop(of_file.insert(key.clone())),
+            None => drop(of_file.remove(key)),
+        }
+        if of_file.is_empty() {
+            names.remove(&digest);
+        }
+    }
 }
 
 #[cfg(test)]

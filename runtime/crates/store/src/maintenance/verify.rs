@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sunaba_task::{Clock as _, Timestamp, format_bytes, format_count};
 
+use super::artifacts::verify_files;
 use super::info::leased;
 use super::links::{KINDS, Kind, Links};
 use super::{END, MaintenanceError, name_of, open};
@@ -70,6 +71,10 @@ pub struct Report {
     pub set_aside_count: u64,
     /// Files in `lost`, of which no task knows.
     pub lost_files: u64,
+    /// Files of artifacts that were looked at.
+    pub artifact_files: u64,
+    /// Files of artifacts that nothing names; the next start removes them.
+    pub unnamed_files: u64,
 }
 
 impl Report {
@@ -94,7 +99,10 @@ pub fn verify(directory: &Path) -> Result<Report, MaintenanceError> {
     let engine = open(directory)?;
     let lost_files = fs::read_dir(directory.join("lost")).map_or(0, |files| files.count() as u64);
     let report = Report { directory: directory.to_owned(), lost_files, ..Report::default() };
-    verify_engine(&engine, report)
+    let mut report = verify_engine(&engine, report)?;
+    let counts = verify_files(directory, &engine, |key, problem| report.add(key, problem))?;
+    (report.artifact_files, report.unnamed_files) = counts;
+    Ok(report)
 }
 
 fn verify_engine(engine: &dyn Engine, mut report: Report) -> Result<Report, MaintenanceError> {
@@ -145,6 +153,13 @@ impl fmt::Display for Report {
         }
         if self.lost_files > 0 {
             writeln!(f, "{} files in `lost`, of which no task knows", format_count(self.lost_files))?;
+        }
+        if self.artifact_files > 0 {
+            writeln!(f, "{:>12} files of artifacts", format_count(self.artifact_files))?;
+        }
+        if self.unnamed_files > 0 {
+            let count = format_count(self.unnamed_files);
+            writeln!(f, "{count} files of artifacts that nothing names; the next start removes them")?;
         }
         for Problem { key, problem } in &self.problems {
             writeln!(f, "{key}: {problem}")?;

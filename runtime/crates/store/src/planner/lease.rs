@@ -207,7 +207,7 @@ impl Planner {
             self.lanes.start(&stored.task.spec, turn.elapsed);
             self.reserve_fuel(&stored, reserved_fuel);
             let waited = turn.now.since(before.since);
-            self.running.insert(task, Running { stored, batch, runs, waited, reserved_fuel });
+            self.running.insert(task, Running { stored, batch, runs, waited, reserved_fuel, artifacts: None });
             if let Some(session) = self.sessions.get_mut(&id) {
                 session.tasks.insert(task);
                 session.memory.held_bytes = session.memory.held_bytes.saturating_add(host_bytes);

@@ -7,6 +7,7 @@
 //! costs one write of its record. An entry stands for the event that made it, so that the running record is what
 //! [`transition`] makes of the two; when the record has moved on, the entry is void.
 
+mod artifacts;
 mod bulk;
 mod callbacks;
 mod checkpoint;
@@ -45,8 +46,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sunaba_task::{
-    ChangeSet, Clock, CompletionKey, Event, FeedEvent, Lease, LeaseToken, LimitCaps, Payload, Retention, SessionId,
-    State, Task, TaskEvent, TaskId, Timestamp, transition,
+    ChangeSet, Clock, CompletionKey, Digest, Event, FeedEvent, Lease, LeaseToken, LimitCaps, Payload, Retention,
+    SessionId, State, Task, TaskId, Timestamp, transition,
 };
 use tokio::sync::mpsc;
 
@@ -57,6 +58,7 @@ use crate::spot::Spot;
 use crate::txn::Txn;
 use crate::{Cancelled, Engine, OpenError, Queues, Runs, StoreError, Unready};
 
+pub(crate) use artifacts::is_named;
 pub(crate) use feed::Batch as EventBatch;
 use feed::Feed;
 use jobs::Jobs;
@@ -96,6 +98,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) answers: Vec<Answer>,
     /// What has happened, for the feed.
     told: Vec<FeedEvent>,
+    /// Files of artifacts that have lost a name.
+    released: Vec<Digest>,
     /// What has ended, for the retention.
     ended: Ended,
     /// What reads have met that is damaged.
@@ -116,6 +120,7 @@ impl<'a> Turn<'a> {
             elapsed: clock.elapsed(),
             answers: Vec::new(),
             told: Vec::new(),
+            released: Vec::new(),
             ended: Ended::default(),
             suspects: RefCell::default(),
             clock,
@@ -148,6 +153,8 @@ struct Running {
     waited: Duration,
     /// What of its job's fuel it may use.
     reserved_fuel: u64,
+    /// How many artifacts the task has; none before somebody had to know.
+    artifacts: Option<usize>,
 }
 
 struct Session {

@@ -149,8 +149,9 @@ impl Planner {
                 if let Some(stored) = self.leased(turn, entry)? {
                     self.lanes.start(&stored.task.spec, turn.elapsed);
                     let runs = self.runs(&stored.task.spec, None);
+                    let waited = Duration::ZERO;
                     self.running
-                        .insert(task, Running { stored, batch: 0, runs, waited: Duration::ZERO, reserved_fuel: 0 });
+                        .insert(task, Running { stored, batch: 0, runs, waited, reserved_fuel: 0, artifacts: None });
                 }
             }
         }

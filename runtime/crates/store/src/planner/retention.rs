@@ -47,6 +47,8 @@ pub(crate) enum Part {
     Record,
     /// The record of a job, of which this is the id.
     Job,
+    /// Artifacts of a task that is gone already.
+    Artifacts,
 }
 
 impl Planner {
@@ -170,6 +172,9 @@ impl Planner {
         if matches!(part, Part::Job) {
             return self.forget_job(turn, JobId::from_bytes(*id.as_bytes()));
         }
+        if matches!(part, Part::Artifacts) {
+            return self.forget_artifacts(turn, id);
+        }
         // Somebody may have deleted it before.
         let Some(mut stored) = self.stored_by(turn, id.as_bytes())? else { return Ok(()) };
         match part {
@@ -180,7 +185,7 @@ impl Planner {
                 turn.txn.put(keys::task(id), codec::write(&stored));
                 Ok(())
             }
-            Part::Record | Part::Job => self.forget(turn, &stored),
+            Part::Record | Part::Job | Part::Artifacts => self.forget(turn, &stored),
         }
     }
 
@@ -231,6 +236,7 @@ impl Planner {
         if task.callbacks > 0 {
             turn.txn.delete(keys::callbacks(task.id));
         }
+        self.forget_artifacts(turn, task.id)?;
         for attempt in &task.attempts {
             turn.txn.delete(keys::attempt(task.id, attempt.number));
         }

@@ -1,0 +1,192 @@
+//! What an attempt may do with artifacts: its own are put under its lease, so that a zombie puts nothing; of others it reads
+//! those of its own plan, and of the tasks that it has made.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use sunaba_store::{BlobError, BlobReader, BlobWriter, NewArtifact, PlanQuery, PutArtifactError, Store, StoreError};
+use sunaba_task::job::{Awaited, NodeName};
+use sunaba_task::{
+    Artifact, ArtifactError, ArtifactKind, ArtifactName, ArtifactSink, ArtifactSource, AskError, AskErrorKind,
+    BoxFuture, LeaseToken, TaskId, check_media_type, check_url, format_bytes,
+};
+
+/// What is said of a link: what is there has a type of its own.
+const LINK_TYPE: &str = "text/uri-list";
+
+/// The artifacts of an attempt.
+#[derive(Clone)]
+pub(crate) struct Artifacts {
+    store: Arc<dyn Store>,
+    token: LeaseToken,
+    written: Arc<Written>,
+}
+
+/// What the attempt has written, all together. An executor stops at the limit; this bounds one that does not.
+struct Written {
+    bytes: AtomicU64,
+    limit_bytes: u64,
+}
+
+impl Written {
+    fn add(&self, bytes: u64) -> Result<(), AskError> {
+        let fits = |sum: u64| sum.checked_add(bytes).filter(|wanted| *wanted <= self.limit_bytes);
+        let Err(before) = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits) else { return Ok(()) };
+        let wanted = before.saturating_add(bytes);
+        let (wanted, limit) = (format_bytes(wanted), format_bytes(self.limit_bytes));
+        let message = format!("wanted to write {wanted} to artifacts: the limit is {limit}");
+        Err(AskError::new(AskErrorKind::Limit, message))
+    }
+}
+
+impl Artifacts {
+    /// Of the attempt that has this lease, which may write so much.
+    pub(crate) fn new(store: Arc<dyn Store>, token: LeaseToken, limit_bytes: u64) -> Self {
+        Self { store, token, written: Arc::new(Written { bytes: AtomicU64::new(0), limit_bytes }) }
+    }
+
+    pub(crate) async fn create(
+        &self,
+        name: ArtifactName,
+        media_type: String,
+    ) -> Result<Box<dyn ArtifactSink>, AskError> {
+        check_media_type(&media_type).map_err(|error| invalid(&error))?;
+        let writer = self.store.blobs().create().await.map_err(|error| of_blob(&error))?;
+        Ok(Box::new(Sink { artifacts: self.clone(), name, media_type, writer }))
+    }
+
+    pub(crate) async fn open(
+        &self,
+        task: Option<String>,
+        name: ArtifactName,
+    ) -> Result<Box<dyn ArtifactSource>, AskError> {
+        let id = self.resolve(task).await?;
+        let found = self.store.artifact(id, name.clone()).await.map_err(|error| of_store(&error))?;
+        let artifact = found.ok_or_else(|| {
+            AskError::new(
+                AskErrorKind::NotFound,
+                format!("task {id} has no artifact `{name}`\nhint: `list` says which it has"),
+            )
+        })?;
+        let Some(digest) = artifact.digest() else {
+            return Err(AskError::new(AskErrorKind::Invalid, format!("the artifact `{name}` is a link, and no file")));
+        };
+        let reader = self.store.blobs().open(digest, 0).await.map_err(|error| of_blob(&error))?;
+        Ok(Box::new(Source { artifact, reader }))
+    }
+
+    pub(crate) async fn list(&self, task: Option<String>) -> Result<Vec<Artifact>, AskError> {
+        let id = self.resolve(task).await?;
+        self.store.artifacts(id).await.map_err(|error| of_store(&error))
+    }
+
+    pub(crate) async fn link(&self, name: ArtifactName, url: String) -> Result<Artifact, AskError> {
+        check_url(&url).map_err(|error| invalid(&error))?;
+        self.put(NewArtifact { name, media_type: LINK_TYPE.into(), kind: ArtifactKind::Url(url) }).await
+    }
+
+    async fn put(&self, new: NewArtifact) -> Result<Artifact, AskError> {
+        let put = self.store.put_artifact(self.token, new).await.map_err(|error| of_store(&error))?;
+        put.map_err(|error| {
+            let kind = match error {
+                PutArtifactError::TooMany => AskErrorKind::Limit,
+                _ => AskErrorKind::Unavailable,
+            };
+            AskError::new(kind, error.to_string())
+        })
+    }
+
+    /// The task of this name: of those for which the attempt's own waits or could wait, or of those that it has made.
+    async fn resolve(&self, task: Option<String>) -> Result<TaskId, AskError> {
+        let own = self.token.task;
+        let Some(name) = task else { return Ok(own) };
+        let failed = |error: StoreError| of_store(&error);
+        let node: NodeName = name.parse().map_err(|error| AskError::new(AskErrorKind::Invalid, format!("{error}")))?;
+        let only = Awaited::Node(node);
+        let awaited = self.store.awaited(own, only.clone(), None).await.map_err(failed)?;
+        if let Some(found) = awaited.awaited.first() {
+            return Ok(found.task);
+        }
+        if let Some(link) = self.store.task(own).await.map_err(failed)?.and_then(|task| task.job) {
+            let query = PlanQuery { parent: Some(own), only: Some(only), ..PlanQuery::of(link.job, 1) };
+            if let Some(child) = self.store.plan(query).await.map_err(failed)?.tasks.first() {
+                return Ok(child.id);
+            }
+        }
+        let message = format!(
+            "there is no task `{name}` whose artifacts this one may read\nhint: it reads its own, those of the tasks in its plan, \
+             and those of its children"
+        );
+        Err(AskError::new(AskErrorKind::NotFound, message))
+    }
+}
+
+struct Sink {
+    artifacts: Artifacts,
+    name: ArtifactName,
+    media_type: String,
+    writer: Box<dyn BlobWriter>,
+}
+
+impl ArtifactSink for Sink {
+    fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<(), AskError>> {
+        Box::pin(async move {
+            self.artifacts.written.add(bytes.len() as u64)?;
+            self.writer.write(bytes).await.map_err(|error| of_blob(&error))
+        })
+    }
+
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Artifact, AskError>> {
+        Box::pin(async move {
+            let Self { artifacts, name, media_type, writer } = *self;
+            // Held until the record is durable: then that keeps it.
+            let file = writer.finish().await.map_err(|error| of_blob(&error))?;
+            let kind = ArtifactKind::File { size_bytes: file.size_bytes, digest: file.digest };
+            let put = artifacts.put(NewArtifact { name, media_type, kind }).await;
+            file.release();
+            put
+        })
+    }
+}
+
+struct Source {
+    artifact: Artifact,
+    reader: Box<dyn BlobReader>,
+}
+
+impl ArtifactSource for Source {
+    fn artifact(&self) -> &Artifact {
+        &self.artifact
+    }
+
+    fn read(&mut self, max_bytes: usize) -> BoxFuture<'_, Result<Bytes, AskError>> {
+        Box::pin(async move { self.reader.read(max_bytes).await.map_err(|error| of_blob(&error)) })
+    }
+}
+
+fn invalid(error: &ArtifactError) -> AskError {
+    AskError::new(AskErrorKind::Invalid, error.to_string())
+}
+
+fn of_blob(error: &BlobError) -> AskError {
+    AskError::new(AskErrorKind::Unavailable, error.to_string())
+}
+
+fn of_store(error: &StoreError) -> AskError {
+    AskError::new(AskErrorKind::Unavailable, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn written_bytes_obeyed_and_violated() {
+        let written = Written { bytes: AtomicU64::new(0), limit_bytes: 100 };
+        assert_eq!((written.add(60), written.add(40)), (Ok(()), Ok(())));
+        let over = written.add(1).expect_err("it is over the limit");
+        assert_eq!((over.kind, written.add(0)), (AskErrorKind::Limit, Ok(())));
+        assert_eq!(written.add(u64::MAX).expect_err("it is over the limit").kind, AskErrorKind::Limit);
+    }
+}
