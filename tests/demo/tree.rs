@@ -22,15 +22,14 @@ const WAIT: Duration = Duration::from_secs(30);
 pub(crate) async fn follow(client: &Client, root: TaskId, bar: &ProgressBar) -> Result<()> {
     let (root, mut after) = (root.to_string(), 0);
     loop {
-        let wanted = EventsWanted { after: Some(after), task: None, limit: EVENTS, wait: WAIT };
+        let wanted = EventsWanted { after: Some(after), of: None, limit: EVENTS, wait: WAIT };
         let page = client.events(wanted).await?;
         after = page.next;
         for event in page.events.iter().filter(|event| ENDS.contains(&event.event.as_str())) {
-            if event.task == root {
-                return Ok(());
-            }
-            if event.handler == AUDIT {
-                show::progress(bar, &event.task);
+            match &event.task {
+                Some(task) if *task == root => return Ok(()),
+                Some(task) if event.handler.as_deref() == Some(AUDIT) => show::progress(bar, task),
+                _ => {}
             }
         }
     }

@@ -70,7 +70,7 @@ fn artifacts_are_listed_and_saved_and_no_file_is_overwritten() {
 
     let file = host.data.path().join("saved");
     let place = file.display().to_string();
-    let save = ["task", "artifacts", &id, "report (1).txt", "--save", &place];
+    let save = ["task", "artifacts", &id, "report (1).txt", "--output", &place];
     host.ok(&save);
     assert_eq!(std::fs::read(&file).expect("it is saved"), vec![b'*'; 100_000]);
     std::fs::write(&file, "mine").expect("written");
@@ -83,14 +83,14 @@ fn artifacts_are_listed_and_saved_and_no_file_is_overwritten() {
     assert_eq!(std::fs::read(&file).expect("it is there"), b"mine");
     host.ok(&[&save[..], &["--force"]].concat());
     assert_eq!(std::fs::metadata(&file).expect("it is there").len(), 100_000);
-    let printed = host.sunaba(["task", "artifacts", &id, "report (1).txt", "--save", "-"]);
+    let printed = host.sunaba(["task", "artifacts", &id, "report (1).txt", "--output", "-"]);
     assert_eq!(printed.stdout, vec![b'*'; 100_000]);
     let beside = std::fs::read_dir(host.data.path()).expect("it can be read").count();
     assert_eq!(beside, 2, "the data directory and the file: nothing else is left");
 
-    let missing = host.sunaba(["task", "artifacts", &id, "other", "--save", "-"]);
+    let missing = host.sunaba(["task", "artifacts", &id, "other", "--output", "-"]);
     assert!(missing.status.code() == Some(3) && missing.stdout.is_empty(), "{}", text(&missing.stderr));
-    let bad = host.sunaba(["task", "artifacts", &id, "../secret", "--save", "-"]);
+    let bad = host.sunaba(["task", "artifacts", &id, "../secret", "--output", "-"]);
     assert_eq!(bad.status.code(), Some(2), "{}", text(&bad.stderr));
 }
 
@@ -150,7 +150,7 @@ fn equal_files_of_two_tasks_are_one_on_disk_until_both_are_gone() {
     // Whoever names it is still known after a crash.
     host.kill();
     host.restart();
-    host.ok(&["task", "artifacts", &ids[1], "b", "--save", "-"]);
+    host.ok(&["task", "artifacts", &ids[1], "b", "--output", "-"]);
     host.ok(&["task", "delete", &ids[1]]);
     assert_eq!(files(&host).0, Vec::<PathBuf>::new());
 }
@@ -170,7 +170,7 @@ fn large_file_goes_through_without_filling_the_memory() {
     let before = peak(&host);
     let id = abuse(&host, &put("large", BYTES), &[]);
     let file = host.data.path().join("large");
-    host.ok(&["task", "artifacts", &id, "large", "--save", &file.display().to_string()]);
+    host.ok(&["task", "artifacts", &id, "large", "--output", &file.display().to_string()]);
     assert_eq!(std::fs::metadata(&file).expect("it is saved").len(), BYTES);
     let grown = peak(&host).saturating_sub(before);
     assert!(grown < BYTES / 4, "{grown} bytes more");

@@ -150,11 +150,11 @@ fn explain_and_graph_tell_of_a_branch_that_failed_and_was_undone() {
     assert_eq!(tree.matches("by trip/cancel").count(), 2, "{tree}");
     assert!(tree.lines().all(|line| line.chars().count() <= 80), "{tree}");
 
-    let dot = served.ok(&["job", "graph", &id, "--format", "dot"]);
+    let dot = served.ok(&["job", "graph", &id, "--as", "dot"]);
     assert!(dot.starts_with("digraph job {\n") && dot.contains("[style=dashed, label=\"undone by\"]"), "{dot}");
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("trip.svg").display().to_string();
-    assert_eq!(served.ok(&["job", "graph", &id, "--format", "svg", "--to", &file]), "");
+    assert_eq!(served.ok(&["job", "graph", &id, "--as", "svg", "--output", &file]), "");
     let svg = std::fs::read_to_string(&file).expect("it was written");
     assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains("undone by trip/cancel"), "{svg}");
     assert!(svg.contains("no room is left"), "{svg}");
@@ -230,7 +230,7 @@ fn wrong_questions_about_jobs_are_refused() {
     refused(&["job", "graph", unknown, "--fold=0"], 2, "0");
     let id = served.submit(JobSpec::default(), Vec::new()).to_string();
     assert_eq!(served.wait(id.parse().expect("an id")).state, JobState::Succeeded);
-    refused(&["job", "graph", &id, "--to", "/nowhere/at/all.svg"], 1, "cannot write `/nowhere/at/all.svg`");
+    refused(&["job", "graph", &id, "--output", "/nowhere/at/all.svg"], 1, "cannot write `/nowhere/at/all.svg`");
     for (query, status) in [("fold=0", "400"), ("fold=2001", "400"), ("format=png", "400"), ("fold=2000", "200")] {
         let (head, body) = served.get(&format!("/v1/jobs/{id}/graph?{query}"));
         assert!(head.starts_with(&format!("http/1.1 {status}")), "{query}: {head}\n{body}");

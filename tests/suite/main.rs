@@ -20,6 +20,7 @@ mod embedding;
 mod events;
 mod examples;
 mod explain;
+mod fan_out;
 mod flat;
 mod follow;
 mod fuzz;

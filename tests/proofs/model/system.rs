@@ -426,6 +426,7 @@ impl<const ON_DISK: bool> System<ON_DISK> {
             Some(RealOrigin::Rerun(of)) => Origin::Rerun(self.position(of)),
             Some(RealOrigin::Replaces(of)) => Origin::Replaces(self.position(of)),
             Some(RealOrigin::Callback(_)) => Origin::Callback,
+            Some(RealOrigin::Reuses(of)) => panic!("task {position} stands for {of}, and the model has no jobs"),
         };
         assert_eq!(origin, item.origin, "task {position}: {task:?}");
         assert_eq!(task.followers.len(), item.followers, "task {position}: {task:?}");

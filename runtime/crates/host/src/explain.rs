@@ -193,6 +193,7 @@ fn links(task: &Task) -> Vec<Link> {
         Origin::Rerun(id) => ("rerun-of", id),
         Origin::Callback(id) => ("callback-of", id),
         Origin::Replaces(id) => ("replaces", id),
+        Origin::Reuses(id) => ("stands-for", id),
     });
     let successor = task.successor.map(|id| ("replaced-by", id));
     let followers = task.followers.iter().map(|id| ("followed-by", *id));

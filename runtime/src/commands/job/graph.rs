@@ -13,10 +13,10 @@ pub(super) struct GraphArgs {
     /// Its id
     id: JobId,
     /// As what [default: text, or JSON with `-o json`]
-    #[arg(long, value_enum)]
-    format: Option<Picture>,
+    #[arg(long = "as", value_enum)]
+    picture: Option<Picture>,
     /// Write it to this file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long = "output", value_name = "FILE")]
     to: Option<PathBuf>,
     /// Show groups with more members than this as one node [default: 20]
     #[arg(long, value_name = "MEMBERS", value_parser = clap::value_parser!(u16).range(1..=2_000))]
@@ -35,7 +35,7 @@ enum Picture {
 
 pub(super) async fn run(global: &Global, args: GraphArgs) -> Result<Exit, CommandError> {
     let (client, fold) = (global.client()?, args.fold.map(usize::from));
-    let format = match (args.format, global.output) {
+    let format = match (args.picture, global.output) {
         (None, Format::Json | Format::Jsonl) => {
             let graph = client.job_graph(args.id, fold).await?;
             match &args.to {

@@ -170,17 +170,20 @@ fn spent(job: &JobView) -> String {
 fn budgets(job: &JobView) -> String {
     /// What a job may have when nobody says it.
     const DEFAULT_TASKS: u64 = 1_000_000;
+    const DEFAULT_DEPTH: u32 = 16;
     let (budget, spent) = (&job.budget, &job.spent);
     let of = |name: &str, limit: Option<u64>, spent: u64| {
         limit.map(|limit| format!("{name} {} of {}", format_count(spent), format_count(limit)))
     };
     let tasks = budget.tasks.filter(|tasks| *tasks != DEFAULT_TASKS);
+    let depth = budget.depth.filter(|depth| *depth != DEFAULT_DEPTH).map(|depth| format!("depth {depth}"));
     let time = budget.time_ms.map(|ms| format!("time {}", format_duration(Duration::from_millis(ms))));
     let all = [
         of("attempts", budget.attempts, spent.attempts),
         time,
         of("fuel", budget.fuel, spent.fuel),
         of("tasks", tasks, spent.tasks),
+        depth,
     ];
     all.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

@@ -20,7 +20,7 @@ pub(crate) struct Args {
     #[arg(requires = "save")]
     name: Option<ArtifactName>,
     /// Where to save it: a file that does not exist, or `-` for standard output
-    #[arg(long, value_name = "FILE", requires = "name")]
+    #[arg(long = "output", value_name = "FILE", requires = "name")]
     save: Option<PathBuf>,
     /// Replace the file if it exists
     #[arg(long, requires = "save")]

@@ -49,6 +49,7 @@ impl GraphNode {
 fn cause(task: &Task) -> Option<String> {
     let cancelled = || task.cancel.as_ref().map(|cancel| cancel.reason.clone()).filter(|reason| !reason.is_empty());
     match &task.state {
+        State::Dead if task.failed_child.is_some() => task.why_dead(),
         State::Dead => Some(last_failure(task).unwrap_or_else(|| "nothing is known of its attempts".into())),
         State::RetryScheduled { .. } => last_failure(task),
         State::Cancelled => cancelled(),
@@ -67,7 +68,7 @@ pub(super) fn last_failure(task: &Task) -> Option<String> {
         Ending::HostFailed { message } => format!("attempt {number}: host: {message}"),
         Ending::HostLost => format!("attempt {number}: its host was lost"),
         Ending::Snoozed { reason } if !reason.is_empty() => format!("attempt {number}: not yet: {reason}"),
-        Ending::Completed | Ending::Snoozed { .. } | Ending::HandedBack => {
+        Ending::Completed | Ending::Decomposed { .. } | Ending::Snoozed { .. } | Ending::HandedBack => {
             format!("attempt {number}: {}", last.decision.reason)
         }
     })

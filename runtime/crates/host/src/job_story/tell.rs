@@ -63,6 +63,7 @@ fn budgets(read: &JobRead) -> Vec<BudgetReport> {
         (BudgetName::Fuel, spent.fuel, budget.fuel),
         (BudgetName::Time, millis(graph.took()), budget.time.map(millis)),
         (BudgetName::Tasks, spent.tasks, Some(budget.tasks).filter(|_| is_cause(BudgetName::Tasks))),
+        (BudgetName::Depth, budget.depth.into(), Some(budget.depth.into()).filter(|_| is_cause(BudgetName::Depth))),
     ];
     let report = |(name, spent, limit): (BudgetName, u64, Option<u64>)| {
         Some(BudgetReport { name: name.to_string(), spent, limit: limit? })

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sunaba_store::{
     CancelWish, JobPage, JobQuery, Package, PlanPage, PlanQuery, StoreError, SubmitJobError, SubmittedJob,
 };
-use sunaba_task::job::{Awaited, Job, JobCause, JobId, JobSpec, MAX_PLAN_NODES, NewJob, Node, NodeName, PlanError};
+use sunaba_task::job::{Job, JobCause, JobId, JobSpec, MAX_PLAN_NODES, NewJob, Node, NodeName, PlanError};
 use sunaba_task::{Digest, NewTask, Payload, StateName, Task, TaskId};
 
 use super::Runtime;
@@ -248,16 +248,7 @@ impl Runtime {
     /// # Errors
     /// As [`job`](Self::job).
     pub async fn job_output(&self, job: &Job) -> Result<Option<Payload>, StoreError> {
-        let Some(result) = job.spec.result.clone().filter(|_| job.state == sunaba_task::job::JobState::Succeeded)
-        else {
-            return Ok(None);
-        };
-        let only = Some(Awaited::Node(result));
-        let found = self.store().plan(PlanQuery { only, ..PlanQuery::of(job.id, 1) }).await?.tasks.pop();
-        match found {
-            Some(task) => self.store().output(task.id).await,
-            None => Ok(None),
-        }
+        self.store().job_output(job.id).await
     }
 
     /// What tasks of a plan gave, by their names; at most 200 of them, or 4 MiB and what the last one gave.
@@ -266,7 +257,7 @@ impl Runtime {
     /// As [`job`](Self::job).
     pub async fn job_outputs(&self, query: PlanQuery) -> Result<JobOutputs, StoreError> {
         let limit = query.limit.clamp(1, MAX_OUTPUTS);
-        let PlanPage { tasks, next } = self.store().plan(PlanQuery { limit, ..query }).await?;
+        let PlanPage { tasks, next, .. } = self.store().plan(PlanQuery { limit, ..query }).await?;
         let (mut page, mut bytes, count) = (JobOutputs::default(), 0, tasks.len());
         for (number, task) in (1..).zip(tasks) {
             let Some(link) = task.job else { continue };
@@ -299,7 +290,7 @@ impl Runtime {
             |found: &JobAttention| found.failing.len() as u64 >= failing && found.running.len() as u64 >= running;
         let (mut looked, mut query) = (0, PlanQuery::of(job.id, PAGE));
         while looked < MAX_LOOKED && !is_enough(&found) {
-            let PlanPage { tasks, next } = self.store().plan(query.clone()).await?;
+            let PlanPage { tasks, next, .. } = self.store().plan(query.clone()).await?;
             looked += tasks.len().max(1);
             tasks.into_iter().for_each(|task| found.add(task));
             let Some(next) = next else { break };

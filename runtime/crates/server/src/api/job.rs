@@ -283,6 +283,7 @@ impl From<&Job> for JobView {
                 time_ms: budget.time.map(ms),
                 fuel: budget.fuel,
                 tasks: Some(budget.tasks),
+                depth: Some(budget.depth),
             },
             spent: SpentView {
                 attempts: job.spent.attempts,

@@ -69,6 +69,9 @@ pub struct JobBudget {
     /// Tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tasks: Option<u64>,
+    /// How deep plans may be made under tasks; the job's own is 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth: Option<u32>,
 }
 
 /// A task of a job, or with `map` a group of them.
@@ -290,7 +293,8 @@ impl JobBudget {
             (None, time_ms) => time_ms.map(Duration::from_millis),
         };
         let tasks = self.tasks.unwrap_or(Budget::default().tasks);
-        Ok(Budget { attempts: self.attempts, time, fuel: self.fuel, tasks })
+        let depth = self.depth.unwrap_or(Budget::default().depth);
+        Ok(Budget { attempts: self.attempts, time, fuel: self.fuel, tasks, depth })
     }
 }
 
@@ -364,8 +368,9 @@ impl From<After> for AfterNode {
 
 impl From<JobRequest> for SubmitJob {
     fn from(request: JobRequest) -> Self {
-        let Budget { attempts, time, fuel, tasks } = request.budget;
-        let budget = JobBudget { attempts, time: None, time_ms: time.map(ms), fuel, tasks: Some(tasks) };
+        let Budget { attempts, time, fuel, tasks, depth } = request.budget;
+        let (time_ms, tasks, depth) = (time.map(ms), Some(tasks), Some(depth));
+        let budget = JobBudget { attempts, time: None, time_ms, fuel, tasks, depth };
         let node = |node: NodeRequest| SubmitNode {
             name: node.name.to_string(),
             after: node.after.into_iter().map(AfterNode::from).collect(),

@@ -215,6 +215,7 @@ impl From<Origin> for OriginView {
             Origin::Rerun(task) => ("rerun", task),
             Origin::Callback(task) => ("callback", task),
             Origin::Replaces(task) => ("replaces", task),
+            Origin::Reuses(task) => ("reuses", task),
         };
         Self { how: how.into(), task: task.to_string() }
     }
