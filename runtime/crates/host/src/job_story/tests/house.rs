@@ -140,6 +140,7 @@ impl House {
                 receipt: Some(receipt),
                 output: (verdict == Verdict::Succeed).then(|| Payload::json("1")),
                 detail: AttemptDetail::default(),
+                plan: None,
             });
         }
         let settled = self.store.settle(settlements).await.expect("the store works");
