@@ -158,7 +158,7 @@ impl Child {
     }
 
     /// The handler that undoes the child where its plan is compensated after it has succeeded: `cancel_flight::NAME`, or
-    /// `package/handler`. It gets the child's input.
+    /// `package/handler`. It gets an object with the child's `input` and its `output` (and `task`, `handler`, `state`, `attempts`).
     pub fn undo(self, handler: impl Into<String>) -> Self {
         self.setting("undo", handler)
     }

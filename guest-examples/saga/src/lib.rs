@@ -2,7 +2,7 @@
 //!
 //! There is no transaction over a flight, a hotel and a car, which three companies sell. There is a handler that undoes each
 //! booking. The plan says which, and that it is compensated: when a step fails for good, the host undoes those that have
-//! succeeded, the last first. Whoever undoes gets what the one before it got.
+//! succeeded, the last first. Whoever undoes gets what the one before it got, and what it gave.
 
 use sunaba_sdk::prelude::*;
 
@@ -29,6 +29,16 @@ pub struct Booking {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Itinerary {
     bookings: Vec<Booking>,
+}
+
+/// What is to be undone: a booking that was made.
+#[data]
+#[derive(Debug)]
+pub struct Undo {
+    /// What the booking was made for.
+    input: Trip,
+    /// The booking.
+    output: Booking,
 }
 
 /// Books a flight, then a hotel, then a car; and nothing of that, when one of them cannot be had.
@@ -63,20 +73,20 @@ pub fn book_car(trip: Trip) -> Result<Booking, TaskError> {
 
 /// Cancels the flight.
 #[handler]
-pub fn cancel_flight(trip: Trip) -> Result<(), TaskError> {
-    cancel("flight", &trip)
+pub fn cancel_flight(undo: Undo) -> Result<(), TaskError> {
+    cancel("flight", &undo)
 }
 
 /// Cancels the hotel.
 #[handler]
-pub fn cancel_hotel(trip: Trip) -> Result<(), TaskError> {
-    cancel("hotel", &trip)
+pub fn cancel_hotel(undo: Undo) -> Result<(), TaskError> {
+    cancel("hotel", &undo)
 }
 
 /// Cancels the car.
 #[handler]
-pub fn cancel_car(trip: Trip) -> Result<(), TaskError> {
-    cancel("car", &trip)
+pub fn cancel_car(undo: Undo) -> Result<(), TaskError> {
+    cancel("car", &undo)
 }
 
 /// Puts the bookings together.
@@ -100,8 +110,8 @@ fn book(what: &str, trip: &Trip) -> Result<Booking, TaskError> {
 }
 
 /// Undoing twice is as good as once, and so is undoing what was never done: a host that was lost may have done half of it.
-fn cancel(what: &str, trip: &Trip) -> Result<(), TaskError> {
-    log::info!("cancelled the {what} {}", code(what, trip));
+fn cancel(what: &str, Undo { input, output }: &Undo) -> Result<(), TaskError> {
+    log::info!("cancelled the {what} {} of {}", output.code, input.traveller);
     Ok(())
 }
 

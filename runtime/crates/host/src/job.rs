@@ -56,7 +56,8 @@ pub struct NodeRequest {
     pub task: TaskRequest,
     /// What has to end before.
     pub after: Vec<After>,
-    /// What undoes it, should the job fail after it has succeeded. It gets what came of the task, and no other input.
+    /// What undoes it, should the job fail after it has succeeded. It gets what the task had got, and what came of it, and no
+    /// other input.
     pub compensation: Option<TaskRequest>,
 }
 

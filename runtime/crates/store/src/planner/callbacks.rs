@@ -5,7 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use sunaba_task::{Callback, CallbackOn, Ending, NewTask, Origin, Payload, State, Task, TaskId, TaskSpec, Timestamp};
+use sunaba_task::{
+    Callback, CallbackOn, Ending, NewTask, Origin, Payload, PayloadInfo, State, Task, TaskId, TaskSpec, Timestamp,
+};
 
 use super::{Planner, Stored, Turn, body};
 use crate::StoreError;
@@ -67,18 +69,36 @@ pub(super) fn without_key(spec: TaskSpec) -> TaskSpec {
 
 /// What those are told who follow the end of a task.
 pub(super) fn told_of_end(turn: &Turn<'_>, stored: &Stored) -> Result<Bytes, StoreError> {
-    let output = match &stored.task.output {
-        Some(info) if info.size_bytes <= MAX_OUTPUT_BYTES => {
-            let key = keys::output(stored.task.id);
-            match body(turn, &key, stored.output.as_ref(), &info.media_type) {
-                Ok(output) => Some(output),
-                Err(StoreError::Damaged { .. }) => None,
-                Err(error) => return Err(error),
-            }
-        }
-        _ => None,
-    };
-    Ok(told(&stored.task, output.as_ref()))
+    Ok(told(&stored.task, short_output(turn, stored)?.as_ref(), None))
+}
+
+/// What those are told who undo a task: that, and what it had got.
+pub(super) fn told_to_undo(turn: &Turn<'_>, stored: &Stored) -> Result<Bytes, StoreError> {
+    let Stored { task, input, .. } = stored;
+    let input = short(turn, &task.input, &keys::input(task.id), input.as_ref())?;
+    Ok(told(task, short_output(turn, stored)?.as_ref(), input.as_ref()))
+}
+
+fn short_output(turn: &Turn<'_>, Stored { task, output, .. }: &Stored) -> Result<Option<Payload>, StoreError> {
+    let Some(info) = &task.output else { return Ok(None) };
+    short(turn, info, &keys::output(task.id), output.as_ref())
+}
+
+/// A body that is not too long; none when it is damaged.
+fn short(
+    turn: &Turn<'_>,
+    info: &PayloadInfo,
+    key: &[u8],
+    inline: Option<&Bytes>,
+) -> Result<Option<Payload>, StoreError> {
+    if info.size_bytes > MAX_OUTPUT_BYTES {
+        return Ok(None);
+    }
+    match body(turn, key, inline, &info.media_type) {
+        Ok(body) => Ok(Some(body)),
+        Err(StoreError::Damaged { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// What a callback is told of a task. Every field is always there.
@@ -88,6 +108,9 @@ struct Told<'a> {
     handler: String,
     state: String,
     attempts: u32,
+    /// Told to whoever undoes it, when it is JSON and not too long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<&'a RawValue>,
     /// When it is JSON.
     output: Option<&'a RawValue>,
     /// Of the output.
@@ -108,13 +131,17 @@ struct Failure<'a> {
 }
 
 /// The input of a task's callbacks; `output` is its output, if that is not too long.
-fn told(task: &Task, output: Option<&Payload>) -> Bytes {
-    let json = output.filter(|output| output.is_json()).and_then(|output| serde_json::from_slice(&output.bytes).ok());
+fn told<'a>(task: &'a Task, output: Option<&'a Payload>, input: Option<&'a Payload>) -> Bytes {
+    fn as_json(body: Option<&Payload>) -> Option<&RawValue> {
+        body.filter(|body| body.is_json()).and_then(|body| serde_json::from_slice(&body.bytes).ok())
+    }
+    let json = as_json(output);
     let told = Told {
         task: task.id.to_string(),
         handler: task.spec.handler.to_string(),
         state: task.state.name().to_string(),
         attempts: task.attempts_started,
+        input: as_json(input),
         output: json,
         media_type: task.output.as_ref().map(|info| info.media_type.as_str()),
         output_base64: output.filter(|_| json.is_none()).map(|output| STANDARD.encode(&output.bytes)),
@@ -175,7 +202,7 @@ mod tests {
         let mut task = Task::submitted(TaskId::from_bytes([7; 16]), 1, &new, Timestamp::from_unix_ms(1));
         task.state = State::Succeeded;
         task.output = Some(PayloadInfo::of(output));
-        serde_json::from_slice(&told(&task, is_short.then_some(output))).expect("JSON")
+        serde_json::from_slice(&told(&task, is_short.then_some(output), None)).expect("JSON")
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use sunaba_task::job::{JobId, JobLink};
 use sunaba_task::{NewTask, Payload, State, Task};
 
-use super::super::callbacks::told_of_end;
+use super::super::callbacks::told_to_undo;
 use super::super::{Planner, Turn};
 use super::Chore;
 use crate::{StoreError, keys};
@@ -42,7 +42,7 @@ impl Planner {
             None => None,
         };
         let (Some(how), Some(link)) = (how, &stored.task.job) else { return Ok(Some(Chore::Undo(id))) };
-        let new = NewTask { input: Payload::json(told_of_end(turn, &stored)?), ..how };
+        let new = NewTask { input: Payload::json(told_to_undo(turn, &stored)?), ..how };
         let name = NAME.parse().expect("it is a name");
         let link = JobLink {
             parent: Some(stored.task.id),
