@@ -360,7 +360,7 @@ mod tests {
 
     #[test]
     fn what_gave_nothing_is_told_and_does_not_end_the_others() {
-        let attempt = Attempt::new().given("count/1", &1_u32).not_given("count/2", "dead").given("count/3", "three");
+        let attempt = Attempt::new().given("count/1", 1_u32).not_given("count/2", "dead").given("count/3", "three");
         let context = attempt.context();
         let given: Vec<_> = context.outputs::<u32>("count/*").collect();
         assert_eq!(given[0].as_ref().map(|given| given.value), Ok(1));

@@ -54,7 +54,7 @@ fn person_completes_a_task_that_waits() {
     // It waits on the disk, and nowhere else.
     host.kill();
     host.restart();
-    assert_eq!(listed(&host), [id.clone()]);
+    assert_eq!(listed(&host), std::slice::from_ref(&id));
     let said = host.ok(&["task", "logs", &id]);
     assert!(said.contains(&format!("sunaba task complete {id} --output")), "{said}");
     let task = host.json(&["task", "get", &id]);

@@ -92,7 +92,7 @@ mod tests {
     fn carried_out(plan: &Plan) -> Report {
         let mut attempt = Attempt::new();
         for (name, child) in plan.children().filter(|(_, child)| child.handler() == count::NAME) {
-            attempt = attempt.given(name, &count(child.input().expect("a text")).expect("it counts"));
+            attempt = attempt.given(name, count(child.input().expect("a text")).expect("it counts"));
         }
         report(&attempt.context()).expect("all have counted")
     }

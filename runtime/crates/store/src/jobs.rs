@@ -215,7 +215,7 @@ pub(crate) struct PlannedNode {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Work {
     /// This.
-    New { task: NewTask, compensation: Option<NewTask> },
+    New { task: Box<NewTask>, compensation: Option<Box<NewTask>> },
     /// What that task of a job that has ended did, or was to do.
     Again { old: TaskId, is_done: bool },
 }

@@ -45,6 +45,34 @@ impl host::Host for State {
     fn remaining(&mut self) -> wasmtime::Result<host::RemainingBudget> {
         Ok(host::RemainingBudget { fuel: None, time_ms: None })
     }
+
+    fn submit(&mut self, _: types::Child) -> wasmtime::Result<Result<String, types::Refusal>> {
+        Ok(Err(no_store()))
+    }
+
+    fn dependency_outputs(
+        &mut self,
+        _: String,
+        _: Option<String>,
+    ) -> wasmtime::Result<Result<host::EndedPage, types::Refusal>> {
+        Ok(Err(no_store()))
+    }
+
+    fn checkpoint(&mut self, _: Vec<u8>) -> wasmtime::Result<Result<(), types::Refusal>> {
+        Ok(Err(no_store()))
+    }
+
+    fn last_checkpoint(&mut self) -> wasmtime::Result<Result<Option<Vec<u8>>, types::Refusal>> {
+        Ok(Err(no_store()))
+    }
+
+    fn completion_token(&mut self) -> wasmtime::Result<Option<String>> {
+        Ok(None)
+    }
+}
+
+fn no_store() -> types::Refusal {
+    types::Refusal { kind: types::RefusalKind::Unavailable, message: "there is no store".into() }
 }
 
 pub(crate) struct Bare {

@@ -89,7 +89,7 @@ impl Planner {
     ) -> Result<Option<ReadyNode>, StoreError> {
         let PlannedNode { name, after, work, is_awaited, is_counted } = planned;
         let (task, compensation, done) = match work {
-            Work::New { task, compensation } => (task, compensation, None),
+            Work::New { task, compensation } => (*task, compensation.map(|task| *task), None),
             Work::Again { old, is_done } => match self.read_again(turn, old, is_done)? {
                 Some(read) => read,
                 None => {
