@@ -225,7 +225,7 @@ fn wrong_questions_about_jobs_are_refused() {
         assert!(output.status.code() == Some(code) && error.contains(said), "{arguments:?}: {error}");
     };
     refused(&["job", "explain", unknown], 3, "there is no job");
-    refused(&["job", "graph", unknown, "--format=svg"], 3, "there is no job");
+    refused(&["job", "graph", unknown, "--as=svg"], 3, "there is no job");
     refused(&["job", "graph", "nobody"], 2, "is not a job id");
     refused(&["job", "graph", unknown, "--fold=0"], 2, "0");
     let id = served.submit(JobSpec::default(), Vec::new()).to_string();

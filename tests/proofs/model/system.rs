@@ -130,7 +130,6 @@ impl<const ON_DISK: bool> System<ON_DISK> {
         };
         self.serve = Some(serve);
         self.handles = Some([store.clone(), store]);
-        // The whole feed is read anew.
         self.read_until = 0;
         self.told.iter_mut().for_each(Vec::clear);
     }
@@ -151,7 +150,6 @@ impl<const ON_DISK: bool> System<ON_DISK> {
             if page.events.is_empty() {
                 return;
             }
-            // The model has no jobs.
             for event in page.of_tasks() {
                 assert_eq!(event.sequence, self.read_until + 1, "events are counted");
                 self.read_until = event.sequence;
@@ -483,8 +481,8 @@ impl<const ON_DISK: bool> StateMachineTest for System<ON_DISK> {
     fn check_invariants(state: &Self, model: &Model) {
         let store = &state.handles.as_ref().expect("it is open")[0];
         state.check_versions(model);
-        assert_eq!(state.tasks.len(), model.items.len());
-        assert_eq!(state.tasks.iter().collect::<BTreeSet<_>>().len(), state.tasks.len());
+        let (tasks, items) = (&state.tasks, model.items.len());
+        assert_eq!((tasks.len(), tasks.iter().collect::<BTreeSet<_>>().len()), (items, items));
         for (position, (id, item)) in state.tasks.iter().zip(&model.items).enumerate() {
             let (task, kept) = state.runtime.block_on(async { (store.task(*id).await, store.output(*id).await) });
             assert_eq!(state.told[position], item.told, "what the feed tells of task {position}");

@@ -50,8 +50,10 @@ pub use query::{
 pub use retry::{RetryJob, RetryJobError};
 pub use secrets::{MAX_STORED_SECRETS, NewSecret, SecretError, SecretInfo};
 pub use store::{
-    LeaseRequest, Leased, MAX_LEASED, MAX_LEASED_BYTES, MAX_PAGE, NAMES_PAGE, NewPackage, Package, Queues, Readiness,
-    Runs, SessionLimits, SettleError, Settlement, Store, StoreFuture, SubmitError, Submitted, Unready,
+    LeaseRequest, Leased, MAX_LEASED, MAX_LEASED_BYTES, MAX_PAGE, NAMES_PAGE, Queues, Readiness, Runs, SessionLimits,
+    SettleError, Settlement, Store, StoreFuture, SubmitError, Submitted, Unready,
 };
 pub use usage::{MAX_SUMMED, OTHERS, Usage, UsageOf, UsageSums};
-pub use versions::{Activation, ChangedHandler, DeployChange, Deployed, MAX_VERSIONS, PackageVersion, VersionError};
+pub use versions::{
+    Activation, ChangedHandler, DeployChange, Deployed, MAX_VERSIONS, NewPackage, Package, PackageVersion, VersionError,
+};

@@ -5,20 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use sunaba_task::job::{Awaited, Job, JobId, NewJob, NewPlan, Node, NodeName};
 use sunaba_task::{
     Artifact, ArtifactName, AttemptDetail, BoxFuture, CompletionToken, Decision, Digest, Durability, Ending, FuelMode,
-    HandlerChange, HandlerInfo, HandlerName, LeaseToken, LimitCaps, Limits, NewTask, Payload, Progress, QueueChange,
-    Receipt, Retention, Secret, SessionId, Task, TaskId, Timestamp,
+    HandlerChange, HandlerName, LeaseToken, LimitCaps, Limits, NewTask, Payload, Progress, QueueChange, Receipt,
+    Retention, Secret, SessionId, Task, TaskId,
 };
 
 use crate::{
     Activation, AwaiteePage, Blobs, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError, ChildPlanError,
     CompleteError, DeleteError, Deployed, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, NewArtifact,
-    NewCompletion, NewSecret, PackageVersion, PlanPage, PlanQuery, PutArtifactError, QueueStatus, Rerun, RerunError,
-    RetryJob, RetryJobError, SecretInfo, Standing, StoreError, SubmitChildError, SubmitJobError, SubmittedJob,
-    TaskPage, TaskQuery, Usage, UsageOf,
+    NewCompletion, NewPackage, NewSecret, Package, PackageVersion, PlanPage, PlanQuery, PutArtifactError, QueueStatus,
+    Rerun, RerunError, RetryJob, RetryJobError, SecretInfo, Standing, StoreError, SubmitChildError, SubmitJobError,
+    SubmittedJob, TaskPage, TaskQuery, Usage, UsageOf,
 };
 
 /// What a store's methods return.
@@ -476,43 +475,4 @@ pub enum SettleError {
     /// The plan that it has cannot be run; settle it in another way.
     #[error(transparent)]
     Plan(#[from] ChildPlanError),
-}
-
-/// A package to be deployed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewPackage {
-    /// The name under which tasks ask for it.
-    pub name: String,
-    /// Its component.
-    pub component: Digest,
-    /// What the component has.
-    pub handlers: Vec<HandlerInfo>,
-    /// Whether it may be one that the handlers' waiting tasks do not fit.
-    pub allow_signature_change: bool,
-}
-
-/// A deployed package.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Package {
-    /// The name under which tasks ask for it.
-    pub name: String,
-    /// Its component.
-    pub component: Digest,
-    /// The component's size.
-    pub size_bytes: u64,
-    /// What the component has.
-    pub handlers: Vec<HandlerInfo>,
-    /// When it got this component.
-    pub deployed_at: Timestamp,
-    /// The number of its active version, from 1; 0 for what is part of the host's program.
-    pub version: u32,
-    /// The version that was active before.
-    pub before: Option<u32>,
-}
-
-impl Package {
-    /// One of its handlers.
-    pub fn handler(&self, name: &str) -> Option<&HandlerInfo> {
-        self.handlers.iter().find(|handler| handler.name == name)
-    }
 }

@@ -6,7 +6,44 @@
 use serde::{Deserialize, Serialize};
 use sunaba_task::{Digest, HandlerInfo, HandlerName, Timestamp};
 
-use crate::Package;
+/// A package to be deployed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPackage {
+    /// The name under which tasks ask for it.
+    pub name: String,
+    /// Its component.
+    pub component: Digest,
+    /// What the component has.
+    pub handlers: Vec<HandlerInfo>,
+    /// Whether it may be one that the handlers' waiting tasks do not fit.
+    pub allow_signature_change: bool,
+}
+
+/// A deployed package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Package {
+    /// The name under which tasks ask for it.
+    pub name: String,
+    /// Its component.
+    pub component: Digest,
+    /// The component's size.
+    pub size_bytes: u64,
+    /// What the component has.
+    pub handlers: Vec<HandlerInfo>,
+    /// When it got this component.
+    pub deployed_at: Timestamp,
+    /// The number of its active version, from 1; 0 for what is part of the host's program.
+    pub version: u32,
+    /// The version that was active before.
+    pub before: Option<u32>,
+}
+
+impl Package {
+    /// One of its handlers.
+    pub fn handler(&self, name: &str) -> Option<&HandlerInfo> {
+        self.handlers.iter().find(|handler| handler.name == name)
+    }
+}
 
 /// Versions of a package that are kept, beside those that something needs.
 pub const MAX_VERSIONS: usize = 100;

@@ -239,8 +239,7 @@ fn sound_store_has_no_problems() {
     let report = verify(&folder.data()).expect("it can be read");
     assert!(report.is_sound(), "{report}");
     assert_eq!(report.values, all(&folder.data()).len() as u64);
-    let kinds: String = report.kinds.iter().map(|kind| kind.kind).collect();
-    assert_eq!(kinds, "HQabcdefghiklmnopqrstuvwz");
+    assert_eq!(report.kinds.iter().map(|kind| kind.kind).collect::<String>(), "HQabcdefghiklmnopqrstuvwz");
 }
 
 #[test]

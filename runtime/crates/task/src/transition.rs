@@ -113,7 +113,12 @@ pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet
             next.state = end_of_parent(task, failed.is_some());
             match next.state {
                 State::Succeeded => next.output = next.output.or(output),
-                State::Dead => (next.output, next.failed_child) = (None, failed.map(|failed| *failed)),
+                State::Dead => {
+                    // One that was given up is not dead of its children, which were stopped for it.
+                    let last = task.attempts.last().map(|last| last.decision.verdict);
+                    let failed = failed.filter(|_| last != Some(Verdict::GiveUp));
+                    (next.output, next.failed_child) = (None, failed.map(|failed| *failed));
+                }
                 _ => next.output = None,
             }
             // What somebody gave is not its output after all.
