@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use sunaba_store::{BlobError, BlobReader, BlobWriter, NewArtifact, PlanQuery, PutArtifactError, Store, StoreError};
-use sunaba_task::job::{Awaited, NodeName};
+use sunaba_store::{BlobReader, BlobWriter, NewArtifact, PutArtifactError, Store};
+use sunaba_task::job::Awaited;
 use sunaba_task::{
     Artifact, ArtifactError, ArtifactKind, ArtifactName, ArtifactSink, ArtifactSource, AskError, AskErrorKind,
     BoxFuture, LeaseToken, TaskId, check_media_type, check_url, format_bytes,
 };
+
+use crate::asks::{parsed, unavailable};
 
 /// What is said of a link: what is there has a type of its own.
 const LINK_TYPE: &str = "text/uri-list";
@@ -52,7 +54,7 @@ impl Artifacts {
         media_type: String,
     ) -> Result<Box<dyn ArtifactSink>, AskError> {
         check_media_type(&media_type).map_err(|error| invalid(&error))?;
-        let writer = self.store.blobs().create().await.map_err(|error| of_blob(&error))?;
+        let writer = self.store.blobs().create().await.map_err(|error| unavailable(&error))?;
         Ok(Box::new(Sink { artifacts: self.clone(), name, media_type, writer }))
     }
 
@@ -62,7 +64,7 @@ impl Artifacts {
         name: ArtifactName,
     ) -> Result<Box<dyn ArtifactSource>, AskError> {
         let id = self.resolve(task).await?;
-        let found = self.store.artifact(id, name.clone()).await.map_err(|error| of_store(&error))?;
+        let found = self.store.artifact(id, name.clone()).await.map_err(|error| unavailable(&error))?;
         let artifact = found.ok_or_else(|| {
             AskError::new(
                 AskErrorKind::NotFound,
@@ -72,13 +74,13 @@ impl Artifacts {
         let Some(digest) = artifact.digest() else {
             return Err(AskError::new(AskErrorKind::Invalid, format!("the artifact `{name}` is a link, and no file")));
         };
-        let reader = self.store.blobs().open(digest, 0).await.map_err(|error| of_blob(&error))?;
+        let reader = self.store.blobs().open(digest, 0).await.map_err(|error| unavailable(&error))?;
         Ok(Box::new(Source { artifact, reader }))
     }
 
     pub(crate) async fn list(&self, task: Option<String>) -> Result<Vec<Artifact>, AskError> {
         let id = self.resolve(task).await?;
-        self.store.artifacts(id).await.map_err(|error| of_store(&error))
+        self.store.artifacts(id).await.map_err(|error| unavailable(&error))
     }
 
     pub(crate) async fn link(&self, name: ArtifactName, url: String) -> Result<Artifact, AskError> {
@@ -87,7 +89,7 @@ impl Artifacts {
     }
 
     async fn put(&self, new: NewArtifact) -> Result<Artifact, AskError> {
-        let put = self.store.put_artifact(self.token, new).await.map_err(|error| of_store(&error))?;
+        let put = self.store.put_artifact(self.token, new).await.map_err(|error| unavailable(&error))?;
         put.map_err(|error| {
             let kind = match error {
                 PutArtifactError::TooMany => AskErrorKind::Limit,
@@ -101,18 +103,10 @@ impl Artifacts {
     async fn resolve(&self, task: Option<String>) -> Result<TaskId, AskError> {
         let own = self.token.task;
         let Some(name) = task else { return Ok(own) };
-        let failed = |error: StoreError| of_store(&error);
-        let node: NodeName = name.parse().map_err(|error| AskError::new(AskErrorKind::Invalid, format!("{error}")))?;
-        let only = Awaited::Node(node);
-        let awaited = self.store.awaited(own, only.clone(), None).await.map_err(failed)?;
+        let only = Awaited::Node(parsed(&name)?);
+        let awaited = self.store.awaited(own, only, None).await.map_err(|error| unavailable(&error))?;
         if let Some(found) = awaited.awaited.first() {
             return Ok(found.task);
-        }
-        if let Some(link) = self.store.task(own).await.map_err(failed)?.and_then(|task| task.job) {
-            let query = PlanQuery { parent: Some(own), only: Some(only), ..PlanQuery::of(link.job, 1) };
-            if let Some(child) = self.store.plan(query).await.map_err(failed)?.tasks.first() {
-                return Ok(child.id);
-            }
         }
         let message = format!(
             "there is no task `{name}` whose artifacts this one may read\nhint: it reads its own, those of the tasks in its plan, \
@@ -133,7 +127,7 @@ impl ArtifactSink for Sink {
     fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<(), AskError>> {
         Box::pin(async move {
             self.artifacts.written.add(bytes.len() as u64)?;
-            self.writer.write(bytes).await.map_err(|error| of_blob(&error))
+            self.writer.write(bytes).await.map_err(|error| unavailable(&error))
         })
     }
 
@@ -141,7 +135,7 @@ impl ArtifactSink for Sink {
         Box::pin(async move {
             let Self { artifacts, name, media_type, writer } = *self;
             // Held until the record is durable: then that keeps it.
-            let file = writer.finish().await.map_err(|error| of_blob(&error))?;
+            let file = writer.finish().await.map_err(|error| unavailable(&error))?;
             let kind = ArtifactKind::File { size_bytes: file.size_bytes, digest: file.digest };
             let put = artifacts.put(NewArtifact { name, media_type, kind }).await;
             file.release();
@@ -161,20 +155,12 @@ impl ArtifactSource for Source {
     }
 
     fn read(&mut self, max_bytes: usize) -> BoxFuture<'_, Result<Bytes, AskError>> {
-        Box::pin(async move { self.reader.read(max_bytes).await.map_err(|error| of_blob(&error)) })
+        Box::pin(async move { self.reader.read(max_bytes).await.map_err(|error| unavailable(&error)) })
     }
 }
 
 fn invalid(error: &ArtifactError) -> AskError {
     AskError::new(AskErrorKind::Invalid, error.to_string())
-}
-
-fn of_blob(error: &BlobError) -> AskError {
-    AskError::new(AskErrorKind::Unavailable, error.to_string())
-}
-
-fn of_store(error: &StoreError) -> AskError {
-    AskError::new(AskErrorKind::Unavailable, error.to_string())
 }
 
 #[cfg(test)]

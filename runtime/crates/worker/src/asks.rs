@@ -77,11 +77,13 @@ impl Asks {
     }
 }
 
-fn parsed<T: std::str::FromStr<Err: ToString>>(text: &str) -> Result<T, AskError> {
+/// What a guest wrote, read.
+pub(crate) fn parsed<T: std::str::FromStr<Err: ToString>>(text: &str) -> Result<T, AskError> {
     text.parse().map_err(|error: T::Err| AskError::new(AskErrorKind::Invalid, error.to_string()))
 }
 
-fn unavailable(error: &impl ToString) -> AskError {
+/// That the store cannot do it now.
+pub(crate) fn unavailable(error: &impl ToString) -> AskError {
     AskError::new(AskErrorKind::Unavailable, error.to_string())
 }
 
