@@ -21,6 +21,8 @@ use sunaba_task::{
 
 use crate::ReceiptReport;
 
+pub(crate) use text::Rows;
+
 pub use phrases::stalled;
 pub use story::{
     AttemptStory, CancelReport, Changed, CompletionReport, DecisionReport, GrantsReport, HoldReport, InputReport,

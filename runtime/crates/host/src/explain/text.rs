@@ -126,16 +126,23 @@ impl AttemptStory {
 impl fmt::Display for Story {
     /// The rows, for whoever shows them to no terminal: what handlers have said is not escaped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.rows().iter().try_for_each(|(name, value)| writeln!(f, "{name:<12} {value}"))
+        Rows(self.rows()).fmt(f)
     }
 }
 
+/// A story as text: a name and a value in each row.
 #[derive(Default)]
-struct Rows(Vec<(String, String)>);
+pub(crate) struct Rows(pub(crate) Vec<(String, String)>);
 
 impl Rows {
-    fn add(&mut self, name: &str, value: String) {
+    pub(crate) fn add(&mut self, name: &str, value: String) {
         self.0.push((name.to_owned(), value));
+    }
+}
+
+impl fmt::Display for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|(name, value)| writeln!(f, "{name:<12} {value}"))
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use sunaba_task::{format_bytes, format_count, format_duration};
 
+use crate::explain::Rows;
+
 use super::story::{FailedTask, JobStory, NotRun, PathStep, UndoneTask};
 
 /// Steps of the chain that are shown at its beginning, and at its end.
@@ -161,15 +163,6 @@ impl PathStep {
 
 impl fmt::Display for JobStory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.rows().iter().try_for_each(|(name, value)| writeln!(f, "{name:<12} {value}"))
-    }
-}
-
-#[derive(Default)]
-struct Rows(Vec<(String, String)>);
-
-impl Rows {
-    fn add(&mut self, name: &str, value: String) {
-        self.0.push((name.to_owned(), value));
+        Rows(self.rows()).fmt(f)
     }
 }
