@@ -55,7 +55,7 @@ impl Artifacts {
     ) -> Result<Box<dyn ArtifactSink>, AskError> {
         check_media_type(&media_type).map_err(|error| invalid(&error))?;
         let writer = self.store.blobs().create().await.map_err(|error| unavailable(&error))?;
-        Ok(Box::new(Sink { artifacts: self.clone(), name, media_type, writer }))
+        Ok(Box::new(Sink { artifacts: self.clone(), name, media_type, writer: Some(writer) }))
     }
 
     pub(crate) async fn open(
@@ -120,14 +120,18 @@ struct Sink {
     artifacts: Artifacts,
     name: ArtifactName,
     media_type: String,
-    writer: Box<dyn BlobWriter>,
+    /// None once a write has failed: the file would have a hole.
+    writer: Option<Box<dyn BlobWriter>>,
 }
 
 impl ArtifactSink for Sink {
     fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<(), AskError>> {
         Box::pin(async move {
+            let mut writer = self.writer.take().ok_or_else(|| broken(&self.name))?;
             self.artifacts.written.add(bytes.len() as u64)?;
-            self.writer.write(bytes).await.map_err(|error| unavailable(&error))
+            writer.write(bytes).await.map_err(|error| unavailable(&error))?;
+            self.writer = Some(writer);
+            Ok(())
         })
     }
 
@@ -135,6 +139,7 @@ impl ArtifactSink for Sink {
         Box::pin(async move {
             let Self { artifacts, name, media_type, writer } = *self;
             // Held until the record is durable: then that keeps it.
+            let writer = writer.ok_or_else(|| broken(&name))?;
             let file = writer.finish().await.map_err(|error| unavailable(&error))?;
             let kind = ArtifactKind::File { size_bytes: file.size_bytes, digest: file.digest };
             let put = artifacts.put(NewArtifact { name, media_type, kind }).await;
@@ -159,13 +164,61 @@ impl ArtifactSource for Source {
     }
 }
 
+fn broken(name: &ArtifactName) -> AskError {
+    let message = format!("a write to the artifact `{name}` has failed before\nhint: create it anew");
+    AskError::new(AskErrorKind::Invalid, message)
+}
+
 fn invalid(error: &ArtifactError) -> AskError {
     AskError::new(AskErrorKind::Invalid, error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use sunaba_store::{EmbeddedStore, LeaseRequest, ManualClock, MemoryEngine, Queues};
+    use sunaba_task::{Digest, NewTask, Payload, TaskSpec, Timestamp};
+
     use super::*;
+
+    /// The artifacts of an attempt that runs, in a store of its own.
+    async fn artifacts(limit_bytes: u64) -> Artifacts {
+        let clock = ManualClock::at(Timestamp::from_unix_ms(1_767_225_600_000));
+        let store = EmbeddedStore::open(MemoryEngine::default(), Arc::new(clock)).expect("memory opens");
+        let spec = TaskSpec::new("words/count".parse().expect("a name"), Digest::of(b"component"));
+        let new = NewTask::new(spec, Payload::json("{}"));
+        store.submit(vec![new]).await.expect("it works").remove(0).expect("it is taken on");
+        let session = store.open_session("w".into(), Duration::from_secs(60)).await.expect("it works");
+        let request = LeaseRequest { session, queues: Queues::All, slots: 1, wait: Duration::ZERO };
+        let token = store.lease(request).await.expect("the session lives").remove(0).token;
+        Artifacts::new(Arc::new(store), token, limit_bytes)
+    }
+
+    #[test]
+    fn artifact_with_a_hole_is_never_kept() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        runtime.block_on(async {
+            let artifacts = artifacts(10).await;
+            let begin = async |name: &str| {
+                let name = name.parse().expect("a name");
+                artifacts.create(name, "text/plain".into()).await.expect("there is room")
+            };
+            let mut sink = begin("a").await;
+            sink.write(Bytes::from_static(b"begin")).await.expect("there is room");
+            let over = sink.write(Bytes::from_static(b"the middle")).await.expect_err("it is over the limit");
+            assert_eq!(over.kind, AskErrorKind::Limit);
+            let after = sink.write(Bytes::from_static(b"end")).await.expect_err("it would have a hole");
+            assert_eq!(after.kind, AskErrorKind::Invalid);
+            let finished = sink.finish().await.expect_err("it has lost its middle");
+            assert!(finished.message.contains("has failed before"), "{}", finished.message);
+            assert_eq!(artifacts.list(None).await.expect("it works"), []);
+            // Another may still be written, of what is left.
+            let mut sink = begin("a").await;
+            sink.write(Bytes::from_static(b"whole")).await.expect("there is room");
+            assert_eq!(sink.finish().await.expect("it is whole").size_bytes(), Some(5));
+        });
+    }
 
     #[test]
     fn written_bytes_obeyed_and_violated() {
