@@ -234,6 +234,110 @@ fn file_is_durable_before_its_record_and_goes_only_after_it() {
 #[test]
 fn verify_finds_files_that_are_missing_or_changed() {
     let folder = Folder::new();
+#[test]
+fn file_that_is_written_again_takes_the_place_of_a_damaged_one() {
+    let folder = Folder::new();
+    test(async {
+        let store = folder.open();
+        let leased = begin(&store).await;
+        put(&store, &leased, "a", b"the right one").await;
+        let digest = Digest::of(b"the right one");
+        let mut reader = store.blobs().open(digest, 0).await.expect("it is there");
+        // Of the same length, as a disk damages it.
+        fs::write(&folder.files()[0], b"the wrong one").expect("written");
+        put(&store, &leased, "b", b"the right one").await;
+        assert_eq!(read(&store, digest).await, b"the right one");
+        assert_eq!(reader.read(99).await.expect("whoever reads it reads on"), "the wrong one");
+        assert_eq!(folder.files().len(), 1);
+        while folder.unnamed() > 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+    assert!(verify(&folder.data()).expect("it is free").is_sound());
+}
+
+#[test]
+fn start_removes_nothing_that_a_link_leads_to() {
+    let folder = Folder::new();
+    test(async {
+        let store = folder.open();
+        let leased = begin(&store).await;
+        put(&store, &leased, "a", b"kept").await;
+    });
+    let (blobs, victim) = (folder.data().join("blobs"), folder.0.join("victim"));
+    fs::create_dir(&victim).expect("a folder");
+    let theirs = victim.join("0".repeat(62));
+    fs::write(&theirs, "somebody else's").expect("written");
+    let shelf = (0..=255).map(|byte: u8| blobs.join(format!("{byte:02x}"))).find(|shelf| !shelf.exists());
+    std::os::unix::fs::symlink(&victim, shelf.expect("most are not there")).expect("linked");
+    fs::remove_dir_all(blobs.join("new")).expect("removed");
+    std::os::unix::fs::symlink(&victim, blobs.join("new")).expect("linked");
+    assert_eq!(verify(&folder.data()).expect("it is free").unnamed_files, 0);
+    test(async {
+        let store = folder.open();
+        assert_eq!(read(&store, Digest::of(b"kept")).await, b"kept");
+    });
+    assert!(theirs.exists());
+}
+
+/// Lays a file down as it would be written, and waits for no disk.
+fn lay(folder: &Folder, content: &[u8]) -> Digest {
+    let digest = Digest::of(content);
+    let digits: String = digest.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let shelf = folder.data().join("blobs").join(&digits[..2]);
+    fs::create_dir_all(&shelf).expect("a folder");
+    fs::write(shelf.join(&digits[2..]), content).expect("written");
+    digest
+}
+
+#[test]
+fn files_of_a_large_delete_go_though_nothing_else_happens() {
+    const TASKS: usize = 75;
+    const FILES: usize = 30;
+    let folder = Folder::new();
+    test(async {
+        // It stands still, so that nothing wakes the store.
+        let clock = ManualClock::at(Timestamp::from_unix_ms(1_767_225_600_000));
+        let engine = SledEngine::open(&folder.data()).expect("it is free");
+        let store = EmbeddedStore::open(engine, Arc::new(clock)).expect("it opens");
+        let mut ids = Vec::new();
+        for task in 0..TASKS {
+            let leased = begin(&store).await;
+            let put = |number: usize| {
+                let kind =
+                    ArtifactKind::File { size_bytes: 0, digest: lay(&folder, format!("{task} {number}").as_bytes()) };
+                let name = number.to_string().parse().expect("a name");
+                let (store, token) = (store.clone(), leased.token);
+                let new = NewArtifact { name, media_type: "text/plain".into(), kind };
+                tokio::spawn(async move { store.put_artifact(token, new).await })
+            };
+            for put in (0..FILES).map(put).collect::<Vec<_>>() {
+                put.await.expect("it ends").expect("the store works").expect("it has the lease");
+            }
+            let settlement = Settlement {
+                token: leased.token,
+                revision: leased.task.revision,
+                ending: Ending::Completed,
+                decision: Decision::uncharged(Verdict::Succeed, Policy::Success, "r".into()),
+                receipt: None,
+                output: None,
+                detail: AttemptDetail::default(),
+                plan: None,
+            };
+            store.settle(vec![settlement]).await.expect("it works").remove(0).expect("it has the lease");
+            ids.push(leased.task.id);
+        }
+        assert_eq!(folder.files().len(), TASKS * FILES);
+        store.delete(ids).await.expect("the store works");
+        let gone = async {
+            while !folder.files().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), gone).await.expect("nobody has to wake the store");
+    });
+}
+
     test(async {
         let store = folder.open();
         let leased = begin(&store).await;

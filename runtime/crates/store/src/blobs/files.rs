@@ -72,10 +72,11 @@ pub(super) fn take_name(folder: &Path, digest: &Digest) -> io::Result<PathBuf> {
     Ok(to)
 }
 
-/// The digests of all files that have a name. What is called otherwise is not ours.
+/// The digests of all files that have a name. What is called otherwise is not ours, nor is what a link leads to.
 pub(crate) fn named(folder: &Path) -> impl Iterator<Item = (Digest, PathBuf)> {
     let list = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
-    list(folder).flat_map(move |shelf| {
+    let shelves = list(folder).filter(|shelf| shelf.file_type().is_ok_and(|kind| kind.is_dir()));
+    shelves.flat_map(move |shelf| {
         let start = shelf.file_name().to_string_lossy().into_owned();
         list(&shelf.path()).filter_map(move |file| {
             let rest = file.file_name().to_string_lossy().into_owned();
@@ -88,7 +89,9 @@ pub(crate) fn named(folder: &Path) -> impl Iterator<Item = (Digest, PathBuf)> {
 /// Removes what was not finished, and every file that nobody names: the process before was ended between a file and its
 /// record, or between a record's end and its file's.
 pub(super) fn sweep(folder: &Path, is_named: impl Fn(&Digest) -> bool) -> (u64, u64) {
-    let unfinished = fs::read_dir(folder.join(NEW)).into_iter().flatten().flatten();
+    let new = folder.join(NEW);
+    let is_ours = fs::symlink_metadata(&new).is_ok_and(|found| found.is_dir());
+    let unfinished = is_ours.then(|| fs::read_dir(new)).into_iter().flatten().flatten().flatten();
     let unfinished = unfinished.filter(|file| fs::remove_file(file.path()).is_ok()).count();
     let unwanted = named(folder).filter(|(digest, _)| !is_named(digest));
     let unwanted = unwanted.filter(|(_, file)| fs::remove_file(file).is_ok()).count();
