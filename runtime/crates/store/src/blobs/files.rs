@@ -45,23 +45,19 @@ pub(super) fn create(folder: &Path) -> io::Result<(File, PathBuf)> {
     Ok((file, path))
 }
 
-/// Gives a file that is durable its name, durably. One that is there already stays, and the new one is not needed: gives
-/// whether it was.
-pub(super) fn publish(folder: &Path, from: &Path, digest: &Digest, size_bytes: u64) -> io::Result<bool> {
+/// Gives a file that is durable its name, durably. It takes the place of one that is there already: of that one only its name
+/// says what it is, and it may be damaged. Whoever reads that one reads on.
+pub(super) fn publish(folder: &Path, from: &Path, digest: &Digest) -> io::Result<()> {
     let (shelf, file) = path(folder, digest);
     match DirBuilder::new().mode(0o700).create(&shelf) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error),
     }
-    let is_there = fs::symlink_metadata(&file).is_ok_and(|found| found.is_file() && found.len() == size_bytes);
-    if !is_there {
-        fs::rename(from, &file)?;
-    }
-    // Whoever made the folder or gave the name may have been killed before it was durable.
+    fs::rename(from, &file)?;
     sync(&shelf)?;
-    sync(folder)?;
-    Ok(!is_there)
+    // Whoever made the shelf may have been killed before it was durable.
+    sync(folder)
 }
 
 /// Takes a file's name; gives where it is until it is removed.
@@ -149,7 +145,6 @@ pub(crate) mod restore {
         file: File,
         path: PathBuf,
         digester: Digester,
-        size_bytes: u64,
     }
 
     impl Restore {
@@ -164,21 +159,20 @@ pub(crate) mod restore {
                 self.finish()?;
                 super::super::place::make_private(&self.folder)?;
                 let (file, path) = create(&self.folder)?;
-                self.current = Some(Current { digest, file, path, digester: Digester::default(), size_bytes: 0 });
+                self.current = Some(Current { digest, file, path, digester: Digester::default() });
             }
             let Some(current) = &mut self.current else { return Ok(()) };
             current.file.write_all(bytes)?;
             current.digester.update(bytes);
-            current.size_bytes += bytes.len() as u64;
             Ok(())
         }
 
         /// There are no more pieces. A file that was changed before it was backed up is left out.
         pub(crate) fn finish(&mut self) -> io::Result<()> {
-            let Some(Current { digest, file, path, digester, size_bytes }) = self.current.take() else { return Ok(()) };
+            let Some(Current { digest, file, path, digester }) = self.current.take() else { return Ok(()) };
             file.sync_all()?;
             if digester.finish() == digest {
-                publish(&self.folder, &path, &digest, size_bytes)?;
+                publish(&self.folder, &path, &digest)?;
             } else {
                 tracing::error!(%digest, "the file of an artifact was changed before it was backed up, and is left out");
                 fs::remove_file(path)?;

@@ -231,9 +231,8 @@ impl Begun {
         let (digest, size_bytes) = (std::mem::take(&mut self.digester).finish(), self.size_bytes);
         // Before it is looked for: from here on no file of this name goes.
         let hold = Hold::new(inner, digest);
-        if files::publish(inner.place.folder(), path, &digest, size_bytes).map_err(failed)? {
-            self.path = None;
-        }
+        files::publish(inner.place.folder(), path, &digest).map_err(failed)?;
+        self.path = None;
         Ok(KeptBlob::new(digest, size_bytes, Box::new(hold)))
     }
 }
