@@ -273,6 +273,10 @@ impl Commit {
 
     /// How long nothing happens by itself.
     fn until_next(&self) -> Duration {
+        // What waits for a barrier is looked at after it.
+        if self.unsynced_since.is_none() && self.blobs.has_to_sweep() {
+            return Duration::ZERO;
+        }
         let planned = self.planner.until_next(self.clock.now(), self.clock.elapsed());
         self.until_barrier().map_or(planned, |left| left.min(planned))
     }

@@ -121,11 +121,20 @@ impl EmbeddedStore {
         let system = |problem: std::io::Error| OpenError::Unreadable(problem.to_string());
         // Before the first part: what its records name stays.
         let (blobs, hold) = (self.inner.blobs.clone(), self.inner.blobs.hold_all());
-        let write = move || drop((reply.send(write_parts(file, parts, blobs.folder())), hold));
+        let write = move || {
+            let written = write_parts(file, parts, blobs.folder());
+            drop(hold);
+            let _ = reply.send(written);
+        };
         thread::Builder::new().name("sunaba-backup".into()).spawn(write).map_err(system)?;
         let requests = self.inner.requests.as_ref().ok_or(StoreError::Closed)?;
         requests.send(Request::Copy(Copying::new(sender))).await.map_err(|_| self.gone())?;
-        written.await.map_err(|_| self.gone())?
+        let written = written.await.map_err(|_| self.gone())?;
+        // Files that were held for it go now, and not when somebody comes by.
+        if self.inner.blobs.has_to_sweep() {
+            let _ = self.read(|_, _| Ok(())).await;
+        }
+        written
     }
 
     fn open_without_thread(

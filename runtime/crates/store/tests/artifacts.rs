@@ -10,8 +10,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use sunaba_store::maintenance::{MaintenanceError, backup, restore, verify};
 use sunaba_store::{
-    BlobPlace, EmbeddedStore, Engine, EngineError, KeptBlob, LeaseRequest, Leased, NewArtifact, Pair, Queues,
-    SledEngine, Store, StoreError, SystemClock, Writes,
+    BlobPlace, EmbeddedStore, Engine, EngineError, KeptBlob, LeaseRequest, Leased, ManualClock, NewArtifact, Pair,
+    Queues, Settlement, SledEngine, Store, StoreError, SystemClock, Writes,
+};
+use sunaba_task::{
+    ArtifactKind, AttemptDetail, Decision, Digest, Ending, NewTask, Payload, Policy, TaskId, TaskSpec, Timestamp,
+    Verdict,
 };
 use sunaba_task::{ArtifactKind, Digest, NewTask, Payload, TaskId, TaskSpec};
 

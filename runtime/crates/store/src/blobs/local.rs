@@ -126,6 +126,12 @@ impl LocalBlobs {
         }
     }
 
+    /// Whether the next sweep has something to look at. Each takes its share of it, so that this comes to an end.
+    pub(crate) fn has_to_sweep(&self) -> bool {
+        let state = self.0.state();
+        state.holds == 0 && !state.doubtful.is_empty()
+    }
+
     /// Keeps every file until it is dropped.
     pub(crate) fn hold_all(&self) -> HoldAll {
         self.0.state().holds += 1;
@@ -297,5 +303,28 @@ impl BlobReader for Reader {
             self.file = Some(file);
             Ok(bytes.into())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sweeps_come_to_an_end_and_none_is_wanted_while_every_file_is_held() {
+        let blobs = LocalBlobs::new(BlobPlace::temporary());
+        let digests = (0..2 * MAX_SWEPT + 1).map(|number| Digest::of(&number.to_be_bytes()));
+        assert!(!blobs.has_to_sweep());
+        blobs.doubt(digests);
+        let hold = blobs.hold_all();
+        assert!(!blobs.has_to_sweep());
+        blobs.sweep(|_| false);
+        drop(hold);
+        let mut sweeps = 0;
+        while blobs.has_to_sweep() {
+            blobs.sweep(|_| false);
+            sweeps += 1;
+        }
+        assert_eq!(sweeps, 3);
     }
 }
