@@ -30,7 +30,7 @@ enum Command {
         /// The file
         file: PathBuf,
     },
-    /// Make a store of a backup, in a directory that is empty or does not exist
+    /// Make a store of a backup, in a directory that is empty or does not exist; ends with 1 when something was left out
     Restore {
         /// The file
         file: PathBuf,
@@ -59,7 +59,11 @@ fn work(output: Format, args: Args) -> Result<Exit, CommandError> {
             return Ok(if report.is_sound() { Exit::Ok } else { Exit::Error });
         }
         Command::Backup { file } => show(output, &maintenance::backup(&data, &file).map_err(failed)?)?,
-        Command::Restore { file } => show(output, &maintenance::restore(&file, &data).map_err(failed)?)?,
+        Command::Restore { file } => {
+            let restored = maintenance::restore(&file, &data).map_err(failed)?;
+            show(output, &restored)?;
+            return Ok(if restored.is_complete() { Exit::Ok } else { Exit::Error });
+        }
         Command::Compact => show(output, &maintenance::compact(&data).map_err(failed)?)?,
     }
     Ok(Exit::Ok)

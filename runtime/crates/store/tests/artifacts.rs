@@ -17,7 +17,6 @@ use sunaba_task::{
     ArtifactKind, AttemptDetail, Decision, Digest, Ending, NewTask, Payload, Policy, TaskId, TaskSpec, Timestamp,
     Verdict,
 };
-use sunaba_task::{ArtifactKind, Digest, NewTask, Payload, TaskId, TaskSpec};
 
 /// A folder that goes with the test.
 struct Folder(PathBuf);
@@ -236,9 +235,6 @@ fn file_is_durable_before_its_record_and_goes_only_after_it() {
 }
 
 #[test]
-fn verify_finds_files_that_are_missing_or_changed() {
-    let folder = Folder::new();
-#[test]
 fn file_that_is_written_again_takes_the_place_of_a_damaged_one() {
     let folder = Folder::new();
     test(async {
@@ -342,6 +338,9 @@ fn files_of_a_large_delete_go_though_nothing_else_happens() {
     });
 }
 
+#[test]
+fn verify_finds_files_that_are_missing_or_changed() {
+    let folder = Folder::new();
     test(async {
         let store = folder.open();
         let leased = begin(&store).await;
@@ -385,7 +384,7 @@ fn backups_take_the_files_along() {
         if !is_online {
             backup(&folder.data(), &file).expect("it is new");
         }
-        restore(&file, &copy).expect("it is whole");
+        assert!(restore(&file, &copy).expect("it is whole").is_complete());
         let report = verify(&copy).expect("it is free");
         assert!(report.is_sound() && report.artifact_files == 3 && report.unnamed_files == 0, "{report}");
         test(async {
@@ -399,20 +398,33 @@ fn backups_take_the_files_along() {
 }
 
 #[test]
-fn backup_of_a_changed_file_says_so_and_restores_all_else() {
+fn backup_of_changed_and_missing_files_says_so_and_restores_all_else() {
     let folder = Folder::new();
     test(async {
         let store = folder.open();
         let leased = begin(&store).await;
-        put(&store, &leased, "a", b"changed").await;
-        put(&store, &leased, "b", b"whole").await;
+        for content in ["changed", "missing", "whole"] {
+            put(&store, &leased, content, content.as_bytes()).await;
+        }
     });
-    let changed = folder.files().into_iter().find(|file| fs::read(file).is_ok_and(|found| found == b"changed"));
-    fs::write(changed.expect("it is there"), "CHANGED").expect("written");
+    let files = folder.files();
+    let of = |content: &str| files.iter().find(|file| fs::read(file).is_ok_and(|found| found == content.as_bytes()));
+    let (changed, missing) = (of("changed").expect("it is there"), of("missing").expect("it is there"));
+    fs::write(changed, "CHANGED").expect("written");
+    fs::remove_file(missing).expect("removed");
     let (file, copy) = (folder.0.join("backup"), folder.0.join("copy"));
-    assert_eq!(backup(&folder.data(), &file).expect("it is new").damaged, 1);
-    restore(&file, &copy).expect("it is whole");
-    assert_eq!(verify(&copy).expect("it is free").problem_count, 1);
+    let made = backup(&folder.data(), &file).expect("it is new");
+    assert_eq!((made.damaged, made.missing, made.left_out_count, made.is_complete()), (1, 1, 0, false));
+    assert!(made.to_string().contains("1 files of artifacts are missing, and were not copied"), "{made}");
+    let restored = restore(&file, &copy).expect("it is whole");
+    let mut left_out = [b"changed", b"missing"].map(|content| Digest::of(content));
+    left_out.sort();
+    assert_eq!((restored.left_out_count, restored.left_out.as_slice()), (2, left_out.as_slice()));
+    assert!(
+        !restored.is_complete() && restored.to_string().contains(&format!("left out {}", left_out[0])),
+        "{restored}"
+    );
+    assert_eq!(verify(&copy).expect("it is free").problem_count, 2);
     test(async {
         let store = EmbeddedStore::sled(&copy).expect("it is free");
         assert_eq!(read(&store, Digest::of(b"whole")).await, b"whole");

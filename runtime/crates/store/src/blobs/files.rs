@@ -94,6 +94,11 @@ pub(super) fn sweep(folder: &Path, is_named: impl Fn(&Digest) -> bool) -> (u64, 
     (unfinished as u64, unwanted as u64)
 }
 
+/// Whether there is a file of this digest, whatever is in it.
+pub(crate) fn is_there(folder: &Path, digest: &Digest) -> bool {
+    path(folder, digest).1.is_file()
+}
+
 /// A file, looked at from its start to its end.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found {

@@ -73,7 +73,7 @@ impl LocalBlobs {
 
     /// Whether there is a file of this digest. The commit thread asks.
     pub(crate) fn has(&self, digest: &Digest) -> bool {
-        files::path(self.folder(), digest).1.is_file()
+        files::is_there(self.folder(), digest)
     }
 
     /// Does something that waits for the disk, on a thread for that.

@@ -13,7 +13,7 @@ use std::any::Any;
 use bytes::Bytes;
 use sunaba_task::{BoxFuture, Digest, format_bytes};
 
-pub(crate) use files::{Found, PIECE_BYTES, look_at, named, restore};
+pub(crate) use files::{Found, PIECE_BYTES, is_there, look_at, named, restore};
 pub(crate) use local::LocalBlobs;
 pub use place::BlobPlace;
 

@@ -101,12 +101,29 @@ pub(super) fn back_up(
             }
             Ok::<_, MaintenanceError>(())
         })?;
-        if found != blobs::Found::Whole {
-            writer.note_damaged();
+        match found {
+            blobs::Found::Whole => {}
+            blobs::Found::Changed => writer.note_damaged(),
+            blobs::Found::Missing => writer.note_missing(),
         }
         // A piece of another file may sort before this one's.
         bytes = 0;
         writer.block(&std::mem::take(&mut block))?;
+    }
+    Ok(())
+}
+
+/// Tells of every file that something names and that is not there. What is there was verified when it was restored.
+pub(super) fn left_out(
+    folder: &Path,
+    engine: &dyn Engine,
+    mut tell: impl FnMut(Digest),
+) -> Result<(), MaintenanceError> {
+    for digest in wanted(engine) {
+        let digest = digest?;
+        if !blobs::is_there(folder, &digest) {
+            tell(digest);
+        }
     }
     Ok(())
 }

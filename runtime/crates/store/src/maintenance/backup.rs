@@ -48,12 +48,13 @@ fn has_head(key: &[u8]) -> bool {
 }
 
 /// Makes a store of a backup. The whole of it is verified first; the directory is there when all is durable, or as it was.
-/// When the store is opened, whatever ran has lost its host, as after a crash.
+/// When the store is opened, whatever ran has lost its host, as after a crash. Files of artifacts that the backup does not have as
+/// they were are left out, and counted.
 ///
 /// # Errors
 /// The backup is damaged, the directory is not empty, or the system did not let us.
 pub fn restore(file: &Path, directory: &Path) -> Result<Backup, MaintenanceError> {
-    let verified = read(file, |_| Ok(()))?;
+    let mut verified = read(file, |_| Ok(()))?;
     let failed = |error: std::io::Error| MaintenanceError::system("restore into", directory, &error);
     match fs::read_dir(directory) {
         Ok(mut entries) => {
@@ -80,6 +81,7 @@ pub fn restore(file: &Path, directory: &Path) -> Result<Backup, MaintenanceError
     })?;
     files.finish().map_err(failed)?;
     engine.barrier()?;
+    artifacts::left_out(&partial.0.join("blobs"), &engine, |digest| verified.leave_out(digest))?;
     drop(engine);
     // Over an empty directory it can be renamed, and over no other.
     fs::rename(&partial.0, directory).and_then(|()| sync_parent(directory)).map_err(failed)?;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sunaba_task::{Digest, format_bytes, format_count};
 
-use super::MaintenanceError;
+use super::{MAX_PROBLEMS, MaintenanceError};
 use crate::Writes;
 
 const MAGIC: &[u8; 16] = b"sunaba backup 1\n";
@@ -30,19 +30,58 @@ pub struct Backup {
     pub size_bytes: u64,
     /// What it has in it, so that two can be told apart.
     pub digest: Digest,
-    /// Values with a wrong checksum, which were copied as they are. 0 when they were not looked at.
+    /// Values with a wrong checksum, and files of artifacts that are not what their digest says, which were copied as they are.
+    /// 0 when they were not looked at.
     pub damaged: u64,
+    /// Files of artifacts that were not there to be copied.
+    pub missing: u64,
+    /// Files of artifacts that were not restored, since the backup does not have them, or not as they were; the first
+    /// [`MAX_PROBLEMS`](super::MAX_PROBLEMS).
+    pub left_out: Vec<Digest>,
+    /// All of those.
+    pub left_out_count: u64,
+}
+
+impl Backup {
+    /// Whether all that it stands for was copied or restored as it was.
+    pub fn is_complete(&self) -> bool {
+        self.damaged + self.missing + self.left_out_count == 0
+    }
+
+    pub(super) fn leave_out(&mut self, digest: Digest) {
+        self.left_out_count += 1;
+        if self.left_out.len() < MAX_PROBLEMS {
+            self.left_out.push(digest);
+        }
+    }
 }
 
 impl fmt::Display for Backup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (pairs, size) = (format_count(self.pairs), format_bytes(self.size_bytes));
         write!(f, "{}: {pairs} values, {size}, {}", self.file.display(), self.digest)?;
-        match self.damaged {
-            0 => Ok(()),
-            damaged => write!(f, "\n{} of the values are damaged, and were copied as they are", format_count(damaged)),
+        if self.damaged > 0 {
+            let damaged = format_count(self.damaged);
+            write!(f, "\n{damaged} of the values and files are damaged, and were copied as they are")?;
         }
+        if self.missing > 0 {
+            write!(f, "\n{} files of artifacts are missing, and were not copied", format_count(self.missing))?;
+        }
+        if self.left_out_count > 0 {
+            let (all, shown) = (format_count(self.left_out_count), format_count(self.left_out.len() as u64));
+            write!(
+                f,
+                "\n{all} files of artifacts were left out, which the backup does not have as they were; {shown} shown"
+            )?;
+        }
+        self.left_out.iter().try_for_each(|digest| write!(f, "\nleft out {digest}"))
     }
+}
+
+/// A backup with nothing in it yet.
+fn empty(file: &Path, digest: Digest) -> Backup {
+    let (file, left_out) = (file.to_owned(), Vec::new());
+    Backup { file, pairs: 0, size_bytes: 0, digest, damaged: 0, missing: 0, left_out, left_out_count: 0 }
 }
 
 fn next_digest(digest: Digest, block: &[u8]) -> Digest {
@@ -67,7 +106,7 @@ impl Writer {
         let failed = |error: io::Error| MaintenanceError::system("write", &partial, &error);
         let out = private().create_new(true).open(&partial).map_err(failed)?;
         let digest = Digest::of(MAGIC);
-        let backup = Backup { file: file.to_owned(), pairs: 0, size_bytes: 0, digest, damaged: 0 };
+        let backup = empty(file, digest);
         let mut writer = Self { out: BufWriter::new(out), partial, backup };
         writer.put(MAGIC)?;
         Ok(writer)
@@ -98,6 +137,10 @@ impl Writer {
 
     pub(super) fn note_damaged(&mut self) {
         self.backup.damaged += 1;
+    }
+
+    pub(super) fn note_missing(&mut self) {
+        self.backup.missing += 1;
     }
 
     /// Makes it durable under its own name.
@@ -200,5 +243,5 @@ pub(super) fn read(
     if input.read(&mut [0]).map_err(failed)? != 0 {
         return Err(damaged("it goes on after its end"));
     }
-    Ok(Backup { file: file.to_owned(), pairs, size_bytes, digest, damaged: 0 })
+    Ok(Backup { pairs, size_bytes, ..empty(file, digest) })
 }
