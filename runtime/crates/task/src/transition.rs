@@ -216,6 +216,9 @@ pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet
     }
     if next.state.is_terminal() {
         next.ended_at = Some(now);
+    }
+    // Somebody has completed or cancelled it: it waits for its children at most.
+    if next.state.is_terminal() || next.waits_for_children() {
         next.awaits = None;
     }
     Ok(ChangeSet { expected_revision: task.revision, task: next })

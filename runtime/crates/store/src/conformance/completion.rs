@@ -44,6 +44,34 @@ async fn words(store: &dyn Store) -> Vec<String> {
     told.map(|event| event.what.word().to_owned()).collect()
 }
 
+/// Whether somebody completes or cancels it: it waits for its children, and for nobody else.
+pub async fn parent_that_was_completed_or_cancelled_is_not_listed_as_waiting(subject: &mut impl Subject) {
+    let store = subject.store();
+    let session = open(&*store).await;
+    for completed in [true, false] {
+        submit(&*store, new_task()).await;
+        let leased = lease_one(&*store, session).await;
+        store.submit_child(leased.token, node("a", &[])).await.expect("the store works").expect("it is taken on");
+        let Err(SettleError::Stale(moved)) = settle(&*store, wait(&leased)).await else { panic!("it has moved") };
+        let waits = Settlement { revision: moved.revision, ..wait(&leased) };
+        let id = settle(&*store, waits).await.expect("it has the lease").id;
+        assert_eq!(listed(&*store).await, [id]);
+        let task = match completed {
+            true => complete(&*store, id, given("\"yes\"")).await.expect("it waits"),
+            false => cancel(&*store, id).await,
+        };
+        assert!(task.waits_for_children(), "{task:#?}");
+        assert_eq!((task.awaits, listed(&*store).await), (None, vec![]));
+        settle_down(&*store).await;
+        // The child of the cancelled one is not run.
+        for child in lease(&*store, session, 1).await {
+            settle(&*store, settlement(&child, Verdict::Succeed)).await.expect("it has the lease");
+        }
+        let ended = store.wait(id, SECOND * 60).await.expect("the store works").expect("it is there");
+        assert_eq!(ended.state.name(), if completed { StateName::Succeeded } else { StateName::Cancelled });
+    }
+}
+
 /// It has the output that was given, is never run again, and whoever waits for its end is told.
 pub async fn task_that_waits_is_completed_from_outside(subject: &mut impl Subject) {
     let store = subject.store();

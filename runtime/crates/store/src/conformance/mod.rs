@@ -172,6 +172,7 @@ macro_rules! conformance_tests {
             cancel_of_what_has_ended_or_never_was_changes_nothing
             // completion
             task_that_waits_is_completed_from_outside
+            parent_that_was_completed_or_cancelled_is_not_listed_as_waiting
             task_that_nobody_completes_is_run_again
             completion_that_comes_first_meets_the_wait
             attempt_that_ends_by_itself_does_not_take_a_completion
