@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::{JobLink, NodeName};
+use crate::job::{JobLink, NodeName, Spent};
 use crate::transition::due;
 use crate::{
     AttemptRecord, Awaits, Backoff, Block, Completion, Digest, Grants, HandlerName, Lease, Limits, Payload, State,
@@ -270,6 +270,8 @@ pub struct Task {
     pub unique: Option<String>,
     /// The attempts that have ended, oldest first; the newest [`MAX_KEPT_ATTEMPTS`].
     pub attempts: Vec<AttemptRecord>,
+    /// What those have used that are not among them any more; their numbers of attempts and tasks are 0.
+    pub used_before: Option<Box<Spent>>,
     /// Whether it has children: it does not end before they have.
     pub has_children: bool,
     /// The first of its children that did not succeed, where that is why it is dead.
@@ -309,6 +311,7 @@ impl Task {
             followers: Vec::new(),
             unique: new.unique.as_ref().map(|unique| unique.key.clone()),
             attempts: Vec::new(),
+            used_before: None,
             has_children: false,
             failed_child: None,
             output: None,
@@ -345,7 +348,7 @@ impl Task {
         // What its attempts came to is known of that one.
         (task.attempts, task.callbacks, task.followers) = (Vec::new(), 0, Vec::new());
         (task.unique, task.expires_at, task.spec.idempotency_key) = (None, None, None);
-        task.has_children = false;
+        (task.has_children, task.used_before) = (false, None);
         task
     }
 

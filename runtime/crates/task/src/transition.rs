@@ -290,7 +290,10 @@ fn record(
     receipt: Option<Receipt>,
 ) {
     if task.attempts.len() >= MAX_KEPT_ATTEMPTS {
-        task.attempts.remove(0);
+        let oldest = task.attempts.remove(0);
+        if let Some(receipt) = &oldest.receipt {
+            task.used_before.get_or_insert_default().add(receipt);
+        }
     }
     task.attempts.push(AttemptRecord {
         number: task.attempts_started,

@@ -1,9 +1,9 @@
 //! What a job's story is told from: its edges, which outlast the waiting, and the sums of what it has used.
 
-use sunaba_task::Receipt;
 use sunaba_task::job::{After, OnFailure};
+use sunaba_task::{MAX_KEPT_ATTEMPTS, Receipt};
 
-use super::jobs::{end_named, ended, job, node, submit_job};
+use super::jobs::{end_named, ended, find_job, job, node, submit_job};
 use super::*;
 use crate::PlanQuery;
 
@@ -78,4 +78,23 @@ pub async fn receipts_of_a_job_are_summed(subject: &mut impl Subject) {
     let expected = (SECOND * 6, SECOND * 3 / 2, 300, 21);
     assert_eq!((spent.wall, spent.host_call_time, spent.peak_memory_bytes, spent.output_bytes), expected);
     assert_eq!((spent.fuel, spent.attempts), (0, 3));
+}
+
+/// Of all its attempts before, also of those that its record has dropped.
+pub async fn founded_job_has_spent_what_all_attempts_of_its_task_have_used(subject: &mut impl Subject) {
+    let store = subject.store();
+    let session = open(&*store).await;
+    submit(&*store, new_task()).await;
+    let attempts = MAX_KEPT_ATTEMPTS as u64 + 3;
+    for _ in 0..attempts {
+        let leased = lease_one(&*store, session).await;
+        let receipt = Receipt { fuel: Some(10), ..Receipt::unmeasured(leased.task.spec.component) };
+        let again = Settlement { receipt: Some(receipt), ..settlement(&leased, Verdict::Requeue) };
+        settle(&*store, again).await.expect("it has the lease");
+    }
+    let leased = lease_one(&*store, session).await;
+    let child = store.submit_child(leased.token, node("a", &[])).await.expect("the store works");
+    let id = child.expect("it is taken on").into_task().job.expect("it is of a job").job;
+    let spent = find_job(&*store, id).await.spent;
+    assert_eq!((spent.fuel, spent.attempts, spent.tasks), (attempts * 10, attempts + 1, 2));
 }

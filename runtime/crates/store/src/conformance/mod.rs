@@ -337,6 +337,7 @@ macro_rules! conformance_tests {
             // what is told of jobs
             receipts_of_a_job_are_summed
             what_a_task_was_to_wait_for_is_kept_as_long_as_the_task
+            founded_job_has_spent_what_all_attempts_of_its_task_have_used
             // budgets
             attempts_of_a_job_obeyed_and_violated
             fuel_of_a_job_obeyed_and_violated

@@ -270,3 +270,34 @@ fn oldest_attempts_are_dropped_first() {
     }
     assert_eq!((task.attempts.len(), task.attempts[0].number), (MAX_KEPT_ATTEMPTS, 6));
 }
+
+#[test]
+fn what_dropped_attempts_have_used_is_summed() {
+    let mut task = testing::task();
+    for number in 1..=MAX_KEPT_ATTEMPTS as u64 + 3 {
+        let receipt = Receipt { fuel: Some(number), ..Receipt::unmeasured(crate::Digest::of(b"component")) };
+        let decision = Decision::uncharged(Verdict::Requeue, Policy::Retry, "r".into());
+        let settled = Settled { ending: Ending::Completed, decision, receipt: Some(receipt), output: None };
+        task = transition(&task, Event::Leased(testing::lease()), NOW).expect("it is queued").task;
+        task = transition(&task, Event::Settled(Box::new(settled)), NOW).expect("it runs").task;
+    }
+    let kept: u64 = task.attempts.iter().filter_map(|attempt| attempt.receipt.as_ref()?.fuel).sum();
+    let before = task.used_before.as_deref().expect("three were dropped");
+    assert_eq!((before.fuel, before.attempts, kept), (1 + 2 + 3, 0, (4..=MAX_KEPT_ATTEMPTS as u64 + 3).sum()));
+}
+
+#[test]
+fn what_waits_to_be_completed_and_has_children_waits_for_nothing_but_these_once_it_is_completed_or_cancelled() {
+    let running = Task { has_children: true, ..testing::task_in(StateName::Running) };
+    let waits =
+        transition(&running, settled(Verdict::Await(Duration::from_secs(60)), false), NOW).expect("it runs").task;
+    let due = transition(&waits, Event::Due, NOW).expect("it is scheduled").task;
+    for waits in [waits, due] {
+        assert!(waits.awaits.is_some(), "{:?}", waits.state);
+        for event in [completed(), Event::CancelRequested(testing::cancel())] {
+            let task = transition(&waits, event, NOW).expect("it waits").task;
+            assert!(task.waits_for_children());
+            assert_eq!(task.awaits, None);
+        }
+    }
+}
