@@ -243,7 +243,11 @@ pub async fn cancel_goes_down_the_tree(subject: &mut impl Subject) {
         assert_eq!(main.state.name(), StateName::Cancelled);
         let job = ended(&*store, id).await;
         assert_eq!((job.tasks.in_state(StateName::Cancelled), job.tasks.total()), (4, 4));
-        assert_eq!(job.state, if whole { JobState::Cancelled } else { JobState::Failed });
+        assert_eq!(
+            (job.state, job.cause),
+            (JobState::Cancelled, Some(JobCause::Cancelled("by request".into()))),
+            "{whole}"
+        );
     }
 }
 

@@ -49,6 +49,8 @@ pub struct Job {
     pub spec: JobSpec,
     /// When the store had it.
     pub submitted_at: Timestamp,
+    /// Whether it was founded for a task that had been alone before, the only one of its own plan.
+    pub is_founded: bool,
     /// Where it stands.
     pub state: JobState,
     /// How many tasks it has, and where they stand.
@@ -82,6 +84,7 @@ impl Job {
             revision: 1,
             spec,
             submitted_at: now,
+            is_founded: false,
             state: JobState::Running,
             tasks,
             spent: Spent::default(),

@@ -76,7 +76,7 @@ impl Planner {
             before.successor = Some(new.id);
         }
         let Some(job) = self.job_mut(turn, new.id)? else { return Ok(Err(RetryJobError::Unknown(new.id))) };
-        job.origin = Some(old);
+        (job.origin, job.is_founded) = (Some(old), before.is_founded);
         Ok(Ok(job.clone()))
     }
 

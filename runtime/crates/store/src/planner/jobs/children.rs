@@ -168,6 +168,7 @@ impl Planner {
         };
         let mut job = Job::submitted(id, spec, 0, turn.now);
         job.tasks.moved(None, StateName::Running);
+        job.is_founded = true;
         let before = task.used_before.as_deref().cloned().unwrap_or_default();
         job.spent = Spent { attempts: task.attempts_started.into(), tasks: 1, ..before };
         task.attempts.iter().filter_map(|attempt| attempt.receipt.as_ref()).for_each(|used| job.spent.add(used));

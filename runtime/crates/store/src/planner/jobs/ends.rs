@@ -45,10 +45,23 @@ impl Planner {
             }
         }
         // Where nothing waits for it, the rule of its plan says what it means.
-        if let (Some(failed), false, false) = (&failed, link.is_awaited, link.is_counted) {
+        if let (Some(failed), false, false) = (&failed, link.is_awaited, link.is_counted)
+            && !self.end_with_founder(turn, task)?
+        {
             self.meet_failure(turn, job, parent, None, failed)?;
         }
         parent.map_or(Ok(()), |parent| self.child_ended(turn, parent))
+    }
+
+    /// Has a job be cancelled as the task is that it was founded for; whether it is. One that is stopped for another reason has
+    /// that one.
+    fn end_with_founder(&mut self, turn: &Turn<'_>, task: &Task) -> Result<bool, StoreError> {
+        let link = task.job.as_ref().filter(|link| link.parent.is_none() && task.state == State::Cancelled);
+        let (Some(link), Some(cancel)) = (link, &task.cancel) else { return Ok(false) };
+        let job = self.job_mut(turn, link.job)?.filter(|job| job.is_founded && job.cause.is_none());
+        let Some(job) = job else { return Ok(false) };
+        job.end_for(JobCause::Cancelled(cancel.reason.clone()));
+        Ok(true)
     }
 
     /// Ends a job in which nothing is left that could move it on.
