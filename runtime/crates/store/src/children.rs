@@ -100,7 +100,7 @@ impl PreparedPlan {
         }
         Ok(Self {
             planned: nodes.len() as u64,
-            parts: parts(nodes, &graph),
+            parts: parts(nodes, &graph)?,
             names: nodes.iter().map(|node| node.name.clone()).collect(),
             uncounted: nodes.iter().find(|node| is_uncounted(node)).map(|node| node.name.clone()),
             join: join.clone(),

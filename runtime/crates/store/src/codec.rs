@@ -18,6 +18,11 @@ pub(crate) fn write(value: &impl Serialize) -> Bytes {
     sealed(postcard::to_extend(value, head).expect("a record can be written"))
 }
 
+/// What a value takes without its head.
+pub(crate) fn size_bytes(value: &impl Serialize) -> usize {
+    postcard::experimental::serialized_size(value).expect("a record can be written")
+}
+
 /// Bytes with their head.
 pub(crate) fn write_bytes(bytes: &[u8]) -> Bytes {
     let mut value = Vec::with_capacity(HEAD + bytes.len());

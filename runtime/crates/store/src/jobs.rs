@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, HashSet};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sunaba_task::job::{
-    After, Awaited, BudgetError, Graph, Job, JobId, JobSpec, JobState, NewJob, Node, NodeName, Placed, PlanError,
+    After, Awaited, BudgetError, Graph, Job, JobId, JobSpec, JobState, MAX_PLAN_BYTES, NewJob, Node, NodeName, Placed,
+    PlanError,
 };
 use sunaba_task::{Digest, Fuel, NewTask, Payload, StateName, Task, TaskId};
 
@@ -238,15 +239,6 @@ impl Writable for Node {
     }
 }
 
-impl WrittenWork<'_> {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::New { task, .. } => task.input.bytes.len(),
-            Self::Again { .. } => 0,
-        }
-    }
-}
-
 /// A job that was checked, and written as it is to be kept: the commit thread has others to serve.
 #[derive(Debug)]
 pub(crate) struct PreparedJob {
@@ -285,11 +277,12 @@ impl PreparedJob {
         {
             return Err(SubmitJobError::NoResult(result.clone()));
         }
+        let parts = parts(&nodes, &graph)?;
         let fingerprint = fingerprint.unwrap_or_else(|| Digest::of(&codec::write(&(&spec, &nodes))));
         let planned = nodes.len() as u64;
         let queues = nodes.iter().map(|node| node.task.spec.queue.clone()).collect();
         let following = following(&nodes);
-        Ok(Self { spec, planned, parts: parts(&nodes, &graph), queues, following, fingerprint })
+        Ok(Self { spec, planned, parts, queues, following, fingerprint })
     }
 }
 
@@ -310,7 +303,11 @@ fn following(nodes: &[Node]) -> Vec<Following> {
 }
 
 /// The parts of a plan, in the order in which its tasks are made.
-pub(crate) fn parts<N: Writable>(nodes: &[N], graph: &Graph) -> Vec<Bytes> {
+pub(crate) fn parts<N: Writable>(nodes: &[N], graph: &Graph) -> Result<Vec<Bytes>, PlanError> {
+    parts_within(nodes, graph, MAX_PLAN_BYTES)
+}
+
+fn parts_within<N: Writable>(nodes: &[N], graph: &Graph, limit_bytes: u64) -> Result<Vec<Bytes>, PlanError> {
     let awaited: HashSet<&NodeName> = nodes
         .iter()
         .flat_map(Placed::after)
@@ -325,19 +322,72 @@ pub(crate) fn parts<N: Writable>(nodes: &[N], graph: &Graph) -> Vec<Bytes> {
         .chunks(PAGE_NODES)
         .map(|groups| codec::write(&WrittenPart { groups, nodes: Vec::new() }))
         .collect();
-    let (mut part, mut bytes) = (Vec::new(), 0);
+    let (mut part, mut bytes, mut all_bytes) = (Vec::new(), 0, 0);
     for node in graph.order.iter().map(|place| &nodes[*place]) {
         let (name, after, work) = (node.name(), node.after(), node.work());
-        bytes += work.bytes();
         let is_counted = name.group().is_some_and(|group| groups.contains(group));
-        part.push(WrittenNode { name, after, work, is_awaited: awaited.contains(name), is_counted });
+        let node = WrittenNode { name, after, work, is_awaited: awaited.contains(name), is_counted };
+        let size_bytes = codec::size_bytes(&node);
+        all_bytes += size_bytes as u64;
+        if all_bytes > limit_bytes {
+            // Only how many there are is still of interest.
+            (part, parts) = (Vec::new(), Vec::new());
+            continue;
+        }
+        bytes += size_bytes;
+        part.push(node);
         if part.len() == PAGE_NODES || bytes >= PAGE_BYTES {
             parts.push(codec::write(&WrittenPart { groups: &[], nodes: std::mem::take(&mut part) }));
             bytes = 0;
         }
     }
+    if all_bytes > limit_bytes {
+        return Err(PlanError::TooManyBytes { bytes: all_bytes, limit: limit_bytes });
+    }
     if !part.is_empty() {
         parts.push(codec::write(&WrittenPart { groups: &[], nodes: part }));
     }
-    parts
+    Ok(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use sunaba_task::{EnvGrant, TaskSpec};
+
+    use super::*;
+
+    /// A node whose input is nothing, and that is given an environment of so many bytes.
+    fn node(name: &str, bytes: usize) -> Node {
+        let mut spec = TaskSpec::new("words/count".parse().expect("a name"), Digest::of(b"component"));
+        spec.grants.env = vec![EnvGrant { key: "K".into(), value: "v".repeat(bytes) }];
+        Node::new(name.parse().expect("a name"), NewTask::new(spec, Payload::json("0")))
+    }
+
+    fn nodes_of(part: &Bytes) -> usize {
+        codec::read::<PlanPart>(b"P", part).expect("it is whole").nodes.len()
+    }
+
+    #[test]
+    fn bytes_of_a_plan_obeyed_and_violated() {
+        let nodes: Vec<_> = (0..20).map(|number| node(&format!("n/{number}"), 1_000)).collect();
+        let graph = Graph::of(&nodes).expect("it can be run");
+        let Err(PlanError::TooManyBytes { bytes, limit: 1 }) = parts_within(&nodes, &graph, 1) else {
+            panic!("it is over the limit")
+        };
+        assert!((20_000..25_000).contains(&bytes), "{bytes}");
+        let parts = parts_within(&nodes, &graph, bytes).expect("it fits");
+        assert_eq!(parts.iter().map(nodes_of).sum::<usize>(), 20);
+        let error = parts_within(&nodes, &graph, bytes - 1).expect_err("one too many");
+        assert_eq!(error, PlanError::TooManyBytes { bytes, limit: bytes - 1 });
+        let text = PlanError::TooManyBytes { bytes: 3 << 20, limit: 2 << 20 }.to_string();
+        assert!(text.contains("3.0 MiB") && text.contains("2.0 MiB") && text.contains("hint: "), "{text}");
+    }
+
+    #[test]
+    fn all_of_a_node_counts_for_a_part_of_a_plan() {
+        let nodes: Vec<_> = (0..100).map(|number| node(&number.to_string(), 60_000)).collect();
+        let parts = parts(&nodes, &Graph::of(&nodes).expect("it can be run")).expect("it fits");
+        assert_eq!(parts.iter().map(nodes_of).max(), Some(5), "nodes of a part of {PAGE_BYTES} bytes");
+        assert!(parts.iter().all(|part| part.len() < PAGE_BYTES + 64_000));
+    }
 }

@@ -162,7 +162,7 @@ pub(crate) fn prepare(job: &Job, mut nodes: Vec<OldNode>, from: &[NodeName]) -> 
     let queues: BTreeSet<_> = anew.iter().map(|node| node.queue.clone()).collect();
     let spec = JobSpec { idempotency_key: None, ..job.spec.clone() };
     let fingerprint = Digest::of(job.id.as_bytes());
-    let (planned, parts) = (nodes.len() as u64, parts(&nodes, &graph));
+    let (planned, parts) = (nodes.len() as u64, parts(&nodes, &graph).map_err(SubmitJobError::from)?);
     let prepared = PreparedJob { spec, planned, parts, queues, following: Vec::new(), fingerprint };
     Ok(PreparedRetry { old: job.id, revision: job.revision, job: prepared, handlers })
 }

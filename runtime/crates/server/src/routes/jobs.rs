@@ -149,7 +149,9 @@ impl From<JobRefusal> for Problem {
             JobRefusal::Store(error) => error.into(),
             JobRefusal::Submit(error) => {
                 let status = match error {
-                    SubmitJobError::Plan(PlanError::TooManyNodes { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+                    SubmitJobError::Plan(PlanError::TooManyNodes { .. } | PlanError::TooManyBytes { .. }) => {
+                        StatusCode::PAYLOAD_TOO_LARGE
+                    }
                     SubmitJobError::Conflict { .. } | SubmitJobError::Unchecked { .. } => StatusCode::CONFLICT,
                     SubmitJobError::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
                     _ => StatusCode::UNPROCESSABLE_ENTITY,

@@ -4,9 +4,12 @@ use std::collections::HashSet;
 use std::collections::hash_map::{Entry, HashMap};
 
 use super::{After, Awaited, Node, NodeName};
+use crate::format_bytes;
 
 /// The most nodes of one plan. A larger job is a plan whose nodes make plans of their own.
 pub const MAX_PLAN_NODES: usize = 100_000;
+/// The most bytes of one plan, with all that its nodes are given.
+pub const MAX_PLAN_BYTES: u64 = 128 << 20;
 /// The most that one node waits for by name. More is a group.
 pub const MAX_DEPENDENCIES: usize = 1_000;
 /// The names of a cycle that are told; a longer one is cut in its middle.
@@ -24,6 +27,17 @@ pub enum PlanError {
     TooManyNodes {
         /// How many it has.
         nodes: usize,
+    },
+    /// What its nodes are given is too much.
+    #[error(
+        "the plan has {}, and one plan has at most {}\nhint: give its tasks smaller inputs and environments, or submit several jobs",
+        format_bytes(*.bytes), format_bytes(*.limit)
+    )]
+    TooManyBytes {
+        /// How many it has.
+        bytes: u64,
+        /// How many it may have.
+        limit: u64,
     },
     /// Two nodes have one name.
     #[error("two tasks of the plan are named `{0}`\nhint: a name stands for one task of its plan")]
