@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sunaba_store::{
-    EmbeddedStore, Engine, EngineError, LeaseRequest, Leased, ManualClock, MemoryEngine, Pair, Queues, Readiness,
-    Settlement, Store, Writes,
+    EmbeddedStore, Engine, EngineError, LeaseRequest, Leased, ManualClock, MemoryEngine, Pair, PlanQuery, Queues,
+    Readiness, Settlement, Store, Writes,
 };
+use sunaba_task::job::{NewJob, Node, NodeName};
 use sunaba_task::{
     AttemptDetail, BoxFuture, Clock, Decision, Digest, Ending, FuelMode, HandlerChange, NewTask, Payload, Policy,
     QueueChange, SessionId, TaskSpec, Timestamp, Verdict,
@@ -276,6 +277,42 @@ fn costs_are_flat_after_many_have_gone() {
             costs.push(house.costs(plain()).await);
         }
         assert_flat(costs[0], costs[1]);
+    });
+}
+
+#[test]
+fn page_of_a_group_leaps_over_the_groups_within_it() {
+    test(async {
+        let house = House::new().await;
+        let long = (0..5_000).map(|number| format!("a/b/{number}"));
+        let many = (0..1_200).map(|number| format!("c/{number:04}/x"));
+        let names = long.chain(many).chain(["a/a", "a/b", "a/b-c", "a/c", "c/z"].map(String::from));
+        let nodes = names.map(|name| Node::new(name.parse().expect("a name"), plain())).collect();
+        let new = NewJob { nodes, ..NewJob::default() };
+        let job = house.store.submit_job(new).await.expect("it works").expect("it is taken on").into_job().id;
+        while house.store.job(job).await.expect("it works").expect("it is there").tasks.planned > 0 {}
+        let page = async |group: &str, after: Option<NodeName>| {
+            house.counts.take();
+            let only = Some(group.parse().expect("a group"));
+            let page = house.store.plan(PlanQuery { only, after, ..PlanQuery::of(job, 100) }).await.expect("it works");
+            let names = page.tasks.into_iter().map(|task| task.job.expect("it is of a job").name.to_string());
+            (names.collect::<Vec<_>>(), page.next, house.counts.take())
+        };
+        let (names, next, cost) = page("a/*", None).await;
+        assert_eq!((names.join(" "), next), ("a/a a/b a/b-c a/c".into(), None));
+        assert!(cost.scans <= 8 && cost.steps <= 20, "{cost:?}");
+        let (mut found, mut after, mut pages) = (Vec::new(), None, 0);
+        loop {
+            let (names, next, cost) = page("c/*", after).await;
+            assert!(cost.scans <= 510 && cost.steps <= 1_100, "{cost:?}");
+            found.extend(names);
+            pages += 1;
+            match next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        assert_eq!((found.join(" "), pages), ("c/z".into(), 3));
     });
 }
 

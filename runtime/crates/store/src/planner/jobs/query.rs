@@ -59,11 +59,9 @@ impl Planner {
     pub(crate) fn plan(&self, turn: &Turn<'_>, query: &PlanQuery) -> Result<PlanPage, StoreError> {
         let scope = query.parent.map_or_else(|| *query.job.as_bytes(), |parent| *parent.as_bytes());
         let limit = query.limit.clamp(1, MAX_LOOKS);
-        let names = self.wanted_nodes(turn, &scope, query.only.as_ref(), query.after.as_ref(), limit)?;
-        let mut page = PlanPage::default();
-        if names.len() == limit {
-            page.next = names.last().map(|(name, _)| name.clone());
-        }
+        let Wanted { names, next } =
+            self.wanted_nodes(turn, &scope, query.only.as_ref(), query.after.as_ref(), limit)?;
+        let mut page = PlanPage { next, ..PlanPage::default() };
         for (_, id) in names {
             if let Some(stored) = self.readable(turn, id)? {
                 page.tasks.push(stored.task);
@@ -94,10 +92,13 @@ impl Planner {
         };
         let Some(link) = &task.job else { return Ok(AwaiteePage::default()) };
         // Its own children come before others of its plan, whatever page is wanted.
-        let own = task.has_children && !self.wanted_nodes(turn, task.id.as_bytes(), Some(only), None, 1)?.is_empty();
+        let own = task.has_children && {
+            let own = self.wanted_nodes(turn, task.id.as_bytes(), Some(only), None, 1)?;
+            !own.names.is_empty() || own.next.is_some()
+        };
         let scope = if own { *task.id.as_bytes() } else { super::scope(link) };
-        let names = self.wanted_nodes(turn, &scope, Some(only), after, MAX_LOOKS)?;
-        let (mut page, mut bytes, full) = (AwaiteePage::default(), 0, names.len() == MAX_LOOKS);
+        let Wanted { names, next } = self.wanted_nodes(turn, &scope, Some(only), after, MAX_LOOKS)?;
+        let (mut page, mut bytes) = (AwaiteePage::default(), 0);
         let last = names.last().map(|(name, _)| name.clone());
         for (name, id) in names {
             let Some(stored) = self.readable(turn, id)? else { continue };
@@ -105,11 +106,11 @@ impl Planner {
             bytes += output.as_ref().map_or(0, |output| output.bytes.len() as u64);
             page.awaited.push(Awaitee { name: name.clone(), task: id, state: stored.task.state.name(), output });
             if bytes >= MAX_BYTES {
-                page.next = Some(name).filter(|name| full || Some(name) != last.as_ref());
+                page.next = Some(name).filter(|name| next.is_some() || Some(name) != last.as_ref());
                 return Ok(page);
             }
         }
-        page.next = last.filter(|_| full);
+        page.next = next;
         Ok(page)
     }
 
@@ -120,31 +121,19 @@ impl Planner {
         only: Option<&Awaited>,
         after: Option<&NodeName>,
         limit: usize,
-    ) -> Result<Vec<(NodeName, TaskId)>, StoreError> {
+    ) -> Result<Wanted, StoreError> {
         match only {
-            None => self.names(turn, scope, after, limit),
+            None => {
+                let names = self.names(turn, scope, after, limit)?;
+                let next = names.last().filter(|_| names.len() == limit).map(|(name, _)| name.clone());
+                Ok(Wanted { names, next })
+            }
             Some(Awaited::Node(name)) => {
                 let id = turn.txn.get(&keys::node(scope, name.as_str()))?;
                 let id = id.as_deref().and_then(keys::id_of).filter(|_| after.is_none_or(|after| after < name));
-                Ok(id.map(|id| (name.clone(), id)).into_iter().collect())
+                Ok(Wanted { names: id.map(|id| (name.clone(), id)).into_iter().collect(), next: None })
             }
-            Some(Awaited::Group(group)) => {
-                let (first, end) = keys::members(scope, group);
-                let from = after.map_or(first.clone(), |name| keys::after_node(scope, name.as_str())).max(first);
-                let mut names = Vec::new();
-                for pair in turn.txn.scan(&from, &end, false) {
-                    let (key, value) = pair?;
-                    if let (Some(name), Some(id)) = (keys::node_name(&key), keys::id_of(&value))
-                        && name.group() == Some(group)
-                    {
-                        names.push((name, id));
-                    }
-                    if names.len() == limit {
-                        break;
-                    }
-                }
-                Ok(names)
-            }
+            Some(Awaited::Group(group)) => members(turn, scope, group, after, limit),
         }
     }
 
@@ -168,6 +157,59 @@ impl Planner {
             let job = self.job(turn, id);
             turn.answers.push(answer(reply, job));
         }
+    }
+}
+
+/// Tasks of a plan by their names, and the last name that was looked at when there may be more.
+#[derive(Default)]
+struct Wanted {
+    names: Vec<(NodeName, TaskId)>,
+    next: Option<NodeName>,
+}
+
+/// The members of a group. Groups within it are leapt over, each with one look; where there are many of them, a page may have
+/// few names or none, and go on.
+fn members(
+    turn: &Turn<'_>,
+    scope: &Scope,
+    group: &str,
+    after: Option<&NodeName>,
+    limit: usize,
+) -> Result<Wanted, StoreError> {
+    let (first, end) = keys::members(scope, group);
+    let mut from = after.map_or(first.clone(), |name| after_member(scope, group, name)).max(first);
+    let mut wanted = Wanted::default();
+    for _ in 0..MAX_LOOKS {
+        let mut leap = None;
+        for pair in turn.txn.scan(&from, &end, false) {
+            let (key, value) = pair?;
+            let (Some(name), Some(id)) = (keys::node_name(&key), keys::id_of(&value)) else { continue };
+            if name.group() != Some(group) {
+                leap = Some(name);
+                break;
+            }
+            wanted.names.push((name.clone(), id));
+            if wanted.names.len() == limit {
+                wanted.next = Some(name);
+                return Ok(wanted);
+            }
+        }
+        let Some(name) = leap else {
+            wanted.next = None;
+            return Ok(wanted);
+        };
+        from = after_member(scope, group, &name);
+        wanted.next = Some(name);
+    }
+    Ok(wanted)
+}
+
+/// The first key after that of a member of a group, or after all of the group within it that has this name.
+fn after_member(scope: &Scope, group: &str, name: &NodeName) -> Vec<u8> {
+    let inner = name.as_str().strip_prefix(group).and_then(|rest| rest.strip_prefix('/')?.split_once('/'));
+    match inner {
+        Some((inner, _)) => keys::members(scope, &format!("{group}/{inner}")).1,
+        None => keys::after_node(scope, name.as_str()),
     }
 }
 
