@@ -14,13 +14,15 @@ const FLOOR_BYTES: u64 = 64 << 20;
 pub(crate) struct Txn<'a> {
     engine: &'a dyn Engine,
     writes: Writes,
+    /// All that was written, whether or not it was written again.
+    written_bytes: usize,
     /// The engine's first error. Whoever met it may have left half of what he had to do.
     failure: RefCell<Option<EngineError>>,
 }
 
 impl<'a> Txn<'a> {
     pub(crate) fn new(engine: &'a dyn Engine) -> Self {
-        Self { engine, writes: Writes::new(), failure: RefCell::default() }
+        Self { engine, writes: Writes::new(), written_bytes: 0, failure: RefCell::default() }
     }
 
     pub(crate) fn into_writes(self) -> Writes {
@@ -30,6 +32,11 @@ impl<'a> Txn<'a> {
     /// Keys that were written.
     pub(crate) fn len(&self) -> usize {
         self.writes.len()
+    }
+
+    /// Bytes that were written.
+    pub(crate) fn written_bytes(&self) -> usize {
+        self.written_bytes
     }
 
     /// The first error of the engine, if there was one.
@@ -60,6 +67,7 @@ impl<'a> Txn<'a> {
     }
 
     pub(crate) fn put(&mut self, key: Vec<u8>, value: Bytes) {
+        self.written_bytes += key.len() + value.len();
         self.writes.insert(key, Some(value));
     }
 

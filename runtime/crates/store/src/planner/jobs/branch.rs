@@ -116,17 +116,17 @@ impl Planner {
     }
 
     /// A child has ended, whatever it came to.
-    pub(super) fn child_ended(&mut self, turn: &Turn<'_>, parent: TaskId) -> Result<(), StoreError> {
+    pub(super) fn child_ended(&mut self, turn: &Turn<'_>, job: JobId, parent: TaskId) -> Result<(), StoreError> {
         let branch = self.branch_mut(turn, parent)?;
         branch.unfinished = branch.unfinished.saturating_sub(1);
-        self.resolve_if_over(turn, parent)
+        self.resolve_if_over(turn, job, parent)
     }
 
     /// Ends a task whose children have ended, if it waits for nothing else.
-    pub(super) fn resolve_if_over(&mut self, turn: &Turn<'_>, parent: TaskId) -> Result<(), StoreError> {
+    pub(super) fn resolve_if_over(&mut self, turn: &Turn<'_>, job: JobId, parent: TaskId) -> Result<(), StoreError> {
         if self.branch_mut(turn, parent)?.is_over() {
             // Not at once: the record of the child that is the last is not written yet.
-            self.jobs.chores.push_first(Chore::Resolve(parent));
+            self.jobs.chores.push_first(Chore::Resolve { job, task: parent });
         }
         Ok(())
     }
@@ -138,7 +138,8 @@ impl Planner {
         if task.cancel.is_some() || matches!(verdict, Some(Verdict::GiveUp | Verdict::Cancel)) {
             self.stop_children(turn, task)?;
         }
-        self.resolve_if_over(turn, task.id)
+        let Some(link) = &task.job else { return Ok(()) };
+        self.resolve_if_over(turn, link.job, task.id)
     }
 
     /// Stops the children of a task, if it has some.

@@ -1,6 +1,6 @@
 //! What is to be done for jobs, step by step.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use sunaba_task::TaskId;
@@ -12,6 +12,12 @@ use crate::{StoreError, codec, keys};
 
 /// Tasks that chores make, release or stop in one turn; more in the next.
 const MAX_STEPS: usize = 1_000;
+/// Steps of one chore before it is another job's turn.
+const MAX_SLICE: usize = 64;
+/// Keys that chores write in one turn: tasks may have many artifacts.
+const MAX_KEYS: usize = 10_000;
+/// Bytes that chores write in one turn: records may be large.
+const MAX_BYTES: usize = 4 << 20;
 
 /// Something that takes as long as there are tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,12 +28,24 @@ pub(crate) enum Chore {
     Release(Released),
     /// Stops all tasks of a plan that have not ended, from the one after this name on.
     Stop { job: JobId, parent: Option<TaskId>, after: Option<NodeName> },
-    /// Ends a task whose children have ended, if it waits for nothing else.
-    Resolve(TaskId),
+    /// Ends a task of a job whose children have ended, if it waits for nothing else.
+    Resolve { job: JobId, task: TaskId },
     /// Makes the task that undoes what has succeeded last.
     Undo(JobId),
     /// Notes until when the tasks of a plan of a job that has ended are kept, from the one after this name on.
     Keep { job: JobId, parent: Option<TaskId>, after: Option<NodeName> },
+}
+
+impl Chore {
+    fn job(&self) -> JobId {
+        match self {
+            Self::Release(released) => released.job,
+            Self::Undo(job) => *job,
+            Self::Make { job, .. } | Self::Stop { job, .. } | Self::Resolve { job, .. } | Self::Keep { job, .. } => {
+                *job
+            }
+        }
+    }
 }
 
 /// Something that others wait for has ended.
@@ -42,11 +60,14 @@ pub(crate) struct Released {
     pub(crate) failed: Option<Failed>,
 }
 
-/// Chores in the order in which they came.
+/// Chores, of each job in the order in which they came. Jobs take turns: one of many tasks holds up no other.
 #[derive(Default)]
 pub(super) struct Chores {
-    waiting: VecDeque<Waiting>,
-    /// How many of them the chore at hand has put before all others.
+    /// Of those that have some.
+    by_job: BTreeMap<JobId, VecDeque<Waiting>>,
+    /// The same jobs, whose turn is next first.
+    turns: VecDeque<JobId>,
+    /// How many of them the chore at hand has put before all others of its job.
     first: usize,
     /// The keys of those that were done in this turn.
     done: Vec<u64>,
@@ -62,21 +83,50 @@ struct Waiting {
 
 impl Chores {
     pub(super) fn push(&mut self, chore: Chore) {
-        self.waiting.push_back(Waiting { chore, sequence: None, is_written: false });
+        self.insert(usize::MAX, Waiting { chore, sequence: None, is_written: false });
     }
 
-    /// Before all others: what follows from a chore that goes down or up a tree comes before the rest of that chore.
+    /// Before all others of its job: what follows from a chore that goes down or up a tree comes before the rest of that chore.
     pub(super) fn push_first(&mut self, chore: Chore) {
-        self.waiting.push_front(Waiting { chore, sequence: None, is_written: false });
+        self.insert(0, Waiting { chore, sequence: None, is_written: false });
         self.first += 1;
     }
 
+    /// At this place among those of its job.
+    fn insert(&mut self, at: usize, waiting: Waiting) {
+        let (turns, job) = (&mut self.turns, waiting.chore.job());
+        let of_job = self.by_job.entry(job).or_insert_with(|| {
+            turns.push_back(job);
+            VecDeque::new()
+        });
+        of_job.insert(at.min(of_job.len()), waiting);
+    }
+
+    /// The first of the job whose turn it is, which comes last from then on.
+    fn take(&mut self) -> Option<Waiting> {
+        let job = self.turns.pop_front()?;
+        let of_job = self.by_job.get_mut(&job)?;
+        let waiting = of_job.pop_front();
+        if of_job.is_empty() {
+            self.by_job.remove(&job);
+        } else {
+            self.turns.push_back(job);
+        }
+        self.first = 0;
+        waiting
+    }
+
+    /// Those of a job.
+    fn of(&self, job: JobId) -> impl Iterator<Item = &Chore> {
+        self.by_job.get(&job).into_iter().flatten().map(|waiting| &waiting.chore)
+    }
+
     pub(super) fn has(&self, chore: &Chore) -> bool {
-        self.waiting.iter().any(|waiting| waiting.chore == *chore)
+        self.of(chore.job()).any(|waiting| waiting == chore)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.by_job.is_empty()
     }
 }
 
@@ -88,7 +138,7 @@ impl Planner {
         for (key, value) in stored {
             let Some(sequence) = keys::chore_sequence(&key) else { continue };
             if let Some(chore) = turn.read_or_set_aside(&key, &value)? {
-                self.jobs.chores.waiting.push_back(Waiting { chore, sequence: Some(sequence), is_written: true });
+                self.jobs.chores.insert(usize::MAX, Waiting { chore, sequence: Some(sequence), is_written: true });
             }
         }
         Ok(())
@@ -101,29 +151,20 @@ impl Planner {
     /// Does what there is to do, as far as a turn may.
     pub(crate) fn do_chores(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
         let mut steps = MAX_STEPS;
+        let (keys, bytes) = (turn.txn.len() + MAX_KEYS, turn.txn.written_bytes() + MAX_BYTES);
         while steps > 0
-            && let Some(Waiting { chore, sequence, .. }) = self.jobs.chores.waiting.pop_front()
+            && turn.txn.len() < keys
+            && turn.txn.written_bytes() < bytes
+            && let Some(Waiting { chore, sequence, .. }) = self.jobs.chores.take()
         {
-            self.jobs.chores.first = 0;
-            let left = match chore {
-                Chore::Make { job, parent, part } => self.make(turn, job, parent, part, &mut steps)?,
-                Chore::Release(released) => self.release_all(turn, released, &mut steps)?,
-                Chore::Stop { job, parent, after } => self.stop_all(turn, job, parent, after, &mut steps)?,
-                Chore::Resolve(task) => {
-                    steps = steps.saturating_sub(1);
-                    self.resolve(turn, task)?;
-                    None
-                }
-                Chore::Undo(job) => {
-                    steps = steps.saturating_sub(1);
-                    self.undo(turn, job)?
-                }
-                Chore::Keep { job, parent, after } => self.keep_all(turn, job, parent, after, &mut steps)?,
-            };
+            let mut slice = steps.min(MAX_SLICE);
+            steps -= slice;
+            let left = self.do_chore(turn, chore, &mut slice)?;
+            steps += slice;
             match (left, sequence) {
                 (Some(chore), sequence) => {
                     let at = self.jobs.chores.first;
-                    self.jobs.chores.waiting.insert(at, Waiting { chore, sequence, is_written: false });
+                    self.jobs.chores.insert(at, Waiting { chore, sequence, is_written: false });
                 }
                 (None, Some(sequence)) => self.jobs.chores.done.push(sequence),
                 (None, None) => {}
@@ -132,22 +173,38 @@ impl Planner {
         Ok(())
     }
 
+    /// Does a chore as far as these steps suffice; what is left of it.
+    fn do_chore(&mut self, turn: &mut Turn<'_>, chore: Chore, steps: &mut usize) -> Result<Option<Chore>, StoreError> {
+        match chore {
+            Chore::Make { job, parent, part } => self.make(turn, job, parent, part, steps),
+            Chore::Release(released) => self.release_all(turn, released, steps),
+            Chore::Stop { job, parent, after } => self.stop_all(turn, job, parent, after, steps),
+            Chore::Resolve { task, .. } => {
+                *steps = steps.saturating_sub(1);
+                self.resolve(turn, task).map(|()| None)
+            }
+            Chore::Undo(job) => {
+                *steps = steps.saturating_sub(1);
+                self.undo(turn, job)
+            }
+            Chore::Keep { job, parent, after } => self.keep_all(turn, job, parent, after, steps),
+        }
+    }
+
     /// Writes what is left to do, with what has made it necessary.
     pub(super) fn write_chores(&mut self, turn: &mut Turn<'_>) {
         for sequence in std::mem::take(&mut self.jobs.chores.done) {
             turn.txn.delete(keys::chore(sequence));
         }
-        for index in 0..self.jobs.chores.waiting.len() {
-            if self.jobs.chores.waiting[index].is_written {
-                continue;
-            }
-            let sequence = match self.jobs.chores.waiting[index].sequence {
+        let mut by_job = std::mem::take(&mut self.jobs.chores.by_job);
+        for waiting in by_job.values_mut().flatten().filter(|waiting| !waiting.is_written) {
+            let sequence = match waiting.sequence {
                 Some(sequence) => sequence,
                 None => self.sequence(turn),
             };
-            let waiting = &mut self.jobs.chores.waiting[index];
             (waiting.sequence, waiting.is_written) = (Some(sequence), true);
             turn.txn.put(keys::chore(sequence), codec::write(&waiting.chore));
         }
+        self.jobs.chores.by_job = by_job;
     }
 }

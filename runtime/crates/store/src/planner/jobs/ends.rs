@@ -50,7 +50,7 @@ impl Planner {
         {
             self.meet_failure(turn, job, parent, None, failed)?;
         }
-        parent.map_or(Ok(()), |parent| self.child_ended(turn, parent))
+        parent.map_or(Ok(()), |parent| self.child_ended(turn, job, parent))
     }
 
     /// Has a job be cancelled as the task is that it was founded for; whether it is. One that is stopped for another reason has

@@ -97,7 +97,7 @@ impl Planner {
             job.end_for(JobCause::Stuck(format!("{left} tasks of a plan cannot be read")));
             self.jobs.chores.push(Chore::Stop { job: id, parent: None, after: None });
         }
-        self.resolve_if_over(turn, parent)
+        self.resolve_if_over(turn, id, parent)
     }
 
     pub(super) fn make_one(
