@@ -14,15 +14,19 @@ async fn write(store: &dyn Store, pieces: &[&[u8]]) -> KeptBlob {
     writer.finish().await.expect("there is room")
 }
 
-fn named(name: &str, kind: ArtifactKind) -> NewArtifact {
+pub(super) fn named(name: &str, kind: ArtifactKind) -> NewArtifact {
     NewArtifact { name: name.parse().expect("a name"), media_type: "text/plain".into(), kind }
 }
 
-async fn put_new(store: &dyn Store, leased: &Leased, new: NewArtifact) -> Result<Artifact, PutArtifactError> {
+pub(super) async fn put_new(
+    store: &dyn Store,
+    leased: &Leased,
+    new: NewArtifact,
+) -> Result<Artifact, PutArtifactError> {
     store.put_artifact(leased.token, new).await.expect("the store works")
 }
 
-async fn put(store: &dyn Store, leased: &Leased, name: &str, content: &[u8]) -> Artifact {
+pub(super) async fn put(store: &dyn Store, leased: &Leased, name: &str, content: &[u8]) -> Artifact {
     let file = write(store, &[content]).await;
     let kind = ArtifactKind::File { size_bytes: file.size_bytes, digest: file.digest };
     let artifact = put_new(store, leased, named(name, kind)).await.expect("it has the lease");
@@ -44,7 +48,7 @@ async fn read(store: &dyn Store, digest: Digest, from: u64) -> Result<Vec<u8>, B
     }
 }
 
-async fn is_there(store: &dyn Store, digest: Digest) -> bool {
+pub(super) async fn is_there(store: &dyn Store, digest: Digest) -> bool {
     match store.blobs().open(digest, 0).await {
         Ok(_) => true,
         Err(BlobError::Missing(missing)) if missing == digest => false,

@@ -1,8 +1,9 @@
 //! Jobs that are made over again: what has succeeded stands, and the rest is run anew.
 
 use sunaba_task::job::{After, Awaited, Job, JobId, JobSpec, JobState, NewJob, NodeName, OnFailure};
-use sunaba_task::{Origin, StateName};
+use sunaba_task::{ArtifactKind, Origin, StateName};
 
+use super::artifacts::{is_there, named, put, put_new};
 use super::jobs::{end_named, ended, job, lease_named, node, states, submit_job, tasks};
 use super::*;
 use crate::{RetryJob, RetryJobError};
@@ -76,6 +77,33 @@ pub async fn retried_job_runs_what_has_not_succeeded_and_nothing_else(subject: &
         states(&*store, new.id).await,
         "a=succeeded after=succeeded join=succeeded left/1=succeeded left/2=succeeded"
     );
+}
+
+/// Its artifacts too, and longer than what it stands for.
+pub async fn what_stands_in_a_retried_job_has_its_artifacts(subject: &mut impl Subject) {
+    let store = subject.store();
+    let session = open(&*store).await;
+    let old = submit_job(&*store, job([node("render/1", &[]), node("upload", &["render/*"])])).await;
+    let render = lease_named(&*store, session, "render/1").await;
+    let file = put(&*store, &render, "page.png", b"a picture").await;
+    let link = named("shop", ArtifactKind::Url("https://example.org".into()));
+    let link = put_new(&*store, &render, link).await.expect("it has the lease");
+    settle(&*store, settlement(&render, Verdict::Succeed)).await.expect("it has the lease");
+    assert_eq!(run_all(&*store, session, &["upload"]).await, ["upload"]);
+    ended(&*store, old).await;
+    let new = retry(&*store, old, &[]).await.expect("it has ended");
+    settle_down(&*store).await;
+    let stands = tasks(&*store, new.id).await["render/1"].id;
+    assert_eq!(store.artifacts(stands).await.expect("the store works"), [file.clone(), link]);
+    let digest = file.digest().expect("it is a file");
+    let delete = async |id| store.delete(vec![id]).await.expect("the store works").remove(0).expect("it has ended");
+    delete(render.task.id).await;
+    assert!(is_there(&*store, digest).await, "what stands names it");
+    assert_eq!(run_all(&*store, session, &[]).await, ["upload"]);
+    ended(&*store, new.id).await;
+    settle_down(&*store).await;
+    delete(stands).await;
+    assert!(!is_there(&*store, digest).await, "nobody names it any more");
 }
 
 /// What is named is run anew, and whatever waits for it.

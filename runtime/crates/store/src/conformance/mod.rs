@@ -332,12 +332,13 @@ macro_rules! conformance_tests {
             retried_job_runs_what_has_not_succeeded_and_nothing_else
             job_is_retried_from_a_task_that_has_succeeded
             retried_job_that_fails_again_is_undone
+            what_stands_in_a_retried_job_has_its_artifacts
             bad_retries_are_refused_and_change_nothing
             retry_after_a_restart_and_an_hour_reuses_outputs
             // what is told of jobs
             receipts_of_a_job_are_summed
-            what_a_task_was_to_wait_for_is_kept_as_long_as_the_task
             founded_job_has_spent_what_all_attempts_of_its_task_have_used
+            what_a_task_was_to_wait_for_is_kept_as_long_as_the_task
             // budgets
             attempts_of_a_job_obeyed_and_violated
             fuel_of_a_job_obeyed_and_violated

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use sunaba_task::job::{After, Job, JobCause, JobId, JobLink, Node, NodeName};
-use sunaba_task::{HandlerName, NewTask, State, Task, TaskId, Timestamp};
+use sunaba_task::{HandlerName, MAX_ARTIFACTS, NewTask, State, Task, TaskId, Timestamp};
 
 use super::super::callbacks::without_key;
 use super::super::{Planner, Stored, Turn, body, inline_or_put};
@@ -12,6 +12,9 @@ use super::{Chore, scope};
 use crate::jobs::{PlannedNode, PreparedJob, Work};
 use crate::retry::RetryJobError;
 use crate::{StoreError, SubmittedJob, keys};
+
+/// Bytes of inputs and outputs that are copied at a time.
+const MAX_COPIED_BYTES: u64 = 1 << 20;
 
 /// A node of which everything is at hand to make its task.
 pub(super) struct ReadyNode {
@@ -140,6 +143,23 @@ impl Planner {
         Ok(turn.txn.get(&keys::output(stored.task.id))?.is_some())
     }
 
+    /// How many nodes of a part of a plan are made at a time, and one at least: what stands is copied with all that it has.
+    pub(super) fn at_once(&self, turn: &Turn<'_>, nodes: &[PlannedNode]) -> Result<usize, StoreError> {
+        let (mut artifacts, mut bytes) = (0, 0);
+        for (count, node) in nodes.iter().enumerate() {
+            let Work::Again { old, is_done: true } = &node.work else { continue };
+            artifacts += self.count_artifacts(turn, *old)?;
+            if let Some(stored) = self.readable(turn, *old)? {
+                let output = stored.task.output.as_ref().map_or(0, |output| output.size_bytes);
+                bytes += stored.task.input.size_bytes + output;
+            }
+            if count > 0 && (artifacts > MAX_ARTIFACTS || bytes > MAX_COPIED_BYTES) {
+                return Ok(count);
+            }
+        }
+        Ok(nodes.len())
+    }
+
     /// Makes a task that stands for one which has succeeded in another job, with what that gave.
     pub(super) fn reuse(&mut self, turn: &mut Turn<'_>, old: Stored, link: JobLink) -> Result<TaskId, StoreError> {
         let sequence = self.sequence(turn);
@@ -165,6 +185,7 @@ impl Planner {
         if let Some(key) = keys::in_state(stored.task.state.name()) {
             turn.txn.put(keys::among(key, id), Bytes::new());
         }
+        self.name_artifacts_again(turn, old.task.id, id)?;
         self.put(turn, &mut stored);
         turn.txn.put(place, Bytes::copy_from_slice(id.as_bytes()));
         self.tell(turn, None, &stored.task);

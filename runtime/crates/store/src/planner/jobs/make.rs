@@ -39,7 +39,12 @@ impl Planner {
             turn.txn.delete(key.clone());
             part += 1;
             *steps = steps.saturating_sub(1);
-            let Some(plan) = turn.read_or_set_aside::<PlanPart>(&key, &stored)? else { continue };
+            let Some(mut plan) = turn.read_or_set_aside::<PlanPart>(&key, &stored)? else { continue };
+            let nodes = plan.nodes.split_off(self.at_once(turn, &plan.nodes)?);
+            if !nodes.is_empty() {
+                turn.txn.put(key, codec::write(&PlanPart { groups: Vec::new(), nodes }));
+                (part, *steps) = (part - 1, 0);
+            }
             let count = plan.nodes.len() as u64;
             if !self.count_made(turn, id, parent, count)? {
                 continue;
