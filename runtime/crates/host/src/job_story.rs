@@ -25,6 +25,8 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use read::may_have_plan;
+
 pub use graph::{Fold, GraphBounds, GraphEdge, GraphNode, JobGraph};
 pub use read::{JobRead, explain_job, read_job};
 pub use story::{BudgetReport, FailedTask, JobStory, NotRun, PathStep, UndoneTask, UsedReport, WaitReport};

@@ -74,7 +74,7 @@ async fn waits(store: &dyn Store, read: &JobRead) -> Result<Vec<WaitReport>, Sto
 }
 
 /// Whether a task may have a plan of its own. The only place that knows: what is not asked for is not shown.
-fn may_have_plan(job: &Job, task: &Task) -> bool {
+pub(crate) fn may_have_plan(job: &Job, task: &Task) -> bool {
     let undone =
         |link: &sunaba_task::job::JobLink| link.can_be_undone && job.compensates && task.state == State::Succeeded;
     task.has_children || task.job.as_ref().is_some_and(undone)

@@ -125,7 +125,7 @@ pub(super) async fn cancel(
     cancelled.map(|cancelled| Reply(JobCancelView::from(&cancelled))).ok_or_else(|| no_job(id))
 }
 
-fn no_job(id: JobId) -> Problem {
+pub(super) fn no_job(id: JobId) -> Problem {
     Problem::not_found(format!("there is no job {id}\nhint: `sunaba job list` shows what there is"))
 }
 

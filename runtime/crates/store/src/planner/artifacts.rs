@@ -100,8 +100,9 @@ impl Planner {
         Ok(artifacts)
     }
 
-    /// What a task has, another has too that stands for it.
-    pub(super) fn name_artifacts_again(&self, turn: &mut Turn<'_>, old: TaskId, new: TaskId) -> Result<(), StoreError> {
+    /// Gives a task that stands for another all artifacts of that one: those that follow read them by its name. Each file has
+    /// one name more, and is not written again.
+    pub(super) fn name_again(&self, turn: &mut Turn<'_>, old: TaskId, new: TaskId) -> Result<(), StoreError> {
         for artifact in self.artifacts(turn, old)? {
             if let Some(digest) = artifact.digest() {
                 turn.txn.put(keys::name(&digest, new, artifact.name.as_str()), Bytes::new());

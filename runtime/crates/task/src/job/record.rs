@@ -53,6 +53,8 @@ pub struct Job {
     pub is_founded: bool,
     /// Where it stands.
     pub state: JobState,
+    /// Tasks of its own plan, made or not.
+    pub plan: u64,
     /// How many tasks it has, and where they stand.
     pub tasks: JobTasks,
     /// What it has spent.
@@ -86,6 +88,7 @@ impl Job {
             submitted_at: now,
             is_founded: false,
             state: JobState::Running,
+            plan: planned,
             tasks,
             spent: Spent::default(),
             cause: None,

@@ -167,6 +167,7 @@ impl Planner {
             ..JobSpec::default()
         };
         let mut job = Job::submitted(id, spec, 0, turn.now);
+        job.plan = 1;
         job.tasks.moved(None, StateName::Running);
         job.is_founded = true;
         let before = task.used_before.as_deref().cloned().unwrap_or_default();
