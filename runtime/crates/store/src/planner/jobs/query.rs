@@ -97,7 +97,16 @@ impl Planner {
         let own = task.has_children && !self.wanted_nodes(turn, task.id.as_bytes(), Some(only), None, 1)?.is_empty();
         let scope = if own { *task.id.as_bytes() } else { super::scope(link) };
         let names = self.wanted_nodes(turn, &scope, Some(only), after, MAX_LOOKS)?;
-        let (mut page, mut bytes, full) = (AwaiteePage::default(), 0, names.len() == MAX_LOOKS);
+        let waits = self::after(turn, task.id)?;
+        let covers = |after: &After| {
+            after.awaited == *only
+                || matches!((&after.awaited, only), (Awaited::Group(group), Awaited::Node(name)) if name.group() == Some(group))
+        };
+        // One that waits for nobody may ask for children that it has not made yet.
+        let is_childless = waits.is_empty() && names.is_empty() && after.is_none();
+        let is_waited_for = own || is_childless || waits.iter().any(covers);
+        let (mut page, mut bytes, full) =
+            (AwaiteePage { is_waited_for, ..AwaiteePage::default() }, 0, names.len() == MAX_LOOKS);
         let last = names.last().map(|(name, _)| name.clone());
         for (name, id) in names {
             let Some(stored) = self.readable(turn, id)? else { continue };
