@@ -12,13 +12,13 @@ use sunaba_task::{
 };
 
 use crate::allowed::AllowedDirError;
+use crate::checks::{self, Steps};
 use crate::effective::{GrantRefusal, Operator};
 use crate::input::{self, InputError};
 use crate::limits::{self, StatedLimits};
 use crate::options;
 use crate::packages::Packages;
 use crate::permits::Permits;
-use crate::schema::Schema;
 
 /// A longer input is refused.
 pub const MAX_INPUT_BYTES: u64 = 1 << 20;
@@ -93,6 +93,10 @@ pub struct TaskRequest {
 }
 
 impl TaskRequest {
+    pub(crate) fn input_bytes(&self) -> usize {
+        self.input.as_ref().map_or(0, |input| input.bytes.len())
+    }
+
     /// A task for this handler, with nothing else said.
     pub fn new(handler: HandlerName) -> Self {
         Self {
@@ -213,7 +217,7 @@ fn listed(names: &[String], without: &str, with: &str) -> String {
     format!("{with} {}{more}", shown.join(", "))
 }
 
-/// Fills in and checks everything. `schema` is that of the handler's input.
+/// Fills in and checks everything but whether the handler takes such an input, which may take long: `checks` says.
 ///
 /// # Errors
 /// [`RefusedTask`]: what is asked for cannot be, or is not allowed.
@@ -221,7 +225,6 @@ pub(crate) fn admit(
     request: TaskRequest,
     package: &Package,
     handler: &HandlerInfo,
-    schema: Option<&Schema>,
     permits: &Permits,
     operator: &Operator,
 ) -> Result<NewTask, RefusedTask> {
@@ -238,7 +241,7 @@ pub(crate) fn admit(
     let spec = spec(request.handler, package, handler, &stated, &permits.ceilings);
 
     let input = request.input.unwrap_or_else(|| input::nothing(handler));
-    check_input(&handler.name, schema, &input)?;
+    check_payload(&input)?;
     let passed = Grants {
         env: request.env,
         dirs: request.dirs,
@@ -320,11 +323,8 @@ pub(crate) fn callbacks(
     Ok(callbacks)
 }
 
-/// Whether a task of the handler of this name can have this input.
-///
-/// # Errors
-/// [`RefusedTask`]: it is too large, or not what the handler takes.
-pub(crate) fn check_input(handler: &str, schema: Option<&Schema>, input: &Payload) -> Result<(), RefusedTask> {
+/// Whether a task can have this input, whatever its handler takes.
+fn check_payload(input: &Payload) -> Result<(), RefusedTask> {
     let size_bytes = input.bytes.len() as u64;
     if size_bytes > MAX_INPUT_BYTES {
         return Err(InputError::TooLarge { size_bytes, limit_bytes: MAX_INPUT_BYTES }.into());
@@ -333,7 +333,23 @@ pub(crate) fn check_input(handler: &str, schema: Option<&Schema>, input: &Payloa
         let reason = "write it as `type/subtype`, such as `image/png`";
         return Err(RefusedTask::value("media type", &input.media_type, reason));
     }
-    Ok(input::check(handler, schema, input)?)
+    Ok(())
+}
+
+/// Whether a task of this handler can have this input.
+///
+/// # Errors
+/// [`RefusedTask`]: it is too large, or not what the handler takes.
+pub(crate) async fn check_input(
+    packages: &Packages,
+    component: Digest,
+    handler: &HandlerInfo,
+    input: &Payload,
+    steps: &mut Steps,
+) -> Result<(), RefusedTask> {
+    check_payload(input)?;
+    let schema = packages.schema(component, handler)?;
+    Ok(checks::check(&handler.name, schema, input, steps).await?)
 }
 
 impl RefusedTask {

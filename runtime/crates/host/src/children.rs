@@ -1,16 +1,18 @@
 //! What the children of tasks may be: each is admitted as a submit of its own is, by the same rules, and gets of its parent's
-//! grants what its own handler asks for and the operator allows.
+//! grants what its own handler asks for and the operator allows. Handlers of the parent's own package are those of the version
+//! that the parent runs, as long as that is kept and nobody wants to follow; no child goes before others that its parent would not.
 
 mod settings;
 
 use std::sync::Arc;
 
-use sunaba_store::Store;
+use sunaba_store::{Package, Store};
 use sunaba_task::job::{After, NewPlan, Node};
-use sunaba_task::{BoxFuture, Child, Dependency, Digest, HandlerName, NewTask, Payload, Plan, Task};
+use sunaba_task::{BoxFuture, Child, Dependency, Digest, Grants, HandlerName, NewTask, Plan, Task};
 use sunaba_worker::{Admission, NotAdmitted};
 
 use crate::admission::{self, RefusedTask, TaskRequest};
+use crate::checks::{MAX_PLAN_BYTES, Steps, too_heavy, weight};
 use crate::effective::{self, Operator};
 use crate::memory;
 use crate::packages::{self, Packages};
@@ -34,7 +36,14 @@ struct Asked {
     name: String,
     request: TaskRequest,
     after: Vec<Dependency>,
-    undo: Option<HandlerName>,
+    undo: Option<TaskRequest>,
+}
+
+/// Whose children they are, and the package that it runs.
+struct Parent<'a> {
+    task: &'a Task,
+    /// As the parent runs it; none when that is not kept any more.
+    package: Option<Arc<Package>>,
 }
 
 fn refused(name: &str, error: impl ToString) -> NotAdmitted {
@@ -51,11 +60,18 @@ impl Children {
         let Plan { children, join, settings } = plan;
         let (on_failure, stop_on_failure) = settings::of_plan(&settings).map_err(NotAdmitted::Refused)?;
         let join = join.map(|join| join.parse().map_err(|error| refused(&join, error))).transpose()?;
-        let mut nodes = Vec::with_capacity(children.len());
+        let parent = self.parent(parent).await?;
+        let mut steps = Steps::of_all(children.iter().map(|child| child.input.bytes.len()).sum());
+        let (mut nodes, mut bytes) = (Vec::with_capacity(children.len()), 0);
         let mut children = children.into_iter().peekable();
         while children.peek().is_some() {
-            let asked = children.by_ref().take(CHILDREN_AT_A_TIME).map(|child| self.asked(parent, child));
-            nodes.extend(self.nodes(asked.collect::<Result<_, _>>()?).await?);
+            let asked = children.by_ref().take(CHILDREN_AT_A_TIME).map(|child| self.asked(&parent, child));
+            let made = self.nodes(&parent, asked.collect::<Result<_, _>>()?, &mut steps).await?;
+            bytes += made.iter().map(|node| weight(&node.task)).sum::<usize>();
+            if bytes > MAX_PLAN_BYTES {
+                return Err(NotAdmitted::Refused(too_heavy(bytes)));
+            }
+            nodes.extend(made);
             // A plan may have very many of them.
             tokio::task::yield_now().await;
         }
@@ -65,43 +81,90 @@ impl Children {
     async fn admit_child(&self, parent: &Task, child: Child) -> Result<Node, NotAdmitted> {
         // As it was written: a deploy between two attempts does not make it another.
         let body = serde_json::to_vec(&child).map_err(|error| refused(&child.name, error))?;
-        let asked = self.asked(parent, child)?;
-        let mut node = self.nodes(vec![asked]).await?.pop().ok_or_else(|| unavailable("it was not looked at"))?;
+        let parent = self.parent(parent).await?;
+        let asked = self.asked(&parent, child)?;
+        let made = self.nodes(&parent, vec![asked], &mut Steps::of_one()).await?;
+        let mut node = made.into_iter().next().ok_or_else(|| unavailable("it was not looked at"))?;
         node.task.fingerprint = Some(Digest::of(&body));
         Ok(node)
     }
 
+    async fn parent<'a>(&self, task: &'a Task) -> Result<Parent<'a>, NotAdmitted> {
+        let (name, component) = (&task.spec.handler, task.spec.component);
+        let active = self.packages.package(name).ok().filter(|package| package.component == component);
+        if task.spec.follows || active.is_some() {
+            return Ok(Parent { task, package: active });
+        }
+        let versions = self.store.versions(name.package.clone()).await.map_err(unavailable)?;
+        let package = versions.into_iter().find(|version| version.component == component).map(|version| {
+            Arc::new(Package {
+                name: name.package.clone(),
+                component,
+                size_bytes: version.size_bytes,
+                handlers: version.handlers,
+                deployed_at: version.deployed_at,
+                version: version.version,
+                before: None,
+            })
+        });
+        Ok(Parent { task, package })
+    }
+
+    /// What has this handler for a child that asks for nothing else.
+    fn package(
+        &self,
+        parent: &Parent<'_>,
+        handler: &HandlerName,
+        follow: Option<bool>,
+    ) -> Result<Arc<Package>, RefusedTask> {
+        let follows = follow.unwrap_or(self.permits.follow_active || parent.task.spec.follows);
+        let own = parent.package.as_ref().filter(|package| !follows && package.name == handler.package);
+        own.map_or_else(|| self.packages.package(handler), |package| Ok(Arc::clone(package)))
+    }
+
+    /// The request with what its parent can pass on to it of its grants.
+    fn passed_on(&self, parent: &Parent<'_>, request: TaskRequest) -> Result<TaskRequest, RefusedTask> {
+        let package = self.package(parent, &request.handler, request.follow)?;
+        let info = packages::handler(&package, &request.handler)?;
+        let granted = effective::without_addresses(parent.task.spec.grants.clone());
+        let Grants { env, dirs, http, secrets, scratch_bytes, clock } =
+            effective::still_requested(&info.settings.requests, granted);
+        let own = request.priority.or(info.settings.priority).unwrap_or(parent.task.spec.priority);
+        let priority = Some(own.min(parent.task.spec.priority));
+        Ok(TaskRequest { env, dirs, http, secrets, scratch_bytes, clock, priority, ..request })
+    }
+
     /// What a child asks for, with the grants that its parent can pass on to it.
-    fn asked(&self, parent: &Task, child: Child) -> Result<Asked, NotAdmitted> {
+    fn asked(&self, parent: &Parent<'_>, child: Child) -> Result<Asked, NotAdmitted> {
         let Child { name, handler, input, after, settings } = child;
         let own = ChildSettings::parse(&settings).map_err(|error| refused(&name, error))?;
-        let handler = resolved(&handler, parent).map_err(|error| refused(&name, error))?;
-        let package = self.packages.package(&handler).map_err(|error| refused(&name, error))?;
-        let info = packages::handler(&package, &handler).map_err(|error| refused(&name, error))?;
-        let granted = effective::without_addresses(parent.spec.grants.clone());
-        let passed = effective::still_requested(&info.settings.requests, granted);
-        let undo = own.undo.as_deref().map(|undo| resolved(undo, parent)).transpose();
-        let undo = undo.map_err(|error| refused(&name, error))?;
-        let request = TaskRequest {
-            env: passed.env,
-            dirs: passed.dirs,
-            http: passed.http,
-            secrets: passed.secrets,
-            scratch_bytes: passed.scratch_bytes,
-            clock: passed.clock,
-            ..own.request(handler).input(input)
-        };
+        let handler = resolved(&handler, parent.task).map_err(|error| refused(&name, error))?;
+        let undo = own.undo.as_deref().map(|undo| {
+            let handler = resolved(undo, parent.task).map_err(|error| refused(&name, error))?;
+            self.passed_on(parent, TaskRequest::new(handler)).map_err(|error| refused(&name, error))
+        });
+        let undo = undo.transpose()?;
+        let request =
+            self.passed_on(parent, own.request(handler).input(input)).map_err(|error| refused(&name, error))?;
         Ok(Asked { name, request, after, undo })
     }
 
-    async fn nodes(&self, asked: Vec<Asked>) -> Result<Vec<Node>, NotAdmitted> {
-        let requests: Vec<_> = asked.iter().map(|asked| asked.request.clone()).collect();
-        let operator = self.permits.operator(&self.packages, &requests).await.map_err(unavailable)?;
+    async fn nodes(&self, parent: &Parent<'_>, asked: Vec<Asked>, steps: &mut Steps) -> Result<Vec<Node>, NotAdmitted> {
+        let requests: Vec<_> =
+            asked.iter().flat_map(|asked| [Some(&asked.request), asked.undo.as_ref()]).flatten().collect();
+        let operator = self.permits.operator(&self.packages, requests).await.map_err(unavailable)?;
         let mut nodes = Vec::with_capacity(asked.len());
         for Asked { name, request, after, undo } in asked {
-            let task = self.admit(request, &operator).map_err(|error| refused(&name, error))?;
+            let task = self.admit(parent, request, &operator, Some(&mut *steps)).await;
+            let task = task.map_err(|error| refused(&name, error))?;
             self.fits(&name, &task).await?;
-            let compensation = undo.map(|undo| self.undo(&undo)).transpose().map_err(|error| refused(&name, error))?;
+            let compensation = match undo {
+                // What it gets is what came of the child, which nobody knows yet.
+                Some(undo) => {
+                    Some(self.admit(parent, undo, &operator, None).await.map_err(|error| refused(&name, error))?)
+                }
+                None => None,
+            };
             let after = after.iter().map(dependency).collect::<Result<_, _>>();
             let after = after.map_err(|error| refused(&name, error))?;
             let name = name.parse().map_err(|error| refused(&name, error))?;
@@ -110,11 +173,21 @@ impl Children {
         Ok(nodes)
     }
 
-    fn admit(&self, request: TaskRequest, operator: &Operator) -> Result<NewTask, RefusedTask> {
-        let package = self.packages.package(&request.handler)?;
+    /// Without steps its input is not checked.
+    async fn admit(
+        &self,
+        parent: &Parent<'_>,
+        request: TaskRequest,
+        operator: &Operator,
+        steps: Option<&mut Steps>,
+    ) -> Result<NewTask, RefusedTask> {
+        let package = self.package(parent, &request.handler, request.follow)?;
         let handler = packages::handler(&package, &request.handler)?;
-        let schema = self.packages.schema(package.component, handler)?;
-        admission::admit(request, &package, handler, schema.as_deref(), &self.permits, operator)
+        let new = admission::admit(request, &package, handler, &self.permits, operator)?;
+        if let Some(steps) = steps {
+            admission::check_input(&self.packages, package.component, handler, &new.input, steps).await?;
+        }
+        Ok(new)
     }
 
     /// Whether there can ever be room for it here.
@@ -126,14 +199,6 @@ impl Children {
         let queue = self.store.queue(task.spec.queue.clone()).await.map_err(unavailable)?;
         let limits = task.spec.limits.clone().at_most(&queue.settings.limits);
         memory::check(&limits, self.memory_bytes).map_err(|error| refused(name, error))
-    }
-
-    /// What undoes a child: nobody passes grants on to it. Its input is what came of the child.
-    fn undo(&self, handler: &HandlerName) -> Result<NewTask, RefusedTask> {
-        let ceilings = &self.permits.ceilings;
-        let mut made = admission::callbacks(std::slice::from_ref(handler), &[], &self.packages, ceilings)?;
-        let spec = made.pop().map(|callback| callback.spec);
-        Ok(NewTask::new(spec.expect("one handler makes one callback"), Payload::json("null")))
     }
 }
 

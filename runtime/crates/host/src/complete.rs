@@ -1,10 +1,13 @@
 //! Completes tasks from outside: who may, what may be given, and what the handler's schema says about it.
 
-use serde_json::Value;
+use std::sync::Arc;
+
 use sunaba_store::{CompleteError, NewCompletion, StoreError};
 use sunaba_task::{Digest, HandlerInfo, MAX_COMPLETER_BYTES, Payload, Task, TaskId, format_bytes};
 
 use crate::MAX_INPUT_BYTES;
+use crate::checks::{self, Steps};
+use crate::input::InputError;
 use crate::runtime::Runtime;
 use crate::schema::{Schema, SchemaError};
 
@@ -109,7 +112,7 @@ impl Runtime {
             return Err(CompleteRefusal::TooLarge { size_bytes, limit_bytes });
         }
         let Some(handler) = self.waiting_handler(task).await? else { return Ok(()) };
-        check_schema(&handler, output)
+        check_schema(&handler, output).await
     }
 
     /// The handler as the version has it that runs, or ran last. None: nobody knows it any more.
@@ -142,20 +145,22 @@ fn is_completer(by: &str) -> bool {
 }
 
 /// Whether a handler could have given this.
-fn check_schema(handler: &HandlerInfo, output: &Payload) -> Result<(), CompleteRefusal> {
+async fn check_schema(handler: &HandlerInfo, output: &Payload) -> Result<(), CompleteRefusal> {
     let Some(schema) = handler.output_schema.as_deref() else { return Ok(()) };
     let name = || handler.name.clone();
     if !output.is_json() {
         return Err(CompleteRefusal::Json(format!("it is `{}`", output.media_type)));
     }
-    let value: Value =
-        serde_json::from_slice(&output.bytes).map_err(|error| CompleteRefusal::Json(error.to_string()))?;
     let schema =
         Schema::compile(schema).map_err(|problem| CompleteRefusal::HandlerSchema { handler: name(), problem })?;
-    match schema.violation(&value) {
-        Some(violation) => Err(CompleteRefusal::Schema { handler: name(), violation }),
-        None => Ok(()),
-    }
+    let checked = checks::check(&handler.name, Some(Arc::new(schema)), output, &mut Steps::of_one()).await;
+    checked.map_err(|error| match error {
+        InputError::Schema { handler, violation } => CompleteRefusal::Schema { handler, violation },
+        other => CompleteRefusal::Json(match other {
+            InputError::Json(problem) => problem,
+            other => other.to_string(),
+        }),
+    })
 }
 
 #[cfg(test)]

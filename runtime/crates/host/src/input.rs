@@ -58,14 +58,21 @@ pub(crate) fn schema_of(handler: &HandlerInfo) -> Result<Option<Schema>, InputEr
     compiled.map_err(|problem| InputError::HandlerSchema { handler: handler.name.clone(), problem })
 }
 
-/// Whether a handler with this schema takes this input.
+/// As JSON.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn parsed(input: &Payload) -> Result<Value, InputError> {
+    serde_json::from_slice(&input.bytes).map_err(|error| InputError::Json(error.to_string()))
+}
+
+/// Whether a handler with this schema takes this input, found out at once: `checks` does it for a host with other work.
 ///
 /// # Errors
 /// It takes JSON and this is none, or of another shape.
 pub(crate) fn check(handler: &str, schema: Option<&Schema>, input: &Payload) -> Result<(), InputError> {
     let Some(schema) = schema else { return Ok(()) };
-    let value: Value = serde_json::from_slice(&input.bytes).map_err(|error| InputError::Json(error.to_string()))?;
-    match schema.violation(&value) {
+    match schema.violation(&parsed(input)?) {
         Some(violation) => Err(InputError::Schema { handler: handler.to_owned(), violation }),
         None => Ok(()),
     }

@@ -188,6 +188,9 @@ pub enum JobRefusal {
     /// Something that is asked for of all of it cannot be.
     #[error(transparent)]
     Job(#[from] RefusedTask),
+    /// Its tasks have too much in inputs, grants and tags together.
+    #[error("{0}")]
+    TooHeavy(String),
     /// Its plan, its budget or its key.
     #[error(transparent)]
     Submit(#[from] SubmitJobError),

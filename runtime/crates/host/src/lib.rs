@@ -8,6 +8,7 @@ mod admission;
 mod allowed;
 mod attempt;
 mod builder;
+mod checks;
 mod children;
 mod complete;
 mod deploy;

@@ -4,6 +4,8 @@
 mod shape;
 mod work;
 
+pub(crate) use work::MAX_WORK;
+
 use std::collections::HashMap;
 
 use jsonschema::{PatternOptions, Validator};
@@ -101,6 +103,11 @@ impl Schema {
             return Err(SchemaError::Endless);
         }
         Ok(Self { validator, source: value })
+    }
+
+    /// What checking a value takes; none when that is more than this.
+    pub(crate) fn steps(&self, value: &Value, most: u64) -> Option<u64> {
+        Some(work::of(&self.source, value, most)).filter(|steps| *steps <= most)
     }
 
     /// The first thing in a value that does not match, with its place; none when all does.

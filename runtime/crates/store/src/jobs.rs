@@ -177,6 +177,9 @@ pub struct AwaiteePage {
     pub awaited: Vec<Awaitee>,
     /// The last name, when there are more.
     pub next: Option<NodeName>,
+    /// Whether the task was to wait for that, or has it as children. Of what it was not to wait for, some may be missing: these
+    /// have not ended, or are not there yet.
+    pub is_waited_for: bool,
 }
 
 /// A part of a plan, as it is kept until its tasks are made.

@@ -167,7 +167,8 @@ pub trait Store: Send + Sync + 'static {
     fn plan(&self, query: PlanQuery) -> StoreFuture<'_, PlanPage>;
 
     /// What came of those in the plan of a task for which it could wait, by their names, after this one. Where the task has
-    /// children of its own of that name or in that group, these are meant, and how they stand so far.
+    /// children of its own of that name or in that group, these are meant, and how they stand so far. The page says whether the
+    /// task was to wait for them.
     fn awaited(&self, task: TaskId, only: Awaited, after: Option<NodeName>) -> StoreFuture<'_, AwaiteePage>;
 
     /// The record of a task.

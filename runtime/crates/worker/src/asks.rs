@@ -66,6 +66,15 @@ impl Asks {
                 format!("no task `{name}` is in the plan of this one\nhint: name one that it waits for, or `GROUP/*`");
             return Err(AskError::new(AskErrorKind::NotFound, message));
         }
+        let has_ended = page.awaited.iter().all(|one| one.state.is_terminal());
+        // Some of a group may be missing without a trace, and nobody would notice that the sum is wrong.
+        if !page.is_waited_for && (matches!(only, Awaited::Group(_)) || !has_ended) {
+            let message = format!(
+                "this task does not wait for `{name}`, so that what it would get depends on chance\nhint: name it among what the \
+                 task comes after"
+            );
+            return Err(AskError::new(AskErrorKind::Invalid, message));
+        }
         let ended = page.awaited.into_iter().filter(|one| one.state.is_terminal());
         let ended = ended.map(|Awaitee { name, task, state, output }| EndedTask {
             name: name.to_string(),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use sunaba_store::{Leased, SettleError, Settlement, Store, StoreError};
 use sunaba_task::{
-    AttemptContext, AttemptDetail, AttemptHost, AttemptReport, AttemptRequest, AttemptResult, COMPLETION_WAITS,
-    ExecuteError, Executor, LeaseToken, Observation, Outcome, Payload, Plan, Seed, Task, Timestamp, catch_panic,
+    AttemptContext, AttemptDetail, AttemptHost, AttemptReport, AttemptRequest, AttemptResult, COMPLETION_WAITS, Cause,
+    ExecuteError, Executor, LeaseToken, Observation, Outcome, Payload, Plan, Seed, Stop, Task, Timestamp, catch_panic,
     decide,
 };
 use tokio::time::Instant;
@@ -29,8 +29,15 @@ pub(crate) async fn execute(executor: &dyn Executor, leased: &Leased, host: Arc<
     }
 }
 
-/// Has the plan that an attempt returned admitted, if it returned one.
-pub(crate) async fn admit(admission: &dyn Admission, task: &Task, seen: Observation) -> Observation {
+/// Has the plan that an attempt returned admitted, if it returned one. That is a part of the attempt: its time limit and whatever
+/// stops it hold for that too.
+pub(crate) async fn admit(
+    admission: &dyn Admission,
+    task: &Task,
+    host: &dyn AttemptHost,
+    begun: Instant,
+    seen: Observation,
+) -> Observation {
     let mut report = match seen {
         Observation::Reported(report) => report,
         other => return other,
@@ -42,7 +49,22 @@ pub(crate) async fn admit(admission: &dyn Admission, task: &Task, seen: Observat
         }
         _ => return Observation::Reported(report),
     };
-    match catch_panic(admission.plan(task, plan)).await {
+    // Whoever is stopped is told so before its plan, and so is one whose time was over when it returned.
+    let stopped = tokio::select! {
+        biased;
+        cause = host.stopped() => Err(cause),
+        () = tokio::time::sleep_until(begun + task.spec.limits.timeout) => Err(Cause::Timeout),
+        admitted = catch_panic(admission.plan(task, plan)) => Ok(admitted),
+    };
+    let admitted = match stopped {
+        Ok(admitted) => admitted,
+        Err(cause) => {
+            let message = "its plan was being checked".into();
+            report.result = AttemptResult::Stopped(Stop { cause, message, backtrace: Vec::new() });
+            return Observation::Reported(report);
+        }
+    };
+    match admitted {
         Ok(Ok(plan)) => Observation::Decomposed { report, plan: Arc::new(plan) },
         Ok(Err(NotAdmitted::Refused(reason))) => Observation::PlanRefused { report, reason },
         Ok(Err(NotAdmitted::Unavailable(message))) => Observation::HostFailed { message, retryable: true },

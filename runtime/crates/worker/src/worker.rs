@@ -448,7 +448,7 @@ impl Shared {
             let _known = Known { shared: &shared, task: id, watch: Arc::clone(&watch) };
             let begun = Instant::now();
             let seen = attempt::execute(&*shared.executor, &leased, Arc::clone(&watch) as Arc<dyn AttemptHost>).await;
-            let seen = attempt::admit(&*shared.admission, &leased.task, seen).await;
+            let seen = attempt::admit(&*shared.admission, &leased.task, &*watch, begun, seen).await;
             watch.ended();
             drop(held);
             // Taken before the slot is given back: that bounds how many wait to be settled.

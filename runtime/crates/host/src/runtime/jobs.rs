@@ -14,6 +14,7 @@ use sunaba_task::{Digest, NewTask, Payload, StateName, Task, TaskId};
 use super::Runtime;
 use super::take::MAX_CHECKS;
 use crate::admission::{self, RefusedTask, TaskRequest};
+use crate::checks::{MAX_PLAN_BYTES, Steps, too_heavy, weight};
 use crate::effective::Operator;
 use crate::job::{JobRefusal, JobRequest, NodeRequest};
 use crate::job_story::may_have_plan;
@@ -21,7 +22,7 @@ use crate::refusal::RetryRefusal;
 use crate::{options, packages};
 
 /// Tasks that are checked before others of this thread have their turn.
-const CHECKED_AT_A_TIME: usize = 256;
+const CHECKED_AT_A_TIME: usize = 64;
 /// Tasks of a page when a plan is gone through.
 const PAGE: usize = 500;
 /// Tasks that are looked at for those that need a look.
@@ -123,12 +124,13 @@ impl Runtime {
         let tasks: Vec<&TaskRequest> = tasks.filter(|task| !task.secrets.is_empty()).collect();
         let operator = self.permits.operator(&self.packages, tasks).await?;
         let mut nodes = Vec::with_capacity(request.nodes.len());
-        let mut seen: Option<NewTask> = None;
+        let mut steps = Steps::of_all(request.nodes.iter().map(|node| node.task.input_bytes()).sum());
+        let (mut seen, mut bytes): (Option<NewTask>, _) = (None, 0);
         for (number, node) in request.nodes.into_iter().enumerate() {
             let NodeRequest { name, task, after, compensation } = node;
             let refused = |problem| JobRefusal::Task { node: name.clone(), problem: Box::new(problem) };
             options::of_job(&task).map_err(refused)?;
-            let task = self.admit_node(task, newer, &operator, true).map_err(refused)?;
+            let task = self.admit_node(task, newer, &operator, Some(&mut steps)).await.map_err(refused)?;
             if !seen.as_ref().is_some_and(|seen| looks_the_same(seen, &task)) {
                 self.look_ahead_in_job(&task).await.map_err(|error| error.map_or_else(JobRefusal::Store, refused))?;
                 seen = Some(NewTask { input: Payload::json(""), ..task.clone() });
@@ -137,6 +139,10 @@ impl Runtime {
                 Some(undo) => Some(self.check_compensation(&name, undo, newer, &operator).await?),
                 None => None,
             };
+            bytes += weight(&task) + compensation.as_ref().map_or(0, weight);
+            if bytes > MAX_PLAN_BYTES {
+                return Err(JobRefusal::TooHeavy(too_heavy(bytes)));
+            }
             nodes.push(Node { name, task, after, compensation });
             if number % CHECKED_AT_A_TIME == 0 {
                 tokio::task::yield_now().await;
@@ -164,28 +170,29 @@ impl Runtime {
         let refused = |problem| JobRefusal::Compensation { node: node.clone(), problem: Box::new(problem) };
         options::of_compensation(&undo).map_err(refused)?;
         // What it gets is made when it is needed, as of a callback: what it is not given cannot be checked.
-        let undo = self.admit_node(undo, newer, operator, false).map_err(refused)?;
+        let undo = self.admit_node(undo, newer, operator, None).await.map_err(refused)?;
         self.look_ahead_in_job(&undo).await.map_err(|error| error.map_or_else(JobRefusal::Store, refused))?;
         Ok(undo)
     }
 
-    fn admit_node(
+    /// Without steps its input is not checked.
+    async fn admit_node(
         &self,
         task: TaskRequest,
         newer: &Newer,
         operator: &Operator,
-        has_input: bool,
+        steps: Option<&mut Steps>,
     ) -> Result<NewTask, RefusedTask> {
         let follows = task.follow.unwrap_or(self.permits.follow_active);
         let package = match newer.get(&task.handler.package).filter(|_| follows) {
             Some(package) => Arc::clone(package),
             None => self.packages.package(&task.handler)?,
         };
-        if has_input {
-            return self.admit(task, &package, operator);
+        if let Some(steps) = steps {
+            return self.admit(task, &package, operator, steps).await;
         }
         let handler = packages::handler(&package, &task.handler)?;
-        admission::admit(task, &package, handler, None, &self.permits, operator)
+        admission::admit(task, &package, handler, &self.permits, operator)
     }
 
     /// Whether a task can ever run here. The error is the store's, or why not.

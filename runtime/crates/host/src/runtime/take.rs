@@ -9,6 +9,7 @@ use sunaba_task::{Digest, NewTask, Payload, Task, TaskId};
 
 use super::Runtime;
 use crate::admission::{self, RefusedTask, TaskRequest};
+use crate::checks::Steps;
 use crate::effective::Operator;
 use crate::packages;
 use crate::refusal::{RerunRefusal, SubmitRefusal};
@@ -54,11 +55,15 @@ impl Runtime {
     ) -> Result<Vec<Result<Submitted, SubmitRefusal>>, StoreError> {
         let operator = self.permits.operator(&self.packages, &requests).await?;
         let (mut answers, mut sending): (Vec<Answer>, _) = (Vec::with_capacity(requests.len()), Vec::new());
+        let mut steps = Steps::of_all(requests.iter().map(TaskRequest::input_bytes).sum());
         for (place, request) in requests.into_iter().enumerate() {
             // Only what follows can be handed back.
             let again = request.follow.unwrap_or(self.permits.follow_active).then(|| request.clone());
             let package = self.packages.package(&request.handler);
-            let admitted = package.and_then(|package| self.admit(request, &package, &operator));
+            let admitted = match package {
+                Ok(package) => self.admit(request, &package, &operator, &mut steps).await,
+                Err(error) => Err(error),
+            };
             answers.push(match self.looked_ahead(admitted).await {
                 Ok(new) => {
                     sending.push(Sending { place, new, again });
@@ -71,7 +76,7 @@ impl Runtime {
         for _ in 1..MAX_CHECKS {
             let mut sending = Vec::with_capacity(unchecked.len());
             for Unchecked { place, request, active } in unchecked {
-                let admitted = self.admit(request.clone(), &active, &operator);
+                let admitted = self.admit(request.clone(), &active, &operator, &mut Steps::of_one()).await;
                 match self.looked_ahead(admitted).await {
                     Ok(new) => sending.push(Sending { place, new, again: Some(request) }),
                     Err(error) => answers[place] = Err(error),
@@ -115,16 +120,17 @@ impl Runtime {
     }
 
     /// Everything that a request says and leaves out, as this version of its package has it.
-    pub(super) fn admit(
+    pub(super) async fn admit(
         &self,
         request: TaskRequest,
         package: &Package,
         operator: &Operator,
+        steps: &mut Steps,
     ) -> Result<NewTask, RefusedTask> {
         let (on_success, on_failure) = (request.on_success.clone(), request.on_failure.clone());
         let handler = packages::handler(package, &request.handler)?;
-        let schema = self.packages.schema(package.component, handler)?;
-        let new = admission::admit(request, package, handler, schema.as_deref(), &self.permits, operator)?;
+        let new = admission::admit(request, package, handler, &self.permits, operator)?;
+        admission::check_input(&self.packages, package.component, handler, &new.input, steps).await?;
         let callbacks = admission::callbacks(&on_success, &on_failure, &self.packages, &self.permits.ceilings)?;
         Ok(NewTask { callbacks, ..new })
     }
@@ -208,13 +214,16 @@ impl Runtime {
         let name = &task.spec.handler;
         let no_handler = || RerunError::NoHandler { task: task.id, handler: name.clone() };
         let handler = package.handler(&name.handler).ok_or_else(no_handler)?;
-        let schema = self.packages.schema(package.component, handler).map_err(RefusedTask::from)?;
+        let check = async |input| {
+            admission::check_input(&self.packages, package.component, handler, input, &mut Steps::of_one()).await
+        };
         match input {
-            Some(input) => admission::check_input(&name.handler, schema.as_deref(), input)?,
+            Some(input) => check(input).await?,
             None => {
                 let own = self.store.input(task.id).await?.ok_or(RerunError::Unknown(task.id))?;
-                let check = admission::check_input(&name.handler, schema.as_deref(), &own);
-                check.map_err(|error| RerunRefusal::old_input(task.id, name.clone(), package.version, &error))?;
+                check(&own)
+                    .await
+                    .map_err(|error| RerunRefusal::old_input(task.id, name.clone(), package.version, &error))?;
             }
         }
         Ok(package.component)

@@ -147,6 +147,7 @@ impl From<JobRefusal> for Problem {
             }
             JobRefusal::Job(problem) => problem.into(),
             JobRefusal::Store(error) => error.into(),
+            JobRefusal::TooHeavy(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, message),
             JobRefusal::Submit(error) => {
                 let status = match error {
                     SubmitJobError::Plan(PlanError::TooManyNodes { .. } | PlanError::TooManyBytes { .. }) => {

@@ -98,7 +98,15 @@ impl Planner {
         };
         let scope = if own { *task.id.as_bytes() } else { super::scope(link) };
         let Wanted { names, next } = self.wanted_nodes(turn, &scope, Some(only), after, MAX_LOOKS)?;
-        let (mut page, mut bytes) = (AwaiteePage::default(), 0);
+        let waits = self::after(turn, task.id)?;
+        let covers = |after: &After| match (&after.awaited, only) {
+            (Awaited::Group(group), Awaited::Node(name)) => name.group() == Some(group),
+            (awaited, only) => awaited == only,
+        };
+        // One that waits for nobody may ask for children that it has not made yet.
+        let is_childless = waits.is_empty() && names.is_empty() && next.is_none() && after.is_none();
+        let is_waited_for = own || is_childless || waits.iter().any(covers);
+        let (mut page, mut bytes) = (AwaiteePage { is_waited_for, ..AwaiteePage::default() }, 0);
         let last = names.last().map(|(name, _)| name.clone());
         for (name, id) in names {
             let Some(stored) = self.readable(turn, id)? else { continue };
