@@ -60,6 +60,14 @@ pub enum RetryJobError {
         /// The task.
         task: TaskId,
     },
+    /// Tasks of it are not kept any more, or cannot be read.
+    #[error("{count} tasks of job {job} are not kept any more\nhint: submit the job again")]
+    Forgotten {
+        /// The job.
+        job: JobId,
+        /// How many.
+        count: u64,
+    },
     /// It was made over again meanwhile.
     #[error("job {job} was made over again as {successor} meanwhile\nhint: look at that one")]
     Already {
@@ -107,11 +115,11 @@ pub(crate) struct OldNode {
 }
 
 impl OldNode {
-    /// None of what is not in a plan.
-    pub(crate) fn of(task: &Task, after: Vec<After>) -> Option<Self> {
+    /// None of what is not in a plan. What was undone has to be done again.
+    pub(crate) fn of(task: &Task, after: Vec<After>, is_undone: bool) -> Option<Self> {
         let link = task.job.as_ref().filter(|link| !link.undoes)?;
         let (handler, queue) = (task.spec.handler.clone(), task.spec.queue.clone());
-        let is_done = task.state == State::Succeeded;
+        let is_done = task.state == State::Succeeded && !is_undone;
         Some(Self { name: link.name.clone(), after, task: task.id, handler, queue, is_done })
     }
 }
@@ -146,6 +154,11 @@ pub(crate) fn check(job: &Job) -> Result<(), RetryJobError> {
 /// The job over again: its tasks that have not succeeded, those that are named, and whatever waits for one of them, are run anew;
 /// the others stand as they are.
 pub(crate) fn prepare(job: &Job, mut nodes: Vec<OldNode>, from: &[NodeName]) -> Result<PreparedRetry, RetryJobError> {
+    // Without them what waits for a group would get less than there was.
+    let found = nodes.len() as u64;
+    if found < job.nodes {
+        return Err(RetryJobError::Forgotten { job: job.id, count: job.nodes - found });
+    }
     let graph = Graph::of(&nodes).map_err(SubmitJobError::from)?;
     let known: HashSet<&NodeName> = nodes.iter().map(|node| &node.name).collect();
     if let Some(name) = from.iter().find(|name| !known.contains(name)) {

@@ -1,6 +1,6 @@
 //! Jobs that are made over again: what has succeeded stands, and the rest is run anew.
 
-use sunaba_task::job::{After, Awaited, Job, JobId, JobSpec, JobState, NewJob, NodeName, OnFailure};
+use sunaba_task::job::{After, Awaited, Job, JobId, JobSpec, JobState, NewJob, Node, NodeName, OnFailure};
 use sunaba_task::{Origin, StateName};
 
 use super::jobs::{end_named, ended, job, lease_named, node, states, submit_job, tasks};
@@ -109,6 +109,21 @@ pub async fn retried_job_that_fails_again_is_undone(subject: &mut impl Subject) 
     let new = retry(&*store, old, &[]).await.expect("it has ended");
     assert_eq!(run_all(&*store, session, &["second"]).await, ["second"]);
     assert_eq!(ended(&*store, new.id).await.tasks.compensations, 1, "it could be undone, and nobody wanted it");
+}
+
+/// What was undone does not stand, nor does what came after it.
+pub async fn what_was_undone_is_done_again_when_its_job_is_retried(subject: &mut impl Subject) {
+    let store = subject.store();
+    let session = open(&*store).await;
+    let undoable = |name, after: &[&str]| Node { compensation: Some(new_task()), ..node(name, after) };
+    let nodes = [undoable("hotel", &[]), node("mail", &["hotel"]), node("other", &[]), node("flight", &["mail"])];
+    let spec = JobSpec { on_failure: OnFailure::Compensate, ..JobSpec::default() };
+    let old = submit_job(&*store, NewJob { spec, ..job(nodes) }).await;
+    assert_eq!(run_all(&*store, session, &["flight"]).await, ["flight", "hotel", "mail", "other", "undo"]);
+    assert_eq!(ended(&*store, old).await.state, JobState::Failed);
+    let new = retry(&*store, old, &[]).await.expect("it has ended");
+    assert_eq!(run_all(&*store, session, &[]).await, ["flight", "hotel", "mail"]);
+    assert_eq!(ended(&*store, new.id).await.state, JobState::Succeeded);
 }
 
 /// What was not there at its end is not made up.

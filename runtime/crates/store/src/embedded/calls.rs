@@ -148,7 +148,10 @@ impl Store for EmbeddedStore {
             let (mut nodes, mut query) = (Vec::new(), PlanQuery::of(job, crate::MAX_PAGE));
             loop {
                 let page = self.plan(query.clone()).await?;
-                nodes.extend(page.tasks.iter().zip(page.after).filter_map(|(task, after)| OldNode::of(task, after)));
+                let ids: Vec<_> = page.tasks.iter().map(|task| task.id).collect();
+                let undone = self.read(move |planner, turn| planner.were_undone(turn, &ids)).await?;
+                let tasks = page.tasks.iter().zip(page.after).zip(undone);
+                nodes.extend(tasks.filter_map(|((task, after), undone)| OldNode::of(task, after, undone)));
                 match page.next {
                     Some(next) => query.after = Some(next),
                     None => break,

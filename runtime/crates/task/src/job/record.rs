@@ -49,6 +49,8 @@ pub struct Job {
     pub spec: JobSpec,
     /// When the store had it.
     pub submitted_at: Timestamp,
+    /// How many tasks its own plan has.
+    pub nodes: u64,
     /// Where it stands.
     pub state: JobState,
     /// How many tasks it has, and where they stand.
@@ -82,6 +84,7 @@ impl Job {
             revision: 1,
             spec,
             submitted_at: now,
+            nodes: planned,
             state: JobState::Running,
             tasks,
             spent: Spent::default(),
@@ -149,6 +152,11 @@ impl Job {
             Some(JobCause::Task { .. }) => self.spec.stop_on_failure,
             Some(_) => true,
         }
+    }
+
+    /// Whether there is something of it left to be stopped, and nobody stops it yet. What has succeeded is undone to its end.
+    pub fn can_be_stopped(&self) -> bool {
+        !self.state.is_terminal() && self.tasks.unfinished_of_plan() > 0 && !self.is_stopping()
     }
 
     /// Works out where it stands.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sunaba_task::job::{After, Awaited, Job, JobId, NodeName};
-use sunaba_task::{Payload, TaskId};
+use sunaba_task::{Payload, State, TaskId};
 
 use super::super::parking::answer;
 use super::super::{Planner, Reply, Turn};
@@ -79,6 +79,16 @@ impl Planner {
             }
         }
         Ok(page)
+    }
+
+    /// Whether each of these tasks was undone.
+    pub(crate) fn were_undone(&self, turn: &Turn<'_>, tasks: &[TaskId]) -> Result<Vec<bool>, StoreError> {
+        let is_undone = |task: &TaskId| {
+            let undoes = self.names(turn, &super::undo_scope(*task), None, 1)?.pop();
+            let undoes = undoes.map(|(_, id)| self.readable(turn, id)).transpose()?.flatten();
+            Ok(undoes.is_some_and(|stored| stored.task.state == State::Succeeded))
+        };
+        tasks.iter().map(is_undone).collect()
     }
 
     /// What came of those of a task's plan for which it could wait.
