@@ -331,6 +331,7 @@ macro_rules! conformance_tests {
             retried_job_runs_what_has_not_succeeded_and_nothing_else
             job_is_retried_from_a_task_that_has_succeeded
             retried_job_that_fails_again_is_undone
+            what_was_undone_is_done_again_when_its_job_is_retried
             bad_retries_are_refused_and_change_nothing
             retry_after_a_restart_and_an_hour_reuses_outputs
             // what is told of jobs
@@ -343,6 +344,7 @@ macro_rules! conformance_tests {
             what_has_succeeded_is_undone_the_last_first
             what_cannot_be_undone_ends_the_undoing
             cancelled_job_is_undone_if_it_was_to_be
+            cancel_of_a_job_that_is_undone_changes_nothing
             job_that_has_spent_its_attempts_is_undone
             // children
             parent_ends_with_the_output_of_its_join

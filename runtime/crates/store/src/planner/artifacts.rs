@@ -100,6 +100,17 @@ impl Planner {
         Ok(artifacts)
     }
 
+    /// What a task has, another has too that stands for it.
+    pub(super) fn name_artifacts_again(&self, turn: &mut Turn<'_>, old: TaskId, new: TaskId) -> Result<(), StoreError> {
+        for artifact in self.artifacts(turn, old)? {
+            if let Some(digest) = artifact.digest() {
+                turn.txn.put(keys::name(&digest, new, artifact.name.as_str()), Bytes::new());
+            }
+            turn.txn.put(keys::artifact(new, artifact.name.as_str()), codec::write(&artifact));
+        }
+        Ok(())
+    }
+
     /// Lets go of the artifacts of a task that is being deleted.
     pub(super) fn forget_artifacts(&self, turn: &mut Turn<'_>, task: TaskId) -> Result<(), StoreError> {
         let (first, end) = keys::artifacts(task);

@@ -16,8 +16,9 @@ const MAX_STEPS: usize = 1_000;
 /// Something that takes as long as there are tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Chore {
-    /// Makes the tasks of a plan of a job, its own or that of one of its tasks, from this part of it on.
-    Make { job: JobId, parent: Option<TaskId>, part: u32 },
+    /// Makes the tasks of a plan of a job, its own or that of one of its tasks, from this part of it on. So many are left, if all of
+    /// it can be read.
+    Make { job: JobId, parent: Option<TaskId>, part: u32, left: u64 },
     /// Something has ended for which others of its plan wait.
     Release(Released),
     /// Stops all tasks of a plan that have not ended, from the one after this name on.
@@ -50,6 +51,8 @@ pub(super) struct Chores {
     first: usize,
     /// The keys of those that were done in this turn.
     done: Vec<u64>,
+    /// Steps of one turn, where a test wants fewer of them.
+    max_steps: Option<usize>,
 }
 
 struct Waiting {
@@ -75,6 +78,11 @@ impl Chores {
         self.waiting.iter().any(|waiting| waiting.chore == *chore)
     }
 
+    /// Whether some of a job's tasks are still to be told what has ended.
+    pub(super) fn releases(&self, id: JobId) -> bool {
+        self.waiting.iter().any(|waiting| matches!(&waiting.chore, Chore::Release(released) if released.job == id))
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -98,15 +106,20 @@ impl Planner {
         !self.jobs.chores.is_empty()
     }
 
+    /// Has a turn do no more steps than these.
+    pub(crate) fn limit_chores(&mut self, steps: usize) {
+        self.jobs.chores.max_steps = Some(steps.clamp(1, MAX_STEPS));
+    }
+
     /// Does what there is to do, as far as a turn may.
     pub(crate) fn do_chores(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
-        let mut steps = MAX_STEPS;
+        let mut steps = self.jobs.chores.max_steps.unwrap_or(MAX_STEPS);
         while steps > 0
             && let Some(Waiting { chore, sequence, .. }) = self.jobs.chores.waiting.pop_front()
         {
             self.jobs.chores.first = 0;
             let left = match chore {
-                Chore::Make { job, parent, part } => self.make(turn, job, parent, part, &mut steps)?,
+                Chore::Make { job, parent, part, left } => self.make(turn, (job, parent), part, left, &mut steps)?,
                 Chore::Release(released) => self.release_all(turn, released, &mut steps)?,
                 Chore::Stop { job, parent, after } => self.stop_all(turn, job, parent, after, &mut steps)?,
                 Chore::Resolve(task) => {
