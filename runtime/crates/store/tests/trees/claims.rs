@@ -76,6 +76,15 @@ async fn dependencies_have_ended(world: &World, leased: &Leased) {
     }
 }
 
+/// While nothing runs, what is queued is leased, or its job is to end: nobody waits for what will not come back.
+pub(crate) async fn nothing_waits_for_nothing(world: &World, before: &[Job]) {
+    for job in before.iter().filter(|job| job.tasks.in_state(StateName::Queued) > 0) {
+        let now = world.job(job.id).await;
+        let waits = now.tasks.in_state(StateName::Queued) > 0 && !now.is_stopping();
+        assert!(!waits, "nothing runs, and nothing is leased: {now:#?} {:#?}", world.log);
+    }
+}
+
 /// What a job has spent is what its workers know, and within its budgets.
 pub(crate) fn budgets_hold(world: &World, job: &Job) {
     let (spent, budget) = (world.book.spent(job.id), &job.spec.budget);

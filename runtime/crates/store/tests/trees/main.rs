@@ -4,6 +4,7 @@
 mod book;
 mod claims;
 mod crash;
+mod found;
 mod large;
 mod plans;
 mod world;

@@ -1,5 +1,6 @@
 //! What the trees are made of: random plans, tasks and budgets.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sunaba_task::job::{After, Awaited, Budget, Graph, JobSpec, NewJob, NewPlan, Node, NodeName, OnFailure};
@@ -66,8 +67,9 @@ pub(crate) fn plan(random: &mut fastrand::Rng, trouble: Trouble) -> NewPlan {
         let mut nodes: Vec<_> =
             (0..count).map(|number| Node { task: some_task(random, trouble), ..node(&named(number)) }).collect();
         for node in nodes.iter_mut().skip(1) {
-            if random.bool() {
-                let awaited: Awaited = named(random.usize(..count)).parse().expect("a name");
+            let awaited: BTreeSet<_> = (0..random.usize(0..3)).map(|_| named(random.usize(..count))).collect();
+            for awaited in awaited {
+                let awaited: Awaited = awaited.parse().expect("a name");
                 let on_failure = random.bool().then(|| RULES[random.usize(..4)]);
                 node.after.push(After { on_failure, ..After::new(awaited) });
             }

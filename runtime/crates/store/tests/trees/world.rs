@@ -105,6 +105,11 @@ impl World {
         Self::with(fastrand::Rng::with_seed(seed), Trouble::default(), 1_000).await
     }
 
+    /// In which a turn does one step of what is to be done for jobs.
+    pub(crate) async fn step_by_step(seed: u64) -> Self {
+        Self::with(fastrand::Rng::with_seed(seed), Trouble::default(), 1).await
+    }
+
     async fn with(mut random: fastrand::Rng, trouble: Trouble, steps: usize) -> Self {
         let clock = Hand(ManualClock::at(Timestamp::from_unix_ms(1_767_225_600_000)));
         let engine = MemoryEngine::default();
@@ -162,14 +167,25 @@ impl World {
         for job in self.jobs.clone() {
             before.push(self.job(job).await);
         }
+        let (worker, request) = self.request();
+        let leased = self.store.lease(request).await.expect("the session lives");
+        if leased.is_empty() && self.workers.iter().all(|worker| worker.leased.is_empty()) {
+            crate::claims::nothing_waits_for_nothing(self, &before).await;
+        }
+        self.has_leased(worker, leased, &before).await
+    }
+
+    fn request(&mut self) -> (usize, LeaseRequest) {
         let (worker, slots) = (self.random.usize(..self.workers.len()), self.random.usize(1..4));
         let session = self.workers[worker].session;
-        let request = LeaseRequest { session, queues: Queues::All, slots, wait: Duration::ZERO };
-        let leased = self.store.lease(request).await.expect("the session lives");
+        (worker, LeaseRequest { session, queues: Queues::All, slots, wait: Duration::ZERO })
+    }
+
+    async fn has_leased(&mut self, worker: usize, leased: Vec<Leased>, before: &[Job]) -> usize {
         for leased in &leased {
             let line = format!("lease {} {} {:?}", link(&leased.task).depth, link(&leased.task).name, leased.task.id);
             self.say(line);
-            crate::claims::may_run(self, leased, &before).await;
+            crate::claims::may_run(self, leased, before).await;
             self.book.leased(leased);
         }
         let count = leased.len();
@@ -284,8 +300,17 @@ impl World {
         if self.random.bool() {
             let before = self.job(job).await;
             self.say(format!("cancel {}", before.state));
-            self.store.cancel_job(job, CancelWish::default()).await.expect("it works");
             self.book.job_cancelled(&before);
+            let mut all = Vec::new();
+            for other in self.jobs.clone().into_iter().filter(|other| *other != job) {
+                all.push(self.job(other).await);
+            }
+            // In one turn: nothing may slip through between the cancel and what it takes to stop all of the job.
+            let (worker, request) = self.request();
+            let (told, leased) =
+                tokio::join!(self.store.cancel_job(job, CancelWish::default()), self.store.lease(request));
+            all.push(told.expect("it works").expect("it is there"));
+            self.has_leased(worker, leased.expect("the session lives"), &all).await;
         } else {
             let tasks = self.tree(job).await;
             let waiting: Vec<_> = tasks.into_iter().filter(|task| !task.state.is_terminal()).collect();
@@ -301,11 +326,16 @@ impl World {
     /// Ends the process, and starts again on what is durable.
     pub(crate) async fn restart(&mut self) {
         self.say("restart".into());
+        self.stop().await;
+        self.reopen().await;
+    }
+
+    /// Ends the process. What is durable is there for another.
+    pub(crate) async fn stop(&mut self) {
         self.serve.abort();
         // That it was aborted is no news.
         let _ = (&mut self.serve).await;
         self.engine = copy(&self.engine, |_| true);
-        self.reopen().await;
     }
 
     pub(crate) async fn reopen(&mut self) {
