@@ -108,6 +108,11 @@ impl Commit {
         })
     }
 
+    /// Has a turn do no more steps of what is to be done for jobs than these.
+    pub(crate) fn limit_chores(&mut self, steps: usize) {
+        self.planner.limit_chores(steps);
+    }
+
     /// Serves requests until the last sender is gone.
     pub(crate) async fn serve(mut self, mut requests: mpsc::Receiver<Request>) {
         let mut gathered = Vec::with_capacity(MAX_GATHERED);

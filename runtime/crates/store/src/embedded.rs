@@ -78,14 +78,14 @@ impl EmbeddedStore {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_with(engine: impl Engine, clock: Arc<dyn Clock>, options: Options) -> Result<Self, OpenError> {
-        let (mut store, serve) = Self::open_without_thread(engine, clock, options, fastrand::Rng::new())?;
+        let (mut store, commit, receiver) = Self::open_without_thread(engine, clock, options, fastrand::Rng::new())?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
             .map_err(|error| OpenError::Unreadable(error.to_string()))?;
         let thread = thread::Builder::new()
             .name("sunaba-commit".into())
-            .spawn(move || runtime.block_on(serve))
+            .spawn(move || runtime.block_on(commit.serve(receiver)))
             .map_err(|error| OpenError::Unreadable(error.to_string()))?;
         // Nobody else has it yet.
         if let Some(inner) = Arc::get_mut(&mut store.inner) {
@@ -104,7 +104,26 @@ impl EmbeddedStore {
         clock: Arc<dyn Clock>,
         seed: u64,
     ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), OpenError> {
-        Self::open_without_thread(engine, clock, Options::default(), fastrand::Rng::with_seed(seed))
+        let random = fastrand::Rng::with_seed(seed);
+        let (store, commit, receiver) = Self::open_without_thread(engine, clock, Options::default(), random)?;
+        Ok((store, commit.serve(receiver)))
+    }
+
+    /// The same, and of what is to be done for jobs only so many steps in a turn: so that a small one shows what may happen between
+    /// two of them.
+    ///
+    /// # Errors
+    /// [`OpenError`]: what the engine has cannot be read.
+    pub fn open_step_by_step(
+        engine: impl Engine,
+        clock: Arc<dyn Clock>,
+        seed: u64,
+        steps: usize,
+    ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), OpenError> {
+        let random = fastrand::Rng::with_seed(seed);
+        let (store, mut commit, receiver) = Self::open_without_thread(engine, clock, Options::default(), random)?;
+        commit.limit_chores(steps);
+        Ok((store, commit.serve(receiver)))
     }
 
     /// Copies all that there is into a file while the store is served; the file has the store as it was at some instant
@@ -142,14 +161,14 @@ impl EmbeddedStore {
         clock: Arc<dyn Clock>,
         Options { durability }: Options,
         random: fastrand::Rng,
-    ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), OpenError> {
+    ) -> Result<(Self, Commit, mpsc::Receiver<Request>), OpenError> {
         let failure = Arc::new(OnceLock::new());
         let blobs = LocalBlobs::new(engine.blobs());
         let shared = (Arc::clone(&failure), blobs.clone());
         let commit = Commit::open(Box::new(engine), clock, random, durability, shared)?;
         let (requests, receiver) = mpsc::channel(MAX_WAITING);
         let inner = Inner { requests: Some(requests), durability, failure, blobs, thread: Mutex::default() };
-        Ok((Self { inner: Arc::new(inner) }, commit.serve(receiver)))
+        Ok((Self { inner: Arc::new(inner) }, commit, receiver))
     }
 
     /// Has the commit thread do something, and waits for its answer.

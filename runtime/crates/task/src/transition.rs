@@ -106,7 +106,8 @@ pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet
             };
         }
         (State::Running(_), Event::HasChildren(job)) => {
-            next.has_children = true;
+            // Who asks for a child has begun, whatever is said of the attempt in the end.
+            (next.has_children, next.begun) = (true, true);
             next.job = next.job.or(job.map(|job| *job));
         }
         (State::Blocked(Block::Children), Event::ChildrenEnded { output, failed }) => {

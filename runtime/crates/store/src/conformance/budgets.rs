@@ -174,6 +174,24 @@ pub async fn cancelled_job_is_undone_if_it_was_to_be(subject: &mut impl Subject)
     assert_eq!((job.state, tasks(&*store, id).await.len()), (JobState::Cancelled, 4));
 }
 
+/// All of it has ended, so that nothing is left to be cancelled; why it fails is not forgotten, nor is its undoing cut short.
+pub async fn cancel_of_a_job_that_is_undone_changes_nothing(subject: &mut impl Subject) {
+    let store = subject.store();
+    let session = open(&*store).await;
+    let budget = Budget { time: Some(SECOND * 10), ..Budget::default() };
+    let id = submit_job(&*store, with_budget(budget, saga())).await;
+    end_named(&*store, session, "a", Verdict::Succeed).await;
+    end_named(&*store, session, "b", Verdict::GiveUp).await;
+    settle_down(&*store).await;
+    let told = store.cancel_job(id, CancelWish::default()).await.expect("the store works").expect("it is there");
+    assert_eq!(told.state, JobState::Compensating);
+    subject.advance(SECOND * 11);
+    end_undo(&*store, session, "a", Verdict::Succeed).await;
+    let job = ended(&*store, id).await;
+    assert!(matches!(&job.cause, Some(JobCause::Task { name, .. }) if name.as_str() == "b"), "{:?}", job.cause);
+    assert_eq!((job.state, job.not_undone), (JobState::Failed, None));
+}
+
 /// What undoes is not held to what was spent, however the job has come to its end.
 pub async fn job_that_has_spent_its_attempts_is_undone(subject: &mut impl Subject) {
     let store = subject.store();

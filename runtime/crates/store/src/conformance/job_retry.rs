@@ -1,13 +1,12 @@
 //! Jobs that are made over again: what has succeeded stands, and the rest is run anew.
 
-use bytes::Bytes;
 use sunaba_task::job::{After, Awaited, Job, JobId, JobSpec, JobState, NewJob, NodeName, OnFailure};
 use sunaba_task::{ArtifactKind, Origin, StateName};
 
 use super::artifacts::{is_there, named, put, put_new};
 use super::jobs::{end_named, ended, job, lease_named, node, states, submit_job, tasks};
 use super::*;
-use crate::{NewArtifact, RetryJob, RetryJobError};
+use crate::{RetryJob, RetryJobError};
 
 async fn retry(store: &dyn Store, id: JobId, from: &[&str]) -> Result<Job, RetryJobError> {
     let from = from.iter().map(|name| name.parse().expect("a name")).collect();
@@ -213,37 +212,6 @@ pub async fn what_was_undone_is_run_anew(subject: &mut impl Subject) {
     let new = retry(&*store, old, &[]).await.expect("it has ended");
     assert_eq!(run_all(&*store, session, &[]).await, ["first", "second", "third"]);
     assert_eq!(ended(&*store, new.id).await.state, JobState::Succeeded);
-}
-
-/// Those that follow read them where they would have been; they go with the last of both tasks.
-pub async fn what_stands_has_its_artifacts(subject: &mut impl Subject) {
-    let store = subject.store();
-    let session = open(&*store).await;
-    let old = submit_job(&*store, job([node("a", &[]), node("b", &["a"])])).await;
-    settle_down(&*store).await;
-    let leased = lease_named(&*store, session, "a").await;
-    let mut writer = store.blobs().create().await.expect("there is room");
-    writer.write(Bytes::from_static(b"a page")).await.expect("there is room");
-    let file = writer.finish().await.expect("there is room");
-    let kind = ArtifactKind::File { size_bytes: file.size_bytes, digest: file.digest };
-    let new = NewArtifact { name: "page".parse().expect("a name"), media_type: "text/plain".into(), kind };
-    let put = store.put_artifact(leased.token, new).await.expect("the store works").expect("it has the lease");
-    file.release();
-    settle(&*store, settlement(&leased, Verdict::Succeed)).await.expect("it has the lease");
-    assert_eq!(run_all(&*store, session, &["b"]).await, ["b"]);
-    let first = tasks(&*store, old).await["a"].id;
-    let new = retry(&*store, old, &[]).await.expect("it has ended");
-    settle_down(&*store).await;
-    let second = tasks(&*store, new.id).await["a"].id;
-    assert_eq!(store.artifacts(second).await.expect("the store works"), [put.clone()]);
-    store.delete(vec![first]).await.expect("the store works").remove(0).expect("its job has ended");
-    let digest = put.digest().expect("it is a file");
-    let mut reader = store.blobs().open(digest, 0).await.expect("the other names it");
-    assert_eq!(reader.read(99).await.expect("it is there"), "a page");
-    assert_eq!(run_all(&*store, session, &[]).await, ["b"]);
-    store.delete(vec![second]).await.expect("the store works").remove(0).expect("its job has ended");
-    submit(&*store, new_task()).await;
-    assert!(store.blobs().open(digest, 0).await.is_err(), "nothing names it any more");
 }
 
 /// One of its tasks was deleted: nobody knows any more what it was.

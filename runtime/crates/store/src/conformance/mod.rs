@@ -340,7 +340,6 @@ macro_rules! conformance_tests {
             retry_after_a_restart_and_an_hour_reuses_outputs
             job_is_retried_from_a_group
             what_was_undone_is_run_anew
-            what_stands_has_its_artifacts
             job_that_is_not_whole_is_not_retried
             // what is told of jobs
             receipts_of_a_job_are_summed
@@ -358,6 +357,7 @@ macro_rules! conformance_tests {
             what_has_succeeded_is_undone_the_last_first
             what_cannot_be_undone_ends_the_undoing
             cancelled_job_is_undone_if_it_was_to_be
+            cancel_of_a_job_that_is_undone_changes_nothing
             job_that_has_spent_its_attempts_is_undone
             // children
             parent_ends_with_the_output_of_its_join

@@ -185,7 +185,7 @@ impl Planner {
             let before = std::mem::replace(&mut stored.task, change.task);
             self.leave(turn, &before, &stored.task);
             self.tell(turn, Some(&before), &stored.task);
-            self.count_moved(turn, Some(before.state.name()), &stored.task)?;
+            self.count_moved(turn, Some(&before), &stored.task)?;
             let input = match (hopeless, self.input_of(turn, &stored)) {
                 (None, Ok(input)) => Ok(input),
                 (Some(problem), _) => Err(problem),

@@ -291,8 +291,8 @@ impl Planner {
         }
         let expiry = self.sessions.values().map(|session| session.expires).min();
         let jobs = self.jobs.waiters.first_deadline();
-        let deadlines =
-            [expiry, jobs, self.parking.first_deadline(), self.feed.first_deadline(), self.lanes.next_wake()];
+        let (look, parked) = (self.jobs.next_look, self.parking.first_deadline());
+        let deadlines = [expiry, jobs, look, parked, self.feed.first_deadline(), self.lanes.next_wake()];
         let by_elapsed = deadlines.into_iter().flatten().min();
         let by_now =
             [self.next_due, self.next_expiry, self.next_purge, self.jobs.next_deadline].into_iter().flatten().min();
@@ -350,7 +350,7 @@ impl Planner {
             self.sum(&stored.task.spec, attempt);
             self.count_used(turn, &stored.task)?;
         }
-        self.count_moved(turn, Some(before.state.name()), &stored.task)?;
+        self.count_moved(turn, Some(&before), &stored.task)?;
         // Before what follows it, which is told too.
         self.tell(turn, Some(&before), &stored.task);
         if stored.task.waits_for_children() {

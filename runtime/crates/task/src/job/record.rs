@@ -157,6 +157,11 @@ impl Job {
         }
     }
 
+    /// Whether there is something of it left to be stopped, and nobody stops it yet. What has succeeded is undone to its end.
+    pub fn can_be_stopped(&self) -> bool {
+        !self.state.is_terminal() && self.tasks.unfinished_of_plan() > 0 && !self.is_stopping()
+    }
+
     /// Works out where it stands.
     pub fn settle(&mut self, now: Timestamp) {
         if self.state.is_terminal() {

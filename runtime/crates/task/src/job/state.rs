@@ -106,6 +106,8 @@ impl fmt::Display for JobCause {
 pub struct JobTasks {
     /// By their states, in the order of [`StateName::ALL`].
     by_state: [u64; StateName::ALL.len()],
+    /// Those that wait for somebody to complete them, whatever state they stand in meanwhile.
+    pub awaiting: u64,
     /// Those that its plans still have to make.
     pub planned: u64,
     /// Those of its own plan that were never made, because it was to end before.
@@ -142,7 +144,7 @@ impl JobTasks {
     }
 
     /// How many of the plan have not ended, those that are still to be made among them.
-    fn unfinished_of_plan(&self) -> u64 {
+    pub(super) fn unfinished_of_plan(&self) -> u64 {
         self.unfinished().saturating_sub(self.undoing)
     }
 

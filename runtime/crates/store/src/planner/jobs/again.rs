@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use sunaba_task::job::{After, Job, JobCause, JobId, JobLink, Node, NodeName};
+use sunaba_task::job::{After, Job, JobId, JobLink, Node, NodeName};
 use sunaba_task::{HandlerName, MAX_ARTIFACTS, NewTask, State, Task, TaskId, Timestamp};
 
 use super::super::callbacks::without_key;
 use super::super::{Planner, Stored, Turn, body, inline_or_put};
-use super::{Chore, scope, undo_scope};
+use super::{scope, undo_scope};
 use crate::jobs::{PlannedNode, PreparedJob, Work};
 use crate::retry::{OldNode, RetryJobError};
 use crate::{PlanQuery, StoreError, SubmittedJob, keys};
@@ -121,9 +121,10 @@ impl Planner {
                 Some(read) => read,
                 None => {
                     if let Some(job) = self.job_mut(turn, id)? {
-                        job.end_for(JobCause::Stuck(format!("what `{name}` was is not kept any more")));
-                        self.jobs.chores.push(Chore::Stop { job: id, parent: None, after: None });
+                        job.tasks.not_made += 1;
+                        job.spent.tasks -= 1;
                     }
+                    self.give_up(turn, id, format!("what `{name}` was is not kept any more"))?;
                     return Ok(None);
                 }
             },
@@ -161,10 +162,12 @@ impl Planner {
     }
 
     fn has_output(&self, turn: &Turn<'_>, stored: &Stored) -> Result<bool, StoreError> {
-        if stored.task.output.is_none() || stored.output.is_some() {
-            return Ok(stored.task.state == State::Succeeded);
+        let Some(info) = &stored.task.output else { return Ok(stored.task.state == State::Succeeded) };
+        match body(turn, &keys::output(stored.task.id), stored.output.as_ref(), &info.media_type) {
+            Ok(_) => Ok(stored.task.state == State::Succeeded),
+            Err(StoreError::Damaged { .. }) => Ok(false),
+            Err(error) => Err(error),
         }
-        Ok(turn.txn.get(&keys::output(stored.task.id))?.is_some())
     }
 
     /// How many nodes of a part of a plan are made at a time, and one at least: what stands is copied with all that it has.

@@ -4,7 +4,7 @@
 //! children there are.
 
 use serde::{Deserialize, Serialize};
-use sunaba_task::job::{JobCause, JobId, NodeName, OnFailure};
+use sunaba_task::job::{JobId, NodeName, OnFailure};
 use sunaba_task::{Event, FailedChild, Payload, PayloadInfo, State, Task, TaskId, Verdict, transition};
 
 use super::super::{Planner, Stored, Turn, inline_or_put};
@@ -82,11 +82,8 @@ impl Planner {
             branch.planned += codec::read::<PlanPart>(&key, &value).map_or(0, |part| part.nodes.len() as u64);
         }
         let link = self.readable(turn, parent)?.and_then(|stored| stored.task.job);
-        if let Some(link) = link
-            && let Some(job) = self.job_mut(turn, link.job)?
-        {
-            job.end_for(JobCause::Stuck(format!("how the plan of `{}` stands is damaged", link.name)));
-            self.jobs.chores.push(Chore::Stop { job: link.job, parent: None, after: None });
+        if let Some(link) = link {
+            self.give_up(turn, link.job, format!("how the plan of `{}` stands is damaged", link.name))?;
         }
         Ok(branch)
     }
@@ -125,8 +122,9 @@ impl Planner {
     /// Ends a task whose children have ended, if it waits for nothing else.
     pub(super) fn resolve_if_over(&mut self, turn: &Turn<'_>, job: JobId, parent: TaskId) -> Result<(), StoreError> {
         if self.branch_mut(turn, parent)?.is_over() {
-            // Not at once: the record of the child that is the last is not written yet.
-            self.jobs.chores.push_first(Chore::Resolve { job, task: parent });
+            // Not at once: the record of the child that is the last is not written yet. And not before it is known to all what
+            // the ends of the children mean.
+            self.jobs.chores.push(Chore::Resolve { job, task: parent });
         }
         Ok(())
     }
@@ -170,6 +168,10 @@ impl Planner {
         let (output, failed) = self.gives(turn, &stored.task, branch)?;
         let event = Event::ChildrenEnded { output: output.as_ref().map(PayloadInfo::of), failed: failed.map(Box::new) };
         let end = transition(&stored.task, event.clone(), turn.now).map(|change| change.task.state);
+        if output.is_some() && stored.task.completion.is_some() {
+            // What was given, and is not its output after all.
+            turn.txn.delete(keys::output(id));
+        }
         match output {
             Some(output) if end == Ok(State::Succeeded) => {
                 stored.output = inline_or_put(turn, keys::output(id), &output.bytes);

@@ -88,9 +88,13 @@ impl Planner {
         self.end_for(turn, link.job, name)
     }
 
-    /// Stops a job that has spent a budget when none of its attempts runs that could be its last.
+    /// Stops a job that has spent a budget when none of its attempts runs that could be its last, and nothing is left that could
+    /// end it without another one: somebody who completes a task, or what is still to be done for it.
     pub(super) fn end_if_spent(&mut self, turn: &Turn<'_>, id: JobId) -> Result<(), StoreError> {
-        let Some(job) = self.job_ref(turn, id)? else { return Ok(()) };
+        let has_chores = self.has_chores();
+        let Some(job) = self.job_ref(turn, id)?.filter(|job| !has_chores && job.tasks.awaiting == 0) else {
+            return Ok(());
+        };
         let Budget { attempts, fuel, .. } = &job.spec.budget;
         let waits = job.tasks.unfinished() > 0 && job.tasks.in_state(StateName::Running) == 0;
         if !waits || job.state.is_terminal() || job.state == JobState::Compensating || job.is_stopping() {
@@ -150,7 +154,7 @@ impl Planner {
             turn.txn.delete(key.to_vec());
             let id = keys::id_of(&key).map(|id| JobId::from_bytes(*id.as_bytes()));
             if let Some(id) = id
-                && let Some(job) = self.job_mut(turn, id)?.filter(|job| !job.state.is_terminal() && !job.is_stopping())
+                && let Some(job) = self.job_mut(turn, id)?.filter(|job| job.can_be_stopped())
                 && job.deadline().is_some_and(|at| at <= turn.now)
             {
                 self.end_for(turn, id, BudgetName::Time)?;

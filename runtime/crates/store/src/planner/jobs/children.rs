@@ -69,7 +69,11 @@ impl Planner {
         let branch = self.branch_mut(turn, id)?;
         branch.planned = planned;
         (branch.join, branch.on_failure, branch.stop_on_failure) = (join, on_failure, stop_on_failure);
-        self.jobs.chores.push(Chore::Make { job: link.job, parent: Some(id), part: 0 });
+        // What those mean that were submitted before, and have failed, must not depend on when they did.
+        if let Some(failed) = branch.failed.take() {
+            self.meet_failure_of_child(turn, link.job, id, None, &failed)?;
+        }
+        self.jobs.chores.push(Chore::Make { job: link.job, parent: Some(id), part: 0, left: planned });
         Ok(())
     }
 

@@ -22,8 +22,9 @@ const MAX_BYTES: usize = 4 << 20;
 /// Something that takes as long as there are tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Chore {
-    /// Makes the tasks of a plan of a job, its own or that of one of its tasks, from this part of it on.
-    Make { job: JobId, parent: Option<TaskId>, part: u32 },
+    /// Makes the tasks of a plan of a job, its own or that of one of its tasks, from this part of it on. So many are left, if all of
+    /// it can be read.
+    Make { job: JobId, parent: Option<TaskId>, part: u32, left: u64 },
     /// Something has ended for which others of its plan wait.
     Release(Released),
     /// Stops all tasks of a plan that have not ended, from the one after this name on.
@@ -71,6 +72,8 @@ pub(super) struct Chores {
     first: usize,
     /// The keys of those that were done in this turn.
     done: Vec<u64>,
+    /// Steps of one turn, where a test wants fewer of them.
+    max_steps: Option<usize>,
 }
 
 struct Waiting {
@@ -125,6 +128,11 @@ impl Chores {
         self.of(chore.job()).any(|waiting| waiting == chore)
     }
 
+    /// Whether some of a job's tasks are still to be told what has ended.
+    pub(super) fn releases(&self, id: JobId) -> bool {
+        self.of(id).any(|chore| matches!(chore, Chore::Release(_)))
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.by_job.is_empty()
     }
@@ -148,9 +156,14 @@ impl Planner {
         !self.jobs.chores.is_empty()
     }
 
+    /// Has a turn do no more steps than these.
+    pub(crate) fn limit_chores(&mut self, steps: usize) {
+        self.jobs.chores.max_steps = Some(steps.clamp(1, MAX_STEPS));
+    }
+
     /// Does what there is to do, as far as a turn may.
     pub(crate) fn do_chores(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
-        let mut steps = MAX_STEPS;
+        let mut steps = self.jobs.chores.max_steps.unwrap_or(MAX_STEPS);
         let (keys, bytes) = (turn.txn.len() + MAX_KEYS, turn.txn.written_bytes() + MAX_BYTES);
         while steps > 0
             && turn.txn.len() < keys
@@ -176,7 +189,7 @@ impl Planner {
     /// Does a chore as far as these steps suffice; what is left of it.
     fn do_chore(&mut self, turn: &mut Turn<'_>, chore: Chore, steps: &mut usize) -> Result<Option<Chore>, StoreError> {
         match chore {
-            Chore::Make { job, parent, part } => self.make(turn, job, parent, part, steps),
+            Chore::Make { job, parent, part, left } => self.make(turn, (job, parent), part, left, steps),
             Chore::Release(released) => self.release_all(turn, released, steps),
             Chore::Stop { job, parent, after } => self.stop_all(turn, job, parent, after, steps),
             Chore::Resolve { task, .. } => {

@@ -33,7 +33,7 @@ impl Planner {
         }
         if let Some(name) = link.name.group().filter(|_| link.is_counted) {
             let name = name.to_owned();
-            if let Some(group) = self.group_mut(turn, &scope, &name)? {
+            if let Some(group) = self.group_mut(turn, job, &scope, &name)? {
                 group.left = group.left.saturating_sub(1);
                 if group.failed.is_none() {
                     group.failed.clone_from(&failed);
@@ -76,6 +76,16 @@ impl Planner {
         let reason = self.what_is_stuck(turn, id, blocked)?;
         tracing::error!(job = %id, reason, "a job is stuck");
         if let Some(job) = self.job_mut(turn, id)? {
+            job.end_for(JobCause::Stuck(reason));
+            self.jobs.chores.push(Chore::Stop { job: id, parent: None, after: None });
+        }
+        Ok(())
+    }
+
+    /// Stops a job of which something cannot be read that it needs, unless it is being stopped.
+    pub(super) fn give_up(&mut self, turn: &Turn<'_>, id: JobId, reason: String) -> Result<(), StoreError> {
+        tracing::error!(job = %id, reason, "a job is stopped");
+        if let Some(job) = self.job_mut(turn, id)?.filter(|job| !job.state.is_terminal() && !job.is_stopping()) {
             job.end_for(JobCause::Stuck(reason));
             self.jobs.chores.push(Chore::Stop { job: id, parent: None, after: None });
         }

@@ -1,6 +1,6 @@
 //! Makes the tasks of a plan. Each comes after all that it waits for.
 
-use sunaba_task::job::{After, Awaited, JobCause, JobId, JobLink};
+use sunaba_task::job::{After, Awaited, JobId, JobLink};
 use sunaba_task::{NewTask, State, TaskId};
 
 use super::super::{Planner, Turn};
@@ -23,18 +23,19 @@ impl Planner {
     pub(super) fn make(
         &mut self,
         turn: &mut Turn<'_>,
-        id: JobId,
-        parent: Option<TaskId>,
+        (id, parent): (JobId, Option<TaskId>),
         mut part: u32,
+        mut left: u64,
         steps: &mut usize,
     ) -> Result<Option<Chore>, StoreError> {
         let scope = scope_of(id, parent);
-        let Some(above) = self.above(turn, parent)? else { return Ok(None) };
+        let Some(above) = self.above(turn, parent)? else {
+            return self.all_made(turn, id, parent, left).map(|()| None);
+        };
         while *steps > 0 {
             let key = keys::plan_part(&scope, part);
             let Some(stored) = turn.txn.get(&key)? else {
-                parent.map_or(Ok(()), |parent| self.all_made(turn, id, parent))?;
-                return Ok(None);
+                return self.all_made(turn, id, parent, left).map(|()| None);
             };
             turn.txn.delete(key.clone());
             part += 1;
@@ -46,6 +47,7 @@ impl Planner {
                 (part, *steps) = (part - 1, 0);
             }
             let count = plan.nodes.len() as u64;
+            left = left.saturating_sub(count);
             if !self.count_made(turn, id, parent, count)? {
                 continue;
             }
@@ -59,7 +61,7 @@ impl Planner {
                 }
             }
         }
-        Ok(Some(Chore::Make { job: id, parent, part }))
+        Ok(Some(Chore::Make { job: id, parent, part, left }))
     }
 
     /// Where the plan of a task is in the tree; none when the task is not there any more.
@@ -94,15 +96,17 @@ impl Planner {
         Ok(goes_on)
     }
 
-    /// There is nothing more of the plan of a task to be made. What was damaged of it never will be.
-    fn all_made(&mut self, turn: &Turn<'_>, id: JobId, parent: TaskId) -> Result<(), StoreError> {
-        let left = std::mem::take(&mut self.branch_mut(turn, parent)?.planned);
-        if let Some(job) = self.job_mut(turn, id)?.filter(|_| left > 0) {
-            job.tasks.planned = job.tasks.planned.saturating_sub(left);
-            job.end_for(JobCause::Stuck(format!("{left} tasks of a plan cannot be read")));
-            self.jobs.chores.push(Chore::Stop { job: id, parent: None, after: None });
+    /// There is nothing more of a plan to be made. So many of it are damaged, and never will be.
+    fn all_made(&mut self, turn: &Turn<'_>, id: JobId, parent: Option<TaskId>, damaged: u64) -> Result<(), StoreError> {
+        if let Some(parent) = parent {
+            self.branch_mut(turn, parent)?.planned = 0;
         }
-        self.resolve_if_over(turn, id, parent)
+        if let Some(job) = self.job_mut(turn, id)?.filter(|_| damaged > 0) {
+            job.tasks.planned = job.tasks.planned.saturating_sub(damaged);
+            job.tasks.not_made += if parent.is_none() { damaged } else { 0 };
+            self.give_up(turn, id, format!("{damaged} tasks of a plan cannot be read"))?;
+        }
+        parent.map_or(Ok(()), |parent| self.resolve_if_over(turn, id, parent))
     }
 
     pub(super) fn make_one(
@@ -125,7 +129,7 @@ impl Planner {
         }
         let (mut waits_for, mut not_run) = (Vec::new(), None);
         for after in &all {
-            match self.look_at(turn, &scope, &after.awaited)? {
+            match self.look_at(turn, job, &scope, &after.awaited)? {
                 Found::Waits => waits_for.push(after),
                 Found::Ended(None) => {}
                 Found::Ended(Some(failed)) => {
@@ -147,9 +151,9 @@ impl Planner {
         Ok(id)
     }
 
-    fn look_at(&mut self, turn: &Turn<'_>, scope: &Scope, awaited: &Awaited) -> Result<Found, StoreError> {
+    fn look_at(&mut self, turn: &Turn<'_>, job: JobId, scope: &Scope, awaited: &Awaited) -> Result<Found, StoreError> {
         Ok(match awaited {
-            Awaited::Group(name) => match self.group_mut(turn, scope, name)? {
+            Awaited::Group(name) => match self.group_mut(turn, job, scope, name)? {
                 Some(Group { left, .. }) if *left > 0 => Found::Waits,
                 group => Found::Ended(group.and_then(|group| group.failed.clone())),
             },
@@ -178,6 +182,7 @@ impl Planner {
     pub(super) fn group_mut(
         &mut self,
         turn: &Turn<'_>,
+        job: JobId,
         scope: &Scope,
         name: &str,
     ) -> Result<Option<&mut Group>, StoreError> {
@@ -185,9 +190,26 @@ impl Planner {
         if !self.jobs.groups.contains_key(&place) {
             let key = keys::group(scope, name);
             let Some(stored) = turn.txn.get(&key)? else { return Ok(None) };
-            self.jobs.groups.insert(place.clone(), codec::read(&key, &stored)?);
+            let group = match codec::read(&key, &stored) {
+                Ok(group) => group,
+                Err(StoreError::Damaged { .. }) => self.count_again(turn, job, scope, name)?,
+                Err(error) => return Err(error),
+            };
+            self.jobs.groups.insert(place.clone(), group);
         }
         Ok(self.jobs.groups.get_mut(&place))
+    }
+
+    /// Counts again what a damaged group had, and stops its job: whether all of it was made, and has succeeded, nobody knows.
+    fn count_again(&mut self, turn: &Turn<'_>, job: JobId, scope: &Scope, name: &str) -> Result<Group, StoreError> {
+        let (mut group, (first, end)) = (Group { left: 0, failed: None }, keys::members(scope, name));
+        for pair in turn.txn.scan(&first, &end, false) {
+            let id = keys::id_of(&pair?.1);
+            let member = id.map(|id| self.readable(turn, id)).transpose()?.flatten();
+            group.left += u64::from(member.is_some_and(|member| !member.task.state.is_terminal()));
+        }
+        self.give_up(turn, job, format!("how the group `{name}` stands is damaged"))?;
+        Ok(group)
     }
 }
 

@@ -170,16 +170,19 @@ impl Planner {
     pub(super) fn count_moved(
         &mut self,
         turn: &Turn<'_>,
-        before: Option<StateName>,
+        before: Option<&Task>,
         after: &Task,
     ) -> Result<(), StoreError> {
         let Some(link) = &after.job else { return Ok(()) };
-        let state = after.state.name();
+        let (state, awaited) = (after.state.name(), before.is_some_and(|before| before.awaits.is_some()));
+        let before = before.map(|before| before.state.name());
         if before == Some(state) {
             return Ok(());
         }
         if let Some(job) = self.job_mut(turn, link.job)? {
             job.tasks.moved(before, state);
+            job.tasks.awaiting =
+                (job.tasks.awaiting + u64::from(after.awaits.is_some())).saturating_sub(u64::from(awaited));
             if state == StateName::Running {
                 job.spent.attempts += 1;
             }
@@ -202,6 +205,15 @@ impl Planner {
         Ok(())
     }
 
+    /// Works out where a job stands that is at hand. All of its tasks may have ended, and what that means not be known yet to all who
+    /// waited for them.
+    fn settle_job(&mut self, turn: &Turn<'_>, id: JobId) {
+        let Some(AtHand { job, .. }) = self.jobs.at_hand.get_mut(&id) else { return };
+        if job.tasks.unfinished() > 0 || !self.jobs.chores.releases(id) {
+            job.settle(turn.now);
+        }
+    }
+
     /// Works out where the jobs stand that this turn has touched, and writes them.
     pub(super) fn write_jobs(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
         let mut touched: Vec<_> =
@@ -211,9 +223,9 @@ impl Planner {
         for id in touched {
             self.end_if_spent(turn, id)?;
             self.end_if_stuck(turn, id)?;
+            self.settle_job(turn, id);
             let Some(AtHand { job, before }) = self.jobs.at_hand.get_mut(&id) else { continue };
             let Some(before) = before.take() else { continue };
-            job.settle(turn.now);
             let low = job.warn(turn.now);
             if *job == before {
                 continue;

@@ -28,6 +28,10 @@ impl Planner {
                 self.release_one(turn, &released, id, own)?;
             }
         }
+        if is_all {
+            // It may have waited for that alone.
+            self.job_mut(turn, released.job)?;
+        }
         Ok((!is_all).then_some(Chore::Release(released)))
     }
 

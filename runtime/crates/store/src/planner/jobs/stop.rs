@@ -29,16 +29,12 @@ impl Planner {
         wish: &CancelWish,
     ) -> Result<Option<Job>, StoreError> {
         let Some(job) = self.job_mut(turn, id)? else { return Ok(None) };
-        let is_new = !job.state.is_terminal() && !job.is_stopping();
-        if is_new {
+        if job.can_be_stopped() {
             job.end_for(JobCause::Cancelled(wish.reason.clone()));
-            job.settle(turn.now);
-        }
-        let job = job.clone();
-        if is_new {
+            self.settle_job(turn, id);
             self.jobs.chores.push(Chore::Stop { job: id, parent: None, after: None });
         }
-        Ok(Some(job))
+        self.job(turn, id)
     }
 
     /// Stops the tasks of a plan, by their names, and those below them; what is left to do.

@@ -57,7 +57,7 @@ impl Planner {
         for (number, part) in (0..).zip(parts) {
             turn.txn.put(keys::plan_part(id.as_bytes(), number), part);
         }
-        self.jobs.chores.push(Chore::Make { job: id, parent: None, part: 0 });
+        self.jobs.chores.push(Chore::Make { job: id, parent: None, part: 0, left: planned });
         self.begin_job(turn, job.clone());
         Ok(Ok(SubmittedJob::Created(Box::new(job))))
     }
