@@ -38,6 +38,7 @@ mod memory;
 mod model;
 mod options;
 mod queues;
+mod narrow;
 mod readme;
 mod ready;
 mod resume;

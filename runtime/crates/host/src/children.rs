@@ -1,6 +1,7 @@
 //! What the children of tasks may be: each is admitted as a submit of its own is, by the same rules, and gets of its parent's
-//! grants what its own handler asks for and the operator allows.
+//! grants what its own handler asks for and the operator allows; of directories less, where its parent says so.
 
+mod narrow;
 mod settings;
 
 use std::sync::Arc;
@@ -79,7 +80,10 @@ impl Children {
         let package = self.packages.package(&handler).map_err(|error| refused(&name, error))?;
         let info = packages::handler(&package, &handler).map_err(|error| refused(&name, error))?;
         let granted = effective::without_addresses(parent.spec.grants.clone());
-        let passed = effective::still_requested(&info.settings.requests, granted);
+        let mut passed = effective::still_requested(&info.settings.requests, granted);
+        if let Some(dirs) = &own.dirs {
+            passed.dirs = narrow::dirs(&parent.spec.grants.dirs, dirs).map_err(|error| refused(&name, error))?;
+        }
         let undo = own.undo.as_deref().map(|undo| resolved(undo, parent)).transpose();
         let undo = undo.map_err(|error| refused(&name, error))?;
         let request = TaskRequest {
@@ -99,7 +103,9 @@ impl Children {
         let operator = self.permits.operator(&self.packages, &requests).await.map_err(unavailable)?;
         let mut nodes = Vec::with_capacity(asked.len());
         for Asked { name, request, after, undo } in asked {
+            let passed = request.dirs.clone();
             let task = self.admit(request, &operator).map_err(|error| refused(&name, error))?;
+            narrow::no_links(&passed, &task.spec.grants.dirs).map_err(|error| refused(&name, error))?;
             self.fits(&name, &task).await?;
             let compensation = undo.map(|undo| self.undo(&undo)).transpose().map_err(|error| refused(&name, error))?;
             let after = after.iter().map(dependency).collect::<Result<_, _>>();

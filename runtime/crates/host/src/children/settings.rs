@@ -9,7 +9,7 @@ use sunaba_task::{HandlerName, HandlerSettings, When, parse_duration};
 use crate::admission::TaskRequest;
 
 /// What a child may set that a handler does not.
-const OWN: &str = "delay, expires, key, tags, follow, keep-result, max-hosts-lost, undo";
+const OWN: &str = "delay, expires, key, tags, follow, keep-result, max-hosts-lost, undo, dirs";
 /// What it may set as a handler does.
 const SHARED: &str =
     "queue, priority, max-attempts, backoff, retry-on, never-retry-on, retry-for, timeout, fuel, memory, limits";
@@ -27,6 +27,8 @@ pub(super) struct ChildSettings {
     max_hosts_lost: Option<u32>,
     /// The handler that undoes it.
     pub(super) undo: Option<String>,
+    /// Of its parent's directories, those that it gets. None: what its handler asks for.
+    pub(super) dirs: Option<String>,
 }
 
 /// That nobody knows this key.
@@ -92,6 +94,7 @@ impl ChildSettings {
                     own.max_hosts_lost = Some(lost);
                 }
                 "undo" => own.undo = Some(value.clone()),
+                "dirs" => own.dirs = Some(value.clone()),
                 known if SHARED.split(", ").any(|shared| shared == known) => {
                     shared.push((key.as_str(), value.as_str()));
                 }
@@ -161,8 +164,9 @@ mod tests {
             ("undo", "refund"),
         ]);
         assert_eq!(settings.len(), SHARED.split(", ").count() + OWN.split(", ").count());
+            ("dirs", "/all/one::/data"),
         let settings = ChildSettings::parse(&settings).expect("all are known");
-        assert_eq!(settings.undo.as_deref(), Some("refund"));
+        assert_eq!((settings.undo.as_deref(), settings.dirs.as_deref()), (Some("refund"), Some("/all/one::/data")));
         let request = settings.request("a/b".parse().expect("a name"));
         assert_eq!(
             (request.queue.as_deref(), request.priority, request.max_attempts),
@@ -178,7 +182,7 @@ mod tests {
 
     #[test]
     fn unknown_and_repeated_settings_are_refused_by_name() {
-        for key in ["speed", "env", "dirs", "http", "secrets", "scratch", "clock", "deterministic"] {
+        for key in ["speed", "env", "http", "secrets", "scratch", "clock", "deterministic"] {
             let error = ChildSettings::parse(&pairs(&[(key, "1")])).expect_err(key);
             assert!(error.contains(&format!("`{key}`")) && error.contains("hint: "), "{error}");
         }
