@@ -6,6 +6,7 @@ mod asks;
 mod bad_input;
 mod bulk;
 mod calls;
+mod capture;
 mod children;
 mod clocks;
 mod command_line;

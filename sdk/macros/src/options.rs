@@ -13,7 +13,7 @@ use syn::{Error, Expr, ExprArray, ExprLit, ExprUnary, Lit, Result, Token, UnOp};
 
 use crate::manifest;
 
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 20] = [
     "name",
     "max_attempts",
     "backoff",
@@ -33,6 +33,7 @@ const NAMES: [&str; 19] = [
     "scratch",
     "clock",
     "deterministic",
+    "capture",
 ];
 /// The longest name of a handler, a queue or an error kind, in bytes.
 const MAX_NAME_BYTES: usize = 64;
@@ -87,6 +88,7 @@ impl Options {
             "scratch" => text_as(&option, &value, manifest::scratch)?,
             "clock" => text_as(&option, &value, manifest::clock)?,
             "deterministic" => flag(&option, &value)?,
+            "capture" => texts_as(&option, &value, manifest::stream)?,
             _ => kinds(&option, &value)?,
         };
         self.settings.push((option.replace('_', "-"), value));
@@ -115,6 +117,7 @@ fn example(option: &str) -> &'static str {
         "secrets" => "secrets = \"API_KEY\"",
         "scratch" => "scratch = \"64MiB\"",
         "clock" => "clock = \"fine\"",
+        "capture" => "capture = \"stdout,stderr\"",
         _ => "deterministic = true",
     }
 }

@@ -11,8 +11,8 @@ use crate::admission::TaskRequest;
 /// What a child may set that a handler does not.
 const OWN: &str = "delay, expires, key, tags, follow, keep-result, max-hosts-lost, undo, dirs";
 /// What it may set as a handler does.
-const SHARED: &str =
-    "queue, priority, max-attempts, backoff, retry-on, never-retry-on, retry-for, timeout, fuel, memory, limits";
+const SHARED: &str = "queue, priority, max-attempts, backoff, retry-on, never-retry-on, retry-for, timeout, fuel, memory, limits, \
+     capture";
 
 /// What a child says of itself, read.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -126,6 +126,7 @@ impl ChildSettings {
             fuel: shared.fuel,
             memory_bytes: shared.memory_bytes,
             limits: shared.limits,
+            capture: shared.capture,
             follow: self.follow,
             ..TaskRequest::new(handler)
         }
@@ -154,6 +155,7 @@ mod tests {
             ("fuel", "1000"),
             ("memory", "1MiB"),
             ("limits", "open-files=4"),
+            ("capture", "stderr"),
             ("delay", "2s"),
             ("expires", "1m"),
             ("key", "k"),
@@ -162,9 +164,9 @@ mod tests {
             ("keep-result", "1h"),
             ("max-hosts-lost", "7"),
             ("undo", "refund"),
+            ("dirs", "/all/one::/data"),
         ]);
         assert_eq!(settings.len(), SHARED.split(", ").count() + OWN.split(", ").count());
-            ("dirs", "/all/one::/data"),
         let settings = ChildSettings::parse(&settings).expect("all are known");
         assert_eq!((settings.undo.as_deref(), settings.dirs.as_deref()), (Some("refund"), Some("/all/one::/data")));
         let request = settings.request("a/b".parse().expect("a name"));
@@ -178,6 +180,7 @@ mod tests {
         );
         assert_eq!((request.timeout, request.max_hosts_lost), (Some(Duration::from_secs(9)), Some(7)));
         assert_eq!((request.follow, request.memory_bytes), (Some(true), Some(1 << 20)));
+        assert_eq!(request.capture, "stderr".parse().ok());
     }
 
     #[test]
