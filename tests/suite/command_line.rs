@@ -53,7 +53,7 @@ fn json_is_one_object_with_every_key() {
     let (code, report) = run_json("hello", &["--input", r#"{"name":"Ada"}"#]);
     assert_eq!(code, 0);
     let keys = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
-    assert_eq!(keys(&report), ["failure", "logs", "output", "plan", "receipt", "snooze", "status"]);
+    assert_eq!(keys(&report), ["artifacts", "failure", "logs", "output", "plan", "receipt", "snooze", "status"]);
     assert_eq!(
         keys(&report["receipt"]),
         [

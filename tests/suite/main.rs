@@ -44,6 +44,7 @@ mod readme;
 mod ready;
 mod resume;
 mod sandbox;
+mod run_artifacts;
 mod scratch;
 mod secrets;
 mod simulation;
