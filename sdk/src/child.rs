@@ -163,6 +163,37 @@ impl Child {
         self.setting("undo", handler)
     }
 
+    /// Of the directories that this task was granted, the child gets this one, at a path of its own, and no others than those
+    /// that are named like this. `from` is a path as this task sees it, in one of them; `at` is one that the child's handler
+    /// asks for, with `:rw` to write there too.
+    ///
+    /// ```
+    /// # use sunaba_sdk::prelude::*;
+    /// let child = Child::of("audit", &"serde").dir("/crates/serde", "/crate");
+    /// assert_eq!(child.option("dirs"), Some("/crates/serde::/crate"));
+    /// ```
+    pub fn dir(mut self, from: impl AsRef<str>, at: impl AsRef<str>) -> Self {
+        let (from, at) = (from.as_ref(), at.as_ref());
+        if [from, at].iter().any(|path| path.is_empty() || path.contains(',') || path.contains("::")) {
+            // It would be read as another path, or as two.
+            let wrong =
+                TaskError::fatal(format!("`{from}` cannot be a child's directory at `{at}`: it has `,` or `::`"));
+            self.input = self.input.and(Err(wrong));
+            return self;
+        }
+        let dir = format!("{from}::{at}");
+        let dirs = match self.option("dirs") {
+            Some(others) if !others.is_empty() => format!("{others},{dir}"),
+            _ => dir,
+        };
+        self.setting("dirs", dirs)
+    }
+
+    /// The child gets none of the directories that this task was granted.
+    pub fn no_dirs(self) -> Self {
+        self.setting("dirs", "")
+    }
+
     /// An option by its name in the contract; the one before of this name is replaced. The host refuses one that it does not
     /// know.
     pub fn setting(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {

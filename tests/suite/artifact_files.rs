@@ -228,10 +228,3 @@ fn foreign_artifact_cannot_be_read() {
         );
     }
 }
-
-#[test]
-fn attempt_without_a_queue_is_told_that_there_is_no_store() {
-    let input = put("a", 1).to_string();
-    let (code, report) = crate::support::run_json("abuse-artifacts", &["--input", &input]);
-    assert_eq!((code, &report["failure"]["kind"]), (7, &json!("unavailable")), "{report:#}");
-}

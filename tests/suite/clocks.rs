@@ -189,6 +189,7 @@ async fn run_finely(sandbox: &Sandbox, bytes: Vec<u8>) -> AttemptReport {
         grants: Grants { clock: ClockAccess::Fine, ..Grants::default() },
         secrets: Vec::new(),
         seed: None,
+        capture: sunaba_runtime::task::Capture::default(),
     };
     sandbox.execute(request, Arc::new(Unattended)).await.expect("the host can do its part")
 }

@@ -53,7 +53,7 @@ fn json_is_one_object_with_every_key() {
     let (code, report) = run_json("hello", &["--input", r#"{"name":"Ada"}"#]);
     assert_eq!(code, 0);
     let keys = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
-    assert_eq!(keys(&report), ["failure", "logs", "output", "plan", "receipt", "snooze", "status"]);
+    assert_eq!(keys(&report), ["artifacts", "failure", "logs", "output", "plan", "receipt", "snooze", "status"]);
     assert_eq!(
         keys(&report["receipt"]),
         [
@@ -211,7 +211,7 @@ fn inspect_as_json_carries_schemas_doc_and_settings() {
         json!({
             "max_attempts": 5, "backoff": "exponential(1s, max = 1m)", "retry_on": ["error", "network"],
             "never_retry_on": null, "retry_for_ms": null, "timeout_ms": 10_000, "fuel": null, "fuel_budget": null, "memory_bytes": 16 << 20, "queue": null, "priority": null,
-            "deterministic": null, "limits": {},
+            "deterministic": null, "capture": null, "limits": {},
         })
     );
     assert_eq!(handler["input_schema"]["$schema"], "https://json-schema.org/draft/2020-12/schema");

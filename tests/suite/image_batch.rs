@@ -8,7 +8,7 @@ use sunaba_runtime::store::{PlanQuery, Store};
 use sunaba_runtime::task::job::{After, Job, JobState, NewJob, Node};
 use sunaba_runtime::task::{Digest, NewTask, Payload, StateName, Task, TaskSpec};
 
-use crate::support::{block_on, guest};
+use crate::support::{Host, block_on, guest};
 
 const WAIT: Duration = Duration::from_secs(60);
 
@@ -91,6 +91,34 @@ fn pictures_are_drawn_apart_and_come_together_on_a_sheet() {
         assert_eq!(sides(&sheet), (3 * 104 + 8, 2 * 104 + 8));
         house.runtime.stop(WAIT).await.expect("the store is there");
     });
+}
+
+#[test]
+fn one_submit_draws_a_batch_and_its_sheet() {
+    let host = Host::start(&["--concurrency", "4"]);
+    host.deploy("image-batch");
+    let scenes: Vec<_> = (0..7).map(|number| serde_json::json!({"hue": number * 50, "side": 32})).collect();
+    let input = serde_json::json!({"scenes": scenes, "columns": 3}).to_string();
+    let drawn = host.ok(&["task", "submit", "image-batch/batch", "--input", &input, "--wait", "--quiet"]);
+    let side = 3 * 104 + 8;
+    assert!(drawn.starts_with(&format!("{{\"side\":{side},")), "{drawn}");
+    assert_eq!(host.lines(&["task", "list", "--handler", "image-batch/render"]).len(), 7);
+    let sheets = host.lines(&["task", "list", "--handler", "image-batch/sheet"]);
+    let id = sheets[0]["id"].as_str().expect("an id");
+    let file = host.data.path().join("sheet.png");
+    host.ok(&["task", "artifacts", id, "sheet.png", "--output", &file.display().to_string()]);
+    assert_eq!(sides(&std::fs::read(&file).expect("it is saved")), (side, side));
+}
+
+#[test]
+fn batch_with_a_picture_that_cannot_be_drawn_has_no_sheet() {
+    let host = Host::start(&[]);
+    host.deploy("image-batch");
+    let input = r#"{"scenes":[{"hue":1,"side":8},{"hue":2,"side":100000}],"columns":2}"#;
+    let ended = host.sunaba(["task", "submit", "image-batch/batch", "--input", input, "--wait", "--quiet"]);
+    assert_eq!(ended.status.code(), Some(7), "{}", crate::support::text(&ended.stderr));
+    let sheets = host.lines(&["task", "list", "--handler", "image-batch/sheet"]);
+    assert!(sheets.iter().all(|sheet| sheet["state"] == "cancelled"), "{sheets:#?}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Many crates in one job: a plan with an audit for each, and the report that puts them together.
 
-use std::path::{Component, PathBuf};
+use std::fs;
+use std::path::{Component, Path, PathBuf};
 
 use sunaba_sdk::prelude::*;
 use sunaba_sdk::{OutputError, Outputs};
@@ -10,6 +11,8 @@ use crate::{Report, Request, crate_audit};
 
 /// More are submitted in several jobs.
 const MAX_CRATES: usize = 10_000;
+/// Where an audit finds its crate.
+const CRATE: &str = "/crate";
 /// What of each list the report names.
 const SHOWN: usize = 10;
 
@@ -53,15 +56,25 @@ pub fn audit_all(input: Crates) -> Result<Outcome<Summary>, TaskError> {
         let is_below = folder.components().all(|part| matches!(part, Component::Normal(_)));
         let name = folder.file_name().filter(|_| is_below).and_then(|name| name.to_str());
         let name = name.ok_or_else(|| wrong(format!("`{}` is not a directory below another", folder.display())))?;
-        plan = plan.child(format!("crate/{name}"), crate_audit::task(Request { path: input.root.join(folder) }));
+        plan = plan.child(format!("crate/{name}"), audit(&input.root.join(folder)));
     }
     // A crate that cannot be audited is one line of the report, and no reason to have none.
     let summary = summary::task(()).after_with("crate/*", OnFailure::Continue);
     Ok(plan.join("summary", summary).on_failure(OnFailure::Continue).into())
 }
 
+/// An audit that sees its own crate and no other: somebody else wrote it, and it is nobody else's business. Of one that is not
+/// there, it sees nothing, and says so.
+fn audit(folder: &Path) -> Child {
+    let audit = crate_audit::task(Request { path: CRATE.into() });
+    match folder.to_str() {
+        Some(path) if fs::symlink_metadata(folder).is_ok_and(|found| found.is_dir()) => audit.dir(path, CRATE),
+        _ => audit.no_dirs(),
+    }
+}
+
 /// Puts the audits together.
-#[handler(dirs = "/crates")]
+#[handler]
 pub fn summary(ctx: &Context) -> Result<Summary, TaskError> {
     sum(ctx.outputs("crate/*"))
 }
@@ -120,13 +133,17 @@ mod tests {
     #[test]
     fn each_crate_is_a_task_and_one_that_fails_is_a_line() {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-        let input = Crates { root, crates: vec!["sample".into(), "src".into()] };
+        let input = Crates { root: root.clone(), crates: vec!["sample".into(), "src".into(), "gone".into()] };
         let Ok(Outcome::Decompose(plan)) = audit_all(input) else { panic!("it decomposes") };
         let names: Vec<_> = plan.children().map(|(name, _)| name).collect();
-        assert_eq!(names, ["crate/sample", "crate/src", "summary"]);
+        assert_eq!(names, ["crate/sample", "crate/src", "crate/gone", "summary"]);
         assert_eq!((plan.joined_by(), plan.option("on-failure")), (Some("summary"), Some("continue")));
 
-        let input = plan.child_named("crate/sample").expect("it is there").input().expect("a request");
+        let dirs = |name: &str| plan.child_named(name).expect("it is there").option("dirs").map(str::to_owned);
+        assert_eq!(dirs("crate/sample"), Some(format!("{}::/crate", root.join("sample").display())), "its own alone");
+        assert_eq!((dirs("crate/gone").as_deref(), dirs("summary")), (Some(""), None));
+
+        let input = Request { path: root.join("sample") };
         let audit = crate_audit(&Attempt::new().context(), input).expect("it is a crate");
         let attempt = Attempt::new().given("crate/sample", audit).not_given("crate/src", "dead");
         let summary = summary(&attempt.context()).expect("it goes on");

@@ -19,7 +19,7 @@ const MAX_DEPTH: usize = 32;
 
 #[data]
 pub struct Request {
-    /// Where the crate's directory was granted, such as `/crate`; or where it is in a granted one, such as `/crates/serde-1.0.0`.
+    /// Where the crate's directory was granted: `/crate`.
     path: PathBuf,
 }
 
@@ -79,7 +79,7 @@ impl Field {
 }
 
 /// Counts lines and `unsafe`, and finds the licence of the Rust crate in a granted directory.
-#[handler(timeout = "60s", memory = "64MiB", dirs = ["/crate", "/crates"])]
+#[handler(timeout = "60s", memory = "64MiB", dirs = "/crate")]
 pub fn crate_audit(ctx: &Context, input: Request) -> Result<Report, TaskError> {
     let root = &input.path;
     let manifest = read_manifest(root)?;

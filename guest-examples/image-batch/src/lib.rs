@@ -1,6 +1,6 @@
 //! Pictures as artifacts: many tasks draw one each, and one more puts all of them on a sheet.
 //!
-//! A picture never travels through the queue. `render` leaves it as a file with its task, and `sheet` reads the files of the
+//! `batch` makes the plan of it: a child for each picture, and the sheet when all are drawn. A picture never travels through the queue. `render` leaves it as a file with its task, and `sheet` reads the files of the
 //! tasks that it waits for.
 
 use std::io::Read as _;
@@ -25,6 +25,7 @@ const SHEET: &str = "sheet.png";
 
 /// What to draw.
 #[data]
+#[derive(Clone)]
 pub struct Scene {
     /// The colour, in degrees from 0 to 359.
     pub hue: u16,
@@ -39,6 +40,26 @@ pub struct Drawn {
     pub side: u32,
     /// The size of its file.
     pub size_bytes: u64,
+}
+
+/// Pictures, and the sheet that they come on.
+#[data]
+pub struct Batch {
+    /// From 1 to 400, in the order in which they stand on the sheet.
+    pub scenes: Vec<Scene>,
+    /// How many stand side by side, from 1.
+    pub columns: u32,
+}
+
+/// Draws many pictures side by side, each in a task of its own, and puts them on a sheet.
+#[handler]
+pub fn batch(input: Batch) -> Result<Outcome<Drawn>, TaskError> {
+    check(input.scenes.len(), input.columns)?;
+    let plan = Plan::map("render", input.scenes, render::task);
+    // The sheet opens what its neighbours have left, by the names that they have in the plan.
+    let pictures = plan.children().map(|(name, _)| name.to_owned()).collect();
+    let sheet = sheet::task(Pictures { pictures, columns: input.columns });
+    Ok(plan.join("sheet", sheet.after("render/*")).into())
 }
 
 /// Draws a picture, and leaves it as `picture.png`.
@@ -65,9 +86,7 @@ pub struct Pictures {
 #[handler(timeout = "60s", memory = "128MiB")]
 pub fn sheet(ctx: &Context, input: Pictures) -> Result<Drawn, TaskError> {
     let count = input.pictures.len();
-    if count == 0 || count > MAX_PICTURES || input.columns == 0 {
-        return Err(TaskError::fatal(format!("a sheet has 1 to {MAX_PICTURES} pictures, and at least one column")));
-    }
+    check(count, input.columns)?;
     let columns = input.columns.min(count as u32);
     let rows = (count as u32).div_ceil(columns);
     let length = |pictures: u32| pictures * (THUMBNAIL_SIDE + GAP) + GAP;
@@ -82,7 +101,15 @@ pub fn sheet(ctx: &Context, input: Pictures) -> Result<Drawn, TaskError> {
     Ok(Drawn { side: sheet.width(), size_bytes })
 }
 
-export!(render, sheet);
+export!(batch, render, sheet);
+
+/// Whether there can be such a sheet.
+fn check(pictures: usize, columns: u32) -> Result<(), TaskError> {
+    if pictures == 0 || pictures > MAX_PICTURES || columns == 0 {
+        return Err(TaskError::fatal(format!("a sheet has 1 to {MAX_PICTURES} pictures, and at least one column")));
+    }
+    Ok(())
+}
 
 /// Writes a picture as it is encoded: no file of it is ever in memory.
 fn put(ctx: &Context, name: &str, picture: &RgbImage) -> Result<u64, TaskError> {
@@ -137,6 +164,28 @@ mod tests {
         let colours = [(0, 0), (1, 0), (0, 1)].map(|(x, y)| *sheet.get_pixel(middle(x), middle(y)));
         assert!(colours[0] != colours[1] && colours[1] != colours[2] && colours[0] != colours[2], "{colours:?}");
         assert_eq!(*sheet.get_pixel(middle(1), middle(1)), Rgb([255; 3]), "there is no fourth");
+    }
+
+    fn batch_of(pictures: u16, columns: u32) -> Result<Outcome<Drawn>, TaskError> {
+        batch(Batch { scenes: (0..pictures).map(|hue| Scene { hue, side: 64 }).collect(), columns })
+    }
+
+    #[test]
+    fn batch_has_a_child_for_each_picture_and_a_sheet_of_all() {
+        let Ok(Outcome::Decompose(plan)) = batch_of(12, 4) else { panic!("it decomposes") };
+        assert_eq!((plan.children().len(), plan.joined_by()), (13, Some("sheet")));
+        let scene: Scene = plan.child_named("render/07").expect("it is there").input().expect("a scene");
+        assert_eq!((scene.hue, scene.side), (6, 64));
+        let sheet = plan.child_named("sheet").expect("it is there");
+        assert_eq!(sheet.waits_for().collect::<Vec<_>>(), ["render/*"]);
+        let wanted: Pictures = sheet.input().expect("pictures");
+        assert_eq!((wanted.pictures.len(), &*wanted.pictures[6], wanted.columns), (12, "render/07", 4));
+    }
+
+    #[test]
+    fn pictures_of_a_sheet_obeyed_and_violated() {
+        assert!(batch_of(1, 1).is_ok() && batch_of(MAX_PICTURES as u16, 9).is_ok());
+        assert!(batch_of(0, 1).is_err() && batch_of(1, 0).is_err() && batch_of(MAX_PICTURES as u16 + 1, 1).is_err());
     }
 
     #[test]

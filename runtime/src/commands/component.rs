@@ -123,6 +123,7 @@ fn handler_as_json(handler: &HandlerInfo) -> Value {
             "queue": settings.queue,
             "priority": settings.priority,
             "deterministic": settings.deterministic,
+            "capture": settings.capture.map(|streams| streams.to_string()),
             "limits": settings.limits.iter().map(|(limit, value)| (limit.name(), value)).collect::<BTreeMap<_, _>>(),
         },
         "requests": {

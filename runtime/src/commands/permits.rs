@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sunaba_runtime::task::{ClockAccess, HttpGrant, LimitCaps, format_bytes, parse_bytes};
+use sunaba_runtime::task::{Capture, ClockAccess, HttpGrant, LimitCaps, format_bytes, parse_bytes};
 use sunaba_runtime::{DEFAULT_MAX_SCRATCH_BYTES, RuntimeBuilder, SecretSource, SecretSourceError};
 
 use crate::exit::{CommandError, Exit};
@@ -22,6 +22,10 @@ pub(crate) struct TaskArgs {
     /// Another limit by its name, such as `open-files=16,output=4MiB` [default: the handler's, else the host's]
     #[arg(long, value_name = "NAME=VALUE[,..]")]
     limit: Vec<LimitCaps>,
+    /// Keep what it writes to these whole, as artifacts: `stdout`, `stderr`, `stdout,stderr` or `none` [default: the handler's,
+    /// else none]
+    #[arg(long, value_name = "STREAMS")]
+    pub(crate) capture: Option<Capture>,
 }
 
 impl TaskArgs {

@@ -1,15 +1,22 @@
 //! `sunaba run`: one attempt of a handler, without a queue.
 
+mod artifacts;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+use sunaba_runtime::server::api::ArtifactView;
 use sunaba_runtime::task::{
-    AttemptHost, AttemptReport, BoxFuture, Cause, DirGrant, EnvGrant, Fuel, FuelMode, Grants, JSON, LogEntry, OCTETS,
-    Payload, Progress, Seed, parse_bytes, parse_duration,
+    Artifact, ArtifactName, ArtifactSink, ArtifactSource, AskError, AttemptHost, AttemptReport, BoxFuture, Cause,
+    DirGrant, EnvGrant, Fuel, FuelMode, Grants, JSON, LogEntry, OCTETS, Payload, Progress, Seed, parse_bytes,
+    parse_duration,
 };
 use sunaba_runtime::{Attempt, Report, SecretSource, StatedLimits};
 use tokio::sync::{Notify, mpsc};
+
+use artifacts::Folder;
 
 use super::input::Input;
 use super::permits::{TaskArgs, secrets};
@@ -53,6 +60,20 @@ pub(crate) struct Args {
     /// Clock and random numbers from a seed: with the same one and the same input, it does the same again
     #[arg(long, value_name = "N[@UNIX_MS]")]
     seed: Option<Seed>,
+    /// Keep the artifacts in this directory, which is made if it is not there [default: they go with the run]
+    #[arg(long, value_name = "DIR")]
+    artifacts: Option<PathBuf>,
+    /// Let artifacts replace files that are in their directory
+    #[arg(long, requires = "artifacts")]
+    force: bool,
+}
+
+/// What is told of a run, for programs.
+#[derive(Serialize)]
+struct RunReport {
+    #[serde(flatten)]
+    report: Report,
+    artifacts: Vec<ArtifactView>,
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
@@ -91,10 +112,15 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
     if let Some(seed) = args.seed {
         attempt = attempt.seed(seed);
     }
+    if let Some(capture) = args.more.capture {
+        attempt = attempt.capture(capture);
+    }
+    let folder = Folder::new(args.artifacts.as_deref(), args.force)?;
 
     let talks = global.output == Format::Text && !global.quiet;
     let (events, mut said) = mpsc::channel(EVENTS);
-    let watcher = Arc::new(Watcher { events: talks.then_some(events), interrupted: Notify::new() });
+    let watcher =
+        Arc::new(Watcher { events: talks.then_some(events), interrupted: Notify::new(), folder: folder.clone() });
     let running = attempt.run(&sandbox, Arc::clone(&watcher) as Arc<dyn AttemptHost>);
     // One for the whole loop, and first in it: a guest that never stops talking must not drown it.
     let interrupt = tokio::signal::ctrl_c();
@@ -114,7 +140,9 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
     while let Ok(event) = said.try_recv() {
         event.print();
     }
-    show(global, report, interrupted)
+    let exit = show(global, report, interrupted, &folder);
+    folder.end();
+    exit
 }
 
 fn cannot_grant(grant: &DirGrant, error: &std::io::Error) -> CommandError {
@@ -130,6 +158,7 @@ fn cannot_grant(grant: &DirGrant, error: &std::io::Error) -> CommandError {
 struct Watcher {
     events: Option<mpsc::Sender<Event>>,
     interrupted: Notify,
+    folder: Folder,
 }
 
 enum Event {
@@ -164,6 +193,32 @@ impl AttemptHost for Watcher {
         }
     }
 
+    fn create_artifact(
+        &self,
+        name: ArtifactName,
+        media_type: String,
+    ) -> BoxFuture<'_, Result<Box<dyn ArtifactSink>, AskError>> {
+        Box::pin(self.folder.create(name, media_type))
+    }
+
+    fn open_artifact(
+        &self,
+        task: Option<String>,
+        name: ArtifactName,
+    ) -> BoxFuture<'_, Result<Box<dyn ArtifactSource>, AskError>> {
+        Box::pin(self.folder.open(task, name))
+    }
+
+    fn artifacts(&self, task: Option<String>) -> BoxFuture<'_, Result<Vec<Artifact>, AskError>> {
+        Box::pin(async move {
+            if task.is_none() { Ok(self.folder.list()) } else { Err(AskError::no_store("artifacts.list")) }
+        })
+    }
+
+    fn link_artifact(&self, name: ArtifactName, url: String) -> BoxFuture<'_, Result<Artifact, AskError>> {
+        Box::pin(self.folder.link(name, url))
+    }
+
     fn stopped(&self) -> BoxFuture<'_, Cause> {
         Box::pin(async {
             self.interrupted.notified().await;
@@ -172,13 +227,15 @@ impl AttemptHost for Watcher {
     }
 }
 
-fn show(global: &Global, report: AttemptReport, interrupted: bool) -> Result<Exit, CommandError> {
+fn show(global: &Global, report: AttemptReport, interrupted: bool, folder: &Folder) -> Result<Exit, CommandError> {
     let shown = Shown::from(&report);
     let exit = if interrupted { Exit::Interrupted } else { shown.exit() };
     if global.output == Format::Text {
         shown.print(global)?;
+        folder.print(global);
     } else {
-        print::json(global.output, &Report::from(report))?;
+        let artifacts = folder.list().into_iter().map(ArtifactView::from).collect();
+        print::json(global.output, &RunReport { report: Report::from(report), artifacts })?;
     }
     Ok(exit)
 }

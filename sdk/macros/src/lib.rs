@@ -33,6 +33,7 @@ use proc_macro::TokenStream;
 /// | `priority` | higher first, from -2147483648 to 2147483647 |
 /// | `limits` | other limits of an attempt by their names, `"open-files=16,output=4MiB"` |
 /// | `deterministic` | `true`: clock and random numbers come from a seed that is kept with the attempt |
+/// | `capture` | output streams that are kept whole, as artifacts `attempt-N.stdout` and `attempt-N.stderr`: `"stdout,stderr"` |
 ///
 /// A submitter may ask for tighter limits than these, and gets no wider ones.
 ///

@@ -127,6 +127,11 @@ pub(crate) fn clock(text: &str) -> Checked {
     if matches!(text, "coarse" | "fine") { Ok(()) } else { Err("\"coarse\" or \"fine\"") }
 }
 
+/// An output stream that is kept whole.
+pub(crate) fn stream(text: &str) -> Checked {
+    if matches!(text, "stdout" | "stderr") { Ok(()) } else { Err("\"stdout\", \"stderr\", or both") }
+}
+
 /// Texts, one or many, as the contract's settings have them; each is found right.
 pub(crate) fn joined(texts: &[String], check: fn(&str) -> Checked) -> Result<String, &'static str> {
     let parts: Vec<&str> = texts.iter().flat_map(|text| text.split(',')).map(str::trim).collect();

@@ -34,6 +34,7 @@ const NAMES: [&str; 20] = [
     "scratch",
     "clock",
     "deterministic",
+    "capture",
 ];
 /// The longest name of a handler, a queue or an error kind, in bytes.
 const MAX_NAME_BYTES: usize = 64;
@@ -89,6 +90,7 @@ impl Options {
             "scratch" => text_as(&option, &value, manifest::scratch)?,
             "clock" => text_as(&option, &value, manifest::clock)?,
             "deterministic" => flag(&option, &value)?,
+            "capture" => texts_as(&option, &value, manifest::stream)?,
             _ => kinds(&option, &value)?,
         };
         self.settings.push((option.replace('_', "-"), value));
@@ -118,6 +120,7 @@ fn example(option: &str) -> &'static str {
         "secrets" => "secrets = \"API_KEY\"",
         "scratch" => "scratch = \"64MiB\"",
         "clock" => "clock = \"fine\"",
+        "capture" => "capture = \"stdout,stderr\"",
         _ => "deterministic = true",
     }
 }

@@ -61,8 +61,22 @@ fn check(name: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// What captured output is called is the host's to give.
+fn check_own(name: &str) -> Result<(), Refusal> {
+    let number = name.strip_prefix("attempt-").and_then(|rest| rest.split_once('.'));
+    let is_reserved = number.is_some_and(|(number, stream)| {
+        let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        is_number && matches!(stream, "stdout" | "stderr")
+    });
+    if is_reserved {
+        let message = format!("`{name}` is what captured output is called");
+        return Err(Refusal { kind: RefusalKind::Invalid, message });
+    }
+    check(name)
+}
+
 pub(crate) fn create(context: &Context, name: &str, media_type: &str) -> Result<Writer, Refusal> {
-    check(name)?;
+    check_own(name)?;
     let (name, media_type, attempt) = (name.to_owned(), media_type.to_owned(), context.attempt());
     Ok(Writer { shelf: Rc::clone(&context.shelf), name, media_type, attempt, bytes: Vec::new() })
 }
@@ -85,7 +99,7 @@ pub(crate) fn list(context: &Context, task: Option<&str>) -> Result<Vec<Artifact
 }
 
 pub(crate) fn link(context: &Context, name: &str, url: &str) -> Result<Artifact, Refusal> {
-    check(name)?;
+    check_own(name)?;
     let link = Artifact { url: Some(url.to_owned()), ..file(name, "text/uri-list", &[], context.attempt()) };
     context.shelf.put(None, link.clone(), Vec::new());
     Ok(link)

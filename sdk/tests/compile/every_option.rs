@@ -40,6 +40,7 @@ pub enum Size {
     scratch = "64MiB",
     clock = "fine",
     deterministic = true,
+    capture = ["stdout", "stderr"],
 )]
 fn word_count(_ctx: &Context, input: Text) -> Result<Size, TaskError> {
     match input.text.split_whitespace().count() {
@@ -98,6 +99,7 @@ fn main() {
             ("scratch", "64MiB"),
             ("clock", "fine"),
             ("deterministic", "true"),
+            ("capture", "stdout,stderr"),
         ]
     );
     assert_eq!(<no_input as Handler>::NAME, "no-input");

@@ -156,6 +156,7 @@ impl Try {
             grants,
             secrets: self.secrets,
             seed: None,
+            capture: sunaba_runtime::task::Capture::default(),
         }
     }
 

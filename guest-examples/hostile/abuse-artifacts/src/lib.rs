@@ -26,6 +26,7 @@ pub fn abuse_artifacts(ctx: &Context, input: Abuse) -> Result<String, TaskError>
         "names" => Ok(names(ctx)),
         "read-of" => read_of(ctx, &input.name),
         "keep-open" => keep_open(ctx),
+        "fill" => fill(ctx, input.bytes),
         "put" => put(ctx, &input.name, input.bytes),
         "finish-after-failure" => Ok(kind(ctx.link("l", "javascript:alert(1)").map(drop))),
         other => Err(TaskError::fatal(format!("`{other}` is no abuse"))),
@@ -78,6 +79,13 @@ fn keep_open(ctx: &Context) -> Result<String, TaskError> {
     file.flush()?;
     std::mem::forget(file);
     Ok("still open".into())
+}
+
+/// Writes more than there is room for, reads why that cannot be, and makes do with less.
+fn fill(ctx: &Context, bytes: u64) -> Result<String, TaskError> {
+    let Err(error) = put(ctx, "too large", bytes) else { return Ok("it was kept".into()) };
+    put(ctx, "small", 10)?;
+    Ok(format!("{}: {}", error.kind(), error.message()))
 }
 
 fn put(ctx: &Context, name: &str, bytes: u64) -> Result<String, TaskError> {

@@ -3,6 +3,10 @@
 use sunaba_sdk::RefusalKind;
 use sunaba_sdk::prelude::*;
 
+/// Where one crate's text is, and its sibling's, from within a directory of the first.
+const PATHS: [&str; 6] =
+    ["/one/text", "/all/one/text", "/all/two/text", "/one/../two/text", "/one/link/text", "/two/text"];
+
 /// Plans ten million children: more than it has room for.
 #[handler]
 pub fn plan_ten_million() -> Result<Outcome<()>, TaskError> {
@@ -104,6 +108,26 @@ pub fn ask_for_outputs(ctx: &Context) -> Result<(), TaskError> {
     }
 }
 
+/// Plans a child with whatever of its own directories its input says, and more than that.
+#[handler(dirs = "*:rw")]
+pub fn pass_on(dirs: String) -> Result<Outcome<Vec<String>>, TaskError> {
+    let look = Child::of("look-around", &PATHS).setting("dirs", dirs);
+    Ok(Plan::new().join("look", look).into())
+}
+
+/// Asks for a child with whatever of its own directories its input says.
+#[handler(dirs = "*:rw")]
+pub fn ask_on(ctx: &Context, dirs: String) -> Result<String, TaskError> {
+    let look = Child::of("look-around", &PATHS).setting("dirs", dirs);
+    Ok(ctx.submit("look", look).map_or_else(|refusal| refusal.message, |_| "it was made".into()))
+}
+
+/// Reads all that its input names, by every way to it, and gives what it could read.
+#[handler(dirs = "*:rw", max_attempts = 1)]
+pub fn look_around(paths: Vec<String>) -> Result<Vec<String>, TaskError> {
+    Ok(paths.into_iter().filter(|path| std::fs::read(path).is_ok()).collect())
+}
+
 /// Does nothing.
 #[handler]
 pub fn nothing(_: u32) -> Result<(), TaskError> {
@@ -123,5 +147,8 @@ export!(
     checkpoint_large,
     remember_on,
     ask_for_outputs,
+    pass_on,
+    ask_on,
+    look_around,
     nothing
 );

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 use sunaba_store::Package;
 use sunaba_task::{
-    Backoff, Callback, CallbackOn, ClockAccess, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_HOSTS_LOST, DEFAULT_QUEUE, Digest,
-    DirGrant, EnvGrant, Fuel, Grants, HandlerInfo, HandlerName, HttpGrant, LimitCaps, LimitError, NewTask, Payload,
-    TaskSpec, Unique, When, format_bytes,
+    Backoff, Callback, CallbackOn, Capture, ClockAccess, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_HOSTS_LOST, DEFAULT_QUEUE,
+    Digest, DirGrant, EnvGrant, Fuel, Grants, HandlerInfo, HandlerName, HttpGrant, LimitCaps, LimitError, NewTask,
+    Payload, TaskSpec, Unique, When, format_bytes,
 };
 
 use crate::allowed::AllowedDirError;
@@ -90,6 +90,8 @@ pub struct TaskRequest {
     pub clock: ClockAccess,
     /// Other limits of an attempt.
     pub limits: LimitCaps,
+    /// Which output streams of each attempt are kept whole, as artifacts. None: as the handler has it, and then none.
+    pub capture: Option<Capture>,
 }
 
 impl TaskRequest {
@@ -131,6 +133,7 @@ impl TaskRequest {
             scratch_bytes: None,
             clock: ClockAccess::Coarse,
             limits: LimitCaps::NONE,
+            capture: None,
         }
     }
 
@@ -261,6 +264,7 @@ pub(crate) fn admit(
         retry_on: request.retry_on.or(spec.retry_on),
         never_retry_on: request.never_retry_on.unwrap_or(spec.never_retry_on),
         retry_for: request.retry_for.or(spec.retry_for),
+        capture: request.capture.unwrap_or(spec.capture),
         keep_result: request.keep_result,
         fuel_budget: request.fuel_budget.or(spec.fuel_budget),
         grants,
@@ -294,6 +298,7 @@ fn spec(
         fuel_budget: settings.fuel_budget,
         limits: limits::effective(&StatedLimits::of(settings), stated, ceilings),
         deterministic: settings.deterministic.unwrap_or(false),
+        capture: settings.capture.unwrap_or_default(),
         ..TaskSpec::new(name, package.component)
     }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use sunaba_sandbox::{ComponentInfo, Sandbox};
 use sunaba_store::SystemClock;
 use sunaba_task::{
-    AttemptContext, AttemptHost, AttemptReport, AttemptRequest, Clock as _, DEFAULT_QUEUE, Digest, ExecuteError,
-    Executor, Grants, HandlerInfo, HttpGrant, LimitCaps, Limits, Payload, Secret, Seed, TaskId, Timestamp,
+    AttemptContext, AttemptHost, AttemptReport, AttemptRequest, Capture, Clock as _, DEFAULT_QUEUE, Digest,
+    ExecuteError, Executor, Grants, HandlerInfo, HttpGrant, LimitCaps, Limits, Payload, Secret, Seed, TaskId,
+    Timestamp,
 };
 
 use crate::effective::{self, GrantRefusal};
@@ -32,6 +33,7 @@ pub struct Attempt {
     grants: Grants,
     secrets: Vec<Secret>,
     seed: Option<Seed>,
+    capture: Capture,
 }
 
 impl Attempt {
@@ -51,6 +53,7 @@ impl Attempt {
             grants: Grants::default(),
             secrets: Vec::new(),
             seed: None,
+            capture: handler.settings.capture.unwrap_or_default(),
             handler: handler.clone(),
         })
     }
@@ -99,6 +102,13 @@ impl Attempt {
     #[must_use]
     pub fn seed(mut self, seed: Seed) -> Self {
         self.seed = Some(seed);
+        self
+    }
+
+    /// The same attempt, with these of its output streams kept whole.
+    #[must_use]
+    pub fn capture(mut self, capture: Capture) -> Self {
+        self.capture = capture;
         self
     }
 
@@ -159,6 +169,7 @@ impl Attempt {
             grants: self.grants,
             secrets: self.secrets,
             seed,
+            capture: self.capture,
         };
         sandbox.execute(request, host).await
     }

@@ -1,7 +1,8 @@
 //! What the children of tasks may be: each is admitted as a submit of its own is, by the same rules, and gets of its parent's
-//! grants what its own handler asks for and the operator allows. Handlers of the parent's own package are those of the version
+//! grants what its own handler asks for and the operator allows; of directories less, where its parent says so. Handlers of the parent's own package are those of the version
 //! that the parent runs, as long as that is kept and nobody wants to follow; no child goes before others that its parent would not.
 
+mod narrow;
 mod settings;
 
 use std::sync::Arc;
@@ -144,8 +145,13 @@ impl Children {
             self.passed_on(parent, TaskRequest::new(handler)).map_err(|error| refused(&name, error))
         });
         let undo = undo.transpose()?;
-        let request =
+        let dirs = own.dirs.clone();
+        let mut request =
             self.passed_on(parent, own.request(handler).input(input)).map_err(|error| refused(&name, error))?;
+        if let Some(dirs) = dirs {
+            request.dirs =
+                narrow::dirs(&parent.task.spec.grants.dirs, &dirs).map_err(|error| refused(&name, error))?;
+        }
         Ok(Asked { name, request, after, undo })
     }
 
@@ -155,8 +161,10 @@ impl Children {
         let operator = self.permits.operator(&self.packages, requests).await.map_err(unavailable)?;
         let mut nodes = Vec::with_capacity(asked.len());
         for Asked { name, request, after, undo } in asked {
+            let passed = request.dirs.clone();
             let task = self.admit(parent, request, &operator, Some(&mut *steps)).await;
             let task = task.map_err(|error| refused(&name, error))?;
+            narrow::no_links(&passed, &task.spec.grants.dirs).map_err(|error| refused(&name, error))?;
             self.fits(&name, &task).await?;
             let compensation = match undo {
                 // What it gets is what came of the child, which nobody knows yet.

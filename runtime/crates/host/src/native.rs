@@ -86,7 +86,7 @@ impl Native {
     /// # Errors
     /// The name or the media type cannot be one, or the host cannot keep any now.
     pub async fn create_artifact(&self, name: &str, media_type: &str) -> Result<Box<dyn ArtifactSink>, AskError> {
-        self.book.host.create_artifact(artifact_name(name)?, media_type.to_owned()).await
+        self.book.host.create_artifact(own_name(name)?, media_type.to_owned()).await
     }
 
     /// Opens a file of the task itself, or of another one by its name: one in the same plan, or one that this has made.
@@ -110,13 +110,18 @@ impl Native {
     /// # Errors
     /// The name or the address cannot be one, or the host cannot keep any now.
     pub async fn link_artifact(&self, name: &str, url: &str) -> Result<Artifact, AskError> {
-        self.book.host.link_artifact(artifact_name(name)?, url.to_owned()).await
+        self.book.host.link_artifact(own_name(name)?, url.to_owned()).await
     }
 
     /// Whether the task was cancelled: the attempt should end soon.
     pub fn is_cancelled(&self) -> bool {
         self.book.host.is_cancelled()
     }
+}
+
+/// A name under which a handler may put something.
+fn own_name(name: &str) -> Result<ArtifactName, AskError> {
+    artifact_name(name)?.unreserved().map_err(|error| AskError::new(AskErrorKind::Invalid, error.to_string()))
 }
 
 fn artifact_name(name: &str) -> Result<ArtifactName, AskError> {

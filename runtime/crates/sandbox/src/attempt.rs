@@ -13,6 +13,7 @@ use wasmtime_wasi::WasiCtx;
 
 use crate::bindings::{Handler, HandlerPre, handlers, types};
 use crate::book::{Book, Counts};
+use crate::capture::Captured;
 use crate::clock::now;
 use crate::error::{LoadError, one_line};
 use crate::guest_clock::GuestClock;
@@ -280,7 +281,7 @@ pub(crate) async fn run(
     scratch: &Arc<Scratch>,
     abandoned: impl Future<Output = ()>,
 ) -> Result<AttemptReport, ExecuteError> {
-    let AttemptRequest { component, handler, context, input, limits, mut grants, secrets, seed } = request;
+    let AttemptRequest { component, handler, context, input, limits, mut grants, secrets, seed, capture } = request;
     let vault = Vault::new(secrets, seed);
     if let Some(vault) = &vault {
         grants.env.extend(vault.variables());
@@ -295,6 +296,8 @@ pub(crate) async fn run(
     let outgoing = Outgoing::new(Arc::clone(client), http, vault.clone(), &limits, &interrupt, &cell.book);
     let traffic = Arc::clone(outgoing.traffic());
     cell.store.data_mut().set_http(Http::of(outgoing));
+    let (book, written) = (cell.book.clone(), Arc::clone(cell.store.data().artifacts.written()));
+    let captured = Captured::new(capture, context.attempt, &written, &book);
     let (mut called, mut returned) = (None, None);
 
     let stopped = async {
@@ -313,7 +316,8 @@ pub(crate) async fn run(
         returned = Some(now());
         result
     };
-    let ended = supervise(&interrupt, prepared.engine(), stopped, guest).await.returned();
+    let guest = supervise(&interrupt, prepared.engine(), stopped, guest);
+    let ended = captured.beside(&host, &book, guest).await.returned();
 
     let fuel = cell.fuel_used();
     let state = cell.store.data();
@@ -345,7 +349,6 @@ pub(crate) async fn run(
         vault.redact_result(&mut result);
     }
     let begun = cell.begun;
-    let book = cell.book.clone();
     let (logs, counts) = cell.close().await;
     traffic.settled().await;
     let (requests, request_bytes) = traffic.counts();

@@ -10,6 +10,7 @@ use std::time::Instant;
 use sunaba_task::{AttemptHost, Limits, LogEntry, LogLevel, LogSource, format_bytes, format_count, panic_text};
 
 use crate::calls::panicked;
+use crate::capture::Pipe;
 use crate::clock::now;
 use crate::convert::cut;
 use crate::http::Redactor;
@@ -76,6 +77,8 @@ struct Stream {
     line: Vec<u8>,
     /// What may yet become a secret.
     held: Vec<u8>,
+    /// Where all of it goes besides, when it is captured.
+    pipe: Option<Arc<Pipe>>,
 }
 
 /// What a book counted.
@@ -89,7 +92,8 @@ pub(crate) struct Counts {
 
 impl Book {
     pub(crate) fn new(limits: &Limits, begun: Instant, host: Arc<dyn AttemptHost>) -> Self {
-        let stream = |level, limit| Stream { level, tally: Tally::new(limit), line: Vec::new(), held: Vec::new() };
+        let stream =
+            |level, limit| Stream { level, tally: Tally::new(limit), line: Vec::new(), held: Vec::new(), pipe: None };
         Self(Arc::new(Mutex::new(Pages {
             begun,
             host,
@@ -113,6 +117,23 @@ impl Book {
     /// Takes secrets out of every line from now on.
     pub(crate) fn redact_with(&self, redactor: Arc<Redactor>) {
         self.pages().redactor = Some(redactor);
+    }
+
+    /// Hands all that comes of this stream on, from now on.
+    pub(crate) fn capture(&self, source: LogSource, pipe: Arc<Pipe>) {
+        self.pages().stream(source).pipe = Some(pipe);
+    }
+
+    /// Where all of this stream goes besides.
+    pub(crate) fn pipe(&self, source: LogSource) -> Option<Arc<Pipe>> {
+        self.pages().stream(source).pipe.clone()
+    }
+
+    /// Nothing more is written: what was held back comes out.
+    pub(crate) fn end(&self) {
+        let mut pages = self.pages();
+        pages.end(LogSource::Stdout);
+        pages.end(LogSource::Stderr);
     }
 
     /// Shortens a text that a guest may have made to so many bytes; its secrets are taken out before.
@@ -197,9 +218,8 @@ impl Book {
 
     /// Ends unfinished lines, marks what was cut, and hands all lines over.
     pub(crate) fn close(&self) -> (Vec<LogEntry>, Counts) {
+        self.end();
         let mut pages = self.pages();
-        pages.end(LogSource::Stdout);
-        pages.end(LogSource::Stderr);
         let counts = Counts {
             log_bytes: pages.log.kept,
             stdout_bytes: pages.stdout.tally.kept,
@@ -267,6 +287,9 @@ impl Pages {
 
     /// Splits what a stream was given into lines.
     fn keep(&mut self, source: LogSource, bytes: &[u8]) {
+        if let Some(pipe) = &self.stream(source).pipe {
+            pipe.push(bytes);
+        }
         let kept = self.stream(source).tally.take(bytes.len());
         let mut rest = &bytes[..kept];
         while !rest.is_empty() {

@@ -5,7 +5,7 @@
 
 use crate::asks::as_refusal as refusal;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use sunaba_task::{
@@ -28,29 +28,63 @@ const READ_BYTES: usize = 64 << 10;
 /// What an attempt has open, and has written.
 pub(crate) struct Shelf {
     open: Arc<AtomicU32>,
-    bytes: u64,
+    written: Arc<Written>,
+}
+
+/// What an attempt has written to artifacts, by itself and by what is captured of it.
+pub(crate) struct Written {
+    bytes: AtomicU64,
     limit_bytes: u64,
+}
+
+impl Written {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self { bytes: AtomicU64::new(0), limit_bytes: limits.artifact_bytes }
+    }
+
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit_bytes
+    }
+
+    /// Counts so many bytes more.
+    ///
+    /// # Errors
+    /// They are too many; with what all would be.
+    pub(crate) fn add(&self, bytes: usize) -> Result<(), u64> {
+        let wanted = |sum: u64| sum.saturating_add(bytes as u64);
+        let fits = |sum: u64| Some(wanted(sum)).filter(|wanted| *wanted <= self.limit_bytes);
+        self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).map(drop).map_err(wanted)
+    }
+
+    /// Counts as many of these bytes as leave so many over; gives their number.
+    pub(crate) fn take(&self, bytes: usize, spare: u64) -> usize {
+        let left = self.limit_bytes.saturating_sub(self.bytes.load(Ordering::Relaxed)).saturating_sub(spare);
+        let taken = bytes.min(usize::try_from(left).unwrap_or(usize::MAX));
+        if self.add(taken).is_ok() { taken } else { 0 }
+    }
 }
 
 impl Shelf {
     pub(crate) fn new(limits: &Limits) -> Self {
-        Self { open: Arc::default(), bytes: 0, limit_bytes: limits.artifact_bytes }
+        Self { open: Arc::default(), written: Arc::new(Written::new(limits)) }
     }
 
     /// What was written.
     pub(crate) fn written_bytes(&self) -> u64 {
-        self.bytes
+        self.written.bytes.load(Ordering::Relaxed)
     }
 
-    fn write(&mut self, bytes: usize) -> Result<(), Halt> {
-        let wanted = self.bytes.saturating_add(bytes as u64);
-        if wanted > self.limit_bytes {
-            let (wanted, limit) = (format_bytes(wanted), format_bytes(self.limit_bytes));
+    /// The same as it is counted, for what is written beside the guest.
+    pub(crate) fn written(&self) -> &Arc<Written> {
+        &self.written
+    }
+
+    fn write(&self, bytes: usize) -> Result<(), Halt> {
+        self.written.add(bytes).map_err(|wanted| {
+            let (wanted, limit) = (format_bytes(wanted), format_bytes(self.written.limit()));
             let message = format!("wanted to write {wanted} to artifacts in all: the limit is {limit}");
-            return Err(Halt { cause: Cause::Limit(Limit::ArtifactBytes), message });
-        }
-        self.bytes = wanted;
-        Ok(())
+            Halt { cause: Cause::Limit(Limit::ArtifactBytes), message }
+        })
     }
 
     fn open(&self) -> Result<Open, AskError> {
@@ -99,7 +133,7 @@ impl wit::Host for State {
         let work = async {
             refuse_in_describe(purpose, NAME)?;
             let begun = async {
-                let (name, open) = (named(&name)?, artifacts.open()?);
+                let (name, open) = (own(&name)?, artifacts.open()?);
                 Ok(Writer(Some((host.create_artifact(name, media_type).await?, open))))
             };
             begun.await.map_or_else(|error| Ok(Err(refusal(error))), |writer| Ok(Ok(inner.table().push(writer)?)))
@@ -138,7 +172,7 @@ impl wit::Host for State {
         let (bytes, purpose, host) = (name.len() + url.len(), self.purpose, Arc::clone(&self.host));
         let work = async {
             refuse_in_describe(purpose, NAME)?;
-            let linked = async { host.link_artifact(named(&name)?, url).await };
+            let linked = async { host.link_artifact(own(&name)?, url).await };
             Ok(linked.await.map(|artifact| info(&artifact)).map_err(refusal))
         };
         self.calls.wait(&self.interrupt, NAME, bytes, work).await
@@ -204,6 +238,11 @@ fn named(name: &str) -> Result<ArtifactName, AskError> {
     name.parse().map_err(|error| AskError::new(AskErrorKind::Invalid, format!("{error}")))
 }
 
+/// A name under which the guest may put something.
+fn own(name: &str) -> Result<ArtifactName, AskError> {
+    named(name)?.unreserved().map_err(|error| AskError::new(AskErrorKind::Invalid, error.to_string()))
+}
+
 fn finished() -> AskError {
     AskError::new(
         AskErrorKind::Invalid,
@@ -248,7 +287,7 @@ mod tests {
 
     #[test]
     fn artifact_bytes_obeyed_and_violated() {
-        let mut shelf = shelf(100);
+        let shelf = shelf(100);
         assert_eq!((shelf.write(60), shelf.write(40), shelf.write(0)), (Ok(()), Ok(()), Ok(())));
         assert_eq!(shelf.write(1).map_err(|halt| halt.cause), Err(Cause::Limit(Limit::ArtifactBytes)));
         assert_eq!(shelf.written_bytes(), 100);

@@ -18,6 +18,7 @@ mod bindings;
 mod book;
 mod budget;
 mod calls;
+mod capture;
 mod cause;
 mod clock;
 mod compiler;

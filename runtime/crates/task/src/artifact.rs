@@ -8,6 +8,7 @@ use std::str::FromStr;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::capture::is_captured_name;
 use crate::{AskError, BoxFuture, Digest, Timestamp};
 
 /// The longest name, in bytes.
@@ -29,6 +30,19 @@ impl ArtifactName {
     /// As it is written.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it is of the form that captured output has, under which no handler puts anything.
+    pub fn is_reserved(&self) -> bool {
+        is_captured_name(&self.0)
+    }
+
+    /// The same, for whoever is a handler.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Reserved`].
+    pub fn unreserved(self) -> Result<Self, ArtifactError> {
+        if self.is_reserved() { Err(ArtifactError::Reserved(self.0)) } else { Ok(self) }
     }
 }
 
@@ -141,6 +155,11 @@ pub enum ArtifactError {
     /// Too long for a name.
     #[error("the name of the artifact has {0} bytes: the limit is {MAX_ARTIFACT_NAME_BYTES} bytes")]
     LongName(usize),
+    /// A name that only the host gives.
+    #[error(
+        "`{0}` is what captured output is called\nhint: name the artifact otherwise than `attempt-N.stdout` and `attempt-N.stderr`"
+    )]
+    Reserved(String),
     /// Not a media type.
     #[error("`{0}` is no media type\nhint: write TYPE/SUBTYPE without parameters, such as `text/html`")]
     MediaType(String),

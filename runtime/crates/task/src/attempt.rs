@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Digest, Failure, Grants, Limits, LogEntry, Outcome, Payload, Receipt, Secret, Seed, Stop};
+use crate::{Capture, Digest, Failure, Grants, Limits, LogEntry, Outcome, Payload, Receipt, Secret, Seed, Stop};
 
 /// The id of a task; a UUID of version 7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -107,6 +107,8 @@ pub struct AttemptRequest {
     pub secrets: Vec<Secret>,
     /// What its clock and random numbers are made from. None: from the machine's.
     pub seed: Option<Seed>,
+    /// Which of its output streams are kept whole, as artifacts.
+    pub capture: Capture,
 }
 
 /// How an attempt ended.

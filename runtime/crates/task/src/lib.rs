@@ -8,6 +8,7 @@ mod artifact;
 mod ask;
 mod attempt;
 mod breaker;
+mod capture;
 mod cause;
 mod completion;
 mod decide;
@@ -52,6 +53,7 @@ pub use artifact::{
 pub use ask::{AskError, AskErrorKind, EndedPage, EndedTask, MAX_CHECKPOINT_BYTES};
 pub use attempt::{AttemptContext, AttemptReport, AttemptRequest, AttemptResult, TaskId, TaskIdError};
 pub use breaker::{Breaker, BreakerError, BreakerSettings, BreakerState};
+pub use capture::{CAPTURED, Capture, CaptureError, captured_name};
 pub use cause::{Cause, Frame, Stop};
 pub use completion::{
     Awaits, COMPLETION, COMPLETION_WAITS, Completion, CompletionKey, CompletionToken, MAX_COMPLETER_BYTES, WAIT_FOR,

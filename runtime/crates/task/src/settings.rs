@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::{check_memory, check_timeout};
 use crate::units::{format_bytes, format_duration, parse_bytes, parse_duration};
-use crate::{Backoff, Fuel, GrantRequests, LimitCaps, Limits, NamedLimitError, is_name};
+use crate::{Backoff, Capture, CaptureError, Fuel, GrantRequests, LimitCaps, Limits, NamedLimitError, is_name};
 
 /// Every key that a handler may set.
 const KEYS: [&str; 19] = [
@@ -29,6 +29,7 @@ const KEYS: [&str; 19] = [
     "scratch",
     "clock",
     "deterministic",
+    "capture",
 ];
 /// The longest span of a task's life that can be set: a year.
 pub const MAX_SPAN: Duration = Duration::from_secs(366 * 24 * 60 * 60);
@@ -64,6 +65,8 @@ pub struct HandlerSettings {
     pub requests: GrantRequests,
     /// Whether its clock and random numbers come from a seed that is kept.
     pub deterministic: Option<bool>,
+    /// Which output streams of each attempt are kept whole, as artifacts.
+    pub capture: Option<Capture>,
 }
 
 /// A setting that the host does not accept.
@@ -152,6 +155,9 @@ impl HandlerSettings {
             "deterministic" => {
                 self.deterministic = Some(value.parse().map_err(|_| number("`true` or `false`"))?);
             }
+            "capture" => {
+                self.capture = Some(value.parse().map_err(|error: CaptureError| wrong(error.to_string()))?);
+            }
             _ if !self.requests.set(key, value).map_err(|error| wrong(error.to_string()))? => {
                 return Err(SettingError::Unknown(key.to_owned()));
             }
@@ -177,7 +183,8 @@ impl HandlerSettings {
             Some(self.limits.to_string()).filter(|limits| !limits.is_empty()),
         ];
         let requests = ["env", "dirs", "http", "secrets", "scratch", "clock"].map(|key| self.requests.get(key));
-        let values = values.into_iter().chain(requests).chain([self.deterministic.map(|value| value.to_string())]);
+        let last = [self.deterministic.map(|value| value.to_string()), self.capture.map(|value| value.to_string())];
+        let values = values.into_iter().chain(requests).chain(last);
         KEYS.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?)))
     }
 
@@ -219,6 +226,7 @@ mod tests {
             ("scratch", "16MiB"),
             ("clock", "fine"),
             ("deterministic", "true"),
+            ("capture", "stdout,stderr"),
         ])
         .expect("all valid");
         assert_eq!(settings.max_attempts, Some(5));
@@ -243,6 +251,7 @@ mod tests {
             ("priority", "-3"),
             ("dirs", "/in,/out:rw"),
             ("deterministic", "false"),
+            ("capture", "stderr"),
         ];
         let settings = HandlerSettings::parse(pairs).expect("all valid");
         let given: Vec<_> = settings.given().collect();
@@ -281,6 +290,7 @@ mod tests {
             ("scratch", "0"),
             ("clock", "slow"),
             ("deterministic", "yes"),
+            ("capture", "stdin"),
         ] {
             let error = HandlerSettings::parse([(key, value)]).expect_err(value);
             assert!(matches!(error, SettingError::Value { .. }), "{key} = {value}: {error}");

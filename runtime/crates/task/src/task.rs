@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::job::{JobLink, NodeName, Spent};
 use crate::transition::due;
 use crate::{
-    AttemptRecord, Awaits, Backoff, Block, Completion, Digest, Grants, HandlerName, Lease, Limits, Payload, State,
-    TaskId, Timestamp,
+    AttemptRecord, Awaits, Backoff, Block, Capture, Completion, Digest, Grants, HandlerName, Lease, Limits, Payload,
+    State, TaskId, Timestamp,
 };
 
 /// Failures until a task is dead, unless said otherwise: one attempt and three retries.
@@ -65,6 +65,8 @@ pub struct TaskSpec {
     pub grants: Grants,
     /// Whether the clock and the random numbers of each attempt come from a seed that is kept with it.
     pub deterministic: bool,
+    /// Which output streams of each attempt are kept whole, as artifacts.
+    pub capture: Capture,
     /// A second submit with this key gives the same task, as long as its record is kept. A submit that made no task, because
     /// another one holds its unique key, leaves its idempotency key to the next.
     pub idempotency_key: Option<String>,
@@ -95,6 +97,7 @@ impl TaskSpec {
             limits: Limits::default(),
             grants: Grants::default(),
             deterministic: false,
+            capture: Capture::default(),
             idempotency_key: None,
             tags: Vec::new(),
             attributes: Vec::new(),

@@ -108,6 +108,7 @@ fn request(leased: &Leased) -> AttemptRequest {
             random: task.id.seed().wrapping_add(u64::from(task.attempts_started)),
             clock_ms: started_at.unix_ms(),
         }),
+        capture: spec.capture,
     }
 }
 

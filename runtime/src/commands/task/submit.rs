@@ -246,6 +246,7 @@ fn template(args: SubmitArgs) -> Result<Submit, CommandError> {
         scratch_bytes: args.more.scratch,
         clock: args.more.fine_clock.then(|| "fine".to_owned()),
         limits: Some(args.more.limits().to_string()).filter(|limits| !limits.is_empty()),
+        capture: args.more.capture.map(|streams| streams.to_string()),
         ..Submit::default()
     })
 }

@@ -35,12 +35,15 @@ pub(super) const IN_A_QUEUE: [(&str, &str); 3] =
     [("lifecycle", "fail-again"), ("lifecycle", "snooze-again"), ("lifecycle", "outlast-lease")];
 
 /// Those that do what their input says; the files of tests that are named run them.
-pub(super) const BY_INPUT: [(&str, &str, &str); 5] = [
+pub(super) const BY_INPUT: [(&str, &str, &str); 8] = [
     ("abuse-artifacts", "abuse-artifacts", "artifact_files"),
     ("abuse-files", "abuse-files", "calls"),
     ("deep-tree", "deep-tree", "scratch"),
     ("http-escape", "http-escape", "http"),
     ("plans", "plan-many", "asks"),
+    ("plans", "pass-on", "narrow"),
+    ("plans", "ask-on", "narrow"),
+    ("plans", "look-around", "narrow"),
 ];
 
 /// Every case.

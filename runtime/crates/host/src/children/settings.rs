@@ -9,9 +9,10 @@ use sunaba_task::{HandlerName, HandlerSettings, When, parse_duration};
 use crate::admission::TaskRequest;
 
 /// What a child may set that a handler does not.
-const OWN: &str = "delay, expires, key, tags, follow, keep-result, max-hosts-lost, undo";
+const OWN: &str = "delay, expires, key, tags, follow, keep-result, max-hosts-lost, undo, dirs";
 /// What it may set as a handler does.
-const SHARED: &str = "queue, priority, max-attempts, backoff, retry-on, never-retry-on, retry-for, timeout, fuel, fuel-budget, memory, limits";
+const SHARED: &str = "queue, priority, max-attempts, backoff, retry-on, never-retry-on, retry-for, timeout, fuel, fuel-budget, memory, \
+     limits, capture";
 
 /// What a child says of itself, read.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub(super) struct ChildSettings {
     max_hosts_lost: Option<u32>,
     /// The handler that undoes it.
     pub(super) undo: Option<String>,
+    /// Of its parent's directories, those that it gets. None: what its handler asks for.
+    pub(super) dirs: Option<String>,
 }
 
 /// That nobody knows this key.
@@ -91,6 +94,7 @@ impl ChildSettings {
                     own.max_hosts_lost = Some(lost);
                 }
                 "undo" => own.undo = Some(value.clone()),
+                "dirs" => own.dirs = Some(value.clone()),
                 known if SHARED.split(", ").any(|shared| shared == known) => {
                     shared.push((key.as_str(), value.as_str()));
                 }
@@ -123,6 +127,7 @@ impl ChildSettings {
             fuel_budget: shared.fuel_budget,
             memory_bytes: shared.memory_bytes,
             limits: shared.limits,
+            capture: shared.capture,
             follow: self.follow,
             ..TaskRequest::new(handler)
         }
@@ -151,6 +156,7 @@ mod tests {
             ("fuel", "1000"),
             ("memory", "1MiB"),
             ("limits", "open-files=4"),
+            ("capture", "stderr"),
             ("delay", "2s"),
             ("expires", "1m"),
             ("key", "k"),
@@ -159,10 +165,11 @@ mod tests {
             ("keep-result", "1h"),
             ("max-hosts-lost", "7"),
             ("undo", "refund"),
+            ("dirs", "/all/one::/data"),
         ]);
         assert_eq!(settings.len(), SHARED.split(", ").count() + OWN.split(", ").count());
         let settings = ChildSettings::parse(&settings).expect("all are known");
-        assert_eq!(settings.undo.as_deref(), Some("refund"));
+        assert_eq!((settings.undo.as_deref(), settings.dirs.as_deref()), (Some("refund"), Some("/all/one::/data")));
         let request = settings.request("a/b".parse().expect("a name"));
         assert_eq!(
             (request.queue.as_deref(), request.priority, request.max_attempts),
@@ -174,11 +181,12 @@ mod tests {
         );
         assert_eq!((request.timeout, request.max_hosts_lost), (Some(Duration::from_secs(9)), Some(7)));
         assert_eq!((request.follow, request.memory_bytes), (Some(true), Some(1 << 20)));
+        assert_eq!(request.capture, "stderr".parse().ok());
     }
 
     #[test]
     fn unknown_and_repeated_settings_are_refused_by_name() {
-        for key in ["speed", "env", "dirs", "http", "secrets", "scratch", "clock", "deterministic"] {
+        for key in ["speed", "env", "http", "secrets", "scratch", "clock", "deterministic"] {
             let error = ChildSettings::parse(&pairs(&[(key, "1")])).expect_err(key);
             assert!(error.contains(&format!("`{key}`")) && error.contains("hint: "), "{error}");
         }

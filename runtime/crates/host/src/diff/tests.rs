@@ -46,6 +46,7 @@ fn widening_obeyed() {
         ("queue", "a", "b"),
         ("max-attempts", "2", "9"),
         ("deterministic", "true", "false"),
+        ("capture", "stdout", "stdout,stderr"),
     ] {
         let changes = change(&[(key, was)], &[(key, is)]);
         assert!(changes.len() == 1 && !changes[0].widens, "{key} {was} {is}: {changes:?}");

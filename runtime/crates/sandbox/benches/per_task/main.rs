@@ -88,6 +88,7 @@ fn request(component: &ComponentInfo, limits: &Limits, input: Payload) -> Attemp
         grants: Grants::default(),
         secrets: Vec::new(),
         seed: None,
+        capture: sunaba_task::Capture::default(),
     }
 }
 

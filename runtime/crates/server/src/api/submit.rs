@@ -130,6 +130,9 @@ pub struct Submit {
     /// Other limits of one attempt by their names, `open-files=16,output=4MiB`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<String>,
+    /// Which output streams are kept whole, as artifacts: `stdout`, `stderr`, `stdout,stderr` or `none`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capture: Option<String>,
 }
 
 /// That there should be one task of a kind at a time.
@@ -247,6 +250,7 @@ impl Submit {
             scratch_bytes: self.scratch_bytes,
             clock: self.clock.as_deref().map_or(Ok(ClockAccess::Coarse), clock)?,
             limits: self.limits.map_or(Ok(LimitCaps::NONE), |caps| caps.parse()).map_err(Problem::invalid)?,
+            capture: self.capture.map(|streams| streams.parse()).transpose().map_err(Problem::invalid)?,
         })
     }
 

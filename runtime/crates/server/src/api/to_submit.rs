@@ -60,6 +60,7 @@ impl From<TaskRequest> for Submit {
             scratch_bytes: request.scratch_bytes,
             clock: (request.clock == ClockAccess::Fine).then(|| "fine".to_owned()),
             limits: Some(request.limits.to_string()).filter(|limits| !limits.is_empty()),
+            capture: request.capture.map(|streams| streams.to_string()),
         }
     }
 }
@@ -131,6 +132,7 @@ mod tests {
             scratch_bytes: Some(9),
             clock: ClockAccess::Fine,
             limits: "open-files=16,output=4MiB".parse().expect("limits"),
+            capture: Some("stdout".parse().expect("a stream")),
             ..TaskRequest::new("words/count".parse().expect("a name"))
         }
     }
