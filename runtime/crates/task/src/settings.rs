@@ -9,7 +9,7 @@ use crate::units::{format_bytes, format_duration, parse_bytes, parse_duration};
 use crate::{Backoff, Fuel, GrantRequests, LimitCaps, Limits, NamedLimitError, is_name};
 
 /// Every key that a handler may set.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "max-attempts",
     "backoff",
     "retry-on",
@@ -28,6 +28,7 @@ const KEYS: [&str; 18] = [
     "scratch",
     "clock",
     "deterministic",
+    "decider",
 ];
 /// The longest span of a task's life that can be set: a year.
 pub const MAX_SPAN: Duration = Duration::from_secs(366 * 24 * 60 * 60);
@@ -61,6 +62,8 @@ pub struct HandlerSettings {
     pub requests: GrantRequests,
     /// Whether its clock and random numbers come from a seed that is kept.
     pub deterministic: Option<bool>,
+    /// The package whose policy decides about its attempts.
+    pub decider: Option<String>,
 }
 
 /// A setting that the host does not accept.
@@ -145,6 +148,8 @@ impl HandlerSettings {
             "deterministic" => {
                 self.deterministic = Some(value.parse().map_err(|_| number("`true` or `false`"))?);
             }
+            "decider" if is_name(value) => self.decider = Some(value.to_owned()),
+            "decider" => return Err(number("a package: up to 64 lower-case letters, digits and `-`")),
             _ if !self.requests.set(key, value).map_err(|error| wrong(error.to_string()))? => {
                 return Err(SettingError::Unknown(key.to_owned()));
             }
@@ -169,7 +174,10 @@ impl HandlerSettings {
             Some(self.limits.to_string()).filter(|limits| !limits.is_empty()),
         ];
         let requests = ["env", "dirs", "http", "secrets", "scratch", "clock"].map(|key| self.requests.get(key));
-        let values = values.into_iter().chain(requests).chain([self.deterministic.map(|value| value.to_string())]);
+        let values = values
+            .into_iter()
+            .chain(requests)
+            .chain([self.deterministic.map(|value| value.to_string()), self.decider.clone()]);
         KEYS.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?)))
     }
 
@@ -210,6 +218,7 @@ mod tests {
             ("scratch", "16MiB"),
             ("clock", "fine"),
             ("deterministic", "true"),
+            ("decider", "calm"),
         ])
         .expect("all valid");
         assert_eq!(settings.max_attempts, Some(5));
@@ -272,6 +281,7 @@ mod tests {
             ("scratch", "0"),
             ("clock", "slow"),
             ("deterministic", "yes"),
+            ("decider", "Calm/x"),
         ] {
             let error = HandlerSettings::parse([(key, value)]).expect_err(value);
             assert!(matches!(error, SettingError::Value { .. }), "{key} = {value}: {error}");

@@ -11,7 +11,7 @@ use crate::job::{JobLink, NodeName};
 use crate::transition::due;
 use crate::{
     AttemptRecord, Awaits, Backoff, Block, Completion, Digest, Grants, HandlerName, Lease, Limits, Payload, State,
-    TaskId, Timestamp,
+    TaskDecider, TaskId, Timestamp,
 };
 
 /// Failures until a task is dead, unless said otherwise: one attempt and three retries.
@@ -62,6 +62,8 @@ pub struct TaskSpec {
     pub grants: Grants,
     /// Whether the clock and the random numbers of each attempt come from a seed that is kept with it.
     pub deterministic: bool,
+    /// What decides about its attempts in place of the built-in rules.
+    pub decider: Option<TaskDecider>,
     /// A second submit with this key gives the same task, as long as its record is kept. A submit that made no task, because
     /// another one holds its unique key, leaves its idempotency key to the next.
     pub idempotency_key: Option<String>,
@@ -91,6 +93,7 @@ impl TaskSpec {
             limits: Limits::default(),
             grants: Grants::default(),
             deterministic: false,
+            decider: None,
             idempotency_key: None,
             tags: Vec::new(),
             attributes: Vec::new(),
