@@ -103,6 +103,7 @@ async fn fill(store: &EmbeddedStore) -> Vec<TaskId> {
         name: "words".into(),
         component: Digest::of(b"component"),
         handlers: Vec::new(),
+        decider: None,
         allow_signature_change: false,
     };
     store.deploy(package, Bytes::from("component")).await.expect("it works");
