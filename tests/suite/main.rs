@@ -15,6 +15,7 @@ mod contract;
 mod crash;
 mod data;
 mod dead;
+mod deciders;
 mod deploy;
 mod embedding;
 mod events;

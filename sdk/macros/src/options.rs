@@ -13,7 +13,7 @@ use syn::{Error, Expr, ExprArray, ExprLit, ExprUnary, Lit, Result, Token, UnOp};
 
 use crate::manifest;
 
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 20] = [
     "name",
     "max_attempts",
     "backoff",
@@ -33,6 +33,7 @@ const NAMES: [&str; 19] = [
     "scratch",
     "clock",
     "deterministic",
+    "decider",
 ];
 /// The longest name of a handler, a queue or an error kind, in bytes.
 const MAX_NAME_BYTES: usize = 64;
@@ -78,7 +79,7 @@ impl Options {
             "retry_for" => text_as(&option, &value, retry_for)?,
             "memory" => text_as(&option, &value, size)?,
             "backoff" => text_as(&option, &value, backoff)?,
-            "queue" => name(&option, &value)?,
+            "queue" | "decider" => name(&option, &value)?,
             "limits" => texts_as(&option, &value, manifest::limit)?,
             "env" => texts_as(&option, &value, manifest::env)?,
             "dirs" => texts_as(&option, &value, manifest::dir)?,
@@ -115,6 +116,7 @@ fn example(option: &str) -> &'static str {
         "secrets" => "secrets = \"API_KEY\"",
         "scratch" => "scratch = \"64MiB\"",
         "clock" => "clock = \"fine\"",
+        "decider" => "decider = \"calm\"",
         _ => "deterministic = true",
     }
 }

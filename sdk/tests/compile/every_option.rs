@@ -39,6 +39,7 @@ pub enum Size {
     scratch = "64MiB",
     clock = "fine",
     deterministic = true,
+    decider = "calm",
 )]
 fn word_count(_ctx: &Context, input: Text) -> Result<Size, TaskError> {
     match input.text.split_whitespace().count() {
@@ -96,6 +97,7 @@ fn main() {
             ("scratch", "64MiB"),
             ("clock", "fine"),
             ("deterministic", "true"),
+            ("decider", "calm"),
         ]
     );
     assert_eq!(<no_input as Handler>::NAME, "no-input");

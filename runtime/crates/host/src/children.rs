@@ -114,7 +114,7 @@ impl Children {
         let package = self.packages.package(&request.handler)?;
         let handler = packages::handler(&package, &request.handler)?;
         let schema = self.packages.schema(package.component, handler)?;
-        admission::admit(request, &package, handler, schema.as_deref(), &self.permits, operator)
+        admission::admit(request, &package, handler, schema.as_deref(), &self.permits, operator, &self.packages)
     }
 
     /// Whether there can ever be room for it here.

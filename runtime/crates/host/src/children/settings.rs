@@ -11,8 +11,7 @@ use crate::admission::TaskRequest;
 /// What a child may set that a handler does not.
 const OWN: &str = "delay, expires, key, tags, follow, keep-result, max-hosts-lost, undo";
 /// What it may set as a handler does.
-const SHARED: &str =
-    "queue, priority, max-attempts, backoff, retry-on, never-retry-on, retry-for, timeout, fuel, memory, limits";
+const SHARED: &str = "queue, priority, max-attempts, backoff, retry-on, never-retry-on, retry-for, timeout, fuel, memory, limits, decider";
 
 /// What a child says of itself, read.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -123,6 +122,7 @@ impl ChildSettings {
             fuel: shared.fuel,
             memory_bytes: shared.memory_bytes,
             limits: shared.limits,
+            decider: shared.decider,
             follow: self.follow,
             ..TaskRequest::new(handler)
         }
@@ -151,6 +151,7 @@ mod tests {
             ("fuel", "1000"),
             ("memory", "1MiB"),
             ("limits", "open-files=4"),
+            ("decider", "none"),
             ("delay", "2s"),
             ("expires", "1m"),
             ("key", "k"),

@@ -123,7 +123,8 @@ impl Runtime {
         let mut nodes = Vec::with_capacity(request.nodes.len());
         let mut seen: Option<NewTask> = None;
         for (number, node) in request.nodes.into_iter().enumerate() {
-            let NodeRequest { name, task, after, compensation } = node;
+            let NodeRequest { name, mut task, after, compensation } = node;
+            task.decider = task.decider.or_else(|| request.decider.clone());
             let refused = |problem| JobRefusal::Task { node: name.clone(), problem: Box::new(problem) };
             options::of_job(&task).map_err(refused)?;
             let task = self.admit_node(task, newer, &operator, true).map_err(refused)?;
@@ -183,7 +184,7 @@ impl Runtime {
             return self.admit(task, &package, operator);
         }
         let handler = packages::handler(&package, &task.handler)?;
-        admission::admit(task, &package, handler, None, &self.permits, operator)
+        admission::admit(task, &package, handler, None, &self.permits, operator, &self.packages)
     }
 
     /// Whether a task can ever run here. The error is the store's, or why not.

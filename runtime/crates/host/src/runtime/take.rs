@@ -124,7 +124,8 @@ impl Runtime {
         let (on_success, on_failure) = (request.on_success.clone(), request.on_failure.clone());
         let handler = packages::handler(package, &request.handler)?;
         let schema = self.packages.schema(package.component, handler)?;
-        let new = admission::admit(request, package, handler, schema.as_deref(), &self.permits, operator)?;
+        let (permits, packages) = (&self.permits, &self.packages);
+        let new = admission::admit(request, package, handler, schema.as_deref(), permits, operator, packages)?;
         let callbacks = admission::callbacks(&on_success, &on_failure, &self.packages, &self.permits.ceilings)?;
         Ok(NewTask { callbacks, ..new })
     }
