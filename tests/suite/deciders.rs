@@ -115,10 +115,16 @@ fn decider_decides_in_a_host_and_its_decision_is_made_again_on_paper() {
     let decider = &decisions[2]["decider"];
     assert_eq!((&decider["package"], &decider["verdict"]), (&by, &json!("do it by 1 task instead")));
     let seen = &decider["situation"];
-    assert_eq!((&seen["failures"], &seen["max_attempts"], &seen["input"]["text"]), (&json!(3), &json!(9), &json!(input)));
+    assert_eq!(
+        (&seen["failures"], &seen["max_attempts"], &seen["input"]["text"]),
+        (&json!(3), &json!(9), &json!(input))
+    );
     assert_eq!(seen["attempts"].as_array().map(Vec::len), Some(3));
     let shown = host.ok(&["task", "explain", &id]);
-    assert!(shown.contains("\n  decider    decider@") && shown.contains(": do it by 1 task instead: failed 3 times"), "{shown}");
+    assert!(
+        shown.contains("\n  decider    decider@") && shown.contains(": do it by 1 task instead: failed 3 times"),
+        "{shown}"
+    );
 
     let paper = host.data.path().join("situation.json");
     std::fs::write(&paper, seen.to_string()).expect("written");
@@ -155,7 +161,17 @@ fn bad_decider_leaves_it_to_the_rules_and_harms_nobody() {
     ["hello", "bad-decider", "impure-decider", "retry-or-fail"].map(|name| host.deploy(name));
     let bad = |how: &str| {
         let input = json!({ "name": how }).to_string();
-        host.ok(&["task", "submit", "hello/hello", "--decider", "bad-decider", "--max-attempts", "3", "--input", &input])
+        host.ok(&[
+            "task",
+            "submit",
+            "hello/hello",
+            "--decider",
+            "bad-decider",
+            "--max-attempts",
+            "3",
+            "--input",
+            &input,
+        ])
     };
     let hows = [
         ("spin", "it used up its fuel"),
@@ -167,9 +183,8 @@ fn bad_decider_leaves_it_to_the_rules_and_harms_nobody() {
     ];
     let ids = hows.map(|(how, _)| bad(how));
     let (good, again) = (bad("nothing"), bad("retry-for-ever"));
-    let others: Vec<_> = (0..5)
-        .map(|_| host.ok(&["task", "submit", "hello/hello", "--input", r#"{"name":"sibling"}"#]))
-        .collect();
+    let others: Vec<_> =
+        (0..5).map(|_| host.ok(&["task", "submit", "hello/hello", "--input", r#"{"name":"sibling"}"#])).collect();
     for id in others {
         host.until(&id, "succeeded");
     }
@@ -185,14 +200,17 @@ fn bad_decider_leaves_it_to_the_rules_and_harms_nobody() {
     assert_eq!(last(&host, &good)["policy"]["name"], "decider");
     host.until_dead(&again);
     let decision = last(&host, &again);
-    assert!(decision["reason"].as_str().is_some_and(|it| it.contains("its decider wanted a retry after")), "{decision}");
+    assert!(
+        decision["reason"].as_str().is_some_and(|it| it.contains("its decider wanted a retry after")),
+        "{decision}"
+    );
 
     let fatal = ["task", "submit", "retry-or-fail/retry-or-fail", "--decider", "impure-decider", "--input"];
     let id = host.ok(&[&fatal[..], &[r#"{"how":"fatal"}"#]].concat());
     host.until_dead(&id);
     let decision = last(&host, &id);
     let reason = decision["reason"].as_str().expect("text");
-    assert!(reason.contains("no retry would help; its decider `impure-decider` did not decide: ") , "{reason}");
+    assert!(reason.contains("no retry would help; its decider `impure-decider` did not decide: "), "{reason}");
     assert!(reason.contains("wasi:clocks"), "{reason}");
 }
 
@@ -205,7 +223,10 @@ fn decider_that_is_not_there_is_refused_by_name() {
         host.sunaba(["task", "submit", "hello/hello", "--input", input, "--decider", decider])
     };
     for (decider, says) in [
-        ("nowhere", "`nowhere` cannot decide: no such package is deployed\nhint: deciders that are deployed are `decider`"),
+        (
+            "nowhere",
+            "`nowhere` cannot decide: no such package is deployed\nhint: deciders that are deployed are `decider`",
+        ),
         ("hello", "`hello` cannot decide: it exports no policy\nhint: "),
     ] {
         let output = submit(decider);
@@ -214,7 +235,8 @@ fn decider_that_is_not_there_is_refused_by_name() {
     }
     assert_eq!(submit("none").status.code(), Some(0));
     let file = host.data.path().join("job.json");
-    let node = |decider: Value| json!({ "name": "a", "handler": "hello/hello", "input": { "name": "A" }, "decider": decider });
+    let node =
+        |decider: Value| json!({ "name": "a", "handler": "hello/hello", "input": { "name": "A" }, "decider": decider });
     for (job, policy) in [(node(Value::Null), "decider"), (node(json!("none")), "success")] {
         let job = json!({ "decider": "decider", "nodes": [job] });
         std::fs::write(&file, job.to_string()).expect("written");
@@ -231,7 +253,8 @@ fn situation_that_is_not_whole_is_no_ground_for_a_decision() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("situation.json");
     let mut whole = serde_json::to_value(situation("{}", 1, "network")).expect("JSON");
-    whole["input"] = json!({ "media_type": "a/b", "omitted": { "size_bytes": 9, "digest": format!("sha256:{:064}", 0) } });
+    whole["input"] =
+        json!({ "media_type": "a/b", "omitted": { "size_bytes": 9, "digest": format!("sha256:{:064}", 0) } });
     let (decider, path) = (guest("decider").display().to_string(), file.display().to_string());
     for (text_of, code, says) in [
         (whole.to_string(), 8, "the situation is not whole: the input was left out"),

@@ -11,9 +11,7 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::{
-    AttemptRecord, Budget, Disposition, Failure, Observation, Outcome, Payload, Situation, Stop,
-};
+use crate::{AttemptRecord, Budget, Disposition, Failure, Observation, Outcome, Payload, Situation, Stop};
 
 /// Attempts of a situation's task, unless you change it.
 const MAX_ATTEMPTS: u32 = 10;

@@ -235,7 +235,7 @@ pub struct DecisionReport {
 }
 
 /// What a decider was asked and said.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeciderReport {
     /// The package whose policy it is.
     pub package: String,
