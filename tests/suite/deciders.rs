@@ -92,7 +92,7 @@ fn decisions(story: &Value) -> Vec<&Value> {
 #[test]
 fn decider_decides_in_a_host_and_its_decision_is_made_again_on_paper() {
     let host = Host::start(&[]);
-    ["approval", "retry-or-fail"].map(|name| host.deploy(name));
+    ["approval", "retry-or-fail"].into_iter().for_each(|name| host.deploy(name));
     let file = guest("decider").display().to_string();
     let deployed = host.sunaba(["handler", "deploy", &file]);
     assert!(text(&deployed.stderr).contains("decider, pure: no imports"), "{}", text(&deployed.stderr));
@@ -158,7 +158,7 @@ fn last(host: &Host, id: &str) -> Value {
 #[test]
 fn bad_decider_leaves_it_to_the_rules_and_harms_nobody() {
     let host = Host::start(&["--concurrency", "2"]);
-    ["hello", "bad-decider", "impure-decider", "retry-or-fail"].map(|name| host.deploy(name));
+    ["hello", "bad-decider", "impure-decider", "retry-or-fail"].into_iter().for_each(|name| host.deploy(name));
     let bad = |how: &str| {
         let input = json!({ "name": how }).to_string();
         host.ok(&[
@@ -217,7 +217,7 @@ fn bad_decider_leaves_it_to_the_rules_and_harms_nobody() {
 #[test]
 fn decider_that_is_not_there_is_refused_by_name() {
     let host = Host::start(&[]);
-    ["hello", "decider"].map(|name| host.deploy(name));
+    ["hello", "decider"].into_iter().for_each(|name| host.deploy(name));
     let submit = |decider: &str| {
         let input = r#"{"name":"Ada"}"#;
         host.sunaba(["task", "submit", "hello/hello", "--input", input, "--decider", decider])
