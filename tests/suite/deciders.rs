@@ -69,11 +69,11 @@ fn bounds_of_a_decision_obeyed() {
 fn bounds_of_a_decision_violated() {
     for (how, says) in [
         ("spin", "it used up its fuel: the limit is 100,000,000"),
-        ("fill", "it took more than 2"),
+        ("fill", "it used up its fuel: the limit is 100,000,000"),
         ("trap", "it trapped: "),
         ("hoard", "it wanted "),
         ("giant-reason", "its answer has more than 4.0 MiB of room"),
-        ("giant-plan", "its answer has more than 4.0 MiB of room"),
+        ("giant-plan", "its plan of 1 tasks has 2.0 MiB: the limit is 1.0 MiB"),
     ] {
         let why = decide("bad-decider", situation(how, 1, "a")).expect_err(how);
         assert!(why.reason.starts_with(says) && !why.reason.contains('\n'), "{how}: {why}");
@@ -178,7 +178,7 @@ fn bad_decider_leaves_it_to_the_rules_and_harms_nobody() {
         ("trap", "it trapped"),
         ("hoard", "it wanted"),
         ("giant-reason", "its answer has more"),
-        ("giant-plan", "its answer has more"),
+        ("giant-plan", "its plan of 1 tasks has 2.0 MiB"),
         ("no-such-handler", "its plan cannot be run: "),
     ];
     let ids = hows.map(|(how, _)| bad(how));

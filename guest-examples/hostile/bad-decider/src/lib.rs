@@ -18,7 +18,6 @@ fn decide(situation: Situation) -> Decision {
         }
     }
     if is("fill") {
-        // One instruction for many bytes: fuel alone would let it go on for long.
         let mut room = vec![0_u8; 16 << 20];
         loop {
             core::hint::black_box(&mut room).fill(1);
@@ -40,9 +39,7 @@ fn decide(situation: Situation) -> Decision {
         return Decision::give_up(format!("one\ntwo {}", "x".repeat(100_000)));
     }
     if is("giant-plan") {
-        let child = |number: usize| Child::new(format!("c{number}"), "hello/hello", "null");
-        let plan = Plan { children: (0..100_000).map(child).collect(), join: None, settings: Vec::new() };
-        return Decision::decompose(plan, "many");
+        return Decision::escalate(Child::new("a", "hello/hello", "1".repeat(2 << 20)), "somebody else");
     }
     if is("no-such-handler") {
         return Decision::escalate(Child::new("a", "nowhere/nothing", "null"), "somebody else");
