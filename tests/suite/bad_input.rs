@@ -56,7 +56,7 @@ fn component_for_another_world() {
     for (name, message) in [
         ("wasi:cli/run@0.2.0", "it is not a component of task handlers: it exports `wasi:cli/run@0.2.0`"),
         ("sunaba:task/handlers@0.2.0", "it exports `sunaba:task/handlers@0.2.0`; this host serves sunaba:task 0.1"),
-        ("sunaba:task/policy@0.1.0", "it is a decider; deciders are not supported yet"),
+        ("sunaba:task/policy@0.1.0", "it does not fit sunaba:task 0.1"),
     ] {
         let (code, shown) = refused(&["run", &other(name), "x"]);
         assert_eq!(code, 8, "{shown}");

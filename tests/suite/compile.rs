@@ -216,7 +216,7 @@ fn bad_uploads() -> Vec<(Vec<u8>, &'static str)> {
         (b"\0asm\x0d\0\x01\0".to_vec(), "it exports nothing"),
         (exporting("wasi:cli/run@0.2.0"), "it is not a component of task handlers"),
         (exporting("sunaba:task/handlers@0.2.0"), "this host serves sunaba:task 0.1"),
-        (exporting("sunaba:task/policy@0.1.0"), "it is a decider"),
+        (exporting("sunaba:task/policy@0.1.0"), "it does not fit sunaba:task 0.1"),
         (exporting("sunaba:task/handlers@0.1.0"), "it does not fit sunaba:task 0.1"),
         (parsed(deep_import), "it imports `acme:db/sql@1.0.0`"),
         (parsed(&long), "bytes in the name of an import or export; the limit is 512"),

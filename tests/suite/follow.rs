@@ -28,8 +28,13 @@ async fn deploy(store: &dyn Store, component: &str, schema: &str) -> Digest {
         settings: HandlerSettings::default(),
     };
     let digest = Digest::of(component.as_bytes());
-    let new =
-        NewPackage { name: "words".into(), component: digest, handlers: vec![handler], allow_signature_change: false };
+    let new = NewPackage {
+        name: "words".into(),
+        component: digest,
+        handlers: vec![handler],
+        decider: None,
+        allow_signature_change: false,
+    };
     store.deploy(new, Bytes::from(component.to_owned())).await.expect("nobody waits").package.component
 }
 

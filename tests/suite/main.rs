@@ -17,6 +17,7 @@ mod contract;
 mod crash;
 mod data;
 mod dead;
+mod deciders;
 mod deploy;
 mod embedding;
 mod events;

@@ -157,6 +157,7 @@ fn guests_readmes_keep_their_word() {
         "approval",
         "crate-audit",
         "deadline-aware",
+        "decider",
         "dice",
         "fetch",
         "manifest",

@@ -41,6 +41,7 @@ fn description(path: &str, info: &ComponentInfo) -> String {
     ];
     lines.extend(titled("exports", 8, info.exports.iter().map(String::as_str)));
     lines.extend(titled("imports", 8, info.imports.iter().map(String::as_str)));
+    lines.extend(info.decider.map(|decider| format!("  decider  {decider}")));
     for handler in &info.handlers {
         lines.extend([String::new(), format!("handler {}", handler.name)]);
         let schemas = [handler.input_schema.as_deref(), handler.output_schema.as_deref()];
@@ -97,6 +98,7 @@ fn as_json(info: &ComponentInfo) -> Value {
         "size_bytes": info.size_bytes,
         "exports": info.exports,
         "imports": info.imports,
+        "decider": info.decider.map(|decider| json!({ "imports": decider.imports })),
         "handlers": handlers,
     })
 }
@@ -124,6 +126,7 @@ fn handler_as_json(handler: &HandlerInfo) -> Value {
             "priority": settings.priority,
             "deterministic": settings.deterministic,
             "capture": settings.capture.map(|streams| streams.to_string()),
+            "decider": settings.decider,
             "limits": settings.limits.iter().map(|(limit, value)| (limit.name(), value)).collect::<BTreeMap<_, _>>(),
         },
         "requests": {

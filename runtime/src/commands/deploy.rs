@@ -77,6 +77,9 @@ fn deployed(global: &Global, package: &PackageView) -> Result<(), CommandError> 
             let line = if is_first { asks(change) } else { change.line() };
             print::note(format_args!("  {line}"));
         }
+        if let Some(decider) = &package.decider {
+            print::note(format_args!("  decider, {decider}"));
+        }
         package.lowered.iter().for_each(|line| print::note(format_args!("  {line}")));
     }
     let names: Vec<_> = package.handlers.iter().map(|handler| format!("{}\n", print::inert(&handler.name))).collect();

@@ -9,7 +9,7 @@ use sunaba_runtime::task::{HandlerName, is_name};
 use sunaba_runtime::{DeployError, package_name_of};
 
 use super::component::handler_lines;
-use super::{control, deploy, read_component, usage, versions};
+use super::{control, decide, deploy, read_component, usage, versions};
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
 
@@ -52,6 +52,8 @@ enum Command {
         /// As PACKAGE/HANDLER
         handler: HandlerName,
     },
+    /// Have a decider decide about a situation, such as `task explain -o json` shows it; needs no host
+    Decide(decide::Args),
     /// Show how handlers fare: what waits and runs, what failed, and what needs attention
     Status,
     /// Start no more tasks of a handler; what runs goes on
@@ -69,8 +71,12 @@ enum Command {
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
+    if let Command::Decide(args) = args.command {
+        return decide::run(global, args).await;
+    }
     let client = global.client()?;
     match args.command {
+        Command::Decide(_) => {}
         Command::Deploy { component, name, allow_widening, allow_signature_change, dry_run } => {
             let name = name.unwrap_or_else(|| package_name_of(&component));
             if !is_name(&name) {
@@ -119,7 +125,8 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
 
 fn list(global: &Global, packages: &[PackageView]) -> Result<(), CommandError> {
     let handlers: Vec<_> = packages.iter().flat_map(|package| &package.handlers).collect();
-    if handlers.is_empty() {
+    let deciders = packages.iter().filter_map(|package| Some((&package.name, package.decider.as_ref()?)));
+    if handlers.is_empty() && deciders.clone().next().is_none() {
         print::aside(global, "no handler is deployed; `sunaba handler deploy COMPONENT.wasm` does that");
         return Ok(());
     }
@@ -128,6 +135,9 @@ fn list(global: &Global, packages: &[PackageView]) -> Result<(), CommandError> {
     for handler in handlers {
         let doc = handler.doc.lines().next().unwrap_or_default();
         table.add_row([print::inert(&handler.name), print::inert(doc)]);
+    }
+    for (package, decider) in deciders {
+        table.add_row([print::inert(package), format!("decides, {decider}").into()]);
     }
     print::table(&table)?;
     for package in packages {

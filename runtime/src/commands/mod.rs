@@ -4,6 +4,7 @@ mod bulk;
 pub(crate) mod component;
 mod control;
 pub(crate) mod dead;
+mod decide;
 mod deploy;
 pub(crate) mod events;
 pub(crate) mod handler;

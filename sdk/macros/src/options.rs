@@ -13,7 +13,7 @@ use syn::{Error, Expr, ExprArray, ExprLit, ExprUnary, Lit, Result, Token, UnOp};
 
 use crate::manifest;
 
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 22] = [
     "name",
     "max_attempts",
     "backoff",
@@ -35,6 +35,7 @@ const NAMES: [&str; 20] = [
     "clock",
     "deterministic",
     "capture",
+    "decider",
 ];
 /// The longest name of a handler, a queue or an error kind, in bytes.
 const MAX_NAME_BYTES: usize = 64;
@@ -81,7 +82,7 @@ impl Options {
             "retry_for" => text_as(&option, &value, retry_for)?,
             "memory" => text_as(&option, &value, size)?,
             "backoff" => text_as(&option, &value, backoff)?,
-            "queue" => name(&option, &value)?,
+            "queue" | "decider" => name(&option, &value)?,
             "limits" => texts_as(&option, &value, manifest::limit)?,
             "env" => texts_as(&option, &value, manifest::env)?,
             "dirs" => texts_as(&option, &value, manifest::dir)?,
@@ -121,6 +122,7 @@ fn example(option: &str) -> &'static str {
         "scratch" => "scratch = \"64MiB\"",
         "clock" => "clock = \"fine\"",
         "capture" => "capture = \"stdout,stderr\"",
+        "decider" => "decider = \"calm\"",
         _ => "deterministic = true",
     }
 }

@@ -41,6 +41,7 @@ pub enum Size {
     clock = "fine",
     deterministic = true,
     capture = ["stdout", "stderr"],
+    decider = "calm",
 )]
 fn word_count(_ctx: &Context, input: Text) -> Result<Size, TaskError> {
     match input.text.split_whitespace().count() {
@@ -100,6 +101,7 @@ fn main() {
             ("clock", "fine"),
             ("deterministic", "true"),
             ("capture", "stdout,stderr"),
+            ("decider", "calm"),
         ]
     );
     assert_eq!(<no_input as Handler>::NAME, "no-input");

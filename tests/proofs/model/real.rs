@@ -86,7 +86,7 @@ pub(super) fn package(of: u32) -> NewPackage {
         settings: HandlerSettings::default(),
     };
     let (name, handlers) = (PACKAGE.into(), [0, 1].map(info).into());
-    NewPackage { name, component: digest(of), handlers, allow_signature_change: false }
+    NewPackage { name, component: digest(of), handlers, decider: None, allow_signature_change: false }
 }
 
 pub(super) fn real_verdict(verdict: Verdict) -> Real {

@@ -104,7 +104,7 @@ fn worlds() -> Vec<Upload> {
     let import = component(r#"(import "acme:db/sql@1.0.0" (instance))"#);
     vec![
         ("a component of another world", other("wasi:cli/run@0.2.0"), "it exports `wasi:cli/run@0.2.0`"),
-        ("a decider", other("sunaba:task/policy@0.1.0"), "deciders are not supported yet"),
+        ("a decider without a function", other("sunaba:task/policy@0.1.0"), "it does not fit sunaba:task 0.1"),
         ("a version of the future", other("sunaba:task/handlers@0.2.0"), "this host serves sunaba:task 0.1"),
         ("an import that nobody has", import.clone(), "it imports `acme:db/sql@1.0.0`"),
         ("a name of escape sequences", replaced(import, b"acme:db/sql", b"\x1b[2J\x1b]0;xy\x07"), ""),

@@ -92,6 +92,8 @@ pub struct TaskRequest {
     pub limits: LimitCaps,
     /// Which output streams of each attempt are kept whole, as artifacts. None: as the handler has it, and then none.
     pub capture: Option<Capture>,
+    /// The package whose policy decides about its attempts; `none` for none. None: the handler's, and then none.
+    pub decider: Option<String>,
 }
 
 impl TaskRequest {
@@ -134,6 +136,7 @@ impl TaskRequest {
             clock: ClockAccess::Coarse,
             limits: LimitCaps::NONE,
             capture: None,
+            decider: None,
         }
     }
 
@@ -198,6 +201,16 @@ pub enum RefusedTask {
     /// A directory that the operator has not allowed.
     #[error(transparent)]
     Directory(#[from] AllowedDirError),
+    /// What should decide about its attempts cannot.
+    #[error("`{package}` cannot decide: {problem}\nhint: {}", listed(.known, "deploy a decider with `sunaba handler deploy COMPONENT.wasm`", "deciders that are deployed are"))]
+    Decider {
+        /// What was asked for.
+        package: String,
+        /// What is wrong with it.
+        problem: &'static str,
+        /// What there is.
+        known: Vec<String>,
+    },
     /// Something else that cannot be.
     #[error("the {what} cannot be `{value}`\nhint: {reason}")]
     Value {
@@ -230,6 +243,7 @@ pub(crate) fn admit(
     handler: &HandlerInfo,
     permits: &Permits,
     operator: &Operator,
+    packages: &Packages,
 ) -> Result<NewTask, RefusedTask> {
     let fingerprint = request.idempotency_key.as_ref().map(|_| fingerprint(&request));
     options::check(&request)?;
@@ -271,6 +285,7 @@ pub(crate) fn admit(
         follows: request.follow.unwrap_or(permits.follow_active),
         idempotency_key: request.idempotency_key,
         tags: request.tags,
+        decider: packages.decider(request.decider.as_deref().or(handler.settings.decider.as_deref()))?,
         ..spec
     };
     options::fuel_budget(&spec)?;
@@ -319,7 +334,8 @@ pub(crate) fn callbacks(
             let package = packages.package(name)?;
             let handler = package.handler(&name.handler).expect("the package was found by this handler");
             let spec = spec(name.clone(), &package, handler, &StatedLimits::default(), ceilings);
-            Ok(Callback { on, spec })
+            let decider = packages.decider(handler.settings.decider.as_deref())?;
+            Ok(Callback { on, spec: TaskSpec { decider, ..spec } })
         };
         names.iter().map(callback).collect::<Result<Vec<_>, RefusedTask>>()
     };

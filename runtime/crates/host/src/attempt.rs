@@ -17,10 +17,17 @@ use crate::permits;
 
 /// A component has no handler of this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the component has no handler `{name}`\nhint: it has {}", .known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))]
+#[error("the component has no handler `{name}`\nhint: it has {}", shown(.known))]
 pub struct UnknownHandler {
     name: String,
     known: Vec<String>,
+}
+
+fn shown(known: &[String]) -> String {
+    match known {
+        [] => "none: it is a decider, which `sunaba handler decide` runs".into(),
+        known => known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+    }
 }
 
 /// An attempt to be run once.

@@ -191,7 +191,7 @@ impl Children {
     ) -> Result<NewTask, RefusedTask> {
         let package = self.package(parent, &request.handler, request.follow)?;
         let handler = packages::handler(&package, &request.handler)?;
-        let new = admission::admit(request, &package, handler, &self.permits, operator)?;
+        let new = admission::admit(request, &package, handler, &self.permits, operator, &self.packages)?;
         if let Some(steps) = steps {
             admission::check_input(&self.packages, package.component, handler, &new.input, steps).await?;
         }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use sunaba_task::{
-    AttemptHost, AttemptReport, AttemptRequest, BoxFuture, Digest, ExecuteError, Executor, Grants, format_duration,
+    AttemptHost, AttemptReport, AttemptRequest, BoxFuture, DeciderAnswer, Digest, ExecuteError, Executor, Grants,
+    NotDecided, Situation, format_duration,
 };
 
 use crate::permits::{Manifests, Permits};
@@ -54,5 +55,9 @@ impl Executor for Executors {
         host: Arc<dyn AttemptHost>,
     ) -> BoxFuture<'_, Result<AttemptReport, ExecuteError>> {
         Box::pin(self.run(request, host))
+    }
+
+    fn decide(&self, decider: Digest, situation: Situation) -> BoxFuture<'_, Result<DeciderAnswer, NotDecided>> {
+        self.others.decide(decider, situation)
     }
 }

@@ -15,8 +15,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sunaba_store::Standing;
 use sunaba_task::{
-    AttemptRecord, Cause, Digest, Ending, Grants, Limits, Origin, Policy, State, StateName, Task, TaskSpec, Timestamp,
-    Verdict,
+    AttemptRecord, Cause, DeciderRecord, Digest, Ending, Grants, Limits, Origin, Policy, State, StateName, Task,
+    TaskSpec, Timestamp, Verdict,
 };
 
 use crate::ReceiptReport;
@@ -25,8 +25,8 @@ pub(crate) use text::Rows;
 
 pub use phrases::stalled;
 pub use story::{
-    AttemptStory, CancelReport, Changed, CompletionReport, DecisionReport, GrantsReport, HoldReport, InputReport,
-    LimitsReport, Link, Observed, OutcomeReport, PolicyReport, RunningAttempt, Story, Submission,
+    AttemptStory, CancelReport, Changed, CompletionReport, DeciderReport, DecisionReport, GrantsReport, HoldReport,
+    InputReport, LimitsReport, Link, Observed, OutcomeReport, PolicyReport, RunningAttempt, Story, Submission,
 };
 
 /// Tells the story of a task. `standing` is what it waits for, if anybody asked; `input` the digest of its input, if anybody
@@ -157,6 +157,7 @@ fn decision(task: &Task, attempt: &AttemptRecord, before: (u32, u32), after: (u3
         delay_ms: delay.map(millis),
         charged: decision.charged,
         reason: decision.reason.clone(),
+        decider: None,
         changed: Changed {
             state,
             next_attempt_at: delay.map(|delay| attempt.ended_at.after(delay).to_string()),
@@ -178,6 +179,7 @@ fn parameters(policy: Policy, spec: &TaskSpec, delay: Option<Duration>) -> Vec<(
         Policy::NeverRetryOn => vec![("never_retry_on", json!(spec.never_retry_on))],
         Policy::FuelBudget => vec![("fuel_budget", json!(spec.fuel_budget))],
         Policy::TimeBox => vec![("retry_for_ms", json!(spec.retry_for.map(millis)))],
+        Policy::Decider => spec.decider.iter().map(|decider| ("decider", json!(decider.to_string()))).collect(),
         Policy::HostLost | Policy::Poison => vec![("max_hosts_lost", json!(spec.max_hosts_lost))],
         Policy::Success
         | Policy::Fatal
@@ -188,6 +190,22 @@ fn parameters(policy: Policy, spec: &TaskSpec, delay: Option<Duration>) -> Vec<(
         | Policy::Unrunnable
         | Policy::Decompose
         | Policy::Plan => Vec::new(),
+    }
+}
+
+impl Story {
+    /// Adds what a decider was asked and said about this attempt, as it is kept beside the attempt's record.
+    pub fn add_decider(&mut self, number: u32, record: DeciderRecord) {
+        let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.number == number) else { return };
+        let DeciderRecord { decider, verdict, reason, fuel, situation } = record;
+        attempt.decision.decider = Some(DeciderReport {
+            package: decider.package,
+            component: decider.component.to_string(),
+            verdict,
+            reason,
+            fuel,
+            situation: serde_json::from_str(&situation).unwrap_or_default(),
+        });
     }
 }
 

@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use sunaba_sandbox::{LoadError, Sandbox};
 use sunaba_store::{Readiness, Store, Unready};
-use sunaba_task::{AttemptHost, AttemptReport, AttemptRequest, BoxFuture, Digest, ExecuteError, Executor, FuelMode};
+use sunaba_task::{
+    AttemptHost, AttemptReport, AttemptRequest, BoxFuture, DeciderAnswer, Digest, ExecuteError, Executor, FuelMode,
+    NotDecided, Situation,
+};
 use tokio::sync::{mpsc, watch};
 
 /// A component in one fuel mode.
@@ -228,6 +231,18 @@ impl Executor for Guests {
                 return Err(ExecuteError::NotLoaded { component: key.0, mode: key.1 });
             }
             self.sandbox.execute(request, host).await
+        })
+    }
+
+    fn decide(&self, decider: Digest, situation: Situation) -> BoxFuture<'_, Result<DeciderAnswer, NotDecided>> {
+        Box::pin(async move {
+            let key = (decider, FuelMode::Exact);
+            if !self.sandbox.is_loaded(key.0, key.1) {
+                // From disk that is a moment, and whoever asks waits no longer than it wants to.
+                let not_ready = |problem| NotDecided::because(format!("its component is not ready: {problem}"));
+                self.make_ready(key).await.map_err(not_ready)?;
+            }
+            self.sandbox.decide(decider, situation).await
         })
     }
 }

@@ -43,6 +43,9 @@ pub struct JobRequest {
     pub result: Option<NodeName>,
     /// A second request with this key gives the same job.
     pub idempotency_key: Option<String>,
+    /// The package whose policy decides about the attempts of its tasks, where a task does not say it. None: as the handlers
+    /// have it.
+    pub decider: Option<String>,
     /// Its plan.
     pub nodes: Vec<NodeRequest>,
 }

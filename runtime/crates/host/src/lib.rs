@@ -44,8 +44,9 @@ pub use deploy::{DeployOptions, Deployed, Difference};
 pub use diff::{Change, Side, diff};
 pub use effective::{DEFAULT_MAX_SCRATCH_BYTES, GrantRefusal, Operator, effective};
 pub use explain::{
-    AttemptStory, CancelReport, Changed, CompletionReport, DecisionReport, GrantsReport, HoldReport, InputReport,
-    LimitsReport, Link, Observed, OutcomeReport, PolicyReport, RunningAttempt, Story, Submission, explain, stalled,
+    AttemptStory, CancelReport, Changed, CompletionReport, DeciderReport, DecisionReport, GrantsReport, HoldReport,
+    InputReport, LimitsReport, Link, Observed, OutcomeReport, PolicyReport, RunningAttempt, Story, Submission, explain,
+    stalled,
 };
 pub use input::InputError;
 pub use job::{JobRefusal, JobRequest, NodeRequest, Shape, Work, chain, chord, group, map, task};

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use sunaba_sandbox::LoadError;
 use sunaba_store::{Package, StoreError};
-use sunaba_task::{Digest, HandlerInfo, HandlerName, is_name};
+use sunaba_task::{Digest, HandlerInfo, HandlerName, NO_DECIDER, TaskDecider, is_name};
 
 use crate::admission::RefusedTask;
 use crate::diff::Change;
@@ -104,6 +104,25 @@ impl Packages {
         })?;
         handler(package, name)?;
         Ok(Arc::clone(package))
+    }
+
+    /// The policy of this package, pinned to what the package has now; none when nobody asks for one.
+    ///
+    /// # Errors
+    /// There is no such package, or it exports no policy.
+    pub(crate) fn decider(&self, asked: Option<&str>) -> Result<Option<TaskDecider>, RefusedTask> {
+        let Some(name) = asked.filter(|name| *name != NO_DECIDER) else { return Ok(None) };
+        let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        let problem = match by_name.get(name) {
+            Some(package) if package.decider.is_some() => {
+                return Ok(Some(TaskDecider { package: package.name.clone(), component: package.component }));
+            }
+            Some(_) => "it exports no policy",
+            None => "no such package is deployed",
+        };
+        let deciders = by_name.values().filter(|package| package.decider.is_some());
+        let known = deciders.map(|package| package.name.clone()).collect();
+        Err(RefusedTask::Decider { package: name.chars().take(64).collect(), problem, known })
     }
 
     /// The schema of a handler's input, compiled once.

@@ -134,7 +134,16 @@ impl RuntimeBuilder {
             let component = NativePackage::digest(&name);
             let handlers = native.describe();
             let deployed_at = Timestamp::from_unix_ms(0);
-            packages.put(Package { name, component, size_bytes: 0, handlers, deployed_at, version: 0, before: None });
+            packages.put(Package {
+                name,
+                component,
+                size_bytes: 0,
+                handlers,
+                decider: None,
+                deployed_at,
+                version: 0,
+                before: None,
+            });
             own.insert(component, Arc::new(native));
         }
         let natives = own.keys().copied().collect();

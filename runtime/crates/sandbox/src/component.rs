@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use sunaba_task::{Digest, HandlerInfo, HandlerSettings, MAX_NAME_BYTES, format_bytes, is_name};
+use sunaba_task::{DeciderInfo, Digest, HandlerInfo, HandlerSettings, MAX_NAME_BYTES, format_bytes, is_name};
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
@@ -24,7 +24,7 @@ const MAX_SCHEMA_BYTES: usize = 64 << 10;
 
 /// The rules by which a component is taken: [`accept`], [`scan`](crate::scan) and [`inspect`](crate::inspect). Raised with
 /// every change of one of them, so that nothing that was taken by older ones is believed.
-pub(crate) const RULES: u32 = 1;
+pub(crate) const RULES: u32 = 2;
 
 /// What a loaded component is and asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,8 +37,10 @@ pub struct ComponentInfo {
     pub imports: Vec<String>,
     /// What it exports, as written in it.
     pub exports: Vec<String>,
-    /// In its own order.
+    /// In its own order; none of one that has only a policy.
     pub handlers: Vec<HandlerInfo>,
+    /// What is known of its policy, if it exports one.
+    pub decider: Option<DeciderInfo>,
 }
 
 impl ComponentInfo {
@@ -78,7 +80,7 @@ impl Code {
     }
 
     #[expect(unsafe_code, reason = "loads machine code")]
-    fn load(&self, engine: &Engine) -> wasmtime::Result<Component> {
+    pub(crate) fn load(&self, engine: &Engine) -> wasmtime::Result<Component> {
         // SAFETY: the bytes were made by `precompile_component`, in this process or in its child of the same program, or
         // their authentication code says that they were, and nobody else can have changed them since: they are in memory.
         unsafe { Component::deserialize(engine, self.bytes()) }
@@ -126,7 +128,13 @@ pub(crate) fn accept(
         }
     }
     let handlers = described.into_iter().map(accept_handler).collect::<Result<_, _>>()?;
-    Ok(ComponentInfo { digest, size_bytes, imports: interfaces.imports, exports: interfaces.exports, handlers })
+    Ok(ComponentInfo { handlers, ..of_no_handlers(digest, size_bytes, interfaces) })
+}
+
+/// What is known of a component before anybody has looked at its handlers or its policy.
+pub(crate) fn of_no_handlers(digest: Digest, size_bytes: u64, interfaces: Interfaces) -> ComponentInfo {
+    let Interfaces { imports, exports } = interfaces;
+    ComponentInfo { digest, size_bytes, imports, exports, handlers: Vec::new(), decider: None }
 }
 
 fn refused(handler: &str, reason: String) -> LoadError {

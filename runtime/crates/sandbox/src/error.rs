@@ -58,9 +58,9 @@ pub enum LoadError {
         /// What it exports.
         found: String,
     },
-    /// A component that exports a policy.
-    #[error("it is a decider; deciders are not supported yet\nhint: for now, run components of task handlers")]
-    Decider,
+    /// It exports a policy, and cannot be made to decide.
+    #[error("it cannot be a decider: {0}\nhint: build it with a sunaba-decider of version 0.1")]
+    Decider(String),
     /// It asks for something that no grant can give.
     #[error("it imports `{name}`, which this host does not have\nhint: this host has sunaba:task 0.1 and WASI 0.2")]
     UnknownImport {

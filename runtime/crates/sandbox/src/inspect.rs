@@ -11,7 +11,9 @@ pub const MAX_COMPONENT_BYTES: usize = 64 << 20;
 /// The interface that makes a component a package of handlers, in any version and in those that are served.
 const HANDLERS_PREFIX: &str = "sunaba:task/handlers@";
 const HANDLERS_SERVED: &str = "sunaba:task/handlers@0.1.";
+/// The interface that makes a component a decider.
 const POLICY_PREFIX: &str = "sunaba:task/policy@";
+const POLICY_SERVED: &str = "sunaba:task/policy@0.1.";
 
 /// What a component asks for and gives, by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +22,19 @@ pub(crate) struct Interfaces {
     pub(crate) exports: Vec<String>,
 }
 
-/// Reads the interfaces of a handler component.
+impl Interfaces {
+    /// Whether it is a package of handlers.
+    pub(crate) fn has_handlers(&self) -> bool {
+        self.exports.iter().any(|name| name.starts_with(HANDLERS_SERVED))
+    }
+
+    /// Whether it is a decider, perhaps besides.
+    pub(crate) fn has_policy(&self) -> bool {
+        self.exports.iter().any(|name| name.starts_with(POLICY_SERVED))
+    }
+}
+
+/// Reads the interfaces of a component of handlers or of a policy.
 ///
 /// # Errors
 /// The bytes are no component, or one that this host does not run.
@@ -75,11 +89,12 @@ fn read(bytes: &[u8]) -> Result<Interfaces, wasmparser::BinaryReaderError> {
 
 fn check_world(interfaces: &Interfaces) -> Result<(), LoadError> {
     let starting = |prefix| interfaces.exports.iter().find(|name| name.starts_with(prefix));
-    match (starting(HANDLERS_SERVED), starting(HANDLERS_PREFIX), starting(POLICY_PREFIX)) {
-        (Some(_), _, _) => Ok(()),
-        (None, Some(name), _) => Err(LoadError::OtherVersion { found: name.clone() }),
-        (None, None, Some(_)) => Err(LoadError::Decider),
-        (None, None, None) => Err(LoadError::OtherWorld { exports: interfaces.exports.clone() }),
+    if interfaces.has_handlers() || interfaces.has_policy() {
+        return Ok(());
+    }
+    match (starting(HANDLERS_PREFIX), starting(POLICY_PREFIX)) {
+        (Some(name), _) | (None, Some(name)) => Err(LoadError::OtherVersion { found: name.clone() }),
+        (None, None) => Err(LoadError::OtherWorld { exports: interfaces.exports.clone() }),
     }
 }
 
@@ -138,7 +153,8 @@ mod tests {
         let with = |name: &str| inspect_wat(&format!(r#"(component (instance) (export "{name}" (instance 0)))"#));
         assert!(matches!(with("sunaba:task/handlers@0.2.0"), Err(LoadError::OtherVersion { .. })));
         assert!(with("sunaba:task/handlers@0.1.7").is_ok());
-        assert!(matches!(with("sunaba:task/policy@0.1.0"), Err(LoadError::Decider)));
+        assert!(with("sunaba:task/policy@0.1.0").is_ok_and(|it| it.has_policy() && !it.has_handlers()));
+        assert!(matches!(with("sunaba:task/policy@0.2.0"), Err(LoadError::OtherVersion { .. })));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use sunaba_task::{Digest, FuelMode};
 
 use crate::attempt::Prepared;
 use crate::component::ComponentInfo;
+use crate::decider::Ready;
 
 /// The code of a component in one fuel mode, ready to be instantiated on each shard.
 pub(crate) type OnShards = Arc<[Prepared]>;
@@ -16,6 +17,8 @@ pub(crate) type OnShards = Arc<[Prepared]>;
 pub(crate) struct Library(RwLock<HashMap<Digest, Loaded>>);
 
 struct Loaded {
+    /// Its policy, if it has one.
+    decider: Option<Ready>,
     info: Arc<ComponentInfo>,
     code: HashMap<FuelMode, OnShards>,
 }
@@ -34,10 +37,20 @@ impl Library {
         Some((Arc::clone(&loaded.info), Arc::clone(loaded.code.get(&mode)?)))
     }
 
-    pub(crate) fn add(&self, info: Arc<ComponentInfo>, mode: FuelMode, code: OnShards) {
+    /// The policy of a component.
+    pub(crate) fn decider(&self, component: Digest) -> Option<Ready> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&component)?.decider.clone()
+    }
+
+    pub(crate) fn add(&self, info: Arc<ComponentInfo>, mode: FuelMode, code: OnShards, decider: Option<Ready>) {
         let mut loaded = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let digest = info.digest;
-        loaded.entry(digest).or_insert_with(|| Loaded { info, code: HashMap::new() }).code.insert(mode, code);
+        let new = || Loaded { decider: None, info: Arc::clone(&info), code: HashMap::new() };
+        let loaded = loaded.entry(info.digest).or_insert_with(new);
+        loaded.code.insert(mode, code);
+        if info.decider.is_some() {
+            loaded.info = info;
+        }
+        loaded.decider = decider.or(loaded.decider.take());
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use sunaba_task::{AttemptHost, AttemptReport, AttemptRequest, BoxFuture, Digest, ExecuteError, Executor, FuelMode};
+use sunaba_task::{
+    AttemptHost, AttemptReport, AttemptRequest, BoxFuture, DeciderAnswer, DeciderInfo, Digest, ExecuteError, Executor,
+    FuelMode, NotDecided, Situation,
+};
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 
 use crate::artifacts::Artifacts;
@@ -14,6 +17,7 @@ use crate::attempt::Prepared;
 use crate::bindings::handlers;
 use crate::compiler::{Cancel, Compiler};
 use crate::component::{self, Code, ComponentInfo};
+use crate::decider::{Deciders, Ready};
 use crate::engine::{self, PageReset};
 use crate::error::LoadError;
 use crate::http::{self, Client, Trust};
@@ -128,6 +132,7 @@ impl SandboxBuilder {
             compiling: Mutex::new(()),
             compilations: AtomicU64::new(0),
             describing: Arc::default(),
+            deciders: Arc::new(Deciders::new(ticker.handle())),
             _ticker: ticker,
         })
     }
@@ -154,6 +159,7 @@ pub struct Sandbox {
     compilations: AtomicU64,
     /// One at a time: there is one place for it beside the slots.
     describing: Arc<Mutex<()>>,
+    deciders: Arc<Deciders>,
     _ticker: Ticker,
 }
 
@@ -205,17 +211,30 @@ impl Sandbox {
             return Ok(info);
         }
         let size_bytes = bytes.len() as u64;
-        let code = self.compile(bytes, mode).await?;
-        let (code, prepared) = self.prepare(Code::Compiled(code), mode).await?;
+        let code = Code::Compiled(self.compile(bytes, mode).await?);
+        let (code, policy) = match interfaces.has_policy() && mode == FuelMode::Exact {
+            true => self.prepare_decider(code, interfaces.imports.len(), true).await?,
+            false => (code, None),
+        };
+        let (ready, decider) = policy.unzip();
+        let (code, prepared) = match interfaces.has_handlers() {
+            true => self.prepare(code, mode).await?,
+            false => (code, OnShards::from([])),
+        };
         let info = match self.library.info(digest) {
-            Some(info) => info,
-            None => {
+            // Known in the mode in which nobody decides.
+            Some(info) if info.decider.is_some() || decider.is_none() => info,
+            _ if !interfaces.has_handlers() => {
+                Arc::new(ComponentInfo { decider, ..component::of_no_handlers(digest, size_bytes, interfaces) })
+            }
+            _ => {
                 let described = self.describe(Arc::clone(&prepared[0]), mode).await?;
-                Arc::new(component::accept(digest, size_bytes, interfaces, described)?)
+                let info = component::accept(digest, size_bytes, interfaces, described)?;
+                Arc::new(ComponentInfo { decider, ..info })
             }
         };
         self.keep(Arc::clone(&info), mode, code).await;
-        self.library.add(Arc::clone(&info), mode, prepared);
+        self.library.add(Arc::clone(&info), mode, prepared, ready);
         Ok(info)
     }
 
@@ -232,9 +251,45 @@ impl Sandbox {
         let known = on_thread(move || Ok(artifacts.get(component, mode, compiled_by(mode)?))).await?;
         let Some(known) = known else { return Ok(None) };
         let info = Arc::new(known.info.clone());
-        let (_, prepared) = self.prepare(Code::Known(known), mode).await?;
-        self.library.add(Arc::clone(&info), mode, prepared);
+        let code = Code::Known(known);
+        // What was checked when it was kept is not run again for that.
+        let (code, policy) = match info.decider {
+            Some(decider) if mode == FuelMode::Exact => {
+                self.prepare_decider(code, decider.imports as usize, false).await?
+            }
+            _ => (code, None),
+        };
+        let prepared = match info.handlers.is_empty() {
+            true => OnShards::from([]),
+            false => self.prepare(code, mode).await?.1,
+        };
+        self.library.add(Arc::clone(&info), mode, prepared, policy.map(|(ready, _)| ready));
         Ok(Some(info))
+    }
+
+    /// Makes code ready to decide, and checks that it can.
+    async fn prepare_decider(
+        &self,
+        code: Code,
+        imports: usize,
+        is_new: bool,
+    ) -> Result<(Code, Option<(Ready, DeciderInfo)>), LoadError> {
+        let deciders = Arc::clone(&self.deciders);
+        on_thread(move || {
+            let (ready, info) = deciders.prepare(&code, imports)?;
+            if is_new {
+                deciders.check(&ready)?;
+            }
+            Ok((code, Some((ready, info))))
+        })
+        .await
+    }
+
+    async fn ask(&self, decider: Digest, situation: Situation) -> Result<DeciderAnswer, NotDecided> {
+        let Some(ready) = self.library.decider(decider) else {
+            return Err(NotDecided::because(format!("the component {decider} is not loaded, or has no policy")));
+        };
+        self.deciders.decide(ready, situation).await
     }
 
     /// Forgets a component in memory, if its code is kept on disk. Attempts that run go on.
@@ -346,6 +401,10 @@ impl Executor for Sandbox {
         host: Arc<dyn AttemptHost>,
     ) -> BoxFuture<'_, Result<AttemptReport, ExecuteError>> {
         Box::pin(self.run(request, host))
+    }
+
+    fn decide(&self, decider: Digest, situation: Situation) -> BoxFuture<'_, Result<DeciderAnswer, NotDecided>> {
+        Box::pin(self.ask(decider, situation))
     }
 }
 

@@ -25,6 +25,7 @@
 //! | `p` package | a package, with its active version |
 //! | `n` package 0 version | a version of a package |
 //! | `c` digest | a component |
+//! | `I` need | how many tasks that have not ended are decided about by that component |
 //! | `w` kind name | what the attempts of a handler or of a tag have used |
 //! | `S` name | a secret |
 //! | `m` | the key of the tokens by which tasks are completed |
@@ -282,6 +283,15 @@ pub(crate) fn read_version(key: &[u8]) -> Option<(&str, u32)> {
 /// What was used by one of a kind: `h` for handlers, `t` for tags. Both are short.
 pub(crate) fn usage(kind: u8, name: &str) -> Vec<u8> {
     of(b'w', &[&[kind], name.as_bytes()])
+}
+
+/// Of the component that decides.
+pub(crate) fn decides(need: Need) -> Vec<u8> {
+    of(b'I', &[&need.to_bytes()])
+}
+
+pub(crate) fn read_decides(key: &[u8]) -> Option<Need> {
+    key.get(1..)?.try_into().ok().map(Need::from_bytes)
 }
 
 pub(crate) fn secret(name: &str) -> Vec<u8> {

@@ -4,7 +4,7 @@
 //! component, and tasks that follow run whatever is active at each lease.
 
 use serde::{Deserialize, Serialize};
-use sunaba_task::{Digest, HandlerInfo, HandlerName, Timestamp};
+use sunaba_task::{DeciderInfo, Digest, HandlerInfo, HandlerName, Timestamp};
 
 /// A package to be deployed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct NewPackage {
     pub component: Digest,
     /// What the component has.
     pub handlers: Vec<HandlerInfo>,
+    /// What is known of its policy, if it has one.
+    pub decider: Option<DeciderInfo>,
     /// Whether it may be one that the handlers' waiting tasks do not fit.
     pub allow_signature_change: bool,
 }
@@ -30,6 +32,8 @@ pub struct Package {
     pub size_bytes: u64,
     /// What the component has.
     pub handlers: Vec<HandlerInfo>,
+    /// What is known of its policy, if it has one.
+    pub decider: Option<DeciderInfo>,
     /// When it got this component.
     pub deployed_at: Timestamp,
     /// The number of its active version, from 1; 0 for what is part of the host's program.

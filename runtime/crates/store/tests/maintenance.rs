@@ -99,12 +99,8 @@ async fn fill(store: &EmbeddedStore) -> Vec<TaskId> {
     store.set_queue("mail".into(), vec![QueueChange::MaxDepth(Some(9))]).await.expect("it works");
     store.set_handler(new_task(1).spec.handler, vec![HandlerChange::Concurrency(Some(9))]).await.expect("it works");
     store.set_retention(Retention::default()).await.expect("it works");
-    let package = NewPackage {
-        name: "words".into(),
-        component: Digest::of(b"component"),
-        handlers: Vec::new(),
-        allow_signature_change: false,
-    };
+    let (name, component) = ("words".into(), Digest::of(b"component"));
+    let package = NewPackage { name, component, handlers: Vec::new(), decider: None, allow_signature_change: false };
     store.deploy(package, Bytes::from("component")).await.expect("it works");
     ids
 }

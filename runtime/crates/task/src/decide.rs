@@ -83,6 +83,8 @@ pub enum Policy {
     Decompose,
     /// The plan that the handler returned cannot be run.
     Plan,
+    /// The task's decider said so.
+    Decider,
 }
 
 /// What follows from an attempt.

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::{
     Artifact, ArtifactName, ArtifactSink, ArtifactSource, AskError, AttemptReport, AttemptRequest, Cause, Child,
-    CompletionToken, Digest, EndedPage, FuelMode, Live, LogEntry, TaskId,
+    CompletionToken, DeciderAnswer, Digest, EndedPage, FuelMode, Live, LogEntry, NotDecided, Situation, TaskId,
 };
 
 /// A boxed future that can move between threads.
@@ -62,6 +62,12 @@ pub trait Executor: Send + Sync + 'static {
         request: AttemptRequest,
         host: Arc<dyn AttemptHost>,
     ) -> BoxFuture<'_, Result<AttemptReport, ExecuteError>>;
+
+    /// Asks the decider in this component what follows from this. It ends soon, whatever the decider does.
+    fn decide(&self, decider: Digest, situation: Situation) -> BoxFuture<'_, Result<DeciderAnswer, NotDecided>> {
+        drop((decider, situation));
+        Box::pin(async { Err(NotDecided::because("this host runs no deciders")) })
+    }
 }
 
 /// Whoever watches over an attempt while it runs. Calls come from the executor's threads and must not block.

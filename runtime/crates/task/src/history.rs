@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Cause, Decision, Frame, LogEntry, Payload, Receipt, Timestamp};
+use crate::{Cause, DeciderRecord, Decision, Frame, LogEntry, Payload, Receipt, Timestamp};
 
 /// One attempt that has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,11 +72,13 @@ pub struct AttemptDetail {
     pub backtrace: Vec<Frame>,
     /// What the guest said, oldest first.
     pub logs: Vec<LogEntry>,
+    /// What its decider was asked and said. None: nobody asked one.
+    pub decider: Option<Box<DeciderRecord>>,
 }
 
 impl AttemptDetail {
     /// Whether there is nothing to keep.
     pub fn is_empty(&self) -> bool {
-        self.failure_detail.is_none() && self.backtrace.is_empty() && self.logs.is_empty()
+        self.failure_detail.is_none() && self.backtrace.is_empty() && self.logs.is_empty() && self.decider.is_none()
     }
 }

@@ -12,6 +12,7 @@ mod capture;
 mod cause;
 mod completion;
 mod decide;
+mod decider;
 mod digest;
 mod durability;
 mod executor;
@@ -59,6 +60,11 @@ pub use completion::{
     Awaits, COMPLETION, COMPLETION_WAITS, Completion, CompletionKey, CompletionToken, MAX_COMPLETER_BYTES, WAIT_FOR,
 };
 pub use decide::{Decision, MAX_DELAY, Observation, Policy, Verdict, decide};
+pub use decider::{
+    Body, BudgetLeft, ChildSeen, DeciderAnswer, DeciderInfo, DeciderRecord, DeciderVerdict, MAX_DECIDER_REASON_BYTES,
+    MAX_RECORDED_BYTES, NO_DECIDER, NotDecided, PastAttempt, PlanSeen, Seen, Situation, SituationError, TaskDecider,
+    asks_decider, judge, undecided,
+};
 pub use digest::{Digest, Digester};
 pub use durability::{Durability, DurabilityError};
 pub use executor::{AttemptHost, BoxFuture, ExecuteError, Executor, Progress, Unattended, catch_panic, panic_text};

@@ -9,7 +9,7 @@ use crate::units::{format_bytes, format_duration, parse_bytes, parse_duration};
 use crate::{Backoff, Capture, CaptureError, Fuel, GrantRequests, LimitCaps, Limits, NamedLimitError, is_name};
 
 /// Every key that a handler may set.
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 21] = [
     "max-attempts",
     "backoff",
     "retry-on",
@@ -30,6 +30,7 @@ const KEYS: [&str; 19] = [
     "clock",
     "deterministic",
     "capture",
+    "decider",
 ];
 /// The longest span of a task's life that can be set: a year.
 pub const MAX_SPAN: Duration = Duration::from_secs(366 * 24 * 60 * 60);
@@ -67,6 +68,8 @@ pub struct HandlerSettings {
     pub deterministic: Option<bool>,
     /// Which output streams of each attempt are kept whole, as artifacts.
     pub capture: Option<Capture>,
+    /// The package whose policy decides about its attempts.
+    pub decider: Option<String>,
 }
 
 /// A setting that the host does not accept.
@@ -158,6 +161,8 @@ impl HandlerSettings {
             "capture" => {
                 self.capture = Some(value.parse().map_err(|error: CaptureError| wrong(error.to_string()))?);
             }
+            "decider" if is_name(value) => self.decider = Some(value.to_owned()),
+            "decider" => return Err(number("a package: up to 64 lower-case letters, digits and `-`")),
             _ if !self.requests.set(key, value).map_err(|error| wrong(error.to_string()))? => {
                 return Err(SettingError::Unknown(key.to_owned()));
             }
@@ -183,7 +188,8 @@ impl HandlerSettings {
             Some(self.limits.to_string()).filter(|limits| !limits.is_empty()),
         ];
         let requests = ["env", "dirs", "http", "secrets", "scratch", "clock"].map(|key| self.requests.get(key));
-        let last = [self.deterministic.map(|value| value.to_string()), self.capture.map(|value| value.to_string())];
+        let (fixed, capture) = (self.deterministic.map(|value| value.to_string()), self.capture.map(|value| value.to_string()));
+        let last = [fixed, capture, self.decider.clone()];
         let values = values.into_iter().chain(requests).chain(last);
         KEYS.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?)))
     }
@@ -227,6 +233,7 @@ mod tests {
             ("clock", "fine"),
             ("deterministic", "true"),
             ("capture", "stdout,stderr"),
+            ("decider", "calm"),
         ])
         .expect("all valid");
         assert_eq!(settings.max_attempts, Some(5));
@@ -291,6 +298,7 @@ mod tests {
             ("clock", "slow"),
             ("deterministic", "yes"),
             ("capture", "stdin"),
+            ("decider", "Calm/x"),
         ] {
             let error = HandlerSettings::parse([(key, value)]).expect_err(value);
             assert!(matches!(error, SettingError::Value { .. }), "{key} = {value}: {error}");

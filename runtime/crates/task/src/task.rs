@@ -11,7 +11,7 @@ use crate::job::{JobLink, NodeName, Spent};
 use crate::transition::due;
 use crate::{
     AttemptRecord, Awaits, Backoff, Block, Capture, Completion, Digest, Grants, HandlerName, Lease, Limits, Payload,
-    State, TaskId, Timestamp,
+    State, TaskDecider, TaskId, Timestamp,
 };
 
 /// Failures until a task is dead, unless said otherwise: one attempt and three retries.
@@ -67,6 +67,8 @@ pub struct TaskSpec {
     pub deterministic: bool,
     /// Which output streams of each attempt are kept whole, as artifacts.
     pub capture: Capture,
+    /// What decides about its attempts in place of the built-in rules.
+    pub decider: Option<TaskDecider>,
     /// A second submit with this key gives the same task, as long as its record is kept. A submit that made no task, because
     /// another one holds its unique key, leaves its idempotency key to the next.
     pub idempotency_key: Option<String>,
@@ -98,6 +100,7 @@ impl TaskSpec {
             grants: Grants::default(),
             deterministic: false,
             capture: Capture::default(),
+            decider: None,
             idempotency_key: None,
             tags: Vec::new(),
             attributes: Vec::new(),

@@ -7,11 +7,11 @@ use sunaba_store::{Leased, SettleError, Settlement, Store, StoreError};
 use sunaba_task::{
     AttemptContext, AttemptDetail, AttemptHost, AttemptReport, AttemptRequest, AttemptResult, COMPLETION_WAITS, Cause,
     ExecuteError, Executor, LeaseToken, Observation, Outcome, Payload, Plan, Seed, Stop, Task, Timestamp, catch_panic,
-    decide,
 };
 use tokio::time::Instant;
 
 use crate::admission::{Admission, NotAdmitted};
+use crate::decider::{Deciding, Ruling};
 
 /// A store that is busy is asked again after this long, and then after longer, as long as the session lives.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -121,18 +121,30 @@ fn attributes(task: &Task) -> Vec<(String, String)> {
 
 /// Decides what follows, and settles; again while the record moves or the store is busy. Whoever runs this ends it when the
 /// session is over: until then the lease is ours, and nobody else will end it.
-pub(crate) async fn settle(store: &dyn Store, leased: Leased, mut seen: Observation, begun: Instant) {
+pub(crate) async fn settle(mut deciding: Deciding<'_>, leased: Leased, mut seen: Observation, begun: Instant) {
     let Leased { token, mut task, .. } = leased;
-    let leased_at = started_at(&task);
+    let (store, leased_at) = (deciding.store, started_at(&task));
     let mut pause = PAUSE;
+    // What a decider has said stands until the record moves: it is not asked anew because the store was busy.
+    let mut ruled: Option<(Settlement, bool)> = None;
     loop {
-        match settle_once(store, settlement(token, &task, &seen, leased_at.after(begun.elapsed()))).await {
+        let (settlement, has_own_plan) = match ruled.take() {
+            Some(ruled) => ruled,
+            None => {
+                let ruling = deciding.rule(&task, &seen, leased_at.after(begun.elapsed())).await;
+                let has_own_plan = ruling.plan.is_some();
+                (settlement(token, &task, &seen, ruling), has_own_plan)
+            }
+        };
+        let again = deciding.about.is_some().then(|| (settlement.clone(), has_own_plan));
+        match settle_once(store, settlement).await {
             Ok(Ok(task)) => {
                 let (id, state, attempt) = (task.id, task.state.name(), task.attempts_started);
                 tracing::info!(task = %id, handler = %task.spec.handler, attempt, %state, "settled");
                 return;
             }
             Ok(Err(SettleError::Stale(moved))) => task = *moved,
+            Ok(Err(SettleError::Plan(refused))) if has_own_plan => deciding.refuse_plan(&refused.to_string()),
             Ok(Err(SettleError::Plan(refused))) => match seen {
                 Observation::Decomposed { report, .. } => {
                     seen = Observation::PlanRefused { report, reason: refused.to_string() };
@@ -148,6 +160,7 @@ pub(crate) async fn settle(store: &dyn Store, leased: Leased, mut seen: Observat
             }
             Err(error) if error.is_retryable() => {
                 tracing::warn!(task = %task.id, %error, "an attempt's end is not recorded yet");
+                ruled = again;
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(MAX_PAUSE);
             }
@@ -163,9 +176,8 @@ async fn settle_once(store: &dyn Store, settlement: Settlement) -> Result<Result
     store.settle(vec![settlement]).await?.pop().ok_or(StoreError::Closed)
 }
 
-/// `now` is by the store's clock, as far as a worker can know it: from the lease on, it counts itself.
-fn settlement(token: LeaseToken, task: &Task, seen: &Observation, now: Timestamp) -> Settlement {
-    let (receipt, output, detail) = match seen {
+fn settlement(token: LeaseToken, task: &Task, seen: &Observation, ruling: Ruling) -> Settlement {
+    let (receipt, output, mut detail) = match seen {
         Observation::HostFailed { .. } | Observation::HostStopping | Observation::NotReady => {
             (None, None, AttemptDetail::default())
         }
@@ -175,15 +187,17 @@ fn settlement(token: LeaseToken, task: &Task, seen: &Observation, now: Timestamp
             (Some(report.receipt.clone()), output(report).cloned(), detail(report))
         }
     };
-    let plan = match seen {
-        Observation::Decomposed { plan, .. } => Some(Arc::clone(plan)),
-        _ => None,
+    let plan = match (ruling.plan, seen) {
+        (Some(plan), _) => Some(plan),
+        (None, Observation::Decomposed { plan, .. }) => Some(Arc::clone(plan)),
+        (None, _) => None,
     };
+    detail.decider = ruling.record;
     Settlement {
         token,
         revision: task.revision,
         ending: seen.ending(),
-        decision: decide(task, seen, now),
+        decision: ruling.decision,
         receipt,
         output,
         detail,
@@ -204,5 +218,5 @@ fn detail(report: &AttemptReport) -> AttemptDetail {
         AttemptResult::Stopped(stop) => (None, stop.backtrace.clone()),
         AttemptResult::Returned(_) => (None, Vec::new()),
     };
-    AttemptDetail { failure_detail, backtrace, logs: report.logs.clone() }
+    AttemptDetail { failure_detail, backtrace, logs: report.logs.clone(), decider: None }
 }

@@ -8,6 +8,7 @@ mod admission;
 mod artifacts;
 mod asks;
 mod attempt;
+mod decider;
 mod session;
 mod watch;
 mod worker;

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::admission::{Admission, Childless};
 use crate::asks::Asks;
 use crate::attempt;
+use crate::decider::{self, Deciding};
 use crate::session::{self, Over};
 use crate::watch::{RunningAttempt, Watch};
 use held::{Held, Known};
@@ -448,6 +449,7 @@ impl Shared {
             let _known = Known { shared: &shared, task: id, watch: Arc::clone(&watch) };
             let begun = Instant::now();
             let seen = attempt::execute(&*shared.executor, &leased, Arc::clone(&watch) as Arc<dyn AttemptHost>).await;
+            let about = decider::about(&leased, &seen);
             let seen = attempt::admit(&*shared.admission, &leased.task, &*watch, begun, seen).await;
             watch.ended();
             drop(held);
@@ -455,7 +457,9 @@ impl Shared {
             let _settling = shared.settling.acquire().await;
             // The next task is leased in the same commit in which this one is settled.
             drop(slot);
-            attempt::settle(&*shared.store, leased, seen, begun).await;
+            let (store, executor) = (&*shared.store, &*shared.executor);
+            let deciding = Deciding { store, executor, admission: &*shared.admission, about };
+            attempt::settle(deciding, leased, seen, begun).await;
         });
     }
 

@@ -113,6 +113,9 @@ pub(super) struct SubmitArgs {
     /// Run what the package has now, whatever is deployed later
     #[arg(long)]
     pin: bool,
+    /// The package whose policy decides about its attempts, or `none` [default: the handler's, else none]
+    #[arg(long, value_name = "PACKAGE")]
+    decider: Option<String>,
     /// An environment variable for the handler
     #[arg(long, value_name = "KEY=VALUE")]
     env: Vec<EnvGrant>,
@@ -238,6 +241,7 @@ fn template(args: SubmitArgs) -> Result<Submit, CommandError> {
         fuel_budget: args.fuel_budget,
         memory_bytes: args.memory,
         follow: (args.follow || args.pin).then_some(args.follow),
+        decider: args.decider,
         idempotency_key: args.idempotency_key,
         env: args.env.into_iter().map(|env| (env.key, env.value)).collect(),
         dirs: args.dir.iter().map(absolute).collect::<Result<_, _>>()?,

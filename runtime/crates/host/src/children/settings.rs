@@ -12,7 +12,7 @@ use crate::admission::TaskRequest;
 const OWN: &str = "delay, expires, key, tags, follow, keep-result, max-hosts-lost, undo, dirs";
 /// What it may set as a handler does.
 const SHARED: &str = "queue, priority, max-attempts, backoff, retry-on, never-retry-on, retry-for, timeout, fuel, fuel-budget, memory, \
-     limits, capture";
+     limits, capture, decider";
 
 /// What a child says of itself, read.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -128,6 +128,7 @@ impl ChildSettings {
             memory_bytes: shared.memory_bytes,
             limits: shared.limits,
             capture: shared.capture,
+            decider: shared.decider,
             follow: self.follow,
             ..TaskRequest::new(handler)
         }
@@ -157,6 +158,7 @@ mod tests {
             ("memory", "1MiB"),
             ("limits", "open-files=4"),
             ("capture", "stderr"),
+            ("decider", "none"),
             ("delay", "2s"),
             ("expires", "1m"),
             ("key", "k"),

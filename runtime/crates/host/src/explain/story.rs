@@ -227,8 +227,28 @@ pub struct DecisionReport {
     pub charged: bool,
     /// Why; for people.
     pub reason: String,
+    /// What the task's decider was asked and said. Null: none was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decider: Option<DeciderReport>,
     /// What follows.
     pub changed: Changed,
+}
+
+/// What a decider was asked and said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeciderReport {
+    /// The package whose policy it is.
+    pub package: String,
+    /// The component that was asked.
+    pub component: String,
+    /// What it said, in a few words. Null: it did not decide, and the built-in rules did.
+    pub verdict: Option<String>,
+    /// Its reason, or why it did not decide.
+    pub reason: String,
+    /// What it used.
+    pub fuel: Option<u64>,
+    /// All that it saw; `sunaba handler decide` makes the decision again from it.
+    pub situation: Value,
 }
 
 /// What was known when something was decided.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sunaba_task::{format_bytes, format_count, format_duration};
 
-use super::{AttemptStory, DecisionReport, OutcomeReport, Story};
+use super::{AttemptStory, DeciderReport, DecisionReport, OutcomeReport, Story};
 use crate::ReceiptReport;
 
 /// Longer texts of handlers are cut here; JSON has the whole.
@@ -105,7 +105,7 @@ impl AttemptStory {
         if let Some(receipt) = &self.receipt {
             rows.add("  used", used(receipt));
         }
-        let DecisionReport { observed, policy, verdict, delay_ms, charged, reason, changed } = &self.decision;
+        let DecisionReport { observed, policy, verdict, delay_ms, charged, reason, decider, changed } = &self.decision;
         let kind = observed.kind.as_ref().map(|kind| format!("kind {kind}, ")).unwrap_or_default();
         let cancelled = if observed.cancelled { ", a wish to cancel it" } else { "" };
         let before = counters(observed.failures_charged, observed.hosts_lost);
@@ -113,6 +113,9 @@ impl AttemptStory {
         let parameters = policy.parameters.iter().map(|(name, value)| parameter(name, value)).collect::<Vec<_>>();
         let colon = if parameters.is_empty() { "" } else { ": " };
         rows.add("  policy", format!("{}{colon}{}", policy.name, parameters.join(", ")));
+        if let Some(decider) = decider {
+            rows.add("  decider", asked(decider));
+        }
         let delay =
             delay_ms.map(|ms| format!(" in {}", format_duration(Duration::from_millis(ms)))).unwrap_or_default();
         let charged = if *charged { ", charged" } else { "" };
@@ -144,6 +147,14 @@ impl fmt::Display for Rows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|(name, value)| writeln!(f, "{name:<12} {value}"))
     }
+}
+
+fn asked(decider: &DeciderReport) -> String {
+    let DeciderReport { package, component, verdict, reason, fuel, .. } = decider;
+    let digest: String = component.rsplit(':').next().unwrap_or_default().chars().take(SHORT_DIGEST).collect();
+    let fuel = fuel.map(|fuel| format!(", fuel {}", format_count(fuel))).unwrap_or_default();
+    let said = verdict.as_deref().unwrap_or("did not decide");
+    format!("{package}@{digest}{fuel}: {said}: {}", short(reason))
 }
 
 fn outcome(outcome: &OutcomeReport) -> String {

@@ -127,7 +127,8 @@ impl Runtime {
         let mut steps = Steps::of_all(request.nodes.iter().map(|node| node.task.input_bytes()).sum());
         let (mut seen, mut bytes): (Option<NewTask>, _) = (None, 0);
         for (number, node) in request.nodes.into_iter().enumerate() {
-            let NodeRequest { name, task, after, compensation } = node;
+            let NodeRequest { name, mut task, after, compensation } = node;
+            task.decider = task.decider.or_else(|| request.decider.clone());
             let refused = |problem| JobRefusal::Task { node: name.clone(), problem: Box::new(problem) };
             options::of_job(&task).map_err(refused)?;
             let task = self.admit_node(task, newer, &operator, Some(&mut steps)).await.map_err(refused)?;
@@ -192,7 +193,7 @@ impl Runtime {
             return self.admit(task, &package, operator, steps).await;
         }
         let handler = packages::handler(&package, &task.handler)?;
-        admission::admit(task, &package, handler, &self.permits, operator)
+        admission::admit(task, &package, handler, &self.permits, operator, &self.packages)
     }
 
     /// Whether a task can ever run here. The error is the store's, or why not.

@@ -42,7 +42,8 @@ impl Runtime {
         }
         let (package, handlers) = (name.to_owned(), info.handlers.clone());
         let allow_signature_change = options.allow_signature_change;
-        let new = NewPackage { name: package, component: info.digest, handlers, allow_signature_change };
+        let decider = info.decider;
+        let new = NewPackage { name: package, component: info.digest, handlers, decider, allow_signature_change };
         let sunaba_store::Deployed { package, change, dropped, idle } = self.store.deploy(new, component).await?;
         // It may have been given up before, for want of memory or by an older host.
         for mode in FUEL_MODES.into_iter().filter(|mode| self.guests.sandbox().is_loaded(info.digest, *mode)) {
@@ -91,6 +92,10 @@ impl Runtime {
                 let queue = self.store.queue(spec.queue.clone()).await?;
                 memory::check(&spec.limits.clone().at_most(&queue.settings.limits), self.memory_bytes)?;
             }
+        }
+        if let Some(decider) = new.spec.decider.as_ref().filter(|_| self.runs_guests) {
+            // Made ready while the task has not yet failed.
+            self.guests.want(&[(decider.component, FuelMode::Exact)]);
         }
         let (component, asked) = (new.spec.component, new.spec.limits.fuel.mode());
         if !self.runs_guests || self.natives.contains(&component) {

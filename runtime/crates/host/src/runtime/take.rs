@@ -129,7 +129,7 @@ impl Runtime {
     ) -> Result<NewTask, RefusedTask> {
         let (on_success, on_failure) = (request.on_success.clone(), request.on_failure.clone());
         let handler = packages::handler(package, &request.handler)?;
-        let new = admission::admit(request, package, handler, &self.permits, operator)?;
+        let new = admission::admit(request, package, handler, &self.permits, operator, &self.packages)?;
         admission::check_input(&self.packages, package.component, handler, &new.input, steps).await?;
         let callbacks = admission::callbacks(&on_success, &on_failure, &self.packages, &self.permits.ceilings)?;
         Ok(NewTask { callbacks, ..new })

@@ -122,6 +122,7 @@ mod tests {
             imports: vec!["wasi:io/poll@0.2.0".into()],
             exports: Vec::new(),
             handlers: Vec::new(),
+            decider: None,
         };
         write(&KEY, &identity(), &info, b"machine code").expect("in memory")
     }

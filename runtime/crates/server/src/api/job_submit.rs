@@ -45,6 +45,9 @@ pub struct SubmitJob {
     /// A second request with this key gives the same job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
+    /// The package whose policy decides about the attempts of its tasks, where a task does not name another, or `none`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decider: Option<String>,
     /// Its plan.
     #[serde(deserialize_with = "nodes")]
     pub nodes: Vec<SubmitNode>,
@@ -278,6 +281,7 @@ impl SubmitJob {
             tags: self.tags,
             on_failure: self.on_failure.unwrap_or_default(),
             stop_on_failure: self.stop_on_failure,
+            decider: self.decider,
             budget: self.budget.map_or_else(|| Ok(Budget::default()), JobBudget::budget)?,
             result: self.result,
             idempotency_key: self.idempotency_key,
@@ -387,6 +391,7 @@ impl From<JobRequest> for SubmitJob {
             tags: request.tags,
             on_failure: Some(request.on_failure),
             stop_on_failure: request.stop_on_failure,
+            decider: request.decider,
             budget: Some(budget),
             result: request.result,
             idempotency_key: request.idempotency_key,

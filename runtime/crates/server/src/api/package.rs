@@ -30,6 +30,9 @@ pub struct PackageView {
     pub change: Option<DeployChange>,
     /// What it has.
     pub handlers: Vec<HandlerView>,
+    /// That it has a policy, and how pure that is by its making: `pure: no imports`, or so many imports, each a trap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decider: Option<String>,
     /// Why its tasks wait: its component is not compiled on this host yet, or cannot be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -118,6 +121,7 @@ impl From<&Package> for PackageView {
             before: package.before,
             change: None,
             handlers: package.handlers.iter().map(|handler| HandlerView::new(&package.name, handler)).collect(),
+            decider: package.decider.map(|decider| decider.to_string()),
             changes: Vec::new(),
             lowered: Vec::new(),
             problem: None,

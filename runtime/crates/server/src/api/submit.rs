@@ -106,6 +106,9 @@ pub struct Submit {
     /// Whether each attempt runs what the package has by then. Otherwise the task stays with what the package has now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub follow: Option<bool>,
+    /// The package whose policy decides about its attempts, or `none`. Null: as the handler has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decider: Option<String>,
     /// A second request with this key gives the same task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
@@ -242,6 +245,7 @@ impl Submit {
             fuel_budget: self.fuel_budget,
             memory_bytes: self.memory_bytes,
             follow: self.follow,
+            decider: self.decider,
             idempotency_key: self.idempotency_key,
             env: self.env.into_iter().map(|(key, value)| EnvGrant { key, value }).collect(),
             dirs: self.dirs.iter().map(|dir| dir.parse()).collect::<Result<_, _>>().map_err(Problem::invalid)?,

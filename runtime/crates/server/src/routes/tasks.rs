@@ -88,7 +88,15 @@ pub(super) async fn explain(State(shared): State<Shared>, At(id): At<String>) ->
     let standing = store.standing(id).await?;
     let input = store.input(id).await?.map(|input| Digest::of(&input.bytes));
     let now = standing.now.unwrap_or(task.since);
-    Ok(Reply(sunaba_host::explain(&task, Some(&standing), input, now)))
+    let mut story = sunaba_host::explain(&task, Some(&standing), input, now);
+    // Most tasks have none, and need not be looked at for it.
+    for attempt in task.attempts.iter().filter(|_| task.spec.decider.is_some()) {
+        let detail = store.attempt_detail(id, attempt.number).await?;
+        if let Some(record) = detail.and_then(|detail| detail.decider) {
+            story.add_decider(attempt.number, *record);
+        }
+    }
+    Ok(Reply(story))
 }
 
 pub(super) async fn cancel(

@@ -279,6 +279,7 @@ macro_rules! conformance_tests {
             deploys_make_versions_and_the_same_again_makes_none
             rollback_goes_to_the_version_before_or_to_the_one_that_is_named
             newest_versions_are_kept_and_those_that_are_needed
+            decider_is_kept_while_a_task_needs_it
             task_that_follows_runs_what_is_active_at_each_lease
             changed_signature_is_refused_while_tasks_that_follow_wait
             tasks_that_follow_are_counted_again_after_a_restart

@@ -307,6 +307,7 @@ pub async fn standing_says_which_code_a_task_waits_for(subject: &mut impl Subjec
         name: "words".into(),
         component: active,
         handlers: Vec::new(),
+        decider: None,
         allow_signature_change: false,
     };
     store.deploy(new, "active".into()).await.expect("it fits");

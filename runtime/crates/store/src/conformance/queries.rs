@@ -68,6 +68,7 @@ pub async fn package_has_the_component_that_was_deployed_last(subject: &mut impl
             name: name.into(),
             component: Digest::of(component),
             handlers: vec![handler.clone()],
+            decider: None,
             allow_signature_change: false,
         };
         store.deploy(package, component.clone())

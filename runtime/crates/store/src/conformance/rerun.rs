@@ -141,7 +141,8 @@ pub async fn rerun_has_the_component_that_is_deployed_now(subject: &mut impl Sub
     };
     let deploy = async |handler: &str| {
         let (name, component) = (spec.handler.package.clone(), Digest::of(handler.as_bytes()));
-        let package = NewPackage { name, component, handlers: vec![info(handler)], allow_signature_change: false };
+        let package =
+            NewPackage { name, component, handlers: vec![info(handler)], decider: None, allow_signature_change: false };
         store.deploy(package, handler.to_owned().into()).await.expect("the store works").package
     };
     deploy("another").await;

@@ -22,7 +22,7 @@ fn package(component: &str, handler: &str, schema: Option<&str>) -> NewPackage {
         settings: HandlerSettings::default(),
     };
     let (name, component) = ("words".into(), Digest::of(component.as_bytes()));
-    NewPackage { name, component, handlers: vec![handler], allow_signature_change: false }
+    NewPackage { name, component, handlers: vec![handler], decider: None, allow_signature_change: false }
 }
 
 async fn try_deploy(store: &dyn Store, new: NewPackage, component: &str) -> Result<Deployed, StoreError> {
@@ -322,4 +322,28 @@ pub async fn deploy_tells_which_components_nothing_runs(subject: &mut impl Subje
     assert_eq!(deploy(&*store, "one more").await.dropped, [one]);
     assert_eq!(deploy(&*store, "and another").await.dropped, [], "another package keeps the second");
     assert_eq!(store.component(two).await.expect("the store works"), Some(Bytes::from_static(b"two")));
+}
+
+/// Whatever the task itself runs, and over a restart.
+pub async fn decider_is_kept_while_a_task_needs_it(subject: &mut impl Subject) {
+    let store = subject.store();
+    deploy(&*store, "calm").await;
+    let calm = Digest::of(b"calm");
+    let decided = |new: &mut sunaba_task::NewTask| {
+        new.spec.decider = Some(sunaba_task::TaskDecider { package: "words".into(), component: calm });
+    };
+    let tasks = [submit(&*store, with(decided)).await, submit(&*store, with(decided)).await];
+    cancel(&*store, tasks[0].id).await;
+    drop(store);
+    subject.restart();
+    let store = subject.store();
+    let kept = async || store.component(calm).await.expect("the store works").is_some();
+    for number in 0..=MAX_VERSIONS + 2 {
+        let deployed = deploy(&*store, &format!("component {number}")).await;
+        assert!(!deployed.dropped.contains(&calm) && !deployed.idle.contains(&calm), "{number}");
+    }
+    assert!(kept().await);
+    cancel(&*store, tasks[1].id).await;
+    assert!(deploy(&*store, "one more").await.dropped.contains(&calm));
+    assert!(!kept().await, "nobody needs it any more");
 }

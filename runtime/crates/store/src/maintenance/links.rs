@@ -57,6 +57,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { letter: b'p', name: "packages", check: package },
     Kind { letter: b'n', name: "versions of packages", check: version },
     Kind { letter: b'c', name: "components", check: component },
+    Kind { letter: b'I', name: "counts of tasks with deciders", check: |_, key, value| readable::<u64>(key, value) },
     Kind { letter: b'w', name: "sums of what was used", check: |_, key, value| readable::<UsageSums>(key, value) },
     Kind { letter: b'S', name: "secrets", check: |_, key, value| readable::<StoredSecret>(key, value) },
     Kind { letter: b'm', name: "key of tokens", check: |_, key, value| readable::<CompletionKey>(key, value) },

@@ -13,6 +13,7 @@ mod callbacks;
 mod checkpoint;
 mod complete;
 mod control;
+mod deciders;
 mod ends;
 mod feed;
 mod groups;
@@ -358,6 +359,7 @@ impl Planner {
         }
         if stored.task.state.is_terminal() {
             self.unfinished.remove(&stored.task.spec);
+            self.needs_no_decider(turn, &stored.task.spec);
             complete::drop_untaken(turn, &mut stored);
             self.end(turn, &mut stored)?;
         }

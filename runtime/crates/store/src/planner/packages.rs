@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sunaba_task::{Digest, HandlerInfo, HandlerName, TaskSpec, Timestamp};
+use sunaba_task::{DeciderInfo, Digest, HandlerInfo, HandlerName, TaskSpec, Timestamp};
 
 use super::{Planner, Turn};
 use crate::keys::Need;
@@ -23,6 +23,7 @@ pub(crate) struct StoredVersion {
     pub(crate) component: Digest,
     pub(crate) size_bytes: u64,
     handlers: Vec<HandlerInfo>,
+    decider: Option<DeciderInfo>,
     deployed_at: Timestamp,
 }
 
@@ -69,6 +70,8 @@ pub(super) struct Unfinished {
     following: HashMap<HandlerName, u64>,
     /// Those that are pinned, by their components.
     pinned: HashMap<Need, u64>,
+    /// Those that have a decider, by its component.
+    decided: HashMap<Need, u64>,
 }
 
 impl Unfinished {
@@ -125,7 +128,21 @@ impl Unfinished {
     }
 
     fn need(&self, component: Digest) -> bool {
-        self.pinned.contains_key(&Need::component(component))
+        let need = Need::component(component);
+        self.pinned.contains_key(&need) || self.decided.contains_key(&need)
+    }
+
+    /// So many have this decider.
+    pub(super) fn decided_by(&mut self, need: Need, count: u64) {
+        if count == 0 {
+            self.decided.remove(&need);
+        } else {
+            self.decided.insert(need, count);
+        }
+    }
+
+    pub(super) fn decided(&self, need: Need) -> u64 {
+        self.decided.get(&need).copied().unwrap_or(0)
     }
 }
 
@@ -146,7 +163,7 @@ impl Planner {
             let name = package.name.clone();
             self.shelves.0.entry(name).or_default().active = Some(package);
         }
-        Ok(())
+        self.read_deciders(turn)
     }
 
     pub(crate) fn deploy(
@@ -167,9 +184,9 @@ impl Planner {
         let last = shelf
             .and_then(|shelf| shelf.versions.keys().copied().chain(shelf.active.as_ref().map(|it| it.version)).max());
         let version = known.unwrap_or_else(|| last.unwrap_or(0).saturating_add(1));
-        let NewPackage { name, component: digest, handlers, allow_signature_change } = new;
-        let kept =
-            StoredVersion { component: digest, size_bytes: component.len() as u64, handlers, deployed_at: turn.now };
+        let NewPackage { name, component: digest, handlers, decider, allow_signature_change } = new;
+        let size_bytes = component.len() as u64;
+        let kept = StoredVersion { component: digest, size_bytes, handlers, decider, deployed_at: turn.now };
         let package = self.next_active(turn, &name, version, &kept);
         self.check_signature(&package, allow_signature_change)?;
         self.keep_component(turn, digest, component);
@@ -205,6 +222,7 @@ impl Planner {
             component: kept.component,
             size_bytes: kept.size_bytes,
             handlers: kept.handlers.clone(),
+            decider: kept.decider,
             deployed_at: turn.now,
             version,
             before: self.shelves.active(name).map(|active| active.version),
@@ -304,7 +322,7 @@ impl Planner {
             let (key, stored) = pair?;
             let Some((_, version)) = keys::read_version(&key) else { continue };
             let Some(kept) = turn.read_or_suspect::<StoredVersion>(&key, &stored) else { continue };
-            let StoredVersion { component, size_bytes, handlers, deployed_at } = kept;
+            let StoredVersion { component, size_bytes, handlers, deployed_at, .. } = kept;
             let is_active = active == Some(version);
             versions.push(PackageVersion { version, component, size_bytes, handlers, deployed_at, is_active });
         }

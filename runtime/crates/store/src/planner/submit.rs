@@ -98,6 +98,7 @@ impl Planner {
         let mut stored =
             Stored { task, input, output: None, output_until: None, record_until: None, has_checkpoint: false };
         self.unfinished.add(&stored.task.spec);
+        self.needs_decider(turn, &stored.task.spec);
         self.put(turn, &mut stored);
         self.tell(turn, None, &stored.task);
         self.count_moved(turn, None, &stored.task)?;

@@ -71,6 +71,7 @@ fn list_leaves_damage_out_and_the_next_change_sets_it_aside() {
             name: "p".into(),
             component: Digest::of(b"c"),
             handlers: Vec::new(),
+            decider: None,
             allow_signature_change: false,
         };
         store.deploy(package, bytes::Bytes::from("c")).await.expect("it works");

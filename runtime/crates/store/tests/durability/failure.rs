@@ -23,6 +23,7 @@ async fn assert_refuses_changes(store: &EmbeddedStore, id: TaskId) {
         name: "p".into(),
         component: Digest::of(b"c"),
         handlers: Vec::new(),
+        decider: None,
         allow_signature_change: false,
     };
     let request = |session| LeaseRequest { session, queues: Queues::All, slots: 1, wait: HOUR };
