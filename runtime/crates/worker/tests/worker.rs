@@ -26,6 +26,7 @@ struct Guests {
     gate: Semaphore,
     running: AtomicUsize,
     most: AtomicUsize,
+    echoed: AtomicUsize,
     seen: Mutex<BTreeSet<TaskId>>,
     /// Attempts of `gated`, as they began.
     begun: Mutex<Vec<(TaskId, u32)>>,
@@ -38,6 +39,7 @@ impl Guests {
             gate,
             running: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
+            echoed: AtomicUsize::new(0),
             seen: Mutex::default(),
             begun: Mutex::default(),
         })
@@ -47,7 +49,7 @@ impl Guests {
         let stopped =
             |cause: Cause| AttemptResult::Stopped(Stop { cause, message: "stopped".into(), backtrace: Vec::new() });
         match request.handler.as_str() {
-            "echo" => {}
+            "echo" => drop(self.echoed.fetch_add(1, Ordering::SeqCst)),
             "fail" => {
                 let (kind, message) = ("error".into(), "it fails".into());
                 let disposition = Disposition::ByPolicy;

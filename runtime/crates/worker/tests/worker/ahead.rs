@@ -15,6 +15,9 @@ const BARRIER: Duration = Duration::from_millis(5);
 /// Tasks that take no time, after which a worker knows that.
 const SHORT: usize = 60;
 
+/// Leases ahead of a slot, at most.
+const MAX_AHEAD: usize = 128;
+
 /// Memory whose barrier is as slow as a disk's.
 struct SlowDisk {
     engine: MemoryEngine,
@@ -154,6 +157,27 @@ fn what_waits_for_a_slot_that_is_held_is_given_back_for_others() {
             }
         }
         assert!(given_back > 0);
+    });
+}
+
+#[test]
+fn urgent_task_waits_for_no_more_than_was_leased_ahead() {
+    test(async |slow| {
+        let _worker = slow.house.worker(1);
+        let echoed = || slow.house.guests.echoed.load(Ordering::SeqCst);
+        let (tasks, _) = slow.submit(2_000, 0).await;
+        while echoed() < SHORT {
+            tokio::task::yield_now().await;
+        }
+        let name = "guests/gated".parse().expect("a name");
+        let spec = TaskSpec { priority: 1, ..TaskSpec::new(name, Digest::of(b"guests")) };
+        let new = NewTask::new(spec, Payload::json("7"));
+        slow.house.store.submit(vec![new]).await.expect("the store works").remove(0).expect("it is taken on");
+        let before = echoed();
+        slow.house.until_running(1).await;
+        // It holds the only slot now. What waited in the worker was before it, and an answer that was under way.
+        assert!(echoed() - before <= 2 * (1 + MAX_AHEAD), "{before} and then {}", echoed());
+        slow.ends(&tasks).await;
     });
 }
 
