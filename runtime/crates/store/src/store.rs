@@ -408,6 +408,9 @@ pub enum Readiness {
 pub struct SessionLimits {
     /// What all of them at a time may make it hold, by [`Limits::host_bytes`] of what each may use. None: no matter how much.
     pub memory_bytes: Option<u64>,
+    /// How many run at a time, from 1: of what it has leased, the others wait for one of these to end, and hold nothing. None:
+    /// all that it has leased.
+    pub slots: Option<usize>,
     /// What each of them may use at most, whatever its task and its queue say.
     pub attempt: LimitCaps,
 }
@@ -453,7 +456,8 @@ pub struct Settlement {
     pub ending: Ending,
     /// What is done about it.
     pub decision: Decision,
-    /// What it used.
+    /// What it used. Its `queue_wait` is how long the worker let the task wait for a slot; the store adds how long it had waited
+    /// before.
     pub receipt: Option<Receipt>,
     /// The output, when the task succeeded.
     pub output: Option<Payload>,

@@ -75,7 +75,7 @@ pub enum Policy {
     HostLost,
     /// `max_hosts_lost`: too many hosts were lost under it.
     Poison,
-    /// Its host was stopped in good order.
+    /// Its host was stopped in good order, or gave it back before it had begun.
     HostStop,
     /// No host can run it.
     Unrunnable,
@@ -162,6 +162,8 @@ pub enum Observation {
     HostStopping,
     /// The executor does not have the component yet; nothing was run.
     NotReady,
+    /// Its worker gave it back before it had a slot; nothing was run.
+    NotBegun,
 }
 
 impl Observation {
@@ -169,7 +171,7 @@ impl Observation {
     pub fn ending(&self) -> Ending {
         let report = match self {
             Self::HostFailed { message, .. } => return Ending::HostFailed { message: message.clone() },
-            Self::HostStopping | Self::NotReady => return Ending::HandedBack,
+            Self::HostStopping | Self::NotReady | Self::NotBegun => return Ending::HandedBack,
             Self::Decomposed { plan, .. } => return Ending::Decomposed { children: plan.nodes.len() as u64 },
             Self::PlanRefused { reason, .. } => {
                 return Ending::Failed { kind: PLAN_KIND.into(), message: reason.clone() };
@@ -221,6 +223,11 @@ fn by_rules(task: &Task, seen: &Observation, now: Timestamp) -> Decision {
         Observation::NotReady => {
             let reason = "its component is not ready on this host yet".into();
             return Decision::uncharged(Verdict::Snooze(STOPPING_PAUSE), Policy::HostStop, reason);
+        }
+        // Whoever has a slot may have it at once.
+        Observation::NotBegun => {
+            let reason = "its worker gave it back before it had begun".into();
+            return Decision::uncharged(Verdict::Requeue, Policy::HostStop, reason);
         }
         Observation::HostFailed { retryable: false, .. } => {
             return Decision::charged(Verdict::GiveUp, Policy::Unrunnable, "no host can run it".into());
@@ -472,6 +479,8 @@ mod tests {
         for seen in [Observation::HostStopping, Observation::NotReady] {
             assert_eq!(verdict(&task, &seen), (Verdict::Snooze(STOPPING_PAUSE), false));
         }
+        assert_eq!(verdict(&task, &Observation::NotBegun), (Verdict::Requeue, false));
+        assert_eq!(Observation::NotBegun.ending(), Ending::HandedBack);
         let picky = Task { spec: TaskSpec { retry_on: Some(vec!["network".into()]), ..task.spec.clone() }, ..task };
         assert!(is_retry(verdict(&picky, &seen(true))));
     }

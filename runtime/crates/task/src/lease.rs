@@ -36,7 +36,8 @@ pub struct Lease {
     pub session: SessionId,
     /// The name of that worker.
     pub worker: String,
-    /// When it began.
+    /// When it began. The attempt begins when its worker has a slot for it, which may be a moment later; the attempt's record
+    /// says when that was.
     pub started_at: Timestamp,
 }
 

@@ -49,7 +49,8 @@ pub struct Receipt {
     pub request_bytes: u64,
     /// Bytes written to artifacts, finished or not.
     pub artifact_bytes: u64,
-    /// How long the task had waited: from when it could have run to the lease. None: there was no queue.
+    /// How long the task had waited: from when it could have run until it did, in its queue and then in its worker. None: there was
+    /// no queue.
     pub queue_wait: Option<Duration>,
     /// What the attempt's clock and random numbers were made from, if it was deterministic.
     pub seed: Option<Seed>,

@@ -1,21 +1,15 @@
-//! One attempt, from its lease to its settlement.
+//! One attempt, from its beginning to its end.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use sunaba_store::{Leased, SettleError, Settlement, Store, StoreError};
+use sunaba_store::Leased;
 use sunaba_task::{
-    AttemptContext, AttemptDetail, AttemptHost, AttemptReport, AttemptRequest, AttemptResult, COMPLETION_WAITS, Cause,
-    ExecuteError, Executor, LeaseToken, Observation, Outcome, Payload, Plan, Seed, Stop, Task, Timestamp, catch_panic,
+    AttemptContext, AttemptHost, AttemptRequest, AttemptResult, COMPLETION_WAITS, Cause, ExecuteError, Executor,
+    Observation, Outcome, Plan, Seed, Stop, Task, Timestamp, catch_panic,
 };
 use tokio::time::Instant;
 
 use crate::admission::{Admission, NotAdmitted};
-use crate::decider::{Deciding, Ruling};
-
-/// A store that is busy is asked again after this long, and then after longer, as long as the session lives.
-const PAUSE: Duration = Duration::from_millis(50);
-const MAX_PAUSE: Duration = Duration::from_secs(2);
 
 /// Has a leased task executed; gives what was seen of it.
 pub(crate) async fn execute(executor: &dyn Executor, leased: &Leased, host: Arc<dyn AttemptHost>) -> Observation {
@@ -75,7 +69,7 @@ pub(crate) async fn admit(
     }
 }
 
-fn started_at(task: &Task) -> Timestamp {
+pub(crate) fn started_at(task: &Task) -> Timestamp {
     task.lease().map_or(task.submitted_at, |lease| lease.started_at)
 }
 
@@ -117,106 +111,4 @@ fn attributes(task: &Task) -> Vec<(String, String)> {
     let waits = (task.completion_waits > 0).then(|| (COMPLETION_WAITS.to_owned(), task.completion_waits.to_string()));
     let own = task.spec.attributes.iter().filter(|(name, _)| name != COMPLETION_WAITS).cloned();
     waits.into_iter().chain(own).collect()
-}
-
-/// Decides what follows, and settles; again while the record moves or the store is busy. Whoever runs this ends it when the
-/// session is over: until then the lease is ours, and nobody else will end it.
-pub(crate) async fn settle(mut deciding: Deciding<'_>, leased: Leased, mut seen: Observation, begun: Instant) {
-    let Leased { token, mut task, .. } = leased;
-    let (store, leased_at) = (deciding.store, started_at(&task));
-    let mut pause = PAUSE;
-    // What a decider has said stands until the record moves: it is not asked anew because the store was busy.
-    let mut ruled: Option<(Settlement, bool)> = None;
-    loop {
-        let (settlement, has_own_plan) = match ruled.take() {
-            Some(ruled) => ruled,
-            None => {
-                let ruling = deciding.rule(&task, &seen, leased_at.after(begun.elapsed())).await;
-                let has_own_plan = ruling.plan.is_some();
-                (settlement(token, &task, &seen, ruling), has_own_plan)
-            }
-        };
-        let again = deciding.about.is_some().then(|| (settlement.clone(), has_own_plan));
-        match settle_once(store, settlement).await {
-            Ok(Ok(task)) => {
-                let (id, state, attempt) = (task.id, task.state.name(), task.attempts_started);
-                tracing::info!(task = %id, handler = %task.spec.handler, attempt, %state, "settled");
-                return;
-            }
-            Ok(Err(SettleError::Stale(moved))) => task = *moved,
-            Ok(Err(SettleError::Plan(refused))) if has_own_plan => deciding.refuse_plan(&refused.to_string()),
-            Ok(Err(SettleError::Plan(refused))) => match seen {
-                Observation::Decomposed { report, .. } => {
-                    seen = Observation::PlanRefused { report, reason: refused.to_string() };
-                }
-                _ => {
-                    tracing::error!(task = %task.id, %refused, "a plan was refused that was never made");
-                    return;
-                }
-            },
-            Ok(Err(error)) => {
-                tracing::warn!(task = %task.id, %error, "an attempt's end was not recorded");
-                return;
-            }
-            Err(error) if error.is_retryable() => {
-                tracing::warn!(task = %task.id, %error, "an attempt's end is not recorded yet");
-                ruled = again;
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(MAX_PAUSE);
-            }
-            Err(error) => {
-                tracing::error!(task = %task.id, %error, "an attempt's end could not be recorded");
-                return;
-            }
-        }
-    }
-}
-
-async fn settle_once(store: &dyn Store, settlement: Settlement) -> Result<Result<Task, SettleError>, StoreError> {
-    store.settle(vec![settlement]).await?.pop().ok_or(StoreError::Closed)
-}
-
-fn settlement(token: LeaseToken, task: &Task, seen: &Observation, ruling: Ruling) -> Settlement {
-    let (receipt, output, mut detail) = match seen {
-        Observation::HostFailed { .. } | Observation::HostStopping | Observation::NotReady => {
-            (None, None, AttemptDetail::default())
-        }
-        Observation::Reported(report)
-        | Observation::Decomposed { report, .. }
-        | Observation::PlanRefused { report, .. } => {
-            (Some(report.receipt.clone()), output(report).cloned(), detail(report))
-        }
-    };
-    let plan = match (ruling.plan, seen) {
-        (Some(plan), _) => Some(plan),
-        (None, Observation::Decomposed { plan, .. }) => Some(Arc::clone(plan)),
-        (None, _) => None,
-    };
-    detail.decider = ruling.record;
-    Settlement {
-        token,
-        revision: task.revision,
-        ending: seen.ending(),
-        decision: ruling.decision,
-        receipt,
-        output,
-        detail,
-        plan,
-    }
-}
-
-fn output(report: &AttemptReport) -> Option<&Payload> {
-    match &report.result {
-        AttemptResult::Returned(Outcome::Complete(output)) => Some(output),
-        _ => None,
-    }
-}
-
-fn detail(report: &AttemptReport) -> AttemptDetail {
-    let (failure_detail, backtrace) = match &report.result {
-        AttemptResult::Failed(failure) => (failure.detail.clone(), Vec::new()),
-        AttemptResult::Stopped(stop) => (None, stop.backtrace.clone()),
-        AttemptResult::Returned(_) => (None, Vec::new()),
-    };
-    AttemptDetail { failure_detail, backtrace, logs: report.logs.clone(), decider: None }
 }

@@ -24,8 +24,6 @@ pub(crate) struct Deciding<'a> {
     pub(crate) store: &'a dyn Store,
     pub(crate) executor: &'a dyn Executor,
     pub(crate) admission: &'a dyn Admission,
-    /// What a decider is told of the attempt. None: no decider is asked about it.
-    pub(crate) about: Option<About>,
 }
 
 /// What a decider is told of an attempt that is not in the task's record.
@@ -38,6 +36,7 @@ pub(crate) struct About {
 }
 
 /// What follows from an attempt.
+#[derive(Clone)]
 pub(crate) struct Ruling {
     pub(crate) decision: Decision,
     /// The plan that the decider answered with.
@@ -55,15 +54,20 @@ pub(crate) fn about(leased: &Leased, seen: &Observation) -> Option<About> {
     Some(About { seen: Seen::of_report(report)?, receipt, input, refused: None })
 }
 
+impl About {
+    /// The store does not take its plan; the rules decide from now on.
+    pub(crate) fn refuse_plan(&mut self, reason: &str) {
+        let reason = reason.lines().next().unwrap_or_default();
+        self.refused = Some(NotDecided::because(bounded(format!("its plan cannot be run: {reason}"))));
+    }
+}
+
 impl Deciding<'_> {
     /// What follows from this; `now` is by the store's clock.
-    pub(crate) async fn rule(&self, task: &Task, seen: &Observation, now: Timestamp) -> Ruling {
-        let (Some(about), Some(decider)) = (&self.about, &task.spec.decider) else {
+    pub(crate) async fn rule(&self, about: &About, task: &Task, seen: &Observation, now: Timestamp) -> Ruling {
+        let Some(decider) = task.spec.decider.as_ref().filter(|_| asks_decider(task, seen)) else {
             return Ruling { decision: decide(task, seen, now), plan: None, record: None };
         };
-        if !asks_decider(task, seen) {
-            return Ruling { decision: decide(task, seen, now), plan: None, record: None };
-        }
         let situation = self.situation(task, about, now).await;
         let recorded = situation.recorded();
         let answer = match &about.refused {
@@ -91,14 +95,6 @@ impl Deciding<'_> {
         };
         let decision = judge(task, seen, &answer.verdict, &answer.reason, now);
         Ruling { decision, plan, record: record(Some(words), &answer.reason, fuel) }
-    }
-
-    /// The store does not take its plan; the rules decide from now on.
-    pub(crate) fn refuse_plan(&mut self, reason: &str) {
-        if let Some(about) = &mut self.about {
-            let reason = reason.lines().next().unwrap_or_default();
-            about.refused = Some(NotDecided::because(bounded(format!("its plan cannot be run: {reason}"))));
-        }
     }
 
     fn fall_back(

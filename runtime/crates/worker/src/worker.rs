@@ -1,6 +1,7 @@
 //! The worker itself: its slots, its session, and how it stops.
 
 mod held;
+mod slots;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -9,33 +10,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sunaba_store::{Cancelled, LeaseRequest, Leased, Queues, SessionLimits, Store, StoreError, Unready};
-use sunaba_task::{AttemptHost, Cause, Executor, LimitCaps, SessionId, TaskId};
+use sunaba_store::{Cancelled, Queues, SessionLimits, Store, StoreError, Unready};
+use sunaba_task::{Cause, Executor, LimitCaps, SessionId, TaskId};
 use tokio::sync::{Notify, Semaphore, watch};
-use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use crate::admission::{Admission, Childless};
-use crate::asks::Asks;
-use crate::attempt;
-use crate::decider::{self, Deciding};
+use crate::ahead::Ahead;
 use crate::session::{self, Over};
 use crate::watch::{RunningAttempt, Watch};
-use held::{Held, Known};
+use slots::{Line, Running, SETTLING_PER_SLOT};
 
 /// Shorter leases would be lost to any pause, longer ones leave tasks waiting.
 const MIN_LEASE_TIME: Duration = Duration::from_secs(1);
 const MAX_LEASE_TIME: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long one request for work waits; the next follows at once.
-const LEASE_WAIT: Duration = Duration::from_secs(60);
 /// How long attempts have to end once they were told to. A sandbox needs two ticks.
 const STOP_TIME: Duration = Duration::from_secs(2);
 /// A cancelled attempt that wants to end by itself has no longer for it.
 const MAX_CANCEL_GRACE: Duration = Duration::from_secs(10 * 60);
-/// What the host says of an attempt's lines, beyond what these have.
-const MARKS_BYTES: u64 = 4 << 10;
-/// Attempts that have ended and are being settled, for each slot: their slots are free for others already.
-const SETTLING_PER_SLOT: usize = 8;
 
 /// What a worker is like.
 #[derive(Debug, Clone)]
@@ -128,8 +119,8 @@ impl Worker {
             store,
             executor,
             admission,
-            slots: Arc::new(Semaphore::new(slots)),
-            settling: Semaphore::new(slots * SETTLING_PER_SLOT),
+            room: Notify::new(),
+            settling: Arc::new(Semaphore::new(slots.saturating_mul(SETTLING_PER_SLOT).min(Semaphore::MAX_PERMITS))),
             config: WorkerConfig { slots, lease_time, ..config },
             attempts: Mutex::default(),
             progressed: Arc::default(),
@@ -155,7 +146,7 @@ impl Worker {
 
     /// Attempts that run now.
     pub fn running(&self) -> usize {
-        self.shared.attempts().watches.len()
+        self.shared.running()
     }
 
     /// The attempt of this task that runs here now, if one does.
@@ -223,10 +214,10 @@ struct Shared {
     executor: Arc<dyn Executor>,
     admission: Arc<dyn Admission>,
     config: WorkerConfig,
-    /// Held from the lease until the attempt has ended.
-    slots: Arc<Semaphore>,
+    /// Woken when a slot was given back, or has begun what waited.
+    room: Notify,
     /// Held while an attempt is settled.
-    settling: Semaphore,
+    settling: Arc<Semaphore>,
     attempts: Mutex<Attempts>,
     /// Woken when an attempt has said how far it is.
     progressed: Arc<Notify>,
@@ -243,11 +234,17 @@ struct Attempts {
     watches: BTreeMap<TaskId, Arc<Watch>>,
     /// Cancelled before we knew that we have them: the store's two answers were under way together.
     cancelled_early: BTreeMap<TaskId, Cancelled>,
+    line: Line,
+    ahead: Ahead,
 }
 
 impl Shared {
     fn attempts(&self) -> MutexGuard<'_, Attempts> {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn running(&self) -> usize {
+        self.attempts().watches.len()
     }
 
     /// Session after session, until it is stopped or the store is gone.
@@ -262,15 +259,14 @@ impl Shared {
                 }
                 Err(error) => return Err(WorkerError(error)),
             };
-            *self.attempts() = Attempts::default();
-            let mut attempts = JoinSet::new();
+            let mut running = self.begin();
             let mut kept = pin!(self.keep(session));
             // Who loses: a request for work, whose leases the store takes back; what the executor cannot run, which the
             // next session is told anew. The renewal goes on.
             let mut over = tokio::select! {
                 biased;
                 over = &mut kept => Some(over),
-                over = self.lease(session, &mut attempts) => Some(over),
+                over = self.lease(session, &mut running) => Some(over),
                 over = self.tell_unready(session) => Some(over),
                 _ = stop.wait_for(|stop| *stop != Stop::No) => None,
             };
@@ -279,23 +275,22 @@ impl Shared {
                 over = tokio::select! {
                     biased;
                     over = &mut kept => Some(over),
-                    () = self.drain(&mut attempts, &mut stop) => None,
+                    () = self.drain(&mut running, &mut stop) => None,
                 };
             }
             match over {
                 None => {}
                 Some(Over::Lost) => {
-                    tracing::warn!(
-                        running = self.attempts().watches.len(),
-                        "the session was lost; its attempts are stopped"
-                    );
-                    self.stop_all(&Cause::LeaseLost, &mut attempts).await;
+                    tracing::warn!(running = self.running(), "the session was lost; its attempts are stopped");
+                    self.forget_waiting();
+                    self.stop_all(&Cause::LeaseLost, &mut running).await;
                     // Lost for us may not be lost for the store, which would wait for the leases to run out.
                     let _ = self.store.close_session(session).await;
                     continue;
                 }
                 Some(Over::Store(error)) => {
-                    self.stop_all(&Cause::LeaseLost, &mut attempts).await;
+                    self.forget_waiting();
+                    self.stop_all(&Cause::LeaseLost, &mut running).await;
                     return Err(WorkerError(error));
                 }
             }
@@ -309,11 +304,13 @@ impl Shared {
         Ok(())
     }
 
-    /// A session that leases no more than there is memory for, and nothing that may use more than it may here. The store counts what its leases hold until they are settled,
-    /// which is a little more than what runs.
+    /// A session that leases no more than there is memory for, and nothing that may use more than it may here. The store counts
+    /// the largest of its leases, as many as there are slots, which is as much as can run or a little more.
     async fn open_session(&self) -> Result<SessionId, StoreError> {
         let session = self.store.open_session(self.config.name.clone(), self.config.lease_time).await?;
-        let limits = SessionLimits { memory_bytes: self.config.memory_bytes, attempt: self.config.attempt.clone() };
+        let slots = self.config.memory_bytes.map(|_| self.config.slots);
+        let (memory_bytes, attempt) = (self.config.memory_bytes, self.config.attempt.clone());
+        let limits = SessionLimits { memory_bytes, slots, attempt };
         if limits != SessionLimits::default() {
             self.store.limit_session(session, limits).await?;
         }
@@ -324,8 +321,12 @@ impl Shared {
         session::keep(&*self.store, session, self.config.lease_time, |cancelled| self.cancel(cancelled)).await
     }
 
-    /// Tells an attempt that it is cancelled, and stops it when it has not ended after the grace period.
+    /// Tells an attempt that it is cancelled, and stops it when it has not ended after the grace period. One that has not begun
+    /// ends here.
     fn cancel(&self, cancelled: Cancelled) {
+        if self.give_back_one(cancelled.task) {
+            return;
+        }
         let mut attempts = self.attempts();
         let Some(watch) = attempts.watches.get(&cancelled.task).cloned() else {
             attempts.cancelled_early.insert(cancelled.task, cancelled);
@@ -358,43 +359,6 @@ impl Shared {
         }
     }
 
-    /// Leases and starts attempts, for ever.
-    async fn lease(self: &Arc<Self>, session: SessionId, attempts: &mut JoinSet<()>) -> Over {
-        // Before the first task: what cannot be run is not begun.
-        let unready = self.unready.borrow().clone();
-        if !unready.is_empty()
-            && let Some(over) = self.set_unready(session, unready).await
-        {
-            return over;
-        }
-        loop {
-            let Ok(first) = self.slots.acquire().await else { return Over::Lost };
-            let free = 1 + self.slots.available_permits();
-            drop(first);
-            let queues = self.config.queues.clone();
-            let request = LeaseRequest { session, queues, slots: free, wait: LEASE_WAIT };
-            match self.store.lease(request).await {
-                Ok(leased) => {
-                    leased.into_iter().for_each(|leased| self.start(leased, attempts));
-                    // What is not known by now has ended meanwhile.
-                    self.attempts().cancelled_early.clear();
-                }
-                Err(StoreError::SessionLost) => return Over::Lost,
-                Err(error) if error.is_retryable() => {
-                    tracing::warn!(%error, "no tasks could be leased");
-                    tokio::time::sleep(session::PAUSE).await;
-                }
-                Err(error) => return Over::Store(error),
-            }
-            while let Some(ended) = attempts.try_join_next() {
-                // Host code that panics is caught where it runs; this is ours, and its lease is held until the session ends.
-                if let Err(error) = ended {
-                    tracing::error!(%error, "an attempt was not settled");
-                }
-            }
-        }
-    }
-
     /// Says what the executor cannot run, as often as that changes, for ever.
     async fn tell_unready(&self, session: SessionId) -> Over {
         let mut unready = self.unready.clone();
@@ -423,67 +387,24 @@ impl Shared {
         }
     }
 
-    fn start(self: &Arc<Self>, leased: Leased, attempts: &mut JoinSet<()>) {
-        let shared = Arc::clone(self);
-        // Only this loop takes slots, and it asked for no more than were free.
-        let slot = Arc::clone(&self.slots).try_acquire_owned();
-        let (id, task) = (leased.task.id, &leased.task);
-        let limits = &task.spec.limits;
-        // The host's own marks come on top, one line each.
-        let said =
-            limits.log_bytes.saturating_add(limits.stdout_bytes).saturating_add(limits.stderr_bytes) + MARKS_BYTES;
-        let (store, admission) = (Arc::clone(&self.store), Arc::clone(&self.admission));
-        let asks = Asks { store, admission, task: task.clone(), token: leased.token };
-        let watch = Watch::new(leased.token, task.attempts_started, said, Arc::clone(&self.progressed)).asking(asks);
-        let watch = Arc::new(watch.with_artifacts(&self.store, limits.artifact_bytes));
-        let held = Held::new(self, limits.host_bytes());
-        let cancelled = {
-            let mut known = self.attempts();
-            known.watches.insert(id, Arc::clone(&watch));
-            known.cancelled_early.remove(&id)
-        };
-        if let Some(cancelled) = cancelled {
-            self.cancel(cancelled);
-        }
-        attempts.spawn(async move {
-            let _known = Known { shared: &shared, task: id, watch: Arc::clone(&watch) };
-            let begun = Instant::now();
-            let seen = attempt::execute(&*shared.executor, &leased, Arc::clone(&watch) as Arc<dyn AttemptHost>).await;
-            let about = decider::about(&leased, &seen);
-            let seen = attempt::admit(&*shared.admission, &leased.task, &*watch, begun, seen).await;
-            watch.ended();
-            drop(held);
-            // Taken before the slot is given back: that bounds how many wait to be settled.
-            let _settling = shared.settling.acquire().await;
-            // The next task is leased in the same commit in which this one is settled.
-            drop(slot);
-            let (store, executor) = (&*shared.store, &*shared.executor);
-            let deciding = Deciding { store, executor, admission: &*shared.admission, about };
-            attempt::settle(deciding, leased, seen, begun).await;
-        });
-    }
-
-    /// Waits until every attempt has ended; once forced, not much longer.
-    async fn drain(&self, attempts: &mut JoinSet<()>, stop: &mut watch::Receiver<Stop>) {
+    /// Gives back what has not begun, and waits until every attempt has ended; once forced, not much longer.
+    async fn drain(&self, running: &mut Running, stop: &mut watch::Receiver<Stop>) {
+        self.give_all_back();
         let forced = tokio::select! {
             biased;
-            () = join_all(attempts) => false,
+            () = self.join(running) => false,
             _ = stop.wait_for(|stop| *stop == Stop::Forced) => true,
         };
         if forced {
-            self.stop_all(&Cause::Cancelled, attempts).await;
+            self.stop_all(&Cause::Cancelled, running).await;
         }
     }
 
-    async fn stop_all(&self, cause: &Cause, attempts: &mut JoinSet<()>) {
+    async fn stop_all(&self, cause: &Cause, running: &mut Running) {
         self.attempts().watches.values().for_each(|watch| watch.stop(cause.clone()));
-        if tokio::time::timeout(STOP_TIME, join_all(attempts)).await.is_err() {
-            tracing::warn!(attempts = attempts.len(), "attempts did not end when they were told to, and are dropped");
-            attempts.shutdown().await;
+        if tokio::time::timeout(STOP_TIME, self.join(running)).await.is_err() {
+            tracing::warn!(attempts = self.running(), "attempts did not end when they were told to, and are dropped");
+            running.shutdown().await;
         }
     }
-}
-
-async fn join_all(attempts: &mut JoinSet<()>) {
-    while attempts.join_next().await.is_some() {}
 }

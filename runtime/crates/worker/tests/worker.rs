@@ -1,5 +1,8 @@
 //! The worker on a real store in memory, with functions in place of a sandbox.
 
+#[path = "worker/ahead.rs"]
+mod ahead;
+
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,20 +26,30 @@ struct Guests {
     gate: Semaphore,
     running: AtomicUsize,
     most: AtomicUsize,
+    echoed: AtomicUsize,
     seen: Mutex<BTreeSet<TaskId>>,
+    /// Attempts of `gated`, as they began.
+    begun: Mutex<Vec<(TaskId, u32)>>,
 }
 
 impl Guests {
     fn new() -> Arc<Self> {
         let gate = Semaphore::new(0);
-        Arc::new(Self { gate, running: AtomicUsize::new(0), most: AtomicUsize::new(0), seen: Mutex::default() })
+        Arc::new(Self {
+            gate,
+            running: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+            echoed: AtomicUsize::new(0),
+            seen: Mutex::default(),
+            begun: Mutex::default(),
+        })
     }
 
     async fn run(&self, request: &AttemptRequest, host: &dyn AttemptHost) -> AttemptResult {
         let stopped =
             |cause: Cause| AttemptResult::Stopped(Stop { cause, message: "stopped".into(), backtrace: Vec::new() });
         match request.handler.as_str() {
-            "echo" => {}
+            "echo" => drop(self.echoed.fetch_add(1, Ordering::SeqCst)),
             "fail" => {
                 let (kind, message) = ("error".into(), "it fails".into());
                 let disposition = Disposition::ByPolicy;
@@ -45,7 +58,9 @@ impl Guests {
             "careful" => return careful(request, host).await,
             "panic" => panic!("host code panics"),
             "gated" => {
-                self.seen.lock().expect("no test panicked").insert(request.context.task_id);
+                let (task, attempt) = (request.context.task_id, request.context.attempt);
+                self.begun.lock().expect("no test panicked").push((task, attempt));
+                self.seen.lock().expect("no test panicked").insert(task);
                 tokio::select! {
                     permit = self.gate.acquire() => permit.expect("it is open").forget(),
                     cause = host.stopped() => return stopped(cause),

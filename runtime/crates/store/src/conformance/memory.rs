@@ -54,6 +54,35 @@ pub async fn memory_of_a_session_violated(subject: &mut impl Subject) {
     assert!(matches!(store.limit_session(gone, SessionLimits::default()).await, Err(crate::StoreError::SessionLost)));
 }
 
+/// Of what is leased ahead, only as many hold memory as can run at a time: the largest.
+pub async fn leases_ahead_of_slots_hold_no_memory(subject: &mut impl Subject) {
+    let store = subject.store();
+    let session = open(&*store).await;
+    let limits = SessionLimits { slots: Some(2), ..memory(100 * MIB) };
+    store.limit_session(session, limits).await.expect("the session lives");
+    store.submit(vec![of_bytes(50 * MIB); 20]).await.expect("the store works");
+    let mut leased = lease(&*store, session, 10).await;
+    assert_eq!(leased.len(), 10);
+    // It would run beside one of these.
+    let large = submit(&*store, urgent(of_bytes(51 * MIB))).await;
+    assert_eq!(lease(&*store, session, 9).await.len(), 0, "a byte too much for two");
+    let hold = Hold::Memory { needs_bytes: 51 * MIB, free_bytes: 50 * MIB, limit_bytes: 100 * MIB };
+    assert_eq!(store.standing(large.id).await.expect("the store works").holds, [hold]);
+    for ended in leased.drain(..) {
+        settle(&*store, settlement(&ended, Verdict::Succeed)).await.expect("it has the lease");
+    }
+    let next = lease(&*store, session, 9).await;
+    assert_eq!(next.iter().map(|leased| leased.task.id).collect::<Vec<_>>(), [large.id], "and none beside it");
+    settle(&*store, settlement(&next[0], Verdict::Succeed)).await.expect("it has the lease");
+    assert_eq!(lease(&*store, session, 20).await.len(), 10);
+}
+
+/// The same task, before all others.
+fn urgent(mut new: NewTask) -> NewTask {
+    new.spec.priority = 1;
+    new
+}
+
 /// Small ones behind it do not take the room that it waits for.
 pub async fn large_task_is_not_starved_by_small_ones(subject: &mut impl Subject) {
     let store = subject.store();

@@ -291,6 +291,7 @@ macro_rules! conformance_tests {
             // memory
             memory_of_a_session_obeyed
             memory_of_a_session_violated
+            leases_ahead_of_slots_hold_no_memory
             large_task_is_not_starved_by_small_ones
             waiting_worker_is_woken_when_there_is_room
             room_comes_back_whatever_becomes_of_a_lease
@@ -302,6 +303,7 @@ macro_rules! conformance_tests {
             sum_of_memory_never_exceeds_a_budget
             queue_limits_what_its_attempts_may_use
             // usage
+            wait_for_a_slot_is_a_wait_and_no_run
             receipts_are_summed_by_handler_and_by_tag
             every_end_of_an_attempt_is_summed_once
             tags_beyond_a_number_share_one_sum

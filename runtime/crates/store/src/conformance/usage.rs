@@ -42,6 +42,22 @@ fn receipt(fuel: Option<u64>, peak_memory_bytes: u64) -> Receipt {
     }
 }
 
+/// A worker that had no slot for it yet says so: its attempt began when there was one, and it had waited until then.
+pub async fn wait_for_a_slot_is_a_wait_and_no_run(subject: &mut impl Subject) {
+    let store = subject.store();
+    let session = open(&*store).await;
+    submit(&*store, new_task()).await;
+    subject.advance(SECOND * 3);
+    let leased = lease_one(&*store, session).await;
+    let leased_at = leased.task.lease().expect("it runs").started_at;
+    subject.advance(SECOND * 5);
+    let receipt = Receipt { queue_wait: Some(SECOND * 2), ..receipt(None, 0) };
+    let done = Settlement { receipt: Some(receipt), ..settlement(&leased, Verdict::Succeed) };
+    let attempt = settle(&*store, done).await.expect("it has the lease").attempts.remove(0);
+    assert_eq!((attempt.started_at, attempt.ended_at), (leased_at.after(SECOND * 2), leased_at.after(SECOND * 5)));
+    assert_eq!(attempt.receipt.and_then(|receipt| receipt.queue_wait), Some(SECOND * 5));
+}
+
 /// Each attempt once, for its handler and for each of its tags, and no purge takes anything away.
 pub async fn receipts_are_summed_by_handler_and_by_tag(subject: &mut impl Subject) {
     let store = subject.store();

@@ -93,7 +93,7 @@ impl Planner {
         self.give_back(&running.stored, running.reserved);
         if let Some(session) = running.stored.task.lease().and_then(|lease| self.sessions.get_mut(&lease.session)) {
             session.tasks.remove(&id);
-            session.memory.held_bytes = session.memory.held_bytes.saturating_sub(running.runs.limits.host_bytes());
+            session.memory.release(running.runs.limits.host_bytes());
         }
         if let Some(open) = self.batches.get_mut(&running.batch) {
             *open -= 1;
@@ -210,7 +210,7 @@ impl Planner {
             self.running.insert(task, Running { stored, batch, runs, waited, reserved, artifacts: None });
             if let Some(session) = self.sessions.get_mut(&id) {
                 session.tasks.insert(task);
-                session.memory.held_bytes = session.memory.held_bytes.saturating_add(host_bytes);
+                session.memory.lease(host_bytes);
             }
         }
         if let Some(batch) = batch.filter(|_| !entries.is_empty()) {

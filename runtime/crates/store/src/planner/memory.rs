@@ -1,6 +1,7 @@
 //! How much memory the attempts of a session may hold together, and what becomes of a task for which there is no room.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use sunaba_task::{SessionId, TaskSpec, format_bytes};
 
@@ -22,11 +23,14 @@ pub(super) enum Room {
     },
 }
 
-/// What a session's attempts hold, and may.
+/// What a session's attempts hold, and may. Of what is leased no more than `slots` run at a time, whichever these are: so that the
+/// largest ones count, and what waits in the worker beside as large ones takes no room.
 #[derive(Default)]
 pub(super) struct Memory {
     pub(super) limit_bytes: Option<u64>,
-    pub(super) held_bytes: u64,
+    pub(super) slots: Option<usize>,
+    /// How many leases there are of each size.
+    leases: BTreeMap<u64, usize>,
 }
 
 impl Memory {
@@ -35,7 +39,35 @@ impl Memory {
     }
 
     fn has_room_for(&self, bytes: u64) -> bool {
-        self.limit_bytes.is_none_or(|limit| self.held_bytes.saturating_add(bytes) <= limit)
+        self.limit_bytes.is_none_or(|limit| self.beside_bytes().saturating_add(bytes) <= limit)
+    }
+
+    /// What those may hold together that can run beside one more.
+    fn beside_bytes(&self) -> u64 {
+        let (mut left, mut sum) = (self.slots.map_or(usize::MAX, |slots| slots.saturating_sub(1)), 0_u64);
+        // Nearly all are of a few sizes.
+        for (bytes, count) in self.leases.iter().rev() {
+            let counted = left.min(*count);
+            sum = sum.saturating_add(bytes.saturating_mul(counted as u64));
+            left -= counted;
+            if left == 0 {
+                break;
+            }
+        }
+        sum
+    }
+
+    pub(super) fn lease(&mut self, bytes: u64) {
+        *self.leases.entry(bytes).or_default() += 1;
+    }
+
+    pub(super) fn release(&mut self, bytes: u64) {
+        if let Some(count) = self.leases.get_mut(&bytes) {
+            *count -= 1;
+            if *count == 0 {
+                self.leases.remove(&bytes);
+            }
+        }
     }
 }
 
@@ -69,7 +101,7 @@ impl Planner {
                 return None;
             }
             let limit_bytes = memory.limit_bytes?;
-            let free_bytes = limit_bytes.saturating_sub(memory.held_bytes);
+            let free_bytes = limit_bytes.saturating_sub(memory.beside_bytes());
             // Of those that will have room one day, the one that lacks least.
             let rank = (memory.can_ever_hold(needs_bytes), Reverse(needs_bytes.saturating_sub(free_bytes)));
             if closest.as_ref().is_none_or(|(best, _)| rank > *best) {

@@ -39,6 +39,7 @@ impl Planner {
     pub(crate) fn limit_session(&mut self, id: SessionId, limits: SessionLimits) -> Result<(), StoreError> {
         let session = self.sessions.get_mut(&id).ok_or(StoreError::SessionLost)?;
         session.memory.limit_bytes = limits.memory_bytes;
+        session.memory.slots = limits.slots;
         session.caps = Arc::new(limits.attempt);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Closes leases, and cancels.
 
 use sunaba_task::{
-    Breaker, CancelRequest, Event, PayloadInfo, Policy, Receipt, Settled, Task, TaskId, Verdict, transition,
+    Breaker, CancelRequest, Event, PayloadInfo, Policy, Receipt, Settled, State, Task, TaskId, Verdict, transition,
 };
 
 use super::{Planner, Turn, inline_or_put};
@@ -48,7 +48,14 @@ impl Planner {
         let Some(running) = self.stop_running(turn, id) else { return Ok(Err(SettleError::LeaseLost)) };
         let (waited, hit) = (running.waited, running.reserved.hit(&ending, decision.verdict));
         let mut stored = running.stored;
-        let receipt = receipt.map(|receipt| Receipt { queue_wait: receipt.queue_wait.or(Some(waited)), ..receipt });
+        let receipt = receipt.map(|receipt| {
+            let in_worker = receipt.queue_wait.unwrap_or_default();
+            // It was leased then, and has begun when there was a slot for it.
+            if let State::Running(lease) = &mut stored.task.state {
+                lease.started_at = lease.started_at.after(in_worker).min(turn.now);
+            }
+            Receipt { queue_wait: Some(waited.saturating_add(in_worker)), ..receipt }
+        });
         if let Some(failed) = Breaker::looks_at(&ending, &decision) {
             self.lanes.attempted(&stored.task.spec.handler, failed, turn.elapsed);
         }

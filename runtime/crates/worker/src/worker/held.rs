@@ -28,13 +28,13 @@ impl Drop for Held {
 }
 
 /// An attempt is known until it is settled, or dropped.
-pub(super) struct Known<'a> {
-    pub(super) shared: &'a Shared,
+pub(super) struct Known {
+    pub(super) shared: Arc<Shared>,
     pub(super) task: TaskId,
     pub(super) watch: Arc<Watch>,
 }
 
-impl Drop for Known<'_> {
+impl Drop for Known {
     fn drop(&mut self) {
         let mut attempts = self.shared.attempts();
         // Its next attempt may be here already.
