@@ -106,6 +106,8 @@ impl Children {
                 deployed_at: version.deployed_at,
                 version: version.version,
                 before: None,
+                // Nobody asks it: a policy is looked up by its own package.
+                decider: None,
             })
         });
         Ok(Parent { task, package })
@@ -149,8 +151,7 @@ impl Children {
         let mut request =
             self.passed_on(parent, own.request(handler).input(input)).map_err(|error| refused(&name, error))?;
         if let Some(dirs) = dirs {
-            request.dirs =
-                narrow::dirs(&parent.task.spec.grants.dirs, &dirs).map_err(|error| refused(&name, error))?;
+            request.dirs = narrow::dirs(&parent.task.spec.grants.dirs, &dirs).map_err(|error| refused(&name, error))?;
         }
         Ok(Asked { name, request, after, undo })
     }

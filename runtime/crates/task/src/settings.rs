@@ -188,7 +188,8 @@ impl HandlerSettings {
             Some(self.limits.to_string()).filter(|limits| !limits.is_empty()),
         ];
         let requests = ["env", "dirs", "http", "secrets", "scratch", "clock"].map(|key| self.requests.get(key));
-        let (fixed, capture) = (self.deterministic.map(|value| value.to_string()), self.capture.map(|value| value.to_string()));
+        let (fixed, capture) =
+            (self.deterministic.map(|value| value.to_string()), self.capture.map(|value| value.to_string()));
         let last = [fixed, capture, self.decider.clone()];
         let values = values.into_iter().chain(requests).chain(last);
         KEYS.into_iter().zip(values).filter_map(|(key, value)| Some((key, value?)))

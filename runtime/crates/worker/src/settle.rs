@@ -106,7 +106,9 @@ fn unsettled<K>(ended: Ended<K>, answer: Result<Task, SettleError>) -> Option<En
             None
         }
         (Err(SettleError::Stale(moved)), seen) => Some(Ended { task: *moved, seen, ruling: None, ..ended }),
-        (Err(SettleError::Plan(refused)), seen) if ended.ruling.as_ref().is_some_and(|ruling| ruling.plan.is_some()) => {
+        (Err(SettleError::Plan(refused)), seen)
+            if ended.ruling.as_ref().is_some_and(|ruling| ruling.plan.is_some()) =>
+        {
             let mut about = ended.about;
             about.iter_mut().for_each(|about| about.refuse_plan(&refused.to_string()));
             Some(Ended { seen, about, ruling: None, ..ended })

@@ -22,7 +22,8 @@ pub fn asks_decider(task: &Task, seen: &Observation) -> bool {
         Observation::PlanRefused { .. }
         | Observation::HostFailed { .. }
         | Observation::HostStopping
-        | Observation::NotReady => false,
+        | Observation::NotReady
+        | Observation::NotBegun => false,
     }
 }
 
