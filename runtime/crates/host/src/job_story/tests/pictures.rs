@@ -50,6 +50,9 @@ impl Hand {
             fuel: (ran.1 - ran.0) * 12_345,
             waited: Duration::ZERO,
             ran: Duration::from_millis(ran.1 - ran.0),
+            between_attempts: Duration::ZERO,
+            for_somebody: Duration::ZERO,
+            pauses: Vec::new(),
             submitted_at: at(ran.0),
             started_at: has_run.then(|| at(ran.0)),
             ran_until: (has_run && state.is_terminal()).then(|| at(ran.1)),
@@ -136,7 +139,8 @@ fn samples(trip: JobGraph) -> Vec<(&'static str, JobGraph)> {
         ..folded.0.nodes[group].clone()
     };
     let by_state = [(StateName::Succeeded, 99_990), (StateName::Dead, 10)].into();
-    folded.0.nodes[group].fold = Some(Fold { members: 100_000, by_state, failed: vec![member], last: None });
+    folded.0.nodes[group].fold =
+        Some(Fold { members: 100_000, by_state, failed: vec![member], last: None, is_rest: false });
     vec![
         ("three", three.done()),
         ("trip", trip),
