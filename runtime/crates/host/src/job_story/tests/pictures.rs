@@ -178,6 +178,23 @@ fn tree_of_plans_under_plans_and_of_a_fold() {
 }
 
 #[test]
+fn names_of_a_deep_tree_are_all_there() {
+    let mut hand = Hand::new("deep", JobState::Succeeded, 100);
+    let mut parent = None;
+    for level in 0..20 {
+        parent = Some(hand.add(&format!("level-{level:02}"), StateName::Succeeded, (level, 100), parent, &[]));
+    }
+    let text = hand.done().text();
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    for level in 0..20 {
+        let name = format!(" level-{level:02} ");
+        assert!(text.lines().any(|line| line.contains(&name) && line.contains('\u{2713}')), "{name}: {text}");
+    }
+    assert_eq!(text.lines().filter(|line| line.starts_with("under level-00 > level-01 > ")).count(), 2, "{text}");
+    assert_eq!(text.matches("1 under it, further down").count(), 2, "{text}");
+}
+
+#[test]
 fn pictures_of_every_size_are_whole() {
     sunaba_store::conformance::run(async {
         for (name, graph) in all().await {
@@ -308,6 +325,7 @@ const FOLDED: &str = "\
 audit: succeeded after 50s, 3 tasks, fuel 614M
 ├─ ✓ * list              900ms    11.1M
 ├─ ✗ * crate/*             47s     580M  100,000: 99,990 succeeded, 10 dead
+│        after list
 │  └─ ✗   crate/serde      47s     580M
 │           attempt 4: error: it does not compile
 └─ ✓ * report             1.9s    23.4M  after crate/*
