@@ -3,6 +3,7 @@
 mod artifacts;
 mod complete;
 mod control;
+mod job_retry;
 mod job_story;
 mod jobs;
 mod secrets;

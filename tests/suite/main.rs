@@ -23,6 +23,7 @@ mod explain;
 mod fan_out;
 mod flat;
 mod follow;
+mod fuel_budget;
 mod fuzz;
 mod grants;
 mod host;

@@ -118,6 +118,7 @@ fn handler_as_json(handler: &HandlerInfo) -> Value {
             "retry_for_ms": settings.retry_for.map(ms),
             "timeout_ms": settings.timeout.map(ms),
             "fuel": settings.fuel.map(|fuel| fuel.to_string()),
+            "fuel_budget": settings.fuel_budget,
             "memory_bytes": settings.memory_bytes,
             "queue": settings.queue,
             "priority": settings.priority,

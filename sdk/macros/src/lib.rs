@@ -27,6 +27,7 @@ use proc_macro::TokenStream;
 /// | `retry_for` | no retry begins later than this after the submit, `"48h"` |
 /// | `timeout` | how long an attempt may take, `"30s"` |
 /// | `fuel` | instructions an attempt may use, `1_000_000_000`; `"off"` does not count them |
+/// | `fuel_budget` | instructions all attempts of a task may use together, `10_000_000_000` |
 /// | `memory` | how much memory an attempt may use, `"64MiB"` |
 /// | `queue` | the queue of its tasks |
 /// | `priority` | higher first, from -2147483648 to 2147483647 |

@@ -13,7 +13,7 @@ use syn::{Error, Expr, ExprArray, ExprLit, ExprUnary, Lit, Result, Token, UnOp};
 
 use crate::manifest;
 
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 20] = [
     "name",
     "max_attempts",
     "backoff",
@@ -22,6 +22,7 @@ const NAMES: [&str; 19] = [
     "retry_for",
     "timeout",
     "fuel",
+    "fuel_budget",
     "memory",
     "queue",
     "priority",
@@ -74,6 +75,7 @@ impl Options {
             "max_attempts" => integer(&option, &value, 1, i64::from(u32::MAX))?,
             "priority" => integer(&option, &value, i64::from(i32::MIN), i64::from(i32::MAX))?,
             "fuel" => fuel(&option, &value)?,
+            "fuel_budget" => integer(&option, &value, 1, i64::MAX)?,
             "timeout" => text_as(&option, &value, timeout)?,
             "retry_for" => text_as(&option, &value, retry_for)?,
             "memory" => text_as(&option, &value, size)?,
@@ -105,6 +107,7 @@ fn example(option: &str) -> &'static str {
         "retry_for" => "retry_for = \"48h\"",
         "timeout" => "timeout = \"30s\"",
         "fuel" => "fuel = 1_000_000_000` or `fuel = \"off\"",
+        "fuel_budget" => "fuel_budget = 10_000_000_000",
         "memory" => "memory = \"64MiB\"",
         "queue" => "queue = \"mail\"",
         "priority" => "priority = 10",

@@ -1,5 +1,7 @@
 //! Jobs as submitters and operators meet them: over HTTP, by the command line, by the client, and inside another program.
 
+mod budget;
+mod retry;
 mod wrong;
 
 use std::io::Write as _;

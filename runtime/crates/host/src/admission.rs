@@ -67,6 +67,8 @@ pub struct TaskRequest {
     pub timeout: Option<Duration>,
     /// Instructions that an attempt may use.
     pub fuel: Option<Fuel>,
+    /// Instructions that all attempts may use together, from 1.
+    pub fuel_budget: Option<u64>,
     /// Memory that an attempt may use.
     pub memory_bytes: Option<u64>,
     /// Whether each attempt runs what its package has by then; otherwise the task stays with what the package has now. None:
@@ -114,6 +116,7 @@ impl TaskRequest {
             on_failure: Vec::new(),
             timeout: None,
             fuel: None,
+            fuel_budget: None,
             memory_bytes: None,
             follow: None,
             idempotency_key: None,
@@ -256,12 +259,14 @@ pub(crate) fn admit(
         never_retry_on: request.never_retry_on.unwrap_or(spec.never_retry_on),
         retry_for: request.retry_for.or(spec.retry_for),
         keep_result: request.keep_result,
+        fuel_budget: request.fuel_budget.or(spec.fuel_budget),
         grants,
         follows: request.follow.unwrap_or(permits.follow_active),
         idempotency_key: request.idempotency_key,
         tags: request.tags,
         ..spec
     };
+    options::fuel_budget(&spec)?;
     let (start, expires, unique) = (request.start, request.expires, request.unique);
     Ok(NewTask { start, expires, unique, fingerprint, ..NewTask::new(spec, input) })
 }
@@ -283,6 +288,7 @@ fn spec(
         retry_on: settings.retry_on.clone(),
         never_retry_on: settings.never_retry_on.clone().unwrap_or_default(),
         retry_for: settings.retry_for,
+        fuel_budget: settings.fuel_budget,
         limits: limits::effective(&StatedLimits::of(settings), stated, ceilings),
         deterministic: settings.deterministic.unwrap_or(false),
         ..TaskSpec::new(name, package.component)

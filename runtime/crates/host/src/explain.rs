@@ -176,6 +176,7 @@ fn parameters(policy: Policy, spec: &TaskSpec, delay: Option<Duration>) -> Vec<(
         }
         Policy::RetryOn => vec![("retry_on", json!(spec.retry_on))],
         Policy::NeverRetryOn => vec![("never_retry_on", json!(spec.never_retry_on))],
+        Policy::FuelBudget => vec![("fuel_budget", json!(spec.fuel_budget))],
         Policy::TimeBox => vec![("retry_for_ms", json!(spec.retry_for.map(millis)))],
         Policy::HostLost | Policy::Poison => vec![("max_hosts_lost", json!(spec.max_hosts_lost))],
         Policy::Success

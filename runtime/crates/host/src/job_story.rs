@@ -28,6 +28,8 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use read::may_have_plan;
+
 pub use graph::{Fold, GraphBounds, GraphEdge, GraphNode, JobGraph};
 pub use pauses::{Pause, PauseUntil};
 pub use read::{JobRead, explain_job, read_job};

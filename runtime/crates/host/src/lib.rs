@@ -54,7 +54,7 @@ pub use native::{Native, NativeHandler};
 pub use options::{cancel_wish, debounce};
 pub use packages::{DeployError, package_name_of};
 pub use plan_report::{ChildReport, DependencyReport, PlanReport};
-pub use refusal::{RerunRefusal, SubmitRefusal};
+pub use refusal::{RerunRefusal, RetryRefusal, SubmitRefusal};
 pub use report::{FailureReport, HostCallReport, ReceiptReport, Report, SnoozeReport, Status, payload_json};
 pub use runtime::jobs::{CancelledJob, JobAttention, JobOutput, JobOutputs};
 pub use runtime::{Runtime, RuntimeBuilder, StartError};

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use sunaba_store::CancelWish;
 use sunaba_task::{
-    HandlerName, MAX_DELAY, MAX_IDEMPOTENCY_KEY_BYTES, MAX_SPAN, OnConflict, Unique, When, format_duration, is_name,
+    Fuel, HandlerName, MAX_DELAY, MAX_IDEMPOTENCY_KEY_BYTES, MAX_SPAN, OnConflict, TaskSpec, Unique, When,
+    format_duration, is_name,
 };
 
 use crate::admission::{RefusedTask, TaskRequest};
@@ -61,6 +62,20 @@ pub(crate) fn check(request: &TaskRequest) -> Result<(), RefusedTask> {
         check_unique(unique, request.start)?;
     }
     callbacks(&request.on_success, &request.on_failure)
+}
+
+/// Whether the fuel of all attempts can be limited: it is something, and it is counted.
+///
+/// # Errors
+/// [`RefusedTask::Value`].
+pub(crate) fn fuel_budget(spec: &TaskSpec) -> Result<(), RefusedTask> {
+    match spec.fuel_budget {
+        Some(0) => Err(RefusedTask::value("fuel budget", 0, "it is from 1")),
+        Some(budget) if spec.limits.fuel == Fuel::Off => {
+            Err(RefusedTask::value("fuel budget", budget, "the fuel of its attempts is not counted"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether what is asked for of a job as a whole can be. Its budget is the store's to check.

@@ -1,6 +1,6 @@
 //! Why a host does not do what it is asked: errors of more than one part of it.
 
-use sunaba_store::{RerunError, StoreError, SubmitError};
+use sunaba_store::{RerunError, RetryJobError, StoreError, SubmitError};
 use sunaba_task::{HandlerName, TaskId};
 
 use crate::{InputError, RefusedTask};
@@ -45,6 +45,18 @@ pub enum RerunRefusal {
     /// It is not there, or has not ended.
     #[error(transparent)]
     Rerun(#[from] RerunError),
+    /// The store could not.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a job was not made over again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RetryRefusal {
+    /// It is not there, has not ended, or cannot be.
+    #[error(transparent)]
+    Retry(#[from] RetryJobError),
     /// The store could not.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -92,9 +92,12 @@ pub(crate) fn out_of_fuel(fuel: Fuel) -> Stop {
 pub(crate) fn oversized_plan(plan: &Plan, limits: &Limits) -> Option<Stop> {
     let bytes = convert::plan_bytes(plan);
     (bytes > limits.output_bytes).then(|| {
-        let (children, size) = (format_count(plan.children.len() as u64), format_bytes(bytes));
-        let limit = format_bytes(limits.output_bytes);
-        let message = format!("the plan of {children} children has {size}: the limit is {limit} (`output`)");
+        let children = match plan.children.len() as u64 {
+            1 => "1 child".to_owned(),
+            children => format!("{} children", format_count(children)),
+        };
+        let (size, limit) = (format_bytes(bytes), format_bytes(limits.output_bytes));
+        let message = format!("the plan of {children} has {size}: the limit is {limit} (`output`)");
         Stop { cause: Cause::Output, message, backtrace: Vec::new() }
     })
 }

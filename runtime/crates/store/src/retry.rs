@@ -14,8 +14,8 @@ use crate::planner::PreparedRetry;
 pub struct RetryJob {
     /// Which.
     pub job: JobId,
-    /// Tasks that are run anew although they have succeeded, and whatever waits for them.
-    pub from: Vec<NodeName>,
+    /// Tasks of its own plan, or groups of them, that are run anew although they have succeeded, and whatever waits for them.
+    pub from: Vec<Awaited>,
 }
 
 /// Why a job is not made over again.
@@ -37,16 +37,26 @@ pub enum RetryJobError {
     #[error("all tasks of job {0} have succeeded\nhint: name the tasks from which on it is to be run again")]
     NothingToDo(JobId),
     /// It has no task of this name.
-    #[error("job {job} has no task `{name}`\nhint: `job tasks` shows those of its own plan")]
+    #[error("job {job} has no task `{name}`\nhint: {}`job tasks` shows those of its own plan", did_you_mean(.nearest.as_ref()))]
     NoTask {
         /// The job.
         job: JobId,
-        /// The name.
-        name: NodeName,
+        /// The name, or the group.
+        name: Awaited,
+        /// The task that was perhaps meant.
+        nearest: Option<NodeName>,
     },
     /// It was stopped before all of it was made.
     #[error("{count} tasks of job {job} were never made, since it was stopped before\nhint: submit it again")]
     Incomplete {
+        /// The job.
+        job: JobId,
+        /// How many.
+        count: u64,
+    },
+    /// Not all of its plan can be read any more.
+    #[error("{count} tasks of job {job} are not kept any more\nhint: submit the job again")]
+    NotWhole {
         /// The job.
         job: JobId,
         /// How many.
@@ -107,11 +117,11 @@ pub(crate) struct OldNode {
 }
 
 impl OldNode {
-    /// None of what is not in a plan.
-    pub(crate) fn of(task: &Task, after: Vec<After>) -> Option<Self> {
+    /// None of what is not in a plan. What was undone is as if it had never been done.
+    pub(crate) fn of(task: &Task, after: Vec<After>, was_undone: bool) -> Option<Self> {
         let link = task.job.as_ref().filter(|link| !link.undoes)?;
         let (handler, queue) = (task.spec.handler.clone(), task.spec.queue.clone());
-        let is_done = task.state == State::Succeeded;
+        let is_done = task.state == State::Succeeded && !was_undone;
         Some(Self { name: link.name.clone(), after, task: task.id, handler, queue, is_done })
     }
 }
@@ -145,13 +155,19 @@ pub(crate) fn check(job: &Job) -> Result<(), RetryJobError> {
 
 /// The job over again: its tasks that have not succeeded, those that are named, and whatever waits for one of them, are run anew;
 /// the others stand as they are.
-pub(crate) fn prepare(job: &Job, mut nodes: Vec<OldNode>, from: &[NodeName]) -> Result<PreparedRetry, RetryJobError> {
-    let graph = Graph::of(&nodes).map_err(SubmitJobError::from)?;
-    let known: HashSet<&NodeName> = nodes.iter().map(|node| &node.name).collect();
-    if let Some(name) = from.iter().find(|name| !known.contains(name)) {
-        return Err(RetryJobError::NoTask { job: job.id, name: name.clone() });
+pub(crate) fn prepare(job: &Job, mut nodes: Vec<OldNode>, from: &[Awaited]) -> Result<PreparedRetry, RetryJobError> {
+    // Somebody may have deleted some of it.
+    if let Some(count) = job.plan.checked_sub(nodes.len() as u64).filter(|count| *count > 0) {
+        return Err(RetryJobError::NotWhole { job: job.id, count });
     }
-    for place in anew(&nodes, from) {
+    let graph = Graph::of(&nodes).map_err(SubmitJobError::from)?;
+    let from: HashSet<&Awaited> = from.iter().collect();
+    let known: HashSet<Awaited> = nodes.iter().flat_map(|node| names_of(&node.name)).collect();
+    if let Some(name) = from.iter().find(|name| !known.contains(name)) {
+        let nearest = nearest(name, &nodes).cloned();
+        return Err(RetryJobError::NoTask { job: job.id, name: (*name).clone(), nearest });
+    }
+    for place in anew(&nodes, &from) {
         nodes[place].is_done = false;
     }
     let anew: Vec<&OldNode> = nodes.iter().filter(|node| !node.is_done).collect();
@@ -167,25 +183,55 @@ pub(crate) fn prepare(job: &Job, mut nodes: Vec<OldNode>, from: &[NodeName]) -> 
     Ok(PreparedRetry { old: job.id, revision: job.revision, job: prepared, handlers })
 }
 
+/// How others may name a node: by its own name, and by its group.
+fn names_of(name: &NodeName) -> impl Iterator<Item = Awaited> {
+    let group = name.group().map(|group| Awaited::Group(group.to_owned()));
+    [Some(Awaited::Node(name.clone())), group].into_iter().flatten()
+}
+
+/// The task that a misspelt name was meant to be: the same letters but for up to two.
+fn nearest<'n>(name: &Awaited, nodes: &'n [OldNode]) -> Option<&'n NodeName> {
+    let Awaited::Node(name) = name else { return None };
+    let near = nodes.iter().map(|node| (distance(name.as_str(), node.name.as_str()), &node.name));
+    near.filter(|(distance, _)| *distance <= 2).min().map(|(_, name)| name)
+}
+
+fn did_you_mean(nearest: Option<&NodeName>) -> String {
+    nearest.map(|name| format!("did you mean `{name}`? ")).unwrap_or_default()
+}
+
+/// How many letters are to be changed, put in or left out. Names are short.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let substitution = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = substitution.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
 /// The places of the nodes that are run anew.
-fn anew(nodes: &[OldNode], from: &[NodeName]) -> HashSet<usize> {
+fn anew(nodes: &[OldNode], from: &HashSet<&Awaited>) -> HashSet<usize> {
     let mut by_awaited: HashMap<Awaited, Vec<usize>> = HashMap::new();
     for (place, node) in nodes.iter().enumerate() {
         for after in &node.after {
             by_awaited.entry(after.awaited.clone()).or_default().push(place);
         }
     }
-    let from: HashSet<&NodeName> = from.iter().collect();
-    let is_first = |node: &OldNode| !node.is_done || from.contains(&node.name);
+    let is_first = |node: &OldNode| !node.is_done || names_of(&node.name).any(|name| from.contains(&name));
     let mut next: VecDeque<usize> = (0..nodes.len()).filter(|place| is_first(&nodes[*place])).collect();
     let mut seen = HashSet::new();
     while let Some(place) = next.pop_front() {
         if !seen.insert(place) {
             continue;
         }
-        let name = &nodes[place].name;
-        let group = name.group().map(|group| Awaited::Group(group.to_owned()));
-        for awaited in [Some(Awaited::Node(name.clone())), group].into_iter().flatten() {
+        for awaited in names_of(&nodes[place].name) {
             next.extend(by_awaited.get(&awaited).into_iter().flatten());
         }
     }

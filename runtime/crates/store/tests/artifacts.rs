@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sunaba_store::maintenance::{MaintenanceError, backup, restore, verify};
+use sunaba_store::maintenance::{MaintenanceError, backup, info, restore, verify};
 use sunaba_store::{
     BlobPlace, EmbeddedStore, Engine, EngineError, KeptBlob, LeaseRequest, Leased, NewArtifact, Pair, Queues,
     SledEngine, Store, StoreError, SystemClock, Writes,
@@ -313,4 +313,21 @@ fn backup_of_a_changed_file_says_so_and_restores_all_else() {
     fs::write(&file, &bytes[..bytes.len() - 100]).expect("written");
     let cut = restore(&file, &folder.0.join("other"));
     assert!(matches!(cut, Err(MaintenanceError::Damaged { .. })), "{cut:?}");
+}
+
+#[test]
+fn info_counts_each_file_once_and_what_it_takes() {
+    test(async {
+        let folder = Folder::new();
+        let store = folder.open();
+        let leased = begin(&store).await;
+        for name in ["a", "b"] {
+            put(&store, &leased, name, &large()).await;
+        }
+        put(&store, &leased, "c", b"another").await;
+        drop(store);
+        let found = info(&folder.data()).expect("it can be read");
+        assert!(found.blobs == 2 && found.blobs_bytes >= 700_001, "{found:?}");
+        assert!(found.to_string().contains("\n  artifacts   2 files, "), "{found}");
+    });
 }

@@ -63,6 +63,8 @@ pub enum Policy {
     NeverRetryOn,
     /// `retry_for`: it is too late for another attempt.
     TimeBox,
+    /// `fuel_budget`: there is no fuel for another attempt.
+    FuelBudget,
     /// The handler asked to be run later.
     Snooze,
     /// Somebody gave the output for which the handler waits.
@@ -191,6 +193,10 @@ impl Observation {
 /// What follows from what was seen of an attempt of this task; `now` is by the store's clock. Ask again when the record has
 /// moved meanwhile.
 pub fn decide(task: &Task, seen: &Observation, now: Timestamp) -> Decision {
+    crate::fuel_budget::within(task, seen, by_rules(task, seen, now))
+}
+
+fn by_rules(task: &Task, seen: &Observation, now: Timestamp) -> Decision {
     if let Some(cancel) = &task.cancel {
         let reason = format!("the task was cancelled at {}: {}", cancel.at, cancel.reason);
         return Decision::uncharged(Verdict::Cancel, Policy::Cancel, reason);

@@ -15,6 +15,7 @@ mod digest;
 mod durability;
 mod executor;
 mod feed;
+mod fuel_budget;
 mod grants;
 mod handler;
 mod health;

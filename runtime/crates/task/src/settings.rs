@@ -9,7 +9,7 @@ use crate::units::{format_bytes, format_duration, parse_bytes, parse_duration};
 use crate::{Backoff, Fuel, GrantRequests, LimitCaps, Limits, NamedLimitError, is_name};
 
 /// Every key that a handler may set.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "max-attempts",
     "backoff",
     "retry-on",
@@ -17,6 +17,7 @@ const KEYS: [&str; 18] = [
     "retry-for",
     "timeout",
     "fuel",
+    "fuel-budget",
     "memory",
     "queue",
     "priority",
@@ -49,6 +50,8 @@ pub struct HandlerSettings {
     pub timeout: Option<Duration>,
     /// How fuel is counted and limited.
     pub fuel: Option<Fuel>,
+    /// The fuel that all attempts of a task may use together, from 1.
+    pub fuel_budget: Option<u64>,
     /// How much memory an attempt may use.
     pub memory_bytes: Option<u64>,
     /// The queue of its tasks.
@@ -132,6 +135,10 @@ impl HandlerSettings {
                 self.timeout = Some(check_timeout(timeout).map_err(|error| wrong(error.to_string()))?);
             }
             "fuel" => self.fuel = Some(value.parse::<Fuel>().map_err(|error| wrong(error.to_string()))?),
+            "fuel-budget" => {
+                let fuel = value.replace('_', "").parse().ok().filter(|fuel| *fuel > 0);
+                self.fuel_budget = Some(fuel.ok_or_else(|| number("a number of instructions from 1"))?);
+            }
             "memory" => {
                 let bytes = parse_bytes(value).map_err(|error| wrong(error.to_string()))?;
                 self.memory_bytes = Some(check_memory(bytes).map_err(|error| wrong(error.to_string()))?);
@@ -163,6 +170,7 @@ impl HandlerSettings {
             self.retry_for.map(format_duration),
             self.timeout.map(format_duration),
             self.fuel.map(|value| value.to_string()),
+            self.fuel_budget.map(|value| value.to_string()),
             self.memory_bytes.map(format_bytes),
             self.queue.clone(),
             self.priority.map(|value| value.to_string()),
@@ -199,6 +207,7 @@ mod tests {
             ("retry-for", "48h"),
             ("timeout", "30s"),
             ("fuel", "off"),
+            ("fuel-budget", "1000"),
             ("memory", "64MiB"),
             ("queue", "mail"),
             ("priority", "-3"),

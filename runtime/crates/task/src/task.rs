@@ -56,6 +56,9 @@ pub struct TaskSpec {
     /// How long the result can be had after the task's end; its record is kept as long at least. None: as the store has it for
     /// all.
     pub keep_result: Option<Duration>,
+    /// The fuel that all of its attempts may use together, in instructions from 1; only where fuel is counted. None: each attempt has
+    /// its limit, and no more is said.
+    pub fuel_budget: Option<u64>,
     /// What an attempt may use.
     pub limits: Limits,
     /// What an attempt may do.
@@ -88,6 +91,7 @@ impl TaskSpec {
             never_retry_on: Vec::new(),
             retry_for: None,
             keep_result: None,
+            fuel_budget: None,
             limits: Limits::default(),
             grants: Grants::default(),
             deterministic: false,
@@ -241,6 +245,8 @@ pub struct Task {
     pub failures_charged: u32,
     /// Attempts that ended because their host was lost.
     pub hosts_lost: u32,
+    /// The fuel of the attempts that have ended, as far as it is known.
+    pub fuel_used: u64,
     /// Whether some of it may have run. An attempt that was handed back before anything was run leaves this as it is.
     pub begun: bool,
     /// When it came into its state.
@@ -295,6 +301,7 @@ impl Task {
             attempts_started: 0,
             failures_charged: 0,
             hosts_lost: 0,
+            fuel_used: 0,
             begun: false,
             since: now,
             aging: None,
@@ -341,7 +348,7 @@ impl Task {
         (task.id, task.sequence, task.revision, task.job) = (id, sequence, 1, Some(link));
         (task.submitted_at, task.since, task.ended_at) = (now, now, Some(now));
         (task.origin, task.successor) = (Some(Origin::Reuses(old.id)), None);
-        (task.attempts_started, task.failures_charged, task.hosts_lost) = (0, 0, 0);
+        (task.attempts_started, task.failures_charged, task.hosts_lost, task.fuel_used) = (0, 0, 0, 0);
         // What its attempts came to is known of that one.
         (task.attempts, task.callbacks, task.followers) = (Vec::new(), 0, Vec::new());
         (task.unique, task.expires_at, task.spec.idempotency_key) = (None, None, None);

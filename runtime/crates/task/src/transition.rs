@@ -137,6 +137,8 @@ pub fn transition(task: &Task, event: Event, now: Timestamp) -> Result<ChangeSet
             // An executor that gives an attempt back has run nothing of it.
             next.begun |= ending != Ending::HandedBack;
             next.failures_charged = next.failures_charged.saturating_add(u32::from(decision.charged));
+            let fuel = receipt.as_ref().and_then(|receipt| receipt.fuel).unwrap_or(0);
+            next.fuel_used = next.fuel_used.saturating_add(fuel);
             next.has_children |= decision.verdict == Verdict::Decompose;
             next.state = match decision.verdict {
                 Verdict::Succeed if decision.policy == Policy::Completed => take_completion(&mut next),

@@ -4,6 +4,7 @@ mod explain;
 mod file;
 mod graph;
 mod outcome;
+mod retry;
 mod submit;
 mod toml_text;
 mod view;
@@ -64,6 +65,8 @@ enum Command {
         #[arg(long)]
         wait: bool,
     },
+    /// Make a new job of one that has ended: what has succeeded stands, the rest is run anew; prints the new one's id
+    Retry(retry::RetryArgs),
     /// Print what came of a job, or of tasks of it
     Result {
         /// Its id
@@ -99,6 +102,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
     match args.command {
         Command::Explain(args) => explain::run(global, args).await,
         Command::Graph(args) => graph::run(global, args).await,
+        Command::Retry(args) => retry::run(global, &client, args).await,
         Command::Submit(args) => submit::run(global, &client, args).await,
         Command::Get { id, wait } => get(global, &client, id, wait).await,
         Command::List { state, tag, before, limit } => {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use sunaba_runtime::Client;
+use sunaba_runtime::server::api::JobView;
 use sunaba_runtime::task::job::JobId;
 
 use super::{file, outcome, until_end};
@@ -31,11 +32,21 @@ pub(super) async fn run(global: &Global, client: &Client, args: SubmitArgs) -> R
         submit.idempotency_key = Some(key);
     }
     let job = client.submit_job(&submit).await?;
+    taken_on(global, client, &job, args.wait).await
+}
+
+/// Prints the id of a job that was taken on, or what comes of it.
+pub(super) async fn taken_on(
+    global: &Global,
+    client: &Client,
+    job: &JobView,
+    wait: bool,
+) -> Result<Exit, CommandError> {
     let id: JobId = job.id.parse().map_err(|error| CommandError::new(Exit::Error, error))?;
-    if !args.wait {
+    if !wait {
         match global.output {
             Format::Text => print::data(format!("{id}\n").as_bytes())?,
-            format => print::json(format, &job)?,
+            format => print::json(format, job)?,
         }
         return Ok(Exit::Ok);
     }

@@ -6,7 +6,7 @@ use comfy_table::Table;
 use sunaba_runtime::Client;
 use sunaba_runtime::server::api::{JobCancelView, JobFilter, JobTaskView, JobView, JobsView, PlanFilter, PlanView};
 use sunaba_runtime::task::job::{JobId, JobState};
-use sunaba_runtime::task::{Timestamp, format_count, format_duration};
+use sunaba_runtime::task::{Timestamp, format_bytes, format_count, format_duration};
 
 use super::super::ms;
 use crate::exit::{CommandError, Exit};
@@ -120,6 +120,8 @@ pub(super) fn show(global: &Global, job: &JobView) -> Result<(), CommandError> {
         ("to undo", Some(job.tasks.compensations).filter(|left| *left > 0).map(format_count)),
         ("result", job.result.clone()),
         ("tags", set(&job.tags.join(", "))),
+        ("retry of", job.origin.as_ref().map(|id| format!("job {id}"))),
+        ("retried as", job.successor.as_ref().map(|id| format!("job {id}"))),
         ("submitted", Some(job.submitted_at.clone())),
         ("deadline", job.deadline.clone().filter(|_| job.ended_at.is_none())),
         ("ended", job.ended_at.clone()),
@@ -169,7 +171,10 @@ fn spent(job: &JobView) -> String {
     let (attempts, fuel) = (job.spent.attempts, job.spent.fuel);
     let time = job.spent.time_ms.map(|ms| format!(", {}", format_duration(Duration::from_millis(ms))));
     let word = if attempts == 1 { "attempt" } else { "attempts" };
-    format!("{} {word}, {} fuel{}", format_count(attempts), format_count(fuel), time.unwrap_or_default())
+    let artifacts = Some(job.spent.artifact_bytes).filter(|bytes| *bytes > 0);
+    let artifacts = artifacts.map(|bytes| format!(", {} of artifacts", format_bytes(bytes))).unwrap_or_default();
+    let (attempts, fuel, time) = (format_count(attempts), format_count(fuel), time.unwrap_or_default());
+    format!("{attempts} {word}, {fuel} fuel{artifacts}{time}")
 }
 
 /// The budgets that somebody has set, and how much of each is spent.
@@ -184,10 +189,14 @@ fn budgets(job: &JobView) -> String {
     let tasks = budget.tasks.filter(|tasks| *tasks != DEFAULT_TASKS);
     let depth = budget.depth.filter(|depth| *depth != DEFAULT_DEPTH).map(|depth| format!("depth {depth}"));
     let time = budget.time_ms.map(|ms| format!("time {}", format_duration(Duration::from_millis(ms))));
+    let artifacts = budget
+        .artifact_bytes
+        .map(|limit| format!("artifact-bytes {} of {}", format_bytes(spent.artifact_bytes), format_bytes(limit)));
     let all = [
         of("attempts", budget.attempts, spent.attempts),
         time,
         of("fuel", budget.fuel, spent.fuel),
+        artifacts,
         of("tasks", tasks, spent.tasks),
         depth,
     ];

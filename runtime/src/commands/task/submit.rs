@@ -77,6 +77,9 @@ pub(super) struct SubmitArgs {
     /// Instructions that an attempt may use, `exact`, or `off` [default: the handler's, else exact]
     #[arg(long)]
     fuel: Option<Fuel>,
+    /// Instructions that all attempts may use together [default: the handler's, else no limit]
+    #[arg(long, value_name = "NUMBER")]
+    fuel_budget: Option<u64>,
     /// Memory that an attempt may use [default: the handler's, else 128MiB]
     #[arg(long, value_parser = parse_bytes)]
     memory: Option<u64>,
@@ -232,6 +235,7 @@ fn template(args: SubmitArgs) -> Result<Submit, CommandError> {
         on_failure: names(&args.on_failure),
         timeout_ms: args.timeout.map(ms),
         fuel: args.fuel.map(|fuel| fuel.to_string()),
+        fuel_budget: args.fuel_budget,
         memory_bytes: args.memory,
         follow: (args.follow || args.pin).then_some(args.follow),
         idempotency_key: args.idempotency_key,

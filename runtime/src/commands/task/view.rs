@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use comfy_table::Table;
 use sunaba_runtime::Client;
-use sunaba_runtime::server::api::{AttemptView, AwaitsView, CompletionView, Filter, RunningView, TaskView, TasksView};
+use sunaba_runtime::server::api::{
+    AttemptView, AwaitsView, CompletionView, Filter, JobPlaceView, RunningView, TaskView, TasksView,
+};
 use sunaba_runtime::task::{format_bytes, format_count, format_duration};
 
 use crate::exit::{CommandError, Exit};
@@ -73,6 +75,11 @@ pub(crate) fn show_task(global: &Global, task: &TaskView) -> Result<(), CommandE
         ("submitted", task.submitted_at.clone()),
     ];
     let others = [
+        ("job", task.job.as_ref().map(job_line)),
+        (
+            "fuel budget",
+            task.fuel_budget.map(|budget| format!("{} of {}", format_count(task.fuel_used), format_count(budget))),
+        ),
         ("due", task.due_at.clone()),
         ("expires", task.expires_at.clone()),
         ("ended", task.ended_at.clone()),
@@ -106,6 +113,16 @@ pub(crate) fn show_task(global: &Global, task: &TaskView) -> Result<(), CommandE
         rows.push(("now", now_line(live)));
     }
     print::rows(&rows)
+}
+
+/// Where a task stands in its job.
+fn job_line(place: &JobPlaceView) -> String {
+    let JobPlaceView { id, name, parent, undoes } = place;
+    match parent {
+        None => format!("{id}, as `{name}`"),
+        Some(parent) if *undoes => format!("{id}, to undo task {parent}"),
+        Some(parent) => format!("{id}, as `{name}` under task {parent}"),
+    }
 }
 
 /// What a task that waits to be completed waits for.
@@ -157,6 +174,7 @@ fn origin_words(how: &str) -> &str {
         "rerun" => "a rerun of",
         "callback" => "follows the end of",
         "replaces" => "in place of",
+        "reuses" => "stands for",
         other => other,
     }
 }

@@ -4,7 +4,7 @@ use super::super::case::{Case, decomposes, stopped, succeeds};
 
 pub(super) const PLANS: &[Case] = &[
     stopped("plans", "plan-ten-million", "memory"),
-    stopped("plans", "plan-large", "output").says("the plan of 1 children has 3.0 MiB").outside(),
+    stopped("plans", "plan-large", "output").says("the plan of 1 child has 3.0 MiB").outside(),
     decomposes("plans", "plan-itself"),
     stopped("plans", "submit-on", "timeout"),
     succeeds("plans", "submit-odd-names"),

@@ -11,8 +11,7 @@ use crate::admission::TaskRequest;
 /// What a child may set that a handler does not.
 const OWN: &str = "delay, expires, key, tags, follow, keep-result, max-hosts-lost, undo";
 /// What it may set as a handler does.
-const SHARED: &str =
-    "queue, priority, max-attempts, backoff, retry-on, never-retry-on, retry-for, timeout, fuel, memory, limits";
+const SHARED: &str = "queue, priority, max-attempts, backoff, retry-on, never-retry-on, retry-for, timeout, fuel, fuel-budget, memory, limits";
 
 /// What a child says of itself, read.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -121,6 +120,7 @@ impl ChildSettings {
             keep_result: self.keep_result,
             timeout: shared.timeout,
             fuel: shared.fuel,
+            fuel_budget: shared.fuel_budget,
             memory_bytes: shared.memory_bytes,
             limits: shared.limits,
             follow: self.follow,

@@ -25,6 +25,10 @@ impl JobStory {
         let state = super::tree::word(self.state);
         rows.add("state", self.ended_at.as_ref().map_or_else(|| state.to_owned(), |at| format!("{state} since {at}")));
         rows.add("submitted", self.submitted_at.clone());
+        let others = [("retry of", &self.origin), ("retried as", &self.successor)];
+        for (word, job) in others.into_iter().filter_map(|(word, job)| Some((word, job.as_ref()?))) {
+            rows.add(word, format!("job {job}"));
+        }
         self.what_it_is(&mut rows);
         self.failed.iter().for_each(|failed| failed.rows(&mut rows));
         if self.more_failed > 0 {
@@ -72,10 +76,13 @@ impl JobStory {
         rows.add("tasks", if tasks.is_empty() { "none".into() } else { tasks.join(", ") });
         let used = &self.used;
         let attempts = if used.attempts == 1 { "" } else { "s" };
+        // Most jobs write none.
+        let artifacts = Some(used.artifact_bytes).filter(|bytes| *bytes > 0);
+        let artifacts = artifacts.map(|bytes| format!(", artifacts {}", format_bytes(bytes))).unwrap_or_default();
         rows.add(
             "used",
             format!(
-                "{} attempt{attempts}, fuel {}, wall time {} of which host calls {}, peak memory {}, outputs {}",
+                "{} attempt{attempts}, fuel {}, wall time {} of which host calls {}, peak memory {}, outputs {}{artifacts}",
                 format_count(used.attempts),
                 format_count(used.fuel),
                 time(used.wall_ms),

@@ -15,6 +15,10 @@ pub struct JobStory {
     pub name: String,
     /// Where it stands.
     pub state: JobState,
+    /// The job that it is over again.
+    pub origin: Option<String>,
+    /// The newest job that was made in its stead.
+    pub successor: Option<String>,
     /// When the store had it.
     pub submitted_at: String,
     /// When it ended.
@@ -82,6 +86,8 @@ pub struct UsedReport {
     pub peak_memory_bytes: u64,
     /// Their outputs.
     pub output_bytes: u64,
+    /// What they have written to artifacts.
+    pub artifact_bytes: u64,
 }
 
 /// What a job may spend.

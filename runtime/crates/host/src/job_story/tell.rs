@@ -1,7 +1,7 @@
 //! Tells the story of a job that was read.
 
 use sunaba_task::job::{BudgetName, Job, JobCause, JobState};
-use sunaba_task::{StateName, format_count, format_duration};
+use sunaba_task::{StateName, format_bytes, format_count, format_duration};
 
 use super::plain::one_line;
 use super::read::JobRead;
@@ -21,6 +21,8 @@ pub(super) fn tell(read: &JobRead, waits: Vec<WaitReport>) -> JobStory {
         id: graph.id.clone(),
         name: graph.name.clone(),
         state: job.state,
+        origin: job.origin.map(|id| id.to_string()),
+        successor: job.successor.map(|id| id.to_string()),
         submitted_at: job.submitted_at.to_string(),
         ended_at: job.ended_at.map(|at| at.to_string()),
         took_ms: millis(graph.took()),
@@ -36,6 +38,7 @@ pub(super) fn tell(read: &JobRead, waits: Vec<WaitReport>) -> JobStory {
             host_call_ms: millis(spent.host_call_time),
             peak_memory_bytes: spent.peak_memory_bytes,
             output_bytes: spent.output_bytes,
+            artifact_bytes: spent.artifact_bytes,
         },
         budgets: budgets(read),
         undone_for: job.undone_for.as_ref().map(|why| undone_for(why, &failed)),
@@ -66,6 +69,7 @@ fn budgets(read: &JobRead) -> Vec<BudgetReport> {
     let limits = [
         (BudgetName::Attempts, spent.attempts, budget.attempts),
         (BudgetName::Fuel, spent.fuel, budget.fuel),
+        (BudgetName::ArtifactBytes, spent.artifact_bytes, budget.artifact_bytes),
         (BudgetName::Time, millis(graph.took()), budget.time.map(millis)),
         (BudgetName::Tasks, spent.tasks, Some(budget.tasks).filter(|_| is_cause(BudgetName::Tasks))),
         (BudgetName::Depth, budget.depth.into(), Some(budget.depth.into()).filter(|_| is_cause(BudgetName::Depth))),
@@ -167,6 +171,7 @@ impl BudgetReport {
                 let time = |ms| format_duration(std::time::Duration::from_millis(ms));
                 (time(self.spent), time(self.limit))
             }
+            "artifact-bytes" => (format_bytes(self.spent), format_bytes(self.limit)),
             _ => (format_count(self.spent), format_count(self.limit)),
         };
         format!("{spent} of {limit}")

@@ -1,12 +1,12 @@
 //! How a host takes jobs on, and what it tells of them. Each task of a plan is checked as one that is submitted alone; the first
 //! that is refused names itself, and then nothing of the job is taken on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use sunaba_store::{
-    CancelWish, JobPage, JobQuery, Package, PlanPage, PlanQuery, StoreError, SubmitJobError, SubmittedJob,
+    CancelWish, JobPage, JobQuery, Package, PlanPage, PlanQuery, RetryJob, StoreError, SubmitJobError, SubmittedJob,
 };
 use sunaba_task::job::{Job, JobCause, JobId, JobSpec, MAX_PLAN_NODES, NewJob, Node, NodeName, PlanError};
 use sunaba_task::{Digest, NewTask, Payload, StateName, Task, TaskId};
@@ -16,6 +16,8 @@ use super::take::MAX_CHECKS;
 use crate::admission::{self, RefusedTask, TaskRequest};
 use crate::effective::Operator;
 use crate::job::{JobRefusal, JobRequest, NodeRequest};
+use crate::job_story::may_have_plan;
+use crate::refusal::RetryRefusal;
 use crate::{options, packages};
 
 /// Tasks that are checked before others of this thread have their turn.
@@ -196,6 +198,15 @@ impl Runtime {
         })
     }
 
+    /// Makes a new job of one that has ended: what has succeeded in that stands, and is not run again; the rest is, with whatever
+    /// waits for it, and so is what is named, by the versions that are active now. When this returns, it is on stable storage.
+    ///
+    /// # Errors
+    /// [`RetryRefusal`].
+    pub async fn retry_job(&self, request: RetryJob) -> Result<Job, RetryRefusal> {
+        Ok(self.store().retry_job(request).await??)
+    }
+
     /// The record of a job.
     ///
     /// # Errors
@@ -274,7 +285,8 @@ impl Runtime {
         Ok(page)
     }
 
-    /// The tasks of a job that are worth a look: a few of each kind, among the first 5,000 of its plan.
+    /// The tasks of a job that are worth a look: a few of each kind, among the first 5,000 of its tree, its own plan first and those
+    /// below it level by level.
     ///
     /// # Errors
     /// As [`job`](Self::job).
@@ -288,13 +300,22 @@ impl Runtime {
         let running = count(&[StateName::Running]).min(SHOWN as u64);
         let is_enough =
             |found: &JobAttention| found.failing.len() as u64 >= failing && found.running.len() as u64 >= running;
-        let (mut looked, mut query) = (0, PlanQuery::of(job.id, PAGE));
-        while looked < MAX_LOOKED && !is_enough(&found) {
+        let (mut looked, mut plans) = (0, VecDeque::from([PlanQuery::of(job.id, PAGE)]));
+        while looked < MAX_LOOKED
+            && !is_enough(&found)
+            && let Some(query) = plans.pop_front()
+        {
             let PlanPage { tasks, next, .. } = self.store().plan(query.clone()).await?;
             looked += tasks.len().max(1);
-            tasks.into_iter().for_each(|task| found.add(task));
-            let Some(next) = next else { break };
-            query.after = Some(next);
+            for task in tasks {
+                if may_have_plan(job, &task) {
+                    plans.push_back(PlanQuery { parent: Some(task.id), ..PlanQuery::of(job.id, PAGE) });
+                }
+                found.add(task);
+            }
+            if next.is_some() {
+                plans.push_front(PlanQuery { after: next, ..query });
+            }
         }
         Ok(found)
     }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use sunaba_store::EventPage;
-use sunaba_task::job::{JobEvent, JobHappening};
-use sunaba_task::{FeedEvent, Happening, TaskEvent};
+use sunaba_task::job::{BudgetName, JobEvent, JobHappening};
+use sunaba_task::{FeedEvent, Happening, TaskEvent, format_bytes};
 
 /// Something that happened to a task, or to a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,6 +73,10 @@ impl From<&JobEvent> for EventView {
         let message = match &event.what {
             JobHappening::Submitted | JobHappening::Succeeded { partial: false } => None,
             JobHappening::Succeeded { partial: true } => Some("in part".into()),
+            JobHappening::BudgetLow { budget: BudgetName::ArtifactBytes, spent, limit } => {
+                let (spent, limit) = (format_bytes(*spent), format_bytes(*limit));
+                Some(format!("`{}`, {spent} of {limit} spent", BudgetName::ArtifactBytes))
+            }
             JobHappening::BudgetLow { budget, spent, limit } => Some(format!("`{budget}`, {spent} of {limit} spent")),
             JobHappening::Stopping { reason }
             | JobHappening::Compensating { reason }

@@ -49,6 +49,10 @@ pub struct JobView {
     pub result: Option<String>,
     /// The key under which it was submitted.
     pub idempotency_key: Option<String>,
+    /// The job that it is over again.
+    pub origin: Option<String>,
+    /// The newest job that was made in its stead.
+    pub successor: Option<String>,
     /// When the store had it.
     pub submitted_at: String,
     /// When its time is over.
@@ -103,6 +107,8 @@ pub struct SpentView {
     pub attempts: u64,
     /// Of those that have ended.
     pub fuel: u64,
+    /// What those have written to artifacts.
+    pub artifact_bytes: u64,
     /// Tasks that were made.
     pub tasks: u64,
     /// From its submit to its end. Null while it has not ended.
@@ -292,12 +298,14 @@ impl From<&Job> for JobView {
                 time: None,
                 time_ms: budget.time.map(ms),
                 fuel: budget.fuel,
+                artifact_bytes: budget.artifact_bytes,
                 tasks: Some(budget.tasks),
                 depth: Some(budget.depth),
             },
             spent: SpentView {
                 attempts: job.spent.attempts,
                 fuel: job.spent.fuel,
+                artifact_bytes: job.spent.artifact_bytes,
                 tasks: job.spent.tasks,
                 time_ms: job.ended_at.map(|at| ms(at.since(job.submitted_at))),
             },
@@ -306,6 +314,8 @@ impl From<&Job> for JobView {
             stop_on_failure: spec.stop_on_failure,
             result: spec.result.as_ref().map(ToString::to_string),
             idempotency_key: spec.idempotency_key.clone(),
+            origin: job.origin.map(|id| id.to_string()),
+            successor: job.successor.map(|id| id.to_string()),
             submitted_at: job.submitted_at.to_string(),
             deadline: job.deadline().map(|at| at.to_string()),
             ended_at: job.ended_at.map(|at| at.to_string()),

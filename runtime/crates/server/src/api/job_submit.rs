@@ -66,6 +66,9 @@ pub struct JobBudget {
     /// Over all attempts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fuel: Option<u64>,
+    /// Bytes written to artifacts, over all attempts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub artifact_bytes: Option<u64>,
     /// Tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tasks: Option<u64>,
@@ -294,7 +297,8 @@ impl JobBudget {
         };
         let tasks = self.tasks.unwrap_or(Budget::default().tasks);
         let depth = self.depth.unwrap_or(Budget::default().depth);
-        Ok(Budget { attempts: self.attempts, time, fuel: self.fuel, tasks, depth })
+        let Self { attempts, fuel, artifact_bytes, .. } = self;
+        Ok(Budget { attempts, time, fuel, artifact_bytes, tasks, depth })
     }
 }
 
@@ -368,9 +372,9 @@ impl From<After> for AfterNode {
 
 impl From<JobRequest> for SubmitJob {
     fn from(request: JobRequest) -> Self {
-        let Budget { attempts, time, fuel, tasks, depth } = request.budget;
+        let Budget { attempts, time, fuel, artifact_bytes, tasks, depth } = request.budget;
         let (time_ms, tasks, depth) = (time.map(ms), Some(tasks), Some(depth));
-        let budget = JobBudget { attempts, time: None, time_ms, fuel, tasks, depth };
+        let budget = JobBudget { attempts, time: None, time_ms, fuel, artifact_bytes, tasks, depth };
         let node = |node: NodeRequest| SubmitNode {
             name: node.name.to_string(),
             after: node.after.into_iter().map(AfterNode::from).collect(),

@@ -7,6 +7,8 @@ mod control;
 mod dead;
 mod feed;
 mod job;
+mod job_place;
+mod job_retry;
 mod job_story;
 mod job_submit;
 mod live;
@@ -32,6 +34,8 @@ pub use job::{
     CauseView, JobCancelView, JobFilter, JobOutputView, JobOutputsView, JobResultView, JobTaskView, JobTasksView,
     JobView, JobsView, PlanFilter, PlanView, SpentView,
 };
+pub use job_place::JobPlaceView;
+pub use job_retry::JobRetry;
 pub use job_story::{GraphFormat, GraphQuestion};
 pub use job_submit::{AfterNode, JobBudget, MAX_JOB_BYTES, MapNode, SubmitJob, SubmitNode};
 pub use live::RunningView;

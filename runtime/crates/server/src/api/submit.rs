@@ -97,6 +97,9 @@ pub struct Submit {
     /// A number of instructions, `exact` or `off`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fuel: Option<String>,
+    /// Instructions that all attempts may use together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fuel_budget: Option<u64>,
     /// Of one attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
@@ -233,6 +236,7 @@ impl Submit {
             on_failure: handlers(&self.on_failure)?,
             timeout: duration(self.timeout_ms),
             fuel: self.fuel.map(|fuel| fuel.parse()).transpose().map_err(Problem::invalid)?,
+            fuel_budget: self.fuel_budget,
             memory_bytes: self.memory_bytes,
             follow: self.follow,
             idempotency_key: self.idempotency_key,

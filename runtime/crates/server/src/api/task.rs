@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sunaba_host::{GrantsReport, LimitsReport, OutcomeReport, ReceiptReport};
 use sunaba_task::{AttemptRecord, CancelRequest, Origin, PayloadInfo, StateName, Task};
 
-use super::{AwaitsView, CompletionView, RunningView, ms};
+use super::{AwaitsView, CompletionView, JobPlaceView, RunningView, ms};
 
 /// A task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,6 +50,12 @@ pub struct TaskView {
     pub failures_charged: u32,
     /// Attempts that ended because their host was lost.
     pub hosts_lost: u32,
+    /// The fuel of the attempts that have ended, as far as it is known.
+    #[serde(default)]
+    pub fuel_used: u64,
+    /// Instructions that all attempts may use together.
+    #[serde(default)]
+    pub fuel_budget: Option<u64>,
     /// It is dead once so many failures were charged.
     pub max_attempts: u32,
     /// It is dead once so many hosts were lost.
@@ -72,6 +78,9 @@ pub struct TaskView {
     pub unique: Option<String>,
     /// The key under which it was submitted.
     pub idempotency_key: Option<String>,
+    /// Where it stands in its job. Null: it is of none.
+    #[serde(default)]
+    pub job: Option<JobPlaceView>,
     /// What it was made from.
     pub origin: Option<OriginView>,
     /// The newest task that was made in its stead.
@@ -109,7 +118,7 @@ pub struct CancelView {
 /// What a task was made from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OriginView {
-    /// `rerun`, `callback` or `replaces`.
+    /// `rerun`, `callback`, `replaces` or `reuses`.
     pub how: String,
     /// That task.
     pub task: String,
@@ -178,6 +187,8 @@ impl From<&Task> for TaskView {
             attempts_started: task.attempts_started,
             failures_charged: task.failures_charged,
             hosts_lost: task.hosts_lost,
+            fuel_used: task.fuel_used,
+            fuel_budget: spec.fuel_budget,
             max_attempts: spec.max_attempts,
             max_hosts_lost: spec.max_hosts_lost,
             backoff: spec.backoff.to_string(),
@@ -189,6 +200,7 @@ impl From<&Task> for TaskView {
             tags: spec.tags.clone(),
             unique: task.unique.clone(),
             idempotency_key: spec.idempotency_key.clone(),
+            job: task.job.as_ref().map(JobPlaceView::from),
             origin: task.origin.map(OriginView::from),
             successor: task.successor.map(|id| id.to_string()),
             callbacks: task.callbacks,

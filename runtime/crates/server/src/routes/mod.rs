@@ -5,6 +5,7 @@ mod bulk;
 mod complete;
 mod control;
 mod feed;
+mod job_retry;
 mod job_story;
 mod jobs;
 mod other_kind;
@@ -87,6 +88,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/tasks/{id}/complete", post(complete::complete))
         .route("/v1/tasks/{id}/run-now", post(tasks::run_now))
         .route("/v1/tasks/{id}/rerun", post(tasks::rerun))
+        .merge(job_retry::routes())
         .merge(job_story::routes())
         .fallback(async || Problem::not_found("there is nothing here\nhint: the API is under `/v1`"))
         .method_not_allowed_fallback(async || {

@@ -7,7 +7,7 @@ use super::jobs::{end_named, ended, job, node, submit_job};
 use super::*;
 use crate::{EventPage, EventQuery, EventsOf, MAX_PAGE};
 
-async fn page_of(store: &dyn Store, of: EventsOf) -> EventPage {
+pub(super) async fn page_of(store: &dyn Store, of: EventsOf) -> EventPage {
     let query = EventQuery { after: Some(0), of: Some(of), limit: MAX_PAGE, ..EventQuery::default() };
     store.events(query).await.expect("the store works")
 }
@@ -22,7 +22,7 @@ async fn told(store: &dyn Store, id: JobId) -> Vec<&'static str> {
     page.events.iter().map(word).collect()
 }
 
-fn low(page: &EventPage) -> Vec<(BudgetName, u64, u64)> {
+pub(super) fn low(page: &EventPage) -> Vec<(BudgetName, u64, u64)> {
     let low = |event: &FeedEvent| match event {
         FeedEvent::Job(event) => match event.what {
             JobHappening::BudgetLow { budget, spent, limit } => Some((budget, spent, limit)),

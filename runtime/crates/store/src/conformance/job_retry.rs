@@ -1,11 +1,12 @@
 //! Jobs that are made over again: what has succeeded stands, and the rest is run anew.
 
+use bytes::Bytes;
 use sunaba_task::job::{After, Awaited, Job, JobId, JobSpec, JobState, NewJob, NodeName, OnFailure};
-use sunaba_task::{Origin, StateName};
+use sunaba_task::{ArtifactKind, Origin, StateName};
 
 use super::jobs::{end_named, ended, job, lease_named, node, states, submit_job, tasks};
 use super::*;
-use crate::{RetryJob, RetryJobError};
+use crate::{NewArtifact, RetryJob, RetryJobError};
 
 async fn retry(store: &dyn Store, id: JobId, from: &[&str]) -> Result<Job, RetryJobError> {
     let from = from.iter().map(|name| name.parse().expect("a name")).collect();
@@ -122,8 +123,12 @@ pub async fn bad_retries_are_refused_and_change_nothing(subject: &mut impl Subje
     assert_eq!(refused, Err(RetryJobError::NotEnded { job: running, state: JobState::Running }));
     end_named(&*store, session, "a", Verdict::GiveUp).await;
     ended(&*store, running).await;
-    let name: NodeName = "b".parse().expect("a name");
-    assert_eq!(retry(&*store, running, &["b"]).await, Err(RetryJobError::NoTask { job: running, name }));
+    let nearest: Option<NodeName> = Some("a".parse().expect("a name"));
+    for (name, nearest) in [("b", nearest), ("other", None), ("a/*", None)] {
+        let refused = retry(&*store, running, &[name]).await;
+        let name: Awaited = name.parse().expect("a name");
+        assert_eq!(refused, Err(RetryJobError::NoTask { job: running, name, nearest }));
+    }
     // Stopped before all of it was made.
     let many = (0..3_000).map(|number| node(&format!("n/{number:04}"), &[]));
     let spec = JobSpec { name: "many".into(), ..JobSpec::default() };
@@ -152,4 +157,74 @@ pub async fn retry_after_a_restart_and_an_hour_reuses_outputs(subject: &mut impl
     let new = retry(&*store, old, &[]).await.expect("it has ended");
     assert_eq!(run_all(&*store, session, &[]).await, ["b"]);
     assert_eq!(ended(&*store, new.id).await.state, JobState::Succeeded);
+}
+
+/// By the name of a group, all of it is run anew.
+pub async fn job_is_retried_from_a_group(subject: &mut impl Subject) {
+    let store = subject.store();
+    let session = open(&*store).await;
+    let old = submit_job(&*store, diamond()).await;
+    run_all(&*store, session, &[]).await;
+    let new = retry(&*store, old, &["left/*"]).await.expect("it has ended");
+    assert_eq!(run_all(&*store, session, &[]).await, ["after", "join", "left/1", "left/2"]);
+    assert_eq!(ended(&*store, new.id).await.state, JobState::Succeeded);
+}
+
+/// What was undone is not there any more, whatever its record says; what cannot be undone was never touched.
+pub async fn what_was_undone_is_run_anew(subject: &mut impl Subject) {
+    let store = subject.store();
+    let session = open(&*store).await;
+    let mut first = node("first", &[]);
+    first.compensation = Some(new_task());
+    let nodes = [first, node("second", &["first"]), node("third", &["second"]), node("beside", &[])];
+    let spec = JobSpec { on_failure: OnFailure::Compensate, ..JobSpec::default() };
+    let old = submit_job(&*store, NewJob { spec, ..job(nodes) }).await;
+    let ran = run_all(&*store, session, &["third"]).await;
+    assert_eq!(ran, ["beside", "first", "second", "third", "undo"]);
+    assert_eq!(ended(&*store, old).await.state, JobState::Failed);
+    let new = retry(&*store, old, &[]).await.expect("it has ended");
+    assert_eq!(run_all(&*store, session, &[]).await, ["first", "second", "third"]);
+    assert_eq!(ended(&*store, new.id).await.state, JobState::Succeeded);
+}
+
+/// Those that follow read them where they would have been; they go with the last of both tasks.
+pub async fn what_stands_has_its_artifacts(subject: &mut impl Subject) {
+    let store = subject.store();
+    let session = open(&*store).await;
+    let old = submit_job(&*store, job([node("a", &[]), node("b", &["a"])])).await;
+    settle_down(&*store).await;
+    let leased = lease_named(&*store, session, "a").await;
+    let mut writer = store.blobs().create().await.expect("there is room");
+    writer.write(Bytes::from_static(b"a page")).await.expect("there is room");
+    let file = writer.finish().await.expect("there is room");
+    let kind = ArtifactKind::File { size_bytes: file.size_bytes, digest: file.digest };
+    let new = NewArtifact { name: "page".parse().expect("a name"), media_type: "text/plain".into(), kind };
+    let put = store.put_artifact(leased.token, new).await.expect("the store works").expect("it has the lease");
+    file.release();
+    settle(&*store, settlement(&leased, Verdict::Succeed)).await.expect("it has the lease");
+    assert_eq!(run_all(&*store, session, &["b"]).await, ["b"]);
+    let first = tasks(&*store, old).await["a"].id;
+    let new = retry(&*store, old, &[]).await.expect("it has ended");
+    settle_down(&*store).await;
+    let second = tasks(&*store, new.id).await["a"].id;
+    assert_eq!(store.artifacts(second).await.expect("the store works"), [put.clone()]);
+    store.delete(vec![first]).await.expect("the store works").remove(0).expect("its job has ended");
+    let digest = put.digest().expect("it is a file");
+    let mut reader = store.blobs().open(digest, 0).await.expect("the other names it");
+    assert_eq!(reader.read(99).await.expect("it is there"), "a page");
+    assert_eq!(run_all(&*store, session, &[]).await, ["b"]);
+    store.delete(vec![second]).await.expect("the store works").remove(0).expect("its job has ended");
+    submit(&*store, new_task()).await;
+    assert!(store.blobs().open(digest, 0).await.is_err(), "nothing names it any more");
+}
+
+/// One of its tasks was deleted: nobody knows any more what it was.
+pub async fn job_that_is_not_whole_is_not_retried(subject: &mut impl Subject) {
+    let store = subject.store();
+    let session = open(&*store).await;
+    let old = submit_job(&*store, job([node("a", &[]), node("b", &["a"])])).await;
+    run_all(&*store, session, &["b"]).await;
+    let first = tasks(&*store, old).await["a"].id;
+    store.delete(vec![first]).await.expect("the store works").remove(0).expect("its job has ended");
+    assert_eq!(retry(&*store, old, &[]).await, Err(RetryJobError::NotWhole { job: old, count: 1 }));
 }

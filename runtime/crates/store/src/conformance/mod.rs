@@ -2,6 +2,7 @@
 //!
 //! A case begins with an empty store, sees it only through [`Store`], and lets time pass by the store's own clock.
 
+mod artifact_budget;
 mod artifacts;
 mod bodies;
 mod budgets;
@@ -45,6 +46,7 @@ use crate::{
     Settlement, Store,
 };
 
+pub use artifact_budget::*;
 pub use artifacts::*;
 pub use bodies::*;
 pub use budgets::*;
@@ -170,6 +172,7 @@ macro_rules! conformance_tests {
             cancel_of_a_running_task_is_told_and_wins
             cancel_of_a_running_task_outlives_its_host
             cancel_of_what_has_ended_or_never_was_changes_nothing
+            fuel_of_all_attempts_is_handed_out
             // completion
             task_that_waits_is_completed_from_outside
             task_that_nobody_completes_is_run_again
@@ -333,11 +336,20 @@ macro_rules! conformance_tests {
             retried_job_that_fails_again_is_undone
             bad_retries_are_refused_and_change_nothing
             retry_after_a_restart_and_an_hour_reuses_outputs
+            job_is_retried_from_a_group
+            what_was_undone_is_run_anew
+            what_stands_has_its_artifacts
+            job_that_is_not_whole_is_not_retried
             // what is told of jobs
             receipts_of_a_job_are_summed
             what_a_task_was_to_wait_for_is_kept_as_long_as_the_task
             // budgets
             attempts_of_a_job_obeyed_and_violated
+            artifact_bytes_of_a_job_obeyed
+            artifact_bytes_of_a_job_violated
+            share_of_artifact_bytes_obeyed_and_violated
+            own_limit_of_artifact_bytes_is_no_budget
+            last_attempt_that_has_used_all_fuel_has_spent_the_budget
             fuel_of_a_job_obeyed_and_violated
             time_of_a_job_obeyed_and_violated
             what_has_succeeded_is_undone_the_last_first

@@ -1,9 +1,10 @@
 //! What follows from an attempt, and from a wish to cancel.
 
-use sunaba_task::StateName;
+use sunaba_task::{Fuel, Receipt, StateName};
 use uuid::Uuid;
 
 use super::*;
+use crate::Rerun;
 
 /// The end is the end, and the output is there.
 pub async fn success_is_terminal_and_has_its_output(subject: &mut impl Subject) {
@@ -130,4 +131,26 @@ pub async fn cancel_of_what_has_ended_or_never_was_changes_nothing(subject: &mut
         store.cancel(vec![done.id, unknown], CancelWish::default()).await.expect("the store works"),
         [Some(done), None]
     );
+}
+
+/// Each attempt has what is left of the fuel of all of them, or its own limit if that is less; what is run again begins anew.
+pub async fn fuel_of_all_attempts_is_handed_out(subject: &mut impl Subject) {
+    let store = subject.store();
+    let mut new = new_task();
+    (new.spec.fuel_budget, new.spec.limits.fuel) = (Some(1_000), Fuel::Exact { limit: Some(600) });
+    let id = submit(&*store, new).await.id;
+    for (gets, uses) in [(600, 300), (600, 500), (200, 100), (100, 100), (1, 1)] {
+        let session = open(&*store).await;
+        let leased = lease_one(&*store, session).await;
+        assert_eq!(leased.task.spec.limits.fuel, Fuel::Exact { limit: Some(gets) });
+        let receipt = Receipt { fuel: Some(uses), ..Receipt::unmeasured(leased.task.spec.component) };
+        let settlement = Settlement { receipt: Some(receipt), ..settlement(&leased, Verdict::Retry(SECOND)) };
+        settle(&*store, settlement).await.expect("it has the lease");
+        subject.advance(SECOND);
+    }
+    assert_eq!(find(&*store, id).await.expect("it is there").fuel_used, 1_001);
+    store.cancel(vec![id], CancelWish::default()).await.expect("the store works");
+    let again = Rerun { task: id, input: None, checked: None, once: false };
+    let again = store.rerun(vec![again]).await.expect("the store works").remove(0).expect("it has ended");
+    assert_eq!((again.spec.fuel_budget, again.fuel_used), (Some(1_000), 0));
 }

@@ -13,7 +13,7 @@ use sunaba_task::{
 
 use crate::children::{PreparedChild, PreparedSettlement};
 use crate::jobs::PreparedJob;
-use crate::retry::{self, OldNode};
+use crate::retry;
 use crate::{
     Activation, AwaiteePage, Blobs, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError, CompleteError,
     DeleteError, Deployed, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, LeaseRequest, Leased, NewArtifact,
@@ -147,9 +147,10 @@ impl Store for EmbeddedStore {
             }
             let (mut nodes, mut query) = (Vec::new(), PlanQuery::of(job, crate::MAX_PAGE));
             loop {
-                let page = self.plan(query.clone()).await?;
-                nodes.extend(page.tasks.iter().zip(page.after).filter_map(|(task, after)| OldNode::of(task, after)));
-                match page.next {
+                let asked = query.clone();
+                let (page, next) = self.read(move |planner, turn| planner.old_nodes(turn, &asked)).await?;
+                nodes.extend(page);
+                match next {
                     Some(next) => query.after = Some(next),
                     None => break,
                 }

@@ -57,6 +57,10 @@ pub struct Info {
     pub files: u64,
     /// What these take.
     pub files_bytes: u64,
+    /// Files of artifacts, each of which may be that of several.
+    pub blobs: u64,
+    /// What these take.
+    pub blobs_bytes: u64,
     /// Files in `lost`, of which no task knows.
     pub lost_files: u64,
 }
@@ -76,6 +80,7 @@ pub fn info(directory: &Path) -> Result<Info, MaintenanceError> {
     let engine = open(directory)?;
     let engine: &dyn Engine = &engine;
     let (files, files_bytes) = size_of(&directory.join("files"));
+    let (blobs, blobs_bytes) = size_of(&directory.join("blobs"));
     let read = |key: &[u8]| engine.get(key).map(|stored| stored.and_then(|stored| codec::read(key, &stored).ok()));
     let last_opened = engine.get(keys::OPENED)?.and_then(|stored| codec::read(keys::OPENED, &stored).ok());
     let mut info = Info {
@@ -95,6 +100,8 @@ pub fn info(directory: &Path) -> Result<Info, MaintenanceError> {
         log_bytes: size_of(&directory.join("sled")).1,
         files,
         files_bytes,
+        blobs,
+        blobs_bytes,
         lost_files: size_of(&directory.join("lost")).0,
     };
     let leased = leased(engine)?;
@@ -192,6 +199,7 @@ impl fmt::Display for Info {
         }
         line("log", format_bytes(self.log_bytes))?;
         line("files", format!("{}, {}", format_count(self.files), format_bytes(self.files_bytes)))?;
+        line("artifacts", format!("{} files, {}", format_count(self.blobs), format_bytes(self.blobs_bytes)))?;
         if self.lost_files > 0 {
             line("lost", format!("{} files of which no task knows", format_count(self.lost_files)))?;
         }

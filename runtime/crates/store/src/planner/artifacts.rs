@@ -100,6 +100,18 @@ impl Planner {
         Ok(artifacts)
     }
 
+    /// Gives a task that stands for another all artifacts of that one: those that follow read them by its name. Each file has
+    /// one name more, and is not written again.
+    pub(super) fn name_again(&self, turn: &mut Turn<'_>, old: TaskId, new: TaskId) -> Result<(), StoreError> {
+        for artifact in self.artifacts(turn, old)? {
+            if let Some(digest) = artifact.digest() {
+                turn.txn.put(keys::name(&digest, new, artifact.name.as_str()), Bytes::new());
+            }
+            turn.txn.put(keys::artifact(new, artifact.name.as_str()), codec::write(&artifact));
+        }
+        Ok(())
+    }
+
     /// Lets go of the artifacts of a task that is being deleted.
     pub(super) fn forget_artifacts(&self, turn: &mut Turn<'_>, task: TaskId) -> Result<(), StoreError> {
         let (first, end) = keys::artifacts(task);

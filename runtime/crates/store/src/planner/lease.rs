@@ -90,7 +90,7 @@ impl Planner {
     pub(super) fn stop_running(&mut self, turn: &mut Turn<'_>, id: TaskId) -> Option<Running> {
         let running = self.running.remove(&id)?;
         self.lanes.stop(&running.stored.task.spec);
-        self.release_fuel(&running.stored, running.reserved_fuel);
+        self.give_back(&running.stored, running.reserved);
         if let Some(session) = running.stored.task.lease().and_then(|lease| self.sessions.get_mut(&lease.session)) {
             session.tasks.remove(&id);
             session.memory.held_bytes = session.memory.held_bytes.saturating_sub(running.runs.limits.host_bytes());
@@ -157,8 +157,8 @@ impl Planner {
                 }
                 Room::Never { most_bytes } => Some(too_large(host_bytes, most_bytes)),
             };
-            let reserved_fuel = match self.allowed(turn, &stored, &mut runs)? {
-                Allowed::Run { reserved_fuel } => reserved_fuel,
+            let reserved = match self.allowed(turn, &stored, &mut runs)? {
+                Allowed::Run(reserved) => reserved,
                 Allowed::Wait => {
                     self.lanes.pass_over(&mut selection, &pick);
                     continue;
@@ -205,9 +205,9 @@ impl Planner {
             entries.push(Entry { task, revision: change.expected_revision, lease });
             leased.push(Leased { token, task: runs.of(&stored.task), input });
             self.lanes.start(&stored.task.spec, turn.elapsed);
-            self.reserve_fuel(&stored, reserved_fuel);
+            self.reserve(&stored, reserved);
             let waited = turn.now.since(before.since);
-            self.running.insert(task, Running { stored, batch, runs, waited, reserved_fuel, artifacts: None });
+            self.running.insert(task, Running { stored, batch, runs, waited, reserved, artifacts: None });
             if let Some(session) = self.sessions.get_mut(&id) {
                 session.tasks.insert(task);
                 session.memory.held_bytes = session.memory.held_bytes.saturating_add(host_bytes);

@@ -45,6 +45,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use sunaba_task::job::Reserved;
 use sunaba_task::{
     ChangeSet, Clock, CompletionKey, Digest, Event, FeedEvent, Lease, LeaseToken, LimitCaps, Payload, Retention,
     SessionId, State, Task, TaskId, Timestamp, transition,
@@ -151,8 +152,8 @@ struct Running {
     runs: Runs,
     /// How long it had waited when it was leased.
     waited: Duration,
-    /// What of its job's fuel it may use.
-    reserved_fuel: u64,
+    /// What of its job's budgets it may spend.
+    reserved: Reserved,
     /// How many artifacts the task has; none before somebody had to know.
     artifacts: Option<usize>,
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use sunaba_task::job::Reserved;
 use sunaba_task::{Event, HandlerName, State, TaskId, transition};
 
 use super::{Batch, Entry, Planner, Running, SEQUENCES, Stored, Turn};
@@ -150,8 +151,10 @@ impl Planner {
                     self.lanes.start(&stored.task.spec, turn.elapsed);
                     let runs = self.runs(&stored.task.spec, None);
                     let waited = Duration::ZERO;
-                    self.running
-                        .insert(task, Running { stored, batch: 0, runs, waited, reserved_fuel: 0, artifacts: None });
+                    self.running.insert(
+                        task,
+                        Running { stored, batch: 0, runs, waited, reserved: Reserved::default(), artifacts: None },
+                    );
                 }
             }
         }

@@ -46,7 +46,7 @@ impl Planner {
             return Ok(Err(SettleError::Plan(refused)));
         }
         let Some(running) = self.stop_running(turn, id) else { return Ok(Err(SettleError::LeaseLost)) };
-        let waited = running.waited;
+        let (waited, hit) = (running.waited, running.reserved.hit(&ending, decision.verdict));
         let mut stored = running.stored;
         let receipt = receipt.map(|receipt| Receipt { queue_wait: receipt.queue_wait.or(Some(waited)), ..receipt });
         if let Some(failed) = Breaker::looks_at(&ending, &decision) {
@@ -70,6 +70,7 @@ impl Planner {
         let output = output.as_ref().map(PayloadInfo::of);
         let settled = Settled { ending, decision, receipt, output };
         let stored = self.change(turn, stored, Event::Settled(Box::new(settled)))?;
+        self.end_if_hit(turn, &stored.task, hit)?;
         Ok(Ok(stored.task))
     }
 

@@ -1,7 +1,7 @@
 //! What a job may spend, over all of its tasks and their attempts.
 //!
-//! Fuel is reserved when an attempt is leased and paid when its receipt comes: what attempts that run at the same time can
-//! spend together never exceeds what is left.
+//! Fuel and the bytes of artifacts are reserved when an attempt is leased and paid when its receipt comes: what attempts that run at
+//! the same time can spend together never exceeds what is left.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,7 +15,7 @@ const MAX_TASKS: u64 = 10_000_000;
 /// The deepest plan that a job may be allowed.
 const MAX_DEPTH: u64 = 64;
 /// How many attempts without a fuel limit of their own share what is left, at most.
-const SHARES: u64 = 16;
+pub(super) const SHARES: u64 = 16;
 
 /// What a job may spend. None: no limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,8 @@ pub struct Budget {
     pub time: Option<Duration>,
     /// Over all attempts.
     pub fuel: Option<u64>,
+    /// Bytes written to artifacts, over all attempts; also those that another attempt has written again since.
+    pub artifact_bytes: Option<u64>,
     /// Tasks.
     pub tasks: u64,
     /// How deep plans may be: a job's own is 1, that of one of its tasks 2; at most 64.
@@ -35,7 +37,7 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { attempts: None, time: None, fuel: None, tasks: 1_000_000, depth: 16 }
+        Self { attempts: None, time: None, fuel: None, artifact_bytes: None, tasks: 1_000_000, depth: 16 }
     }
 }
 
@@ -53,6 +55,8 @@ pub enum BudgetName {
     Tasks,
     /// Depth.
     Depth,
+    /// Bytes written to artifacts.
+    ArtifactBytes,
 }
 
 impl fmt::Display for BudgetName {
@@ -63,6 +67,7 @@ impl fmt::Display for BudgetName {
             Self::Fuel => "fuel",
             Self::Tasks => "tasks",
             Self::Depth => "depth",
+            Self::ArtifactBytes => "artifact-bytes",
         })
     }
 }
@@ -93,6 +98,7 @@ impl Budget {
         };
         check(BudgetName::Attempts, self.attempts, u64::MAX)?;
         check(BudgetName::Fuel, self.fuel, u64::MAX)?;
+        check(BudgetName::ArtifactBytes, self.artifact_bytes, u64::MAX)?;
         check(BudgetName::Tasks, Some(self.tasks), MAX_TASKS)?;
         check(BudgetName::Depth, Some(self.depth.into()), MAX_DEPTH)?;
         match self.time {
@@ -122,6 +128,8 @@ pub struct Spent {
     pub peak_memory_bytes: u64,
     /// The outputs of attempts.
     pub output_bytes: u64,
+    /// What attempts that have ended have written to artifacts.
+    pub artifact_bytes: u64,
 }
 
 /// A budget of which four fifths are spent.
@@ -153,6 +161,7 @@ impl Spent {
             (BudgetName::Time, ms(age), budget.time.map(ms)),
             (BudgetName::Fuel, self.fuel, budget.fuel),
             (BudgetName::Tasks, self.tasks, Some(budget.tasks)),
+            (BudgetName::ArtifactBytes, self.artifact_bytes, budget.artifact_bytes),
         ];
         let low = all.into_iter().filter_map(|(budget, spent, limit)| Some(LowBudget { budget, spent, limit: limit? }));
         low.filter(|low| u128::from(low.spent) * 5 >= u128::from(low.limit) * 4).collect()
@@ -165,6 +174,7 @@ impl Spent {
         self.host_call_time = self.host_call_time.saturating_add(receipt.host_call_time);
         self.peak_memory_bytes = self.peak_memory_bytes.max(receipt.peak_memory_bytes);
         self.output_bytes = self.output_bytes.saturating_add(receipt.output_bytes);
+        self.artifact_bytes = self.artifact_bytes.saturating_add(receipt.artifact_bytes);
     }
 
     /// How much fuel an attempt may use, by its own limit, by what is left, and by what those may use that run: `reserved`.
@@ -197,7 +207,8 @@ impl Spent {
 mod tests {
     use super::*;
 
-    const FUEL: Budget = Budget { fuel: Some(1_000), attempts: None, time: None, tasks: 10, depth: 16 };
+    const FUEL: Budget =
+        Budget { fuel: Some(1_000), attempts: None, time: None, artifact_bytes: None, tasks: 10, depth: 16 };
 
     #[test]
     fn budgets_obeyed_and_violated() {
@@ -210,6 +221,8 @@ mod tests {
         assert_eq!(with(|budget| budget.attempts = Some(0)), Err(BudgetName::Attempts));
         assert_eq!(with(|budget| budget.fuel = Some(0)), Err(BudgetName::Fuel));
         assert_eq!(with(|budget| budget.fuel = Some(1)), Ok(()));
+        assert_eq!(with(|budget| budget.artifact_bytes = Some(0)), Err(BudgetName::ArtifactBytes));
+        assert_eq!(with(|budget| budget.artifact_bytes = Some(1)), Ok(()));
         assert_eq!(with(|budget| budget.tasks = MAX_TASKS + 1), Err(BudgetName::Tasks));
         assert_eq!(with(|budget| budget.tasks = MAX_TASKS), Ok(()));
         assert_eq!(with(|budget| budget.depth = 0), Err(BudgetName::Depth));

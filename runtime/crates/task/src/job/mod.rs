@@ -6,6 +6,7 @@
 mod budget;
 mod compose;
 mod event;
+mod grant;
 mod graph;
 mod name;
 mod plan;
@@ -21,6 +22,7 @@ use uuid::Uuid;
 pub use budget::{Budget, BudgetError, BudgetName, LowBudget, NoFuel, Spent};
 pub use compose::{Flow, Step, Steps};
 pub use event::{JobEvent, JobHappening};
+pub use grant::{Cut, Reserved};
 pub use graph::{Graph, MAX_DEPENDENCIES, MAX_PLAN_NODES, Placed, PlanError};
 pub use name::{Awaited, NodeName, NodeNameError};
 pub use plan::NewPlan;

@@ -51,6 +51,8 @@ pub struct Job {
     pub submitted_at: Timestamp,
     /// Where it stands.
     pub state: JobState,
+    /// Tasks of its own plan, made or not.
+    pub plan: u64,
     /// How many tasks it has, and where they stand.
     pub tasks: JobTasks,
     /// What it has spent.
@@ -86,6 +88,7 @@ impl Job {
             spec,
             submitted_at: now,
             state: JobState::Running,
+            plan: planned,
             tasks,
             spent: Spent::default(),
             cause: None,

@@ -8,10 +8,10 @@ use sunaba_task::{HandlerName, NewTask, State, Task, TaskId, Timestamp};
 
 use super::super::callbacks::without_key;
 use super::super::{Planner, Stored, Turn, body, inline_or_put};
-use super::{Chore, scope};
+use super::{Chore, scope, undo_scope};
 use crate::jobs::{PlannedNode, PreparedJob, Work};
-use crate::retry::RetryJobError;
-use crate::{StoreError, SubmittedJob, keys};
+use crate::retry::{OldNode, RetryJobError};
+use crate::{PlanQuery, StoreError, SubmittedJob, keys};
 
 /// A node of which everything is at hand to make its task.
 pub(super) struct ReadyNode {
@@ -78,6 +78,30 @@ impl Planner {
         let Some(job) = self.job_mut(turn, new.id)? else { return Ok(Err(RetryJobError::Unknown(new.id))) };
         job.origin = Some(old);
         Ok(Ok(job.clone()))
+    }
+
+    /// Tasks of the plan of a job that has ended, as one that is made of it needs to know them; and where to go on.
+    pub(crate) fn old_nodes(
+        &self,
+        turn: &Turn<'_>,
+        query: &PlanQuery,
+    ) -> Result<(Vec<OldNode>, Option<NodeName>), StoreError> {
+        let page = self.plan(turn, query)?;
+        let mut nodes = Vec::with_capacity(page.tasks.len());
+        for (task, after) in page.tasks.iter().zip(page.after) {
+            nodes.extend(OldNode::of(task, after, self.was_undone(turn, task)?));
+        }
+        Ok((nodes, page.next))
+    }
+
+    /// Whether what a task did is undone. What could not be undone stands.
+    fn was_undone(&self, turn: &Turn<'_>, task: &Task) -> Result<bool, StoreError> {
+        if !task.job.as_ref().is_some_and(|link| link.can_be_undone) {
+            return Ok(false);
+        }
+        let undoes = self.names(turn, &undo_scope(task.id), None, 1)?.pop();
+        let undoes = undoes.map(|(_, id)| self.readable(turn, id)).transpose()?.flatten();
+        Ok(undoes.is_some_and(|stored| stored.task.state == State::Succeeded))
     }
 
     /// Everything that it takes to make the task of a node; none when it cannot be made any more, and its job is stopped.
@@ -165,6 +189,7 @@ impl Planner {
         if let Some(key) = keys::in_state(stored.task.state.name()) {
             turn.txn.put(keys::among(key, id), Bytes::new());
         }
+        self.name_again(turn, old.task.id, id)?;
         self.put(turn, &mut stored);
         turn.txn.put(place, Bytes::copy_from_slice(id.as_bytes()));
         self.tell(turn, None, &stored.task);

@@ -1,7 +1,7 @@
-//! What jobs may spend: attempts and fuel, looked at when one of their tasks is leased, and time.
+//! What jobs may spend: attempts, fuel and bytes of artifacts, looked at when one of their tasks is leased, and time.
 
-use sunaba_task::job::{Budget, BudgetName, JobCause, JobId, JobState, NoFuel};
-use sunaba_task::{Fuel, StateName};
+use sunaba_task::job::{Budget, BudgetName, Cut, JobCause, JobId, JobState, NoFuel, Reserved};
+use sunaba_task::{Cause, Ending, Fuel, Limit, Limits, StateName, Task};
 
 use super::super::{Planner, Stored, Turn};
 use super::Chore;
@@ -12,8 +12,8 @@ const MAX_LATE: usize = 1_000;
 
 /// What a job lets one of its tasks do.
 pub(in super::super) enum Allowed {
-    /// To run. What of the job's fuel is its own until it has ended.
-    Run { reserved_fuel: u64 },
+    /// To run. What of the job's budgets is its own until it has ended.
+    Run(Reserved),
     /// To wait until another of them has ended.
     Wait,
     /// Nothing: its job is stopped.
@@ -21,7 +21,7 @@ pub(in super::super) enum Allowed {
 }
 
 impl Planner {
-    /// What the job of a task lets it do now; limits its fuel by that. What undoes a task is not held to budgets: they may be
+    /// What a task and its job let it do now; limits its fuel and its artifacts by that. What undoes a task is not held to budgets: they may be
     /// what the job ends for.
     pub(in super::super) fn allowed(
         &mut self,
@@ -29,28 +29,63 @@ impl Planner {
         stored: &Stored,
         runs: &mut Runs,
     ) -> Result<Allowed, StoreError> {
+        if let (Some(left), Fuel::Exact { limit }) = (stored.task.fuel_left(), runs.limits.fuel) {
+            // No limit is nothing; whoever has no fuel left is stopped at once.
+            let limit = Some(limit.map_or(left, |own| own.min(left)).max(1));
+            runs.limits.fuel = Fuel::Exact { limit };
+        }
         let link = stored.task.job.as_ref().filter(|link| !link.undoes);
-        let Some(id) = link.map(|link| link.job) else { return Ok(Allowed::Run { reserved_fuel: 0 }) };
-        let reserved = self.jobs.reserved_fuel.get(&id).copied().unwrap_or(0);
-        let Some(job) = self.job_ref(turn, id)? else { return Ok(Allowed::Run { reserved_fuel: 0 }) };
+        let Some(id) = link.map(|link| link.job) else { return Ok(Allowed::Run(Reserved::default())) };
+        let reserved = self.jobs.reserved.get(&id).copied().unwrap_or_default();
+        let Some(job) = self.job_ref(turn, id)? else { return Ok(Allowed::Run(Reserved::default())) };
         if job.spec.budget.attempts.is_some_and(|limit| job.spent.attempts >= limit) {
             return self.spent(turn, stored, id, BudgetName::Attempts);
         }
-        if job.spec.budget.fuel.is_none() {
-            return Ok(Allowed::Run { reserved_fuel: 0 });
-        }
-        let own = match runs.limits.fuel {
-            Fuel::Exact { limit } => limit,
-            Fuel::Off => None,
-        };
-        match job.spent.fuel_for(&job.spec.budget, reserved, own, job.tasks.unfinished()) {
-            Err(NoFuel::Wait) => Ok(Allowed::Wait),
-            Err(NoFuel::Spent) => self.spent(turn, stored, id, BudgetName::Fuel),
-            Ok(limit) => {
-                runs.limits.fuel = Fuel::Exact { limit };
-                Ok(Allowed::Run { reserved_fuel: limit.unwrap_or(0) })
+        let (budget, spent) = (&job.spec.budget, &job.spent);
+        // Those that wait for others spend nothing meanwhile: in a chain each has all that is left.
+        let sharing = job.tasks.unfinished().saturating_sub(job.tasks.in_state(StateName::Blocked));
+        let mut gets = Reserved::default();
+        if budget.artifact_bytes.is_some() {
+            let (own, shares) = (runs.limits.artifact_bytes, shares_artifacts(&stored.task));
+            match spent.artifact_bytes_for(budget, reserved.artifact_bytes, own, shares, sharing) {
+                None => return Ok(Allowed::Wait),
+                Some((limit, cut)) => (gets.artifact_bytes, gets.cut_artifacts) = (limit, cut),
             }
         }
+        if let Some(all) = budget.fuel {
+            let own = match runs.limits.fuel {
+                Fuel::Exact { limit } => limit,
+                Fuel::Off => None,
+            };
+            match spent.fuel_for(budget, reserved.fuel, own, sharing) {
+                Err(NoFuel::Wait) => return Ok(Allowed::Wait),
+                Err(NoFuel::Spent) => return self.spent(turn, stored, id, BudgetName::Fuel),
+                Ok(limit) => {
+                    gets.fuel = limit.unwrap_or(0);
+                    gets.cut_fuel = Cut::of(own, gets.fuel, all.saturating_sub(spent.fuel));
+                    runs.limits.fuel = Fuel::Exact { limit };
+                }
+            }
+        }
+        if budget.artifact_bytes.is_some() {
+            runs.limits.artifact_bytes = gets.artifact_bytes;
+        }
+        Ok(Allowed::Run(gets))
+    }
+
+    /// Stops the job of a task whose attempt was stopped because it had spent all that there was for it.
+    pub(in super::super) fn end_if_hit(
+        &mut self,
+        turn: &Turn<'_>,
+        task: &Task,
+        hit: Option<BudgetName>,
+    ) -> Result<(), StoreError> {
+        let (Some(name), Some(link)) = (hit, &task.job) else { return Ok(()) };
+        let Some(job) = self.job_ref(turn, link.job)? else { return Ok(()) };
+        if job.state.is_terminal() || job.state == JobState::Compensating || job.is_stopping() {
+            return Ok(());
+        }
+        self.end_for(turn, link.job, name)
     }
 
     /// Stops a job that has spent a budget when none of its attempts runs that could be its last.
@@ -83,19 +118,22 @@ impl Planner {
         Ok(Allowed::Nothing(Box::new(stored.clone())))
     }
 
-    pub(in super::super) fn reserve_fuel(&mut self, stored: &Stored, fuel: u64) {
-        if let Some(link) = stored.task.job.as_ref().filter(|_| fuel > 0) {
-            *self.jobs.reserved_fuel.entry(link.job).or_default() += fuel;
+    pub(in super::super) fn reserve(&mut self, stored: &Stored, gets: Reserved) {
+        if let Some(link) = stored.task.job.as_ref().filter(|_| gets.fuel > 0 || gets.artifact_bytes > 0) {
+            let all = self.jobs.reserved.entry(link.job).or_default();
+            all.fuel = all.fuel.saturating_add(gets.fuel);
+            all.artifact_bytes = all.artifact_bytes.saturating_add(gets.artifact_bytes);
         }
     }
 
-    pub(in super::super) fn release_fuel(&mut self, stored: &Stored, fuel: u64) {
-        if let Some(link) = stored.task.job.as_ref().filter(|_| fuel > 0)
-            && let Some(reserved) = self.jobs.reserved_fuel.get_mut(&link.job)
+    pub(in super::super) fn give_back(&mut self, stored: &Stored, got: Reserved) {
+        if let Some(link) = &stored.task.job
+            && let Some(all) = self.jobs.reserved.get_mut(&link.job)
         {
-            *reserved = reserved.saturating_sub(fuel);
-            if *reserved == 0 {
-                self.jobs.reserved_fuel.remove(&link.job);
+            all.fuel = all.fuel.saturating_sub(got.fuel);
+            all.artifact_bytes = all.artifact_bytes.saturating_sub(got.artifact_bytes);
+            if all.fuel == 0 && all.artifact_bytes == 0 {
+                self.jobs.reserved.remove(&link.job);
             }
         }
     }
@@ -126,4 +164,13 @@ impl Planner {
         self.jobs.next_deadline = turn.txn.first(&first, &end)?.and_then(|(key, _)| keys::due_at(&key));
         Ok(())
     }
+}
+
+/// Whether a task shares what is left for artifacts with others: nobody has said what it may write, and it was not stopped for
+/// that yet.
+fn shares_artifacts(task: &Task) -> bool {
+    let was_stopped = task.attempts.last().is_some_and(|attempt| {
+        matches!(&attempt.ending, Ending::Stopped { cause: Cause::Limit(Limit::ArtifactBytes), .. })
+    });
+    !was_stopped && task.spec.limits.artifact_bytes == Limits::default().artifact_bytes
 }

@@ -167,6 +167,7 @@ impl Planner {
             ..JobSpec::default()
         };
         let mut job = Job::submitted(id, spec, 0, turn.now);
+        job.plan = 1;
         job.tasks.moved(None, StateName::Running);
         job.spent = Spent { attempts: task.attempts_started.into(), tasks: 1, ..Spent::default() };
         task.attempts.iter().filter_map(|attempt| attempt.receipt.as_ref()).for_each(|used| job.spent.add(used));

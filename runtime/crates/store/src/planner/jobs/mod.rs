@@ -25,7 +25,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sunaba_task::job::{Job, JobCause, JobHappening, JobId, JobLink, JobState, LowBudget, NodeName, OnFailure};
+use sunaba_task::job::{
+    Job, JobCause, JobHappening, JobId, JobLink, JobState, LowBudget, NodeName, OnFailure, Reserved,
+};
 use sunaba_task::{StateName, Task, TaskId, Timestamp};
 
 use super::waiters::Waiters;
@@ -90,8 +92,8 @@ pub(super) struct Jobs {
     /// Those of tasks that this turn has looked at.
     branches: BTreeMap<TaskId, Branch>,
     chores: Chores,
-    /// Fuel that attempts may use which run, of jobs that have a budget of it.
-    reserved_fuel: HashMap<JobId, u64>,
+    /// What attempts may spend together which run, of jobs that have a budget of it.
+    reserved: HashMap<JobId, Reserved>,
     /// No job has spent its time before.
     pub(super) next_deadline: Option<Timestamp>,
     /// When it is looked next whether a job is stuck; by the clock's `elapsed`.
