@@ -95,7 +95,7 @@ impl Causes {
 
     /// What a task is dead of, at the end of its chain of children, if that is told.
     pub(super) fn leaf(&self, task: &str) -> Option<&FailedTask> {
-        let mut at = task.parse().ok()?;
+        let mut at: TaskId = task.parse().ok()?;
         // A child is made after its parent, so that this ends.
         while let Some(child) = self.child_of.get(&at).filter(|child| **child > at) {
             at = *child;

@@ -4,5 +4,6 @@ mod causes;
 mod house;
 mod pictures;
 mod stories;
+mod waits;
 
 use house::{End, House, ended_well, job, node, rule};

@@ -102,3 +102,26 @@ impl JobGraph {
         end.unwrap_or(self.now)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sunaba_task::{Digest, NewTask, Payload, TaskSpec};
+
+    use super::*;
+
+    #[test]
+    fn number_of_undone_tasks_told_obeyed_and_violated() {
+        let spec = TaskSpec::new("work/undo".parse().expect("a name"), Digest::of(b"component"));
+        let new = NewTask::new(spec, Payload::json("{}"));
+        let now = Timestamp::from_unix_ms(1_000);
+        let mut undoing = Undoing::default();
+        for (count, told, more) in [(MAX_UNDONE, MAX_UNDONE, 0), (1, MAX_UNDONE, 1)] {
+            for _ in 0..count {
+                let task = Task::submitted(TaskId::new(), 1, &new, now);
+                undoing.add(&task, &GraphNode::of(&task, now), "flight > ");
+            }
+            let (first, left) = undoing.told();
+            assert_eq!((first.len(), left, first[0].name.as_str()), (told, more, "flight"));
+        }
+    }
+}

@@ -1,13 +1,11 @@
 //! Jobs that failed deep down, and what is told of that.
 
 use sunaba_task::StateName;
-use sunaba_task::job::{Budget, JobId, NewPlan, Node};
+use sunaba_task::job::{Budget, JobId, NewPlan, Node, OnFailure};
 
 use super::house::task;
 use super::*;
 use crate::job_story::GraphBounds;
-
-use sunaba_task::job::OnFailure;
 
 /// A flight, and then a car, which can both be undone.
 fn trip(number: &str) -> NewPlan {

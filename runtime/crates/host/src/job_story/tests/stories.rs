@@ -278,32 +278,6 @@ fn told_of(story: &JobStory, name: &str) -> String {
 }
 
 #[test]
-fn job_waits_for_what_is_held_up_and_for_a_slot_only_where_nothing_runs() {
-    sunaba_store::conformance::run(async {
-        let house = House::new().await;
-        let mut held = node("z", &[]);
-        held.task.spec.queue = "night".into();
-        house.store.set_queue("night".into(), vec![QueueChange::Paused(true)]).await.expect("it is in range");
-        let id = house.submit(job("", [node("a", &[]), held])).await;
-        let first = async || {
-            let job = house.store.job(id).await.expect("the store works").expect("it is there");
-            crate::job_story::first_wait(&house.store, &job).await.expect("the store works")
-        };
-        house.begin().await;
-        let wait = first().await.expect("one waits");
-        assert_eq!((wait.name.as_str(), wait.messages[0].as_str()), ("z", "the queue `night` is paused"));
-        house.end("a", 1, End::Again(5_000)).await;
-        assert_eq!(first().await.map(|wait| wait.name).as_deref(), Some("z"));
-        house.store.set_queue("night".into(), vec![QueueChange::Paused(false)]).await.expect("it is in range");
-        house.begin().await;
-        assert_eq!(first().await, None, "one runs, and the other waits for its time");
-        house.end("z", 1, End::Well).await;
-        let wait = first().await.expect("one waits");
-        assert!(wait.messages[0].starts_with("attempt 2 is due at "), "{wait:?}");
-    });
-}
-
-#[test]
 fn chain_that_is_folded_is_no_circle() {
     sunaba_store::conformance::run(async {
         let house = House::new().await;
