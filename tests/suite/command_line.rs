@@ -210,7 +210,7 @@ fn inspect_as_json_carries_schemas_doc_and_settings() {
         handler["settings"],
         json!({
             "max_attempts": 5, "backoff": "exponential(1s, max = 1m)", "retry_on": ["error", "network"],
-            "never_retry_on": null, "retry_for_ms": null, "timeout_ms": 10_000, "fuel": null, "memory_bytes": 16 << 20, "queue": null, "priority": null,
+            "never_retry_on": null, "retry_for_ms": null, "timeout_ms": 10_000, "fuel": null, "fuel_budget": null, "memory_bytes": 16 << 20, "queue": null, "priority": null,
             "deterministic": null, "limits": {},
         })
     );

@@ -173,7 +173,7 @@ fn job_is_retried_over_http_and_by_the_client() {
     let detail = |(status, body): (String, Value)| (status, body["detail"].as_str().expect("text").to_owned());
     let (status, said) = detail(post(&old, r#"{"from":["thrid"]}"#));
     assert!(status == "422" && said.contains("has no task `thrid`"), "{said}");
-    assert_eq!(post(&old, r#"{"form":["third"]}"#).0, "422");
+    assert_eq!(post(&old, r#"{"form":["third"]}"#).0, "400");
     assert_eq!(detail(post("01890000-0000-7000-8000-000000000000", "{}")).0, "404");
     let (status, made) = post(&old, "{}");
     assert_eq!((status.as_str(), &made["origin"], &made["state"]), ("201", &json!(old), &json!("running")));
