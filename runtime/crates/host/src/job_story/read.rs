@@ -71,6 +71,9 @@ pub(crate) fn may_have_plan(job: &Job, task: &Task) -> bool {
     task.has_children || task.job.as_ref().is_some_and(undone)
 }
 
+/// By what the longest chain chooses: the greatest.
+type Order = (bool, bool, bool, Option<Timestamp>, usize);
+
 /// A plan to be read.
 struct Scope {
     /// Whose it is; none: the job's own.
@@ -195,7 +198,7 @@ impl Reader<'_> {
         for (row, to) in rows.iter().zip(first..) {
             // Each of what it waits for once: a fold may stand for several.
             let mut known = HashSet::from([to]);
-            let mut last = None;
+            let mut last: Option<(Order, bool, GraphEdge)> = None;
             for after in &row.after {
                 for from in places.find(&after.awaited).into_iter().filter(|from| known.insert(*from)) {
                     let edge = GraphEdge { from, to, rule: after.on_failure, critical: false };
@@ -218,8 +221,8 @@ impl Reader<'_> {
         }
     }
 
-    /// By what the longest chain chooses among those that a row waits for: what ended last before it began.
-    fn order(&self, from: &Row, to: &Row, index: usize) -> (bool, bool, bool, Option<Timestamp>, usize) {
+    /// Among those that a row waits for, the longest chain goes by what ended last before it began.
+    fn order(&self, from: &Row, to: &Row, index: usize) -> Order {
         let now = self.job.ended_at.or(self.now).unwrap_or(self.job.submitted_at);
         let (end, began) = (from.node.ended_at, to.node.started_at.or(to.node.ended_at).unwrap_or(now));
         let unended = end.is_none() && !self.job.state.is_terminal();
