@@ -49,7 +49,9 @@ pub enum OnFailure {
     /// Whoever waits for it is not run, and the parent fails.
     #[default]
     Fail,
-    /// As `Fail`, and what has succeeded is undone, the last first: see [`Child::undo`].
+    /// As `Fail`, and **all that has succeeded in the whole job** is undone, the last first: see [`Child::undo`]. Not only what is in
+    /// the plan that says so: a job of 30 trips of which one is compensated takes back all 30. What is to be undone by itself is
+    /// submitted as a job of its own.
     Compensate,
     /// Whoever waits for it runs with what there is.
     Continue,
@@ -157,8 +159,8 @@ impl Child {
         self.setting("limits", limits)
     }
 
-    /// The handler that undoes the child where its plan is compensated after it has succeeded: `cancel_flight::NAME`, or
-    /// `package/handler`. It gets an object with the child's `input` and its `output` (and `task`, `handler`, `state`, `attempts`).
+    /// The handler that undoes the child when its job does not end well and is compensated, whichever plan of the job asks for that
+    /// ([`OnFailure::Compensate`]): `cancel_flight::NAME`, or `package/handler`. It gets an object with the child's `input` and its `output` (and `task`, `handler`, `state`, `attempts`).
     pub fn undo(self, handler: impl Into<String>) -> Self {
         self.setting("undo", handler)
     }

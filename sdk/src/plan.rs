@@ -105,7 +105,8 @@ impl Plan {
         self.child(name, child)
     }
 
-    /// What it means that a child does not succeed, where nobody who waits for it says otherwise.
+    /// What it means that a child does not succeed, where nobody who waits for it says otherwise. **With
+    /// [`OnFailure::Compensate`] all of the job is undone**, and not this plan alone.
     pub fn on_failure(self, on_failure: OnFailure) -> Self {
         self.setting("on-failure", on_failure.word())
     }

@@ -246,7 +246,7 @@ fn attempt_by_hand_says_that_it_would_wait() {
     let output = sunaba(["run", &file, "approval", "--input", LARGE]);
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), String::new()));
     assert!(
-        text(&output.stderr).contains("waits to be completed, for 1day: 900 for a printer"),
+        text(&output.stderr).contains("waits to be completed, for 1 day: 900 for a printer"),
         "{}",
         text(&output.stderr)
     );

@@ -70,6 +70,36 @@ fn bookings_are_undone_the_last_first() {
 }
 
 #[test]
+fn one_trip_of_many_that_cannot_be_had_is_told_and_all_are_undone() {
+    let host = Host::start(&["--concurrency", "4"]);
+    host.deploy("saga");
+    let trip = |number| match number {
+        8 => json!({"traveller": "Ada", "city": "Rome", "sold_out": "car"}),
+        _ => json!({"traveller": format!("t{number}"), "city": "Rome"}),
+    };
+    let trips: Vec<_> = (1..=30).map(trip).collect();
+    let job = json!({"nodes": [{"name": "trip", "map": {"handler": "saga/trip", "inputs": trips}}]});
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("job.json");
+    std::fs::write(&file, job.to_string()).expect("it is written");
+    let id = host.ok(&["job", "submit", &file.display().to_string()]);
+    let ended = host.sunaba(["job", "get", &id, "--wait"]);
+    assert_eq!(ended.status.code(), Some(7));
+    let shown = crate::support::text(&ended.stdout);
+    assert!(shown.contains("trip/08 is dead, 1 attempt\n             its child `car` did not succeed\n"), "{shown}");
+    let story = host.ok(&["job", "explain", &id]);
+    for said in [
+        "failed       `trip/08 > car` by saga/book-car, dead after 1 attempt: attempt 1: sold-out: no car is left in Rome\n",
+        "undone       89 tasks in all of the job, for `trip/08 > car`, which did not succeed\n",
+        "end          it failed: `trip/08` did not succeed because of `trip/08 > car`, attempt 1: sold-out: no car is left in Rome; \
+         what had succeeded in the job was undone, 89 tasks, the last first",
+    ] {
+        assert!(story.contains(said), "{said}: {story}");
+    }
+    assert!(!story.contains("split its work") && !story.contains("not shown"), "{story}");
+}
+
+#[test]
 fn trip_that_can_be_had_is_booked_and_nothing_is_undone() {
     let host = Host::start(&[]);
     host.deploy("saga");

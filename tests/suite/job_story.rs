@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sunaba_runtime::server::Server;
-use sunaba_runtime::store::CancelWish;
+use sunaba_runtime::store::{CancelWish, PlanQuery};
 use sunaba_runtime::task::job::{After, Job, JobId, JobSpec, JobState, NewJob, Node, OnFailure};
 use sunaba_runtime::task::{Disposition, Failure, NewTask, Outcome, Payload, QueueChange, TaskSpec};
 use sunaba_runtime::{Native, Runtime};
@@ -136,11 +136,13 @@ fn explain_and_graph_tell_of_a_branch_that_failed_and_was_undone() {
         "tasks 4 succeeded, 1 dead, 1 cancelled",
         "failed `hotel` by trip/work, dead after 1 attempt: attempt 1: error: no room is left",
         "not run `pay`: `hotel`, which it waits for, did not succeed",
-        "end it failed: `hotel` did not succeed, attempt 1: error: no room is left; what had succeeded was undone, 2 tasks, the \
-         last first",
+        "end it failed: `hotel` did not succeed, attempt 1: error: no room is left; what had succeeded in the job was undone, 2 \
+         tasks, the last first",
     ];
     assert_eq!(told, expected, "{story}");
-    assert_eq!(rows(&story, &["undone"]).len(), 2, "{story}");
+    let undone = rows(&story, &["undone"]);
+    let first = "undone 2 tasks in all of the job, for `hotel`, which did not succeed";
+    assert_eq!((undone.len(), undone[0].as_str()), (3, first), "{story}");
 
     let tree = served.ok(&["job", "graph", &id]);
     assert!(tree.starts_with("trip: failed after ") && tree.contains(" 6 tasks, "), "{tree}");
@@ -158,6 +160,15 @@ fn explain_and_graph_tell_of_a_branch_that_failed_and_was_undone() {
     let svg = std::fs::read_to_string(&file).expect("it was written");
     assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains("undone by trip/cancel"), "{svg}");
     assert!(svg.contains("no room is left"), "{svg}");
+    let again = ["job", "graph", &id, "--as", "dot", "--output", &file];
+    let refused = served.run(&again);
+    assert_eq!(refused.status.code(), Some(4), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("exists already\nhint: name another file, or replace it with `--force`"));
+    assert_eq!(std::fs::read_to_string(&file).expect("it is there"), svg);
+    served.ok(&[&again[..], &["--force"]].concat());
+    assert_eq!(std::fs::read_to_string(&file).expect("it is there"), dot);
+    let events = served.ok(&["events", "--job", &id]);
+    assert!(events.lines().any(|line| line.contains(" trip/work hotel started attempt 1 ")), "{events}");
 
     let graph: serde_json::Value =
         serde_json::from_str(&served.ok(&["job", "graph", &id, "-o", "json"])).expect("JSON");
@@ -184,6 +195,8 @@ fn explain_tells_of_a_cancelled_job_and_of_one_that_waits_for_a_paused_queue() {
         }
     };
     assert_eq!(waits, ["waits `second` is queued: the queue `night` is paused"]);
+    let shown = served.ok(&["job", "get", &id.to_string()]);
+    assert_eq!(rows(&shown, &["waits"]), waits, "{shown}");
     let wish = CancelWish { reason: "wrong month".into(), grace: None };
     served.threads.block_on(store.cancel_job(id, wish)).expect("the store works").expect("it is there");
     assert_eq!(served.wait(id).state, JobState::Cancelled);
@@ -230,6 +243,14 @@ fn wrong_questions_about_jobs_are_refused() {
     refused(&["job", "graph", unknown, "--fold=0"], 2, "0");
     let id = served.submit(JobSpec::default(), Vec::new()).to_string();
     assert_eq!(served.wait(id.parse().expect("an id")).state, JobState::Succeeded);
+    let page = served.threads.block_on(served.host.store().plan(PlanQuery::of(served.trip("trip", "no room"), 1)));
+    let task = page.expect("the store works").tasks[0].id.to_string();
+    for command in ["get", "explain", "graph", "result", "tasks", "cancel"] {
+        refused(&["job", command, &task], 3, "hint: that is a task of job ");
+    }
+    for command in ["get", "explain", "result", "cancel"] {
+        refused(&["task", command, &id], 3, "hint: that is a job: `sunaba job get ");
+    }
     refused(&["job", "graph", &id, "--output", "/nowhere/at/all.svg"], 1, "cannot write `/nowhere/at/all.svg`");
     for (query, status) in [("fold=0", "400"), ("fold=2001", "400"), ("format=png", "400"), ("fold=2000", "200")] {
         let (head, body) = served.get(&format!("/v1/jobs/{id}/graph?{query}"));

@@ -153,9 +153,9 @@ fn retention_is_shown_and_set_and_kept() {
     let mut host = Host::start(&[]);
     assert_snapshot!(host.ok(&["retention", "show"]), @r"
     result       1h
-    succeeded    7days
-    cancelled    7days
-    expired      7days
+    succeeded    7 days
+    cancelled    7 days
+    expired      7 days
     dead         until they are deleted
     ");
     host.ok(&["retention", "set", "--result=2h", "--succeeded=none", "--dead=30d"]);
@@ -164,8 +164,8 @@ fn retention_is_shown_and_set_and_kept() {
     assert_snapshot!(host.ok(&["retention", "show"]), @r"
     result       2h
     succeeded    until they are deleted
-    cancelled    7days
-    expired      7days
-    dead         30days
+    cancelled    7 days
+    expired      7 days
+    dead         30 days
     ");
 }

@@ -142,11 +142,9 @@ fn show(global: &Global, event: &EventView, of_many: bool) -> Result<(), Command
     }
     let mut line = event.at.clone();
     if of_many {
-        let (id, name) = match &event.task {
-            Some(task) => (Some(task), &event.handler),
-            None => (event.job.as_ref(), &event.name),
-        };
-        [id, name.as_ref()].into_iter().flatten().for_each(|word| line.push_str(&format!(" {word}")));
+        let id = event.task.as_ref().or(event.job.as_ref());
+        let words = [id, event.handler.as_ref(), event.name.as_ref()];
+        words.into_iter().flatten().for_each(|word| line.push_str(&format!(" {word}")));
     }
     line.push_str(&format!(" {}", event.event));
     if let Some(attempt) = event.attempt {

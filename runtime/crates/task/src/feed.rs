@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::{JobEvent, JobId};
+use crate::job::{JobEvent, JobId, NodeName};
 use crate::{Block, HandlerName, Progress, State, Task, TaskId, Timestamp};
 
 /// Something that happened.
@@ -63,6 +63,8 @@ pub struct TaskEvent {
     pub queue: String,
     /// Its job, if it is of one.
     pub job: Option<JobId>,
+    /// Its name there, in its plan.
+    pub name: Option<NodeName>,
     /// What.
     pub what: Happening,
 }

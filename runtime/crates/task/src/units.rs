@@ -42,11 +42,20 @@ pub fn parse_bytes(text: &str) -> Result<u64, UnitError> {
 pub fn format_duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     match seconds {
-        s if s >= 120.0 => humantime::format_duration(Duration::from_secs(s.round() as u64)).to_string(),
+        s if s >= 120.0 => spaced(&humantime::format_duration(Duration::from_secs(s.round() as u64)).to_string()),
         s if s >= 1.0 => format!("{}s", three_digits(s)),
         s if s >= 1e-3 => format!("{}ms", three_digits(s * 1e3)),
         s => format!("{}us", three_digits(s * 1e6)),
     }
+}
+
+/// Units that are words stand apart from their numbers, and letters do not: `29 days 23h`.
+fn spaced(text: &str) -> String {
+    let part = |part: &str| {
+        let (number, unit) = part.split_at(part.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(part.len()));
+        if unit.len() > 1 { format!("{number} {unit}") } else { part.to_owned() }
+    };
+    text.split(' ').map(part).collect::<Vec<_>>().join(" ")
 }
 
 /// A size in binary units: `1.5 MiB`.
@@ -89,6 +98,21 @@ mod tests {
             assert_eq!(format_duration(Duration::from_micros(micros)), text);
         }
         assert_eq!(format_duration(Duration::from_secs(600)), "10m");
+    }
+
+    #[test]
+    fn units_that_are_words_stand_apart_and_read_back() {
+        const DAY: u64 = 86_400;
+        for (seconds, text) in [
+            (DAY, "1 day"),
+            (30 * DAY - 3_600, "29 days 23h"),
+            (2 * DAY + 61, "2 days 1m 1s"),
+            (7_200, "2h"),
+            (400 * DAY, "1 year 1 month 4 days 7h 26m 24s"),
+        ] {
+            let duration = Duration::from_secs(seconds);
+            assert_eq!((format_duration(duration).as_str(), parse_duration(text)), (text, Ok(duration)));
+        }
     }
 
     #[test]

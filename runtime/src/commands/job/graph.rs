@@ -1,5 +1,7 @@
 //! `sunaba job graph`: the tasks of a job as a tree, for Graphviz, or as a picture.
 
+use std::fs::File;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use sunaba_runtime::server::api::GraphFormat;
@@ -15,9 +17,12 @@ pub(super) struct GraphArgs {
     /// As what [default: text, or JSON with `-o json`]
     #[arg(long = "as", value_enum)]
     picture: Option<Picture>,
-    /// Write it to this file
+    /// Write it to this file, which does not exist
     #[arg(long = "output", value_name = "FILE")]
     to: Option<PathBuf>,
+    /// Replace the file if it exists
+    #[arg(long, requires = "to")]
+    force: bool,
     /// Show groups with more members than this as one node [default: 20]
     #[arg(long, value_name = "MEMBERS", value_parser = clap::value_parser!(u16).range(1..=2_000))]
     fold: Option<u16>,
@@ -39,7 +44,9 @@ pub(super) async fn run(global: &Global, args: GraphArgs) -> Result<Exit, Comman
         (None, Format::Json | Format::Jsonl) => {
             let graph = client.job_graph(args.id, fold).await?;
             match &args.to {
-                Some(path) => write(path, &serde_json::to_string_pretty(&graph).expect("it has a JSON form"))?,
+                Some(path) => {
+                    write(path, &serde_json::to_string_pretty(&graph).expect("it has a JSON form"), args.force)?;
+                }
                 None => print::json(global.output, &graph)?,
             }
             return Ok(Exit::Ok);
@@ -50,7 +57,7 @@ pub(super) async fn run(global: &Global, args: GraphArgs) -> Result<Exit, Comman
     };
     let drawn = client.draw_job(args.id, format, fold).await?;
     match &args.to {
-        Some(path) => write(path, &drawn)?,
+        Some(path) => write(path, &drawn, args.force)?,
         None => {
             let lines = drawn.lines().map(|line| format!("{}\n", print::inert(line)));
             print::data(lines.collect::<String>().as_bytes())?;
@@ -59,9 +66,18 @@ pub(super) async fn run(global: &Global, args: GraphArgs) -> Result<Exit, Comman
     Ok(Exit::Ok)
 }
 
-fn write(path: &Path, text: &str) -> Result<(), CommandError> {
-    std::fs::write(path, text).map_err(|error| {
-        let path = path.display();
-        CommandError::new(Exit::Error, format!("cannot write `{path}`: {error}\nhint: name a file that you can write"))
+/// Never over what is there already, unless that is wanted.
+fn write(path: &Path, text: &str, force: bool) -> Result<(), CommandError> {
+    let shown = path.display();
+    let file = if force { File::create(path) } else { File::create_new(path) };
+    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => {
+            let hint = "hint: name another file, or replace it with `--force`";
+            CommandError::new(Exit::Conflict, format!("`{shown}` exists already\n{hint}"))
+        }
+        _ => CommandError::new(
+            Exit::Error,
+            format!("cannot write `{shown}`: {error}\nhint: name a file that you can write"),
+        ),
     })
 }

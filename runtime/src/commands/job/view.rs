@@ -136,6 +136,12 @@ pub(super) fn show(global: &Global, job: &JobView) -> Result<(), CommandError> {
             running(&job.running, job.tasks.by_state.get(&sunaba_runtime::task::StateName::Running).copied()),
         ));
     }
+    if let Some(wait) = &job.waits {
+        rows.push((
+            "waits",
+            format!("`{}` is {}: {}", wait.name, wait.state, cut(&wait.messages.join("; "), SHOWN_CHARS)),
+        ));
+    }
     print::rows(&rows)
 }
 

@@ -150,8 +150,9 @@ fn now_line(live: &RunningView) -> String {
         }
         (None, None) => "computing".into(),
     };
+    let calls = if live.host_calls == 1 { "call" } else { "calls" };
     format!(
-        "{what} (attempt {}, running for {}, {} of memory, {} host calls)",
+        "{what} (attempt {}, running for {}, {} of memory, {} host {calls})",
         live.attempt,
         span(live.running_ms),
         format_bytes(live.memory_bytes),

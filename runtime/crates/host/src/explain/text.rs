@@ -174,7 +174,8 @@ fn used(receipt: &ReceiptReport) -> String {
         String::new()
     } else {
         let time = format_duration(Duration::from_secs_f64(receipt.host_call_ms.max(0.0) / 1e3));
-        format!(", {} host calls in {time}", format_count(receipt.host_calls))
+        let calls = if receipt.host_calls == 1 { "call" } else { "calls" };
+        format!(", {} host {calls} in {time}", format_count(receipt.host_calls))
     };
     let memory = format_bytes(receipt.peak_memory_bytes);
     format!("{}wall time {wall}, peak memory {memory}{calls}", fuel.unwrap_or_default())

@@ -84,7 +84,7 @@ impl Gather {
             self.rows.insert(name.clone(), row);
             return;
         }
-        let rest = self.rest.get_or_insert_with(|| Row::fold("*".into(), Place::Rest, &row));
+        let rest = self.rest.get_or_insert_with(|| Row::fold(String::new(), Place::Rest, &row));
         rest.take_in(row);
     }
 
@@ -92,7 +92,7 @@ impl Gather {
     pub(super) fn finish(self) -> Vec<Row> {
         let mut rows: Vec<_> = self.rows.into_values().chain(self.folded.into_values()).collect();
         rows.sort_by(|a, b| a.node.name.cmp(&b.node.name));
-        rows.extend(self.rest);
+        rows.extend(self.rest.map(Row::named_by_count));
         rows
     }
 }
@@ -107,14 +107,27 @@ impl Row {
             fuel: 0,
             waited: Default::default(),
             ran: Default::default(),
+            between_attempts: Default::default(),
+            for_somebody: Default::default(),
+            pauses: Vec::new(),
             started_at: None,
             ran_until: None,
             ended_at: None,
             cause: None,
-            fold: Some(Fold::default()),
+            fold: Some(Fold { is_rest: place == Place::Rest, ..Fold::default() }),
             ..first.node.clone()
         };
         Self { node, plan_of: None, after: Vec::new(), place }
+    }
+
+    /// What stands for tasks of any name is called by how many they are.
+    fn named_by_count(mut self) -> Self {
+        let members = self.node.fold.as_ref().map_or(0, |fold| fold.members);
+        self.node.name = match members {
+            1 => "1 other".into(),
+            _ => format!("{} others", sunaba_task::format_count(members)),
+        };
+        self
     }
 
     fn take_in(&mut self, Self { node: member, after, .. }: Self) {
@@ -123,6 +136,8 @@ impl Row {
         node.fuel = node.fuel.saturating_add(member.fuel);
         node.waited = node.waited.saturating_add(member.waited);
         node.ran = node.ran.saturating_add(member.ran);
+        node.between_attempts = node.between_attempts.saturating_add(member.between_attempts);
+        node.for_somebody = node.for_somebody.saturating_add(member.for_somebody);
         node.submitted_at = node.submitted_at.min(member.submitted_at);
         node.started_at = node.started_at.into_iter().chain(member.started_at).min();
         node.ran_until = node.ran_until.max(member.ran_until);

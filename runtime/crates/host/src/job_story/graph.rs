@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sunaba_task::job::{JobState, OnFailure};
 use sunaba_task::{StateName, Timestamp};
 
+use super::pauses::Pause;
 use super::wire::{instant, maybe_instant, millis};
 
 /// The most nodes that a graph has, unless fewer are asked for.
@@ -23,7 +24,7 @@ pub struct GraphBounds {
     pub nodes: usize,
     /// Members of a group that are shown one by one; a larger group is folded into one node.
     pub fold: usize,
-    /// Tasks that are read.
+    /// Tasks that are read, those among them that are no node; a plan without any counts as one.
     pub reads: u64,
 }
 
@@ -78,7 +79,7 @@ pub struct JobGraph {
 /// A task, or a group of them folded into one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GraphNode {
-    /// Its name in its plan; `GROUP/*` of a group.
+    /// Its name in its plan; `GROUP/*` of a group, and `3,000 others` of those for which there was no room.
     pub name: String,
     /// Its id; none of a group.
     pub task: Option<String>,
@@ -100,6 +101,14 @@ pub struct GraphNode {
     /// How long its attempts ran, one after the other.
     #[serde(rename = "ran_ms", with = "millis")]
     pub ran: Duration,
+    /// From the end of an attempt to the next one, where that was to come: until it was due, and in the queue.
+    #[serde(rename = "between_attempts_ms", with = "millis")]
+    pub between_attempts: Duration,
+    /// How long it waited for somebody to complete it.
+    #[serde(rename = "for_somebody_ms", with = "millis")]
+    pub for_somebody: Duration,
+    /// The longest times in which none of its attempts ran, in their order; none of a group.
+    pub pauses: Vec<Pause>,
     /// When it was made.
     #[serde(with = "instant")]
     pub submitted_at: Timestamp,
@@ -131,6 +140,8 @@ pub struct Fold {
     pub failed: Vec<GraphNode>,
     /// The one that ended last.
     pub last: Option<Box<GraphNode>>,
+    /// Whether it is no group, but all for which there was no room: of any name, and in no chain.
+    pub is_rest: bool,
 }
 
 impl Fold {
@@ -177,6 +188,11 @@ impl JobGraph {
     /// The nodes of a plan: the job's own, or that of a node.
     pub(super) fn plan(&self, parent: Option<usize>) -> impl Iterator<Item = usize> {
         self.nodes.iter().enumerate().filter(move |(_, node)| node.parent == parent).map(|(index, _)| index)
+    }
+
+    /// Whether a node is all for which there was no room.
+    pub(super) fn is_rest(&self, index: usize) -> bool {
+        self.nodes[index].fold.as_ref().is_some_and(|fold| fold.is_rest)
     }
 
     /// The children of each node, by its index.

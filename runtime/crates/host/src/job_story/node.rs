@@ -5,10 +5,11 @@ use std::time::Duration;
 use sunaba_task::{Ending, State, StateName, Task, Timestamp};
 
 use super::graph::GraphNode;
+use super::pauses::{PauseUntil, longest, pauses, total};
 use super::plain::one_line;
 
 /// The longest cause; the task's own story has the whole.
-const MAX_CAUSE_CHARS: usize = 200;
+pub(super) const MAX_CAUSE_CHARS: usize = 200;
 
 impl GraphNode {
     /// The node of a task, by what has come of it.
@@ -21,6 +22,7 @@ impl GraphNode {
             None => attempt.ended_at.since(attempt.started_at),
         });
         let first = task.attempts.first().map(|attempt| attempt.started_at);
+        let pauses = pauses(task, now);
         Self {
             name: link.map_or_else(String::new, |link| link.name.to_string()),
             task: Some(task.id.to_string()),
@@ -34,6 +36,9 @@ impl GraphNode {
             ran: ran
                 .chain(running.map(|lease| now.since(lease.started_at)))
                 .fold(Duration::ZERO, Duration::saturating_add),
+            between_attempts: total(&pauses, PauseUntil::NextAttempt),
+            for_somebody: total(&pauses, PauseUntil::Completion),
+            pauses: longest(pauses),
             submitted_at: task.submitted_at,
             started_at: first.or(running.map(|lease| lease.started_at)),
             ran_until: task.attempts.last().map(|attempt| attempt.ended_at),
@@ -49,7 +54,6 @@ impl GraphNode {
 fn cause(task: &Task) -> Option<String> {
     let cancelled = || task.cancel.as_ref().map(|cancel| cancel.reason.clone()).filter(|reason| !reason.is_empty());
     match &task.state {
-        State::Dead if task.failed_child.is_some() => task.why_dead(),
         State::Dead => Some(last_failure(task).unwrap_or_else(|| "nothing is known of its attempts".into())),
         State::RetryScheduled { .. } => last_failure(task),
         State::Cancelled => cancelled(),
@@ -58,8 +62,12 @@ fn cause(task: &Task) -> Option<String> {
     }
 }
 
-/// The last attempt, and what it came to.
+/// The last attempt, and what it came to; of a task that is dead of a child, that it is.
 pub(super) fn last_failure(task: &Task) -> Option<String> {
+    // Its last attempt did well: it made the plan.
+    if task.failed_child.is_some() {
+        return task.why_dead();
+    }
     let last = task.attempts.last()?;
     let number = last.number;
     Some(match &last.ending {

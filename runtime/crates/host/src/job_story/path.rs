@@ -40,7 +40,8 @@ impl JobGraph {
 
     fn walk_back(&self) -> Vec<usize> {
         let mut awaited = vec![Vec::new(); self.nodes.len()];
-        for edge in &self.edges {
+        // Of those for which there was no room nobody can say which it was.
+        for edge in self.edges.iter().filter(|edge| !self.is_rest(edge.from)) {
             awaited[edge.to].push(edge.from);
         }
         let children = self.children();
@@ -48,7 +49,8 @@ impl JobGraph {
         let mut at = self.last().map(At::End);
         while let Some(here) = at {
             let (At::End(index) | At::Own(index)) = here;
-            let within = children[index].iter().copied().filter(|child| !self.nodes[*child].undoes && !seen[*child]);
+            let may_come = |child: &usize| !self.nodes[*child].undoes && !seen[*child] && !self.is_rest(*child);
+            let within = children[index].iter().copied().filter(may_come);
             if let (At::End(_), Some(last)) = (here, within.max_by_key(|child| self.end(*child)))
                 && !self.nodes[index].undoes
             {
@@ -76,6 +78,7 @@ impl JobGraph {
             let before = undone.max_by_key(|other| self.end(*other));
             let planned =
                 (0..self.nodes.len()).filter(|other| !self.nodes[*other].undoes && self.nodes[*other].parent.is_none());
+            let planned = planned.filter(|other| !self.is_rest(*other));
             // What was not run has taken no time.
             let planned = planned.filter(in_time).max_by_key(|other| (self.has_begun(*other), self.end(*other)));
             return before.or(planned).map(At::End);
@@ -88,13 +91,15 @@ impl JobGraph {
 
     /// Where the chain ends.
     fn last(&self) -> Option<usize> {
-        let is_last = |index: &usize| self.nodes[*index].parent.is_none() || self.nodes[*index].undoes;
+        let is_last =
+            |index: &usize| (self.nodes[*index].parent.is_none() || self.nodes[*index].undoes) && !self.is_rest(*index);
         let ended =
             || (0..self.nodes.len()).filter(is_last).max_by_key(|index| (self.has_begun(*index), self.end(*index)));
         if self.state.is_terminal() {
             return ended();
         }
-        let unfinished = (0..self.nodes.len()).filter(|index| !self.nodes[*index].state.is_terminal());
+        let unfinished =
+            (0..self.nodes.len()).filter(|index| !self.nodes[*index].state.is_terminal() && !self.is_rest(*index));
         // What waits for others waits for what those wait for.
         let order = |index: &usize| {
             let node = &self.nodes[*index];

@@ -38,12 +38,7 @@ impl JobStory {
         if self.more_not_run > 0 {
             rows.add("not run", format!("{} more, for other reasons", format_count(self.more_not_run)));
         }
-        for (undone, number) in self.undone.iter().zip(1..).take(SHOWN_UNDONE) {
-            undone.row(&mut rows, number);
-        }
-        if self.undone.len() > SHOWN_UNDONE {
-            rows.add("undone", format!("{} more", self.undone.len() - SHOWN_UNDONE));
-        }
+        self.undone_rows(&mut rows);
         if let Some(name) = &self.not_undone {
             rows.add("not undone", format!("`{name}`, nor anything that had succeeded before it"));
         }
@@ -61,6 +56,9 @@ impl JobStory {
         }
         if self.not_shown > 0 {
             rows.add("not shown", format!("{} tasks were not looked at", format_count(self.not_shown)));
+        }
+        if self.edges_not_shown > 0 {
+            rows.add("not shown", format!("{} dependencies between tasks", format_count(self.edges_not_shown)));
         }
         rows.add(if self.state.is_terminal() { "end" } else { "next" }, self.conclusion.clone());
         rows.0
@@ -99,6 +97,22 @@ impl JobStory {
         }
     }
 
+    /// How many were undone and why, and the first of them.
+    fn undone_rows(&self, rows: &mut Rows) {
+        if let Some(why) = self.undone_for.as_ref().filter(|_| self.undone_tasks > 0 || !self.undone.is_empty()) {
+            let tasks = if self.undone_tasks == 1 { "task" } else { "tasks" };
+            rows.add("undone", format!("{} {tasks} in all of the job, for {why}", format_count(self.undone_tasks)));
+        }
+        for (undone, number) in self.undone.iter().zip(1..).take(SHOWN_UNDONE) {
+            undone.row(rows, number);
+        }
+        let told = self.undone.len().min(SHOWN_UNDONE) as u64;
+        let more = (self.undone.len() as u64 + self.more_undone).max(self.undone_tasks).saturating_sub(told);
+        if more > 0 {
+            rows.add("undone", format!("{} more", format_count(more)));
+        }
+    }
+
     fn path_rows(&self, rows: &mut Rows) {
         if self.path.is_empty() {
             return;
@@ -111,7 +125,7 @@ impl JobStory {
                 step.row(rows);
             } else if place == SHOWN_STEPS {
                 let between = &self.path[place..steps - SHOWN_STEPS];
-                let took = between.iter().map(|step| step.waited_ms.saturating_add(step.ran_ms)).sum();
+                let took = between.iter().map(PathStep::took_ms).sum();
                 rows.add("", format!("{hidden} more took {}", time(took)));
             }
         }
@@ -158,13 +172,21 @@ impl UndoneTask {
 }
 
 impl PathStep {
+    fn took_ms(&self) -> u64 {
+        let parts = [self.waited_ms, self.ran_ms, self.between_attempts_ms, self.for_somebody_ms];
+        parts.into_iter().fold(0, u64::saturating_add)
+    }
+
     fn row(&self, rows: &mut Rows) {
         let state = match self.state {
             sunaba_task::StateName::Succeeded => String::new(),
             other => format!(", {other}"),
         };
         let (share, name, waited, ran) = (self.share, &self.name, time(self.waited_ms), time(self.ran_ms));
-        rows.add("", format!("{share:>3} % `{name}` waited {waited}, ran {ran}{state}"));
+        let pauses = [("between attempts", self.between_attempts_ms), ("waited for somebody", self.for_somebody_ms)];
+        let pauses = pauses.into_iter().filter(|(_, ms)| *ms > 0);
+        let pauses: String = pauses.map(|(what, ms)| format!(", {what} {}", time(ms))).collect();
+        rows.add("", format!("{share:>3} % `{name}` waited {waited}, ran {ran}{pauses}{state}"));
     }
 }
 

@@ -39,7 +39,7 @@ pub struct JobStory {
     pub used: UsedReport,
     /// What it may spend, and has spent of that.
     pub budgets: Vec<BudgetReport>,
-    /// Tasks that did not succeed, the one for which the job does not first.
+    /// Tasks that did not succeed, the one for which the job does not first. What is dead of a child is left out where that is told.
     pub failed: Vec<FailedTask>,
     /// Further ones.
     pub more_failed: u64,
@@ -47,8 +47,14 @@ pub struct JobStory {
     pub not_run: Vec<NotRun>,
     /// Further ones, for other reasons.
     pub more_not_run: u64,
-    /// What was undone, in that order.
+    /// How many tasks were undone, in all of the job.
+    pub undone_tasks: u64,
+    /// Why, in a line; null where nothing is to be undone.
+    pub undone_for: Option<String>,
+    /// What was undone, or is being, in that order.
     pub undone: Vec<UndoneTask>,
+    /// Further ones that were looked at.
+    pub more_undone: u64,
     /// What could not be undone. Nothing before it was, then.
     pub not_undone: Option<String>,
     /// The longest chain of ends that led to the job's own, or to where it stands; the first one first.
@@ -59,6 +65,8 @@ pub struct JobStory {
     pub more_waiting: u64,
     /// Tasks that were not looked at.
     pub not_shown: u64,
+    /// Dependencies between tasks beyond the number that is kept. The longest chain goes by those that ended last, which are.
+    pub edges_not_shown: u64,
     /// What happens next, or why it has ended as it did; for people.
     pub conclusion: String,
 }
@@ -108,8 +116,10 @@ pub struct FailedTask {
     pub attempts: u32,
     /// Its last attempt and what that came to, in one line.
     pub cause: String,
-    /// Why that was its last.
+    /// Why that was its last, where the cause does not say it.
     pub because: Option<String>,
+    /// Whether the job does not end well for it, or for one that is dead of it.
+    pub is_cause: bool,
 }
 
 /// Tasks that were not run, or were stopped, for one reason.
@@ -153,9 +163,13 @@ pub struct PathStep {
     pub state: StateName,
     /// From the end of the step before to its first attempt.
     pub waited_ms: u64,
-    /// From its first attempt to its end, with what it waited for in between.
+    /// How long its attempts ran, and its children that are not in the chain.
     pub ran_ms: u64,
-    /// The percentage of the job's time that both are.
+    /// Between its attempts: until the next was due, and in the queue. Of a group it is in `ran_ms`, and so is what follows.
+    pub between_attempts_ms: u64,
+    /// For somebody to complete it.
+    pub for_somebody_ms: u64,
+    /// The percentage of the job's time that all of it is.
     pub share: u64,
 }
 

@@ -1,14 +1,14 @@
 //! What a story needs of all tasks, whether or not each has a node: who failed, who was not run and why, who waits now.
 
 use sunaba_task::job::Job;
-use sunaba_task::{State, StateName, Task, TaskId, Timestamp};
+use sunaba_task::{StateName, Task, TaskId, Timestamp};
 
-use super::node::last_failure;
+use super::causes::Causes;
+use super::graph::GraphNode;
 use super::plain::one_line;
-use super::story::{FailedTask, NotRun};
+use super::story::NotRun;
+use super::undone::Undoing;
 
-/// Tasks that failed, of which each is told.
-const MAX_FAILED: usize = 10;
 /// Reasons for which tasks were not run or were stopped, of which each is told.
 const MAX_REASONS: usize = 8;
 /// Names that are told of those for each.
@@ -21,10 +21,18 @@ const MAX_REASON_CHARS: usize = 300;
 /// A task that has not ended, and could run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Waiting {
+    /// Whether an attempt of it runs: those for which that is not so come first.
+    pub(super) runs: bool,
     pub(super) since: Timestamp,
     pub(super) task: TaskId,
     /// With the names of those in whose plans it is.
     pub(super) name: String,
+}
+
+impl Waiting {
+    fn order(&self) -> (bool, Timestamp, TaskId) {
+        (self.runs, self.since, self.task)
+    }
 }
 
 /// What there was among the tasks.
@@ -32,66 +40,41 @@ pub(super) struct Waiting {
 pub(super) struct Tally {
     /// Tasks that were read.
     pub(super) read: u64,
-    pub(super) failed: Vec<FailedTask>,
-    /// Those that failed beyond these.
-    pub(super) more_failed: u64,
+    pub(super) causes: Causes,
+    pub(super) undoing: Undoing,
     pub(super) not_run: Vec<NotRun>,
     /// Those that were not run or were stopped for other reasons.
     pub(super) more_not_run: u64,
-    /// The longest waiting ones, the first first.
+    /// Those that wait longest, and then those that run longest.
     pub(super) waiting: Vec<Waiting>,
     /// Those that could run, beyond these.
     pub(super) more_waiting: u64,
 }
 
 impl Tally {
-    /// A task; `name` is with the names of those in whose plans it is.
-    pub(super) fn add(&mut self, job: &Job, task: &Task, name: &str) {
-        self.read += 1;
-        let undoes = task.job.as_ref().is_some_and(|link| link.undoes);
-        let is_cause =
-            matches!(&job.cause, Some(sunaba_task::job::JobCause::Task { task: cause, .. }) if *cause == task.id);
-        match task.state.name() {
-            // What undoes others is told with them.
-            _ if undoes && task.state.is_terminal() => {}
-            StateName::Dead | StateName::Expired => self.add_failed(task, name, is_cause),
-            StateName::Cancelled if is_cause => self.add_failed(task, name, true),
-            StateName::Cancelled => self.add_not_run(task, name),
-            StateName::Succeeded | StateName::Blocked => {}
-            _ => self.add_waiting(Waiting { since: task.since, task: task.id, name: name.to_owned() }),
-        }
+    pub(super) fn of(job: &Job) -> Self {
+        Self { causes: Causes::of(job), ..Self::default() }
     }
 
-    fn add_failed(&mut self, task: &Task, name: &str, is_cause: bool) {
-        if self.failed.len() >= MAX_FAILED && !is_cause {
-            self.more_failed += 1;
+    /// A task; `within` has the names of those in whose plans it is.
+    pub(super) fn add(&mut self, task: &Task, node: &GraphNode, within: &str) {
+        self.read += 1;
+        let name = format!("{within}{}", node.name);
+        if node.undoes {
+            self.undoing.add(task, node, within);
+            // How it ended is told with what it undoes.
+            if task.state.is_terminal() {
+                return;
+            }
+        } else if self.causes.add(task, &name) {
             return;
         }
-        let decision = task.attempts.last().filter(|_| task.state == State::Dead);
-        let cancel = || task.cancel.as_ref().map(|cancel| format!("it was cancelled: {}", cancel.reason));
-        let expired = || task.expires_at.map(|at| format!("it was not started by {at}"));
-        let cause = match task.state {
-            State::Cancelled => cancel(),
-            State::Expired => expired(),
-            _ => last_failure(task),
-        };
-        let failed = FailedTask {
-            name: name.to_owned(),
-            task: task.id.to_string(),
-            handler: task.spec.handler.to_string(),
-            state: task.state.name(),
-            attempts: task.attempts_started,
-            cause: one_line(&cause.unwrap_or_else(|| "nothing is known of its attempts".into()), MAX_REASON_CHARS),
-            because: decision.map(|last| one_line(&last.decision.reason, MAX_REASON_CHARS)),
-        };
-        if is_cause {
-            self.failed.insert(0, failed);
-            if self.failed.len() > MAX_FAILED {
-                self.failed.pop();
-                self.more_failed += 1;
+        match task.state.name() {
+            StateName::Cancelled => self.add_not_run(task, &name),
+            StateName::Succeeded | StateName::Dead | StateName::Expired | StateName::Blocked => {}
+            state => {
+                self.add_waiting(Waiting { runs: state == StateName::Running, since: task.since, task: task.id, name });
             }
-        } else {
-            self.failed.push(failed);
         }
     }
 
@@ -112,7 +95,7 @@ impl Tally {
     }
 
     fn add_waiting(&mut self, waiting: Waiting) {
-        let place = self.waiting.partition_point(|known| (known.since, known.task) <= (waiting.since, waiting.task));
+        let place = self.waiting.partition_point(|known| known.order() <= waiting.order());
         self.waiting.insert(place, waiting);
         if self.waiting.len() > MAX_WAITING {
             self.waiting.pop();

@@ -5,7 +5,7 @@ use sunaba_task::{StateName, format_bytes, format_count, format_duration};
 
 use super::plain::one_line;
 use super::read::JobRead;
-use super::story::{BudgetReport, JobStory, UsedReport, WaitReport};
+use super::story::{BudgetReport, FailedTask, JobStory, UsedReport, WaitReport};
 use super::undone::millis;
 
 /// The longest reason of a cancel.
@@ -16,6 +16,7 @@ pub(super) fn tell(read: &JobRead, waits: Vec<WaitReport>) -> JobStory {
     let JobRead { graph, job, tally } = read;
     let by_state = StateName::ALL.map(|state| (state, job.tasks.in_state(state)));
     let spent = &job.spent;
+    let ((failed, more_failed), (undone, more_undone)) = (tally.causes.told(), tally.undoing.told());
     let mut story = JobStory {
         id: graph.id.clone(),
         name: graph.name.clone(),
@@ -40,16 +41,20 @@ pub(super) fn tell(read: &JobRead, waits: Vec<WaitReport>) -> JobStory {
             artifact_bytes: spent.artifact_bytes,
         },
         budgets: budgets(read),
-        failed: tally.failed.clone(),
-        more_failed: tally.more_failed,
+        undone_for: job.undone_for.as_ref().map(|why| undone_for(why, &failed)),
+        failed,
+        more_failed,
         not_run: tally.not_run.clone(),
         more_not_run: tally.more_not_run,
-        undone: graph.undone(),
+        undone_tasks: job.tasks.undone,
+        undone,
+        more_undone,
         not_undone: job.not_undone.as_ref().map(ToString::to_string),
         path: graph.steps(),
         waits,
         more_waiting: tally.more_waiting,
-        not_shown: graph.not_shown,
+        not_shown: graph.tasks.saturating_sub(tally.read),
+        edges_not_shown: graph.edges_not_shown,
         conclusion: String::new(),
     };
     story.conclusion = conclusion(job, &story);
@@ -80,11 +85,13 @@ fn conclusion(job: &Job, story: &JobStory) -> String {
     if !job.state.is_terminal() {
         return next(job, story);
     }
-    let undone = match (&story.not_undone, story.undone.len()) {
+    let undone = match (&story.not_undone, story.undone_tasks) {
         (Some(name), _) => format!("; `{name}` could not be undone, and nothing before it was"),
         (None, 0) => String::new(),
-        (None, 1) => "; what had succeeded was undone".into(),
-        (None, count) => format!("; what had succeeded was undone, {count} tasks, the last first"),
+        (None, count) => {
+            let tasks = if count == 1 { "1 task".into() } else { format!("{} tasks", format_count(count)) };
+            format!("; what had succeeded in the job was undone, {tasks}, the last first")
+        }
     };
     match &job.cause {
         None if job.partial => "it succeeded in part: what failed was to be done without".into(),
@@ -105,8 +112,12 @@ fn why(cause: &JobCause, story: &JobStory) -> String {
     match cause {
         JobCause::Task { name, task } => {
             let id = task.to_string();
-            let failed = story.failed.iter().find(|failed| failed.task == id);
-            let said = failed.map(|failed| format!(", {}", failed.cause)).unwrap_or_default();
+            let said = match story.failed.iter().find(|failed| failed.is_cause) {
+                None => String::new(),
+                Some(failed) if failed.task == id => format!(", {}", failed.cause),
+                // Of a child, or of a child of that.
+                Some(failed) => format!(" because of `{}`, {}", failed.name, failed.cause),
+            };
             format!("`{name}` did not succeed{said}")
         }
         JobCause::Budget(name) => {
@@ -118,6 +129,20 @@ fn why(cause: &JobCause, story: &JobStory) -> String {
         JobCause::Cancelled(reason) if reason.is_empty() => "nobody said why".into(),
         JobCause::Cancelled(reason) => one_line(reason, MAX_REASON_CHARS),
         JobCause::Stuck(reason) => format!("it was stuck: {}", one_line(reason, MAX_REASON_CHARS)),
+    }
+}
+
+/// For what tasks were undone, by the full name of who it is where that is known.
+fn undone_for(why: &JobCause, failed: &[FailedTask]) -> String {
+    match why {
+        JobCause::Task { name, task } => {
+            let id = task.to_string();
+            let full = failed.iter().find(|failed| failed.task == id).map(|failed| failed.name.as_str());
+            format!("`{}`, which did not succeed", full.unwrap_or(name.as_str()))
+        }
+        JobCause::Budget(name) => format!("its budget `{name}`, which is spent"),
+        JobCause::Cancelled(_) => "its cancel".into(),
+        JobCause::Stuck(_) => "being stuck".into(),
     }
 }
 

@@ -24,7 +24,7 @@ pub struct EventView {
     /// The job that it is about, or that the task is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
-    /// What its submitter calls the job, when it is about one.
+    /// What its submitter calls the job, when it is about one; else the name of the task in its plan, if it is of a job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// `submitted`, `queued`, `started`, `progress`, `retry-scheduled`, `snoozed`, `awaiting-completion`, `blocked`,
@@ -110,7 +110,7 @@ impl From<&TaskEvent> for EventView {
             handler: Some(event.handler.to_string()),
             queue: Some(event.queue.clone()),
             job: event.job.map(|job| job.to_string()),
-            name: None,
+            name: event.name.as_ref().map(ToString::to_string),
             event: event.what.word().to_owned(),
             attempt: None,
             worker: None,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use sunaba_host::job_story::WaitReport;
 use sunaba_host::{CancelledJob, JobAttention, JobOutput, OutcomeReport, payload_json};
 use sunaba_store::JobQuery;
 use sunaba_task::job::{Job, JobCause, JobState, OnFailure};
@@ -65,6 +66,10 @@ pub struct JobView {
     /// Tasks that run. A few, and none in lists.
     #[serde(default)]
     pub running: Vec<JobTaskView>,
+    /// What it waits for: one task that something holds up or that waits for somebody, or where nothing runs, any that could. None
+    /// in lists.
+    #[serde(default)]
+    pub waits: Option<WaitReport>,
 }
 
 /// Why a job does not end well.
@@ -262,6 +267,11 @@ impl JobView {
         let views = |tasks: &[Task]| tasks.iter().filter_map(JobTaskView::of).collect();
         Self { failing: views(&attention.failing), running: views(&attention.running), ..self }
     }
+
+    /// The same with what it waits for.
+    pub fn waiting(self, waits: Option<WaitReport>) -> Self {
+        Self { waits, ..self }
+    }
 }
 
 impl From<&Job> for JobView {
@@ -311,6 +321,7 @@ impl From<&Job> for JobView {
             ended_at: job.ended_at.map(|at| at.to_string()),
             failing: Vec::new(),
             running: Vec::new(),
+            waits: None,
         }
     }
 }
@@ -362,6 +373,9 @@ fn reason(task: &Task) -> Option<String> {
         StateName::Succeeded => None,
         StateName::Cancelled => task.cancel.as_ref().map(|cancel| cancel.reason.clone()).or_else(failure),
         StateName::Expired => Some("it was not started in time".into()),
+        // Its last attempt made a plan, which was no failure.
+        StateName::Dead if task.failed_child.is_some() => task.why_dead(),
+        StateName::Dead => failure().or_else(|| task.why_dead()),
         _ => failure(),
     }
 }

@@ -23,7 +23,10 @@ pub(super) fn routes() -> Router<Shared> {
 async fn explain(State(shared): State<Shared>, At(id): At<String>) -> Answer<JobStory> {
     let id: JobId = id.parse().map_err(Problem::invalid)?;
     let story = explain_job(&**shared.runtime.store(), id, GraphBounds::default()).await?;
-    story.map(Reply).ok_or_else(|| no_job(id))
+    match story {
+        Some(story) => Ok(Reply(story)),
+        None => Err(shared.no_job(id).await),
+    }
 }
 
 async fn graph(
@@ -38,7 +41,10 @@ async fn graph(
         return Err(Problem::new(StatusCode::BAD_REQUEST, message));
     }
     let bounds = fold.map_or(bounds, |fold| bounds.folding(fold));
-    let graph = read_job(&**shared.runtime.store(), id, bounds).await?.ok_or_else(|| no_job(id))?.graph;
+    let Some(read) = read_job(&**shared.runtime.store(), id, bounds).await? else {
+        return Err(shared.no_job(id).await);
+    };
+    let graph = read.graph;
     match format.unwrap_or(GraphFormat::Json) {
         GraphFormat::Json => Ok(Reply(graph).into_response()),
         GraphFormat::Text => Ok(drawn("text/plain; charset=utf-8", draw(graph, JobGraph::text).await?)),
@@ -64,8 +70,4 @@ fn drawn(media_type: &'static str, picture: String) -> Response {
         (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PICTURE_POLICY)),
     ];
     (headers, picture).into_response()
-}
-
-fn no_job(id: JobId) -> Problem {
-    Problem::not_found(format!("there is no job {id}\nhint: `sunaba job list` shows what there is"))
 }

@@ -9,6 +9,7 @@ use axum::http::header::HeaderName;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use sunaba_host::JobRefusal;
+use sunaba_host::job_story::first_wait;
 use sunaba_store::{SubmitJobError, SubmittedJob};
 use sunaba_task::job::{Job, JobId, PlanError};
 use tokio::sync::Semaphore;
@@ -80,7 +81,8 @@ pub(super) async fn get(
         job = shared.unless_stopping(waiting).await?.transpose()?.flatten().unwrap_or(job);
     }
     let attention = shared.runtime.job_attention(&job).await?;
-    Ok(Reply(JobView::from(&job).with(&attention)))
+    let waits = first_wait(&**shared.runtime.store(), &job).await?;
+    Ok(Reply(JobView::from(&job).with(&attention).waiting(waits)))
 }
 
 pub(super) async fn result(State(shared): State<Shared>, At(id): At<String>) -> Answer<JobResultView> {
@@ -121,8 +123,10 @@ pub(super) async fn cancel(
         let message = "a job has no `grace_ms`: each of its tasks has its worker's\nhint: leave it out";
         return Err(Problem::invalid(message));
     }
-    let cancelled = shared.runtime.cancel_job(id, cancel.wish()?).await?;
-    cancelled.map(|cancelled| Reply(JobCancelView::from(&cancelled))).ok_or_else(|| no_job(id))
+    match shared.runtime.cancel_job(id, cancel.wish()?).await? {
+        Some(cancelled) => Ok(Reply(JobCancelView::from(&cancelled))),
+        None => Err(shared.no_job(id).await),
+    }
 }
 
 pub(super) fn no_job(id: JobId) -> Problem {
@@ -132,7 +136,10 @@ pub(super) fn no_job(id: JobId) -> Problem {
 impl Shared {
     pub(super) async fn find_job(&self, id: &str) -> Result<(JobId, Job), Problem> {
         let id: JobId = id.parse().map_err(Problem::invalid)?;
-        Ok((id, self.runtime.job(id).await?.ok_or_else(|| no_job(id))?))
+        match self.runtime.job(id).await? {
+            Some(job) => Ok((id, job)),
+            None => Err(self.no_job(id).await),
+        }
     }
 }
 

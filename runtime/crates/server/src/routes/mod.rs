@@ -8,6 +8,7 @@ mod feed;
 mod job_retry;
 mod job_story;
 mod jobs;
+mod other_kind;
 mod packages;
 mod secrets;
 mod submit;
@@ -157,7 +158,9 @@ impl Shared {
 
     async fn find(&self, id: &str) -> Result<(TaskId, Task), Problem> {
         let id: TaskId = id.parse().map_err(Problem::invalid)?;
-        let task = self.runtime.store().task(id).await?;
-        Ok((id, task.ok_or_else(|| Problem::no_task(id))?))
+        match self.runtime.store().task(id).await? {
+            Some(task) => Ok((id, task)),
+            None => Err(self.no_task(id).await),
+        }
     }
 }

@@ -105,8 +105,10 @@ pub(super) async fn cancel(
     Json(cancel): Json<Cancel>,
 ) -> Answer<TaskView> {
     let id: TaskId = id.parse().map_err(Problem::invalid)?;
-    let cancelled = shared.runtime.store().cancel(vec![id], cancel.wish()?).await?.pop().flatten();
-    cancelled.map(|task| Reply(TaskView::from(&task))).ok_or_else(|| Problem::no_task(id))
+    match shared.runtime.store().cancel(vec![id], cancel.wish()?).await?.pop().flatten() {
+        Some(task) => Ok(Reply(TaskView::from(&task))),
+        None => Err(shared.no_task(id).await),
+    }
 }
 
 /// What takes nothing, as JSON: no web page can send that without asking.
@@ -120,7 +122,9 @@ pub(super) async fn run_now(
     Json(Nothing {}): Json<Nothing>,
 ) -> Answer<TaskView> {
     let id: TaskId = id.parse().map_err(Problem::invalid)?;
-    let due = shared.runtime.store().run_now(vec![id]).await?.pop().flatten().ok_or_else(|| Problem::no_task(id))?;
+    let Some(due) = shared.runtime.store().run_now(vec![id]).await?.pop().flatten() else {
+        return Err(shared.no_task(id).await);
+    };
     if due.state.is_terminal() {
         let state = due.state.name();
         let message = format!(

@@ -212,6 +212,9 @@ pub async fn plan_of_a_task_can_have_its_job_undone(subject: &mut impl Subject) 
     let main = end_of(&*store, &main.task).await;
     let job = ended(&*store, job_of(&main)).await;
     assert_eq!((main.state.name(), job.state, job.not_undone), (StateName::Dead, JobState::Failed, None));
+    // The task that failed, and not the one above it, which is why the job did.
+    let by_x = JobCause::Task { name: "x".parse().expect("a name"), task: failed.task.id };
+    assert_eq!((job.tasks.undone, job.undone_for), (1, Some(by_x)));
 }
 
 /// Down to what runs, and up again when that has ended.

@@ -152,8 +152,9 @@ impl Planner {
     fn tell_of(&self, turn: &mut Turn<'_>, task: &Task, what: Happening) {
         let sequence = self.feed.next + turn.told.len() as u64;
         let (handler, queue) = (task.spec.handler.clone(), task.spec.queue.clone());
-        let job = task.job.as_ref().map(|link| link.job);
-        turn.told.push(FeedEvent::Task(TaskEvent { sequence, at: turn.now, task: task.id, handler, queue, job, what }));
+        let (job, name) = task.job.as_ref().map(|link| (link.job, link.name.clone())).unzip();
+        let (at, task) = (turn.now, task.id);
+        turn.told.push(FeedEvent::Task(TaskEvent { sequence, at, task, handler, queue, job, name, what }));
     }
 
     /// Notes what happened to a job.

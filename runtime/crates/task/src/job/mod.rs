@@ -115,7 +115,9 @@ pub enum OnFailure {
     /// Whoever waits for it is not run, and the job fails.
     #[default]
     Fail,
-    /// As `Fail`, and what has succeeded in the job is undone, the last first.
+    /// As `Fail`, and **all that has succeeded in the whole job** is undone, the last first: not only what is in the plan whose
+    /// rule this is. Of 30 trips in one job, of which one is compensated, all 30 are undone. What is to be undone by itself is
+    /// submitted as a job of its own.
     Compensate,
     /// Whoever waits for it runs with what there is. The job can succeed, in part.
     Continue,

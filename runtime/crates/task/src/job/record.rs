@@ -65,6 +65,9 @@ pub struct Job {
     pub partial: bool,
     /// Whether what has succeeded is to be undone.
     pub compensates: bool,
+    /// For what, first of all: a task that did not succeed where the rule was [`OnFailure::Compensate`], however deep its plan is, or
+    /// what else ends the job. Nothing is undone unless the job has a cause.
+    pub undone_for: Option<JobCause>,
     /// What could not be undone. Nothing before it was, then.
     pub not_undone: Option<NodeName>,
     /// The job that it is over again.
@@ -94,6 +97,7 @@ impl Job {
             cause: None,
             partial: false,
             compensates: false,
+            undone_for: None,
             not_undone: None,
             origin: None,
             successor: None,
@@ -130,10 +134,17 @@ impl Job {
             }
             OnFailure::Fail => self.stop(cause()),
             OnFailure::Compensate => {
-                self.compensates = true;
-                self.stop(cause())
+                let cause = cause();
+                self.undo_for(cause.clone());
+                self.stop(cause)
             }
         }
+    }
+
+    /// What has succeeded is to be undone, should the job not end well. The first reason is kept.
+    pub fn undo_for(&mut self, cause: JobCause) {
+        self.compensates = true;
+        self.undone_for.get_or_insert(cause);
     }
 
     fn stop(&mut self, cause: JobCause) -> bool {
@@ -144,8 +155,10 @@ impl Job {
 
     /// It is to end now, for this reason: a better one than that of some task that did not succeed before.
     pub fn end_for(&mut self, cause: JobCause) {
+        if self.spec.on_failure == OnFailure::Compensate {
+            self.undo_for(cause.clone());
+        }
         self.cause = Some(cause);
-        self.compensates |= self.spec.on_failure == OnFailure::Compensate;
     }
 
     /// Whether what runs is being stopped, and nothing new begins.
@@ -242,6 +255,18 @@ mod tests {
         assert_eq!(after(OnFailure::Compensate), (true, false, true));
         assert_eq!(after(OnFailure::Continue), (false, true, false));
         assert_eq!(after(OnFailure::Ignore), (false, false, false));
+    }
+
+    #[test]
+    fn first_reason_to_undo_is_kept() {
+        let mut job = job(1);
+        job.failed(OnFailure::Fail, || JobCause::Stuck("not this".into()));
+        assert_eq!(job.undone_for, None);
+        job.failed(OnFailure::Compensate, cause);
+        job.undo_for(JobCause::Cancelled("too late".into()));
+        assert_eq!((job.undone_for.clone(), job.compensates), (Some(cause()), true));
+        job.end_for(JobCause::Cancelled("why".into()));
+        assert_eq!(job.undone_for, Some(cause()));
     }
 
     #[test]

@@ -114,6 +114,8 @@ pub struct JobTasks {
     pub not_made: u64,
     /// What is not undone yet, of what could be.
     pub compensations: u64,
+    /// Tasks that were undone.
+    pub undone: u64,
     /// Tasks that undo something, and have not ended.
     pub undoing: u64,
 }

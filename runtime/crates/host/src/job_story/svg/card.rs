@@ -6,6 +6,7 @@ use sunaba_task::{StateName, format_count, format_duration};
 
 use super::super::graph::{GraphNode, JobGraph};
 use super::super::node::mark;
+use super::super::pauses::PauseUntil;
 use super::super::plain::{compact, fit, one_line, width};
 use super::style::{color, escaped};
 
@@ -57,8 +58,11 @@ impl GraphNode {
             cause.push_str(&format!("\n{} is {}: {why}", failed.name, failed.state));
         }
         let waited = format_duration(self.waited);
+        let pauses = [("between attempts", self.between_attempts), ("waited for somebody", self.for_somebody)];
+        let pauses = pauses.into_iter().filter(|(_, time)| !time.is_zero());
+        let pauses: String = pauses.map(|(what, time)| format!(", {what} {}", format_duration(time))).collect();
         let facts = self.facts();
-        format!("{} ({})\n{}, {facts}, waited {waited}{cause}", self.name, self.handler, self.state)
+        format!("{} ({})\n{}, {facts}, waited {waited}{pauses}{cause}", self.name, self.handler, self.state)
     }
 }
 
@@ -98,7 +102,7 @@ impl JobGraph {
         body.push_str("</g>\n");
     }
 
-    /// Where in the job's time it waited, and where it ran.
+    /// Where in the job's time it waited, and where it ran: of the time from its first attempt to its end, what is coloured.
     fn timeline(&self, node: &GraphNode, width: f64, body: &mut String) {
         let (room, total) = (width - 2.0 * PAD, self.took().as_secs_f64().max(1e-3));
         let place = |at: sunaba_task::Timestamp| {
@@ -121,6 +125,9 @@ impl JobGraph {
         bar("wait", place(node.submitted_at), place(started), 0.0);
         if node.started_at.is_some() {
             bar(&format!("fill {}", color(node.state)), place(started), place(end), 4.0);
+            for pause in &node.pauses {
+                bar(pause.until.class(), place(pause.from), place(pause.to), 0.0);
+            }
         }
     }
 
@@ -141,6 +148,17 @@ impl JobGraph {
             escaped(&node.facts()),
             sign(node.state)
         );
+    }
+}
+
+impl PauseUntil {
+    /// The class of the bar over that of its task.
+    fn class(self) -> &'static str {
+        match self {
+            Self::NextAttempt => "wait",
+            Self::Completion => "wait somebody",
+            Self::Children => "wait children",
+        }
     }
 }
 

@@ -63,7 +63,7 @@ text{font-family:ui-sans-serif,system-ui,'Segoe UI',Roboto,'DejaVu Sans',sans-se
 .card.on-chain,.plan.on-chain{stroke:var(--chain);stroke-width:2.6}
 .card.undo{fill:var(--plan);stroke-dasharray:5 4}
 .plan{fill:var(--plan);stroke:var(--line);stroke-width:1.2}
-.track{fill:var(--track)}.wait{fill:var(--wait)}
+.track{fill:var(--track)}.wait{fill:var(--wait)}.wait.somebody{fill:var(--queued)}.wait.children{fill:var(--track)}
 .tint{opacity:.07;pointer-events:none}
 .tint.succeeded,.fill.succeeded{fill:var(--succeeded)}
 .tint.dead,.fill.dead{fill:var(--dead)}

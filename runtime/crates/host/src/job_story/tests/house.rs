@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sunaba_store::{EmbeddedStore, LeaseRequest, Leased, ManualClock, MemoryEngine, Queues, Settlement, Store};
-use sunaba_task::job::{After, JobId, JobSpec, NewJob, Node, OnFailure};
+use sunaba_task::job::{After, JobId, JobSpec, NewJob, NewPlan, Node, OnFailure};
 use sunaba_task::{
     AttemptDetail, Decision, Digest, Ending, NewTask, Payload, Policy, Receipt, SessionId, TaskSpec, Timestamp, Verdict,
 };
@@ -22,6 +22,10 @@ pub(super) enum End {
     Dead(&'static str),
     /// As it was asked to.
     Cancelled,
+    /// Makes this plan.
+    Plans(NewPlan),
+    /// Waits for somebody, for so many milliseconds.
+    Waits(u64),
 }
 
 pub(super) fn task(handler: &str) -> NewTask {
@@ -124,7 +128,16 @@ impl House {
             let receipt =
                 Receipt { fuel: Some(fuel), fuel_exact: true, wall, ..Receipt::unmeasured(leased.task.spec.component) };
             let failed = |message: &str| Ending::Failed { kind: "error".into(), message: message.into() };
+            let mut plan = None;
             let (verdict, ending) = match end {
+                End::Plans(made) => {
+                    let children = made.nodes.len() as u64;
+                    plan = Some(Arc::new(made));
+                    (Verdict::Decompose, Ending::Decomposed { children })
+                }
+                End::Waits(ms) => {
+                    (Verdict::Await(Duration::from_millis(ms)), Ending::Snoozed { reason: "a signature".into() })
+                }
                 End::Well => (Verdict::Succeed, Ending::Completed),
                 End::Again(ms) => (Verdict::Retry(Duration::from_millis(ms)), failed("not this time")),
                 End::Dead(message) => (Verdict::GiveUp, failed(message)),
@@ -140,7 +153,7 @@ impl House {
                 receipt: Some(receipt),
                 output: (verdict == Verdict::Succeed).then(|| Payload::json("1")),
                 detail: AttemptDetail::default(),
-                plan: None,
+                plan,
             });
         }
         let settled = self.store.settle(settlements).await.expect("the store works");
@@ -157,8 +170,12 @@ impl House {
     }
 
     pub(super) async fn story(&self, id: JobId) -> JobStory {
+        self.story_within(id, GraphBounds::default()).await
+    }
+
+    pub(super) async fn story_within(&self, id: JobId, bounds: GraphBounds) -> JobStory {
         self.begin().await;
-        explain_job(&self.store, id, GraphBounds::default()).await.expect("the store works").expect("it is there")
+        explain_job(&self.store, id, bounds).await.expect("the store works").expect("it is there")
     }
 }
 

@@ -50,6 +50,9 @@ impl Hand {
             fuel: (ran.1 - ran.0) * 12_345,
             waited: Duration::ZERO,
             ran: Duration::from_millis(ran.1 - ran.0),
+            between_attempts: Duration::ZERO,
+            for_somebody: Duration::ZERO,
+            pauses: Vec::new(),
             submitted_at: at(ran.0),
             started_at: has_run.then(|| at(ran.0)),
             ran_until: (has_run && state.is_terminal()).then(|| at(ran.1)),
@@ -136,7 +139,8 @@ fn samples(trip: JobGraph) -> Vec<(&'static str, JobGraph)> {
         ..folded.0.nodes[group].clone()
     };
     let by_state = [(StateName::Succeeded, 99_990), (StateName::Dead, 10)].into();
-    folded.0.nodes[group].fold = Some(Fold { members: 100_000, by_state, failed: vec![member], last: None });
+    folded.0.nodes[group].fold =
+        Some(Fold { members: 100_000, by_state, failed: vec![member], last: None, is_rest: false });
     vec![
         ("three", three.done()),
         ("trip", trip),
@@ -171,6 +175,23 @@ fn tree_of_plans_under_plans_and_of_a_fold() {
         assert_eq!(text("nested"), NESTED);
         assert_eq!(text("folded"), FOLDED);
     });
+}
+
+#[test]
+fn names_of_a_deep_tree_are_all_there() {
+    let mut hand = Hand::new("deep", JobState::Succeeded, 100);
+    let mut parent = None;
+    for level in 0..20 {
+        parent = Some(hand.add(&format!("level-{level:02}"), StateName::Succeeded, (level, 100), parent, &[]));
+    }
+    let text = hand.done().text();
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    for level in 0..20 {
+        let name = format!(" level-{level:02} ");
+        assert!(text.lines().any(|line| line.contains(&name) && line.contains('\u{2713}')), "{name}: {text}");
+    }
+    assert_eq!(text.lines().filter(|line| line.starts_with("under level-00 > level-01 > ")).count(), 2, "{text}");
+    assert_eq!(text.matches("1 under it, further down").count(), 2, "{text}");
 }
 
 #[test]
@@ -304,6 +325,7 @@ const FOLDED: &str = "\
 audit: succeeded after 50s, 3 tasks, fuel 614M
 ├─ ✓ * list              900ms    11.1M
 ├─ ✗ * crate/*             47s     580M  100,000: 99,990 succeeded, 10 dead
+│        after list
 │  └─ ✗   crate/serde      47s     580M
 │           attempt 4: error: it does not compile
 └─ ✓ * report             1.9s    23.4M  after crate/*

@@ -55,14 +55,15 @@ failed       `hotel` by work/hotel, dead after 2 attempts: attempt 2: error: no 
   because    failure 2 of at most 2
 not run      `mail`: `pay`, which it waits for, did not succeed
 not run      `pay`: `hotel`, which it waits for, did not succeed
+undone       2 tasks in all of the job, for `hotel`, which did not succeed
 undone       1. `car` by work/return-car, succeeded, 35ms
 undone       2. `flight` by work/cancel-flight, succeeded, 65ms
 took         2.1s, by this chain of 4:
                9 % `flight` waited <1ms, ran 200ms
-              85 % `hotel` waited <1ms, ran 1.8s, dead
+              85 % `hotel` waited <1ms, ran 800ms, between attempts 1s, dead
                1 % `car > undo` waited <1ms, ran 35ms
                3 % `flight > undo` waited <1ms, ran 65ms
-end          it failed: `hotel` did not succeed, attempt 2: error: no room is left; what had succeeded was undone, 2 tasks, the last first
+end          it failed: `hotel` did not succeed, attempt 2: error: no room is left; what had succeeded in the job was undone, 2 tasks, the last first
 ";
 
 #[test]
@@ -154,7 +155,7 @@ fn large_group_is_one_node_and_tells_of_its_failures() {
         let story = house.story(id).await;
         assert_eq!((story.failed.len(), story.more_failed), (10, 0));
         assert_eq!(story.conclusion, "it succeeded in part: what failed was to be done without");
-        assert!(read.graph.text().lines().count() <= 12, "{}", read.graph.text());
+        assert!(read.graph.text().lines().count() <= 13, "{}", read.graph.text());
     });
 }
 
@@ -183,8 +184,12 @@ fn number_of_nodes_obeyed_and_violated() {
         let all = house.read(id, GraphBounds { nodes: 50, ..GraphBounds::default() }).await;
         assert!(all.graph.nodes.len() == 50 && all.graph.nodes.iter().all(|node| node.fold.is_none()));
         let some = house.read(id, GraphBounds { nodes: 49, ..GraphBounds::default() }).await;
-        let rest = some.graph.nodes.iter().find(|node| node.name == "*").expect("there was no room for one");
+        let rest = some.graph.nodes.iter().find(|node| node.name == "1 other").expect("there was no room for one");
         assert_eq!((some.graph.nodes.len(), rest.fold.as_ref().map(|fold| fold.members)), (50, Some(1)));
+        // It may have ended last, and stands for any.
+        assert!(!rest.critical && some.graph.path.len() == 1, "{:?}", some.graph.path);
+        let few = house.read(id, GraphBounds { nodes: 1, ..GraphBounds::default() }).await;
+        assert!(few.graph.text().contains(" 49 others "), "{}", few.graph.text());
     });
 }
 
@@ -207,7 +212,7 @@ fn number_of_tasks_that_are_read_obeyed_and_violated() {
 fn number_of_edges_obeyed_and_violated() {
     sunaba_store::conformance::run(async {
         let house = House::new().await;
-        for (side, shown, not_shown) in [(100, 10_000, 0), (101, 10_000, 201)] {
+        for (side, shown, not_shown) in [(100, 10_000, 0), (101, 10_002, 199)] {
             let names: Vec<_> = (0..side).map(|number| format!("a{number:03}")).collect();
             let before: Vec<_> = names.iter().map(String::as_str).collect();
             let first = before.iter().map(|name| node(name, &[]));
@@ -219,6 +224,57 @@ fn number_of_edges_obeyed_and_violated() {
             assert!(graph.svg().contains(" more dependencies are not shown") == (not_shown > 0));
         }
     });
+}
+
+#[test]
+fn chain_goes_on_where_there_are_more_edges_than_are_kept() {
+    sunaba_store::conformance::run(async {
+        let house = House::new().await;
+        let names = |layer: usize| (0..60).map(move |number| format!("l{layer}-{number:02}"));
+        let layer = |layer: usize| {
+            let before: Vec<_> = (layer > 0).then(|| names(layer - 1)).into_iter().flatten().collect();
+            let before: Vec<_> = before.iter().map(String::as_str).collect();
+            names(layer).map(|name| node(&name, &before)).collect::<Vec<_>>()
+        };
+        let id = house.submit(job("", (0..5).flat_map(layer))).await;
+        house.end_all(ended_well).await;
+        let story = house.story(id).await;
+        assert_eq!(story.path.len(), 5, "{:?}", story.path);
+        let not_shown = house.read(id, GraphBounds::default()).await.graph.edges_not_shown;
+        assert!((1..=4_400).contains(&not_shown) && story.edges_not_shown == not_shown, "{not_shown}");
+        assert!(story.to_string().contains(" dependencies between tasks\n"), "{story}");
+    });
+}
+
+#[test]
+fn wait_for_somebody_is_told_apart_from_runs_and_drawn_so() {
+    sunaba_store::conformance::run(async {
+        let house = House::new().await;
+        let id = house.submit(job("", [node("a", &[]), node("b", &["a"])])).await;
+        house.begin().await.pass(5).end("a", 1, End::Waits(60_000)).await;
+        let waits = house.story(id).await;
+        assert!(waits.waits[0].messages[0].starts_with("it waits for somebody to complete it"), "{waits}");
+        let job = house.store.job(id).await.expect("the store works").expect("it is there");
+        let first = crate::job_story::first_wait(&house.store, &job).await.expect("the store works");
+        assert_eq!(first, Some(waits.waits[0].clone()));
+        house.pass(60_000).begin().await.pass(7).end("a", 1, End::Again(2_000)).await;
+        house.pass(2_000).begin().await.pass(8).end("a", 1, End::Well).await;
+        house.pass(9).end("b", 1, End::Well).await;
+        let story = house.story(id).await;
+        let step = &story.path[0];
+        let told = (step.waited_ms, step.ran_ms, step.between_attempts_ms, step.for_somebody_ms);
+        assert_eq!(told, (0, 20, 2_000, 60_000));
+        assert!(told_of(&story, "`a`").ends_with("ran 20ms, between attempts 2s, waited for somebody 60s"), "{story}");
+        let svg = house.read(id, GraphBounds::default()).await.graph.svg();
+        let bars = ["class=\"wait\"", "class=\"wait somebody\""].map(|class| svg.matches(class).count());
+        assert_eq!(bars, [2, 1], "the second task waited for the first, which waited for its next attempt: {svg}");
+    });
+}
+
+/// The line of the longest chain with this in it.
+fn told_of(story: &JobStory, name: &str) -> String {
+    let text = story.to_string();
+    text.lines().find(|line| line.contains(" % ") && line.contains(name)).unwrap_or_default().to_owned()
 }
 
 #[test]

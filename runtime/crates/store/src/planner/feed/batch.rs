@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use sunaba_task::job::{JobEvent, JobHappening, JobId};
+use sunaba_task::job::{JobEvent, JobHappening, JobId, NodeName};
 use sunaba_task::{FeedEvent, HandlerName, Happening, TaskEvent, TaskId, Timestamp};
 
 use crate::EventsOf;
@@ -36,6 +36,8 @@ pub(crate) enum Entry {
         task: TaskId,
         /// Which of the batch's names.
         names: usize,
+        /// Its own, in its plan.
+        name: Option<NodeName>,
         /// Without its worker.
         what: Happening,
     },
@@ -63,7 +65,7 @@ impl Batch {
                 names.push(Names { handler, queue, worker, job });
                 names.len() - 1
             });
-            Entry::Task { task: event.task, names, what }
+            Entry::Task { task: event.task, names, name: event.name.clone(), what }
         };
         let entries = events.iter().map(|event| match event {
             FeedEvent::Task(event) => entry(event),
@@ -79,13 +81,13 @@ impl Batch {
     pub(super) fn event(&self, sequence: u64, entry: &Entry) -> Option<FeedEvent> {
         let at = self.at;
         Some(match entry {
-            Entry::Task { task, names, what } => {
-                let Names { handler, queue, worker: name, job } = self.names.get(*names)?.clone();
+            Entry::Task { task, names, name, what } => {
+                let Names { handler, queue, worker: who, job } = self.names.get(*names)?.clone();
                 let mut what = what.clone();
                 if let Happening::Started { worker, .. } = &mut what {
-                    *worker = name;
+                    *worker = who;
                 }
-                FeedEvent::Task(TaskEvent { sequence, at, task: *task, handler, queue, job, what })
+                FeedEvent::Task(TaskEvent { sequence, at, task: *task, handler, queue, job, name: name.clone(), what })
             }
             Entry::Job { job, name, what } => {
                 FeedEvent::Job(JobEvent { sequence, at, job: *job, name: name.clone(), what: what.clone() })

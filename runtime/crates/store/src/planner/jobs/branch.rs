@@ -107,7 +107,9 @@ impl Planner {
         }
         if let Some(job) = self.job_mut(turn, id)? {
             job.partial |= rule == OnFailure::Continue;
-            job.compensates |= rule == OnFailure::Compensate;
+            if rule == OnFailure::Compensate {
+                job.undo_for(JobCause::Task { name: failed.name.clone(), task: failed.task });
+            }
         }
         Ok(rule.lets_go_on())
     }

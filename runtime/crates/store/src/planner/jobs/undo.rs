@@ -66,6 +66,7 @@ impl Planner {
         let Some(job) = self.job_mut(turn, link.job)? else { return Ok(()) };
         if task.state == State::Succeeded {
             job.tasks.compensations = job.tasks.compensations.saturating_sub(1);
+            job.tasks.undone += 1;
         } else {
             job.not_undone = name;
             job.tasks.compensations = 0;
