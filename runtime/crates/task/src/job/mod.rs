@@ -21,7 +21,7 @@ use uuid::Uuid;
 pub use budget::{Budget, BudgetError, BudgetName, LowBudget, NoFuel, Spent};
 pub use compose::{Flow, Step, Steps};
 pub use event::{JobEvent, JobHappening};
-pub use graph::{Graph, MAX_DEPENDENCIES, MAX_PLAN_NODES, Placed, PlanError};
+pub use graph::{Graph, MAX_DEPENDENCIES, MAX_PLAN_EDGES, MAX_PLAN_NODES, Placed, PlanError};
 pub use name::{Awaited, NodeName, NodeNameError};
 pub use plan::NewPlan;
 pub use record::{Job, JobLink, JobSpec, NewJob};

@@ -10,8 +10,8 @@ use super::super::{Planner, Turn};
 use super::Failed;
 use crate::{StoreError, codec, keys};
 
-/// Tasks that chores make, release or stop in one turn; more in the next.
-const MAX_STEPS: usize = 1_000;
+/// Tasks that chores make, release or stop in one turn, and what new ones are to wait for; more in the next.
+pub(super) const MAX_STEPS: usize = 1_000;
 
 /// Something that takes as long as there are tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
