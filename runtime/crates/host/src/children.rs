@@ -6,7 +6,7 @@ mod settings;
 use std::sync::Arc;
 
 use sunaba_store::Store;
-use sunaba_task::job::{After, NewPlan, Node};
+use sunaba_task::job::{After, MAX_PLAN_EDGES, NewPlan, Node, PlanError};
 use sunaba_task::{BoxFuture, Child, Dependency, Digest, HandlerName, NewTask, Payload, Plan, Task};
 use sunaba_worker::{Admission, NotAdmitted};
 
@@ -50,6 +50,10 @@ impl Children {
     async fn admit_plan(&self, parent: &Task, plan: Plan) -> Result<NewPlan, NotAdmitted> {
         let Plan { children, join, settings } = plan;
         let (on_failure, stop_on_failure) = settings::of_plan(&settings).map_err(NotAdmitted::Refused)?;
+        let edges = children.iter().map(|child| child.after.len()).sum();
+        if edges > MAX_PLAN_EDGES {
+            return Err(NotAdmitted::Refused(PlanError::TooManyEdges { edges }.to_string()));
+        }
         let join = join.map(|join| join.parse().map_err(|error| refused(&join, error))).transpose()?;
         let mut nodes = Vec::with_capacity(children.len());
         let mut children = children.into_iter().peekable();
