@@ -96,13 +96,19 @@ pub(crate) fn table(table: &Table) -> Result<(), CommandError> {
     data(lines.concat().as_bytes())
 }
 
-/// Lines of a name and a value, on standard output. The values are inert.
+/// Lines of a name and a value, on standard output. The values are inert, but for a hint, which has a line of its own.
 ///
 /// # Errors
 /// Standard output is full.
 pub(crate) fn rows(rows: &[(&str, String)]) -> Result<(), CommandError> {
-    let lines = rows.iter().map(|(name, value)| format!("{name:<12} {}\n", inert(value)));
-    data(lines.collect::<String>().as_bytes())
+    data(rows.iter().map(|(name, value)| row(name, value)).collect::<String>().as_bytes())
+}
+
+fn row(name: &str, value: &str) -> String {
+    match value.split_once("\nhint: ") {
+        Some((value, hint)) => format!("{name:<12} {}\n{:<12} hint: {}\n", inert(value), "", inert(hint)),
+        None => format!("{name:<12} {}\n", inert(value)),
+    }
 }
 
 /// One JSON object on standard output.
@@ -122,6 +128,13 @@ pub(crate) fn json(format: Format, value: &impl Serialize) -> Result<(), Command
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hint_of_a_value_has_a_line_of_its_own() {
+        assert_eq!(row("state", "dead"), "state        dead\n");
+        let told = row("attempt", "1 failed: no plan\nhint: name\na child");
+        assert_eq!(told, "attempt      1 failed: no plan\n             hint: name\\na child\n");
+    }
 
     #[test]
     fn control_characters_are_shown_and_not_obeyed() {

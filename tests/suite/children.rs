@@ -220,6 +220,24 @@ fn plan_that_cannot_be_run_is_a_fatal_failure_that_names_the_rule() {
 }
 
 #[test]
+fn number_of_dependencies_of_a_plan_obeyed_and_violated() {
+    block_on(async {
+        let runtime = planning().start().await.expect("it starts");
+        let input = |children: usize| {
+            let child = |number: usize| (format!("c{number}"), "one", vec!["a"; 1_000], [(); 0]);
+            serde_json::to_string(&((), (0..children).map(child).collect::<Vec<_>>())).expect("JSON")
+        };
+        // What is within the limit is looked at, and found to be wrong.
+        for (children, rule) in [(200, "waits for `a`, which the plan does not have"), (201, "201,000 dependencies")] {
+            let main = run(&runtime, "plan/any", &input(children)).await;
+            let last = main.attempts.last().expect("it ran");
+            assert!(format!("{:?}", last.ending).contains(rule), "{rule}: {last:#?}");
+        }
+        runtime.stop(WAIT).await.expect("the store is there");
+    });
+}
+
+#[test]
 fn settings_of_a_child_are_its_own() {
     block_on(async {
         let runtime = planning().start().await.expect("it starts");

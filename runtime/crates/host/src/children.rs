@@ -8,7 +8,7 @@ mod settings;
 use std::sync::Arc;
 
 use sunaba_store::{Package, Store};
-use sunaba_task::job::{After, NewPlan, Node};
+use sunaba_task::job::{After, MAX_PLAN_EDGES, NewPlan, Node, PlanError};
 use sunaba_task::{BoxFuture, Child, Dependency, Digest, Grants, HandlerName, NewTask, Plan, Task};
 use sunaba_worker::{Admission, NotAdmitted};
 
@@ -60,6 +60,10 @@ impl Children {
     async fn admit_plan(&self, parent: &Task, plan: Plan) -> Result<NewPlan, NotAdmitted> {
         let Plan { children, join, settings } = plan;
         let (on_failure, stop_on_failure) = settings::of_plan(&settings).map_err(NotAdmitted::Refused)?;
+        let edges = children.iter().map(|child| child.after.len()).sum();
+        if edges > MAX_PLAN_EDGES {
+            return Err(NotAdmitted::Refused(PlanError::TooManyEdges { edges }.to_string()));
+        }
         let join = join.map(|join| join.parse().map_err(|error| refused(&join, error))).transpose()?;
         let parent = self.parent(parent).await?;
         let mut steps = Steps::of_all(children.iter().map(|child| child.input.bytes.len()).sum());

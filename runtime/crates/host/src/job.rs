@@ -1,5 +1,6 @@
 //! What a submitter asks for when it asks for a job, and why a job is not taken on. Nothing here is checked against handlers.
 
+pub(crate) mod plan;
 mod shape;
 
 use serde::Serialize;
@@ -46,6 +47,10 @@ pub struct JobRequest {
     /// The package whose policy decides about the attempts of its tasks, where a task does not say it. None: as the handlers
     /// have it.
     pub decider: Option<String>,
+    /// Maps without inputs, by the names of their groups. They are checked as tasks are, and nothing of them runs.
+    pub empty_maps: Vec<NodeRequest>,
+    /// Groups that may have no tasks; it is a mistake to wait for others that have none.
+    pub may_be_empty: Vec<Awaited>,
     /// Its plan.
     pub nodes: Vec<NodeRequest>,
 }
@@ -132,6 +137,15 @@ impl JobRequest {
     pub fn node(mut self, node: NodeRequest) -> Self {
         self.nodes.push(node);
         self
+    }
+
+    /// The same, where tasks can wait for this group although it may have no tasks.
+    ///
+    /// # Errors
+    /// The name cannot be that of a group.
+    pub fn may_be_empty(mut self, group: &str) -> Result<Self, NodeNameError> {
+        self.may_be_empty.push(format!("{group}/*").parse()?);
+        Ok(self)
     }
 
     /// The same with these rules for failures: what one means, and whether the first stops what else runs.

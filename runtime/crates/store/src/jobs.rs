@@ -16,6 +16,8 @@ use crate::{Package, codec};
 const PAGE_NODES: usize = 64;
 /// Bytes of a page of a plan, after which another begins.
 const PAGE_BYTES: usize = 256 << 10;
+/// What the nodes of a page wait for, after which another begins. A node more has at most as many again.
+pub(crate) const PAGE_EDGES: usize = 1_000;
 
 /// What became of the submit of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -325,7 +327,7 @@ fn parts_within<N: Writable>(nodes: &[N], graph: &Graph, limit_bytes: u64) -> Re
         .chunks(PAGE_NODES)
         .map(|groups| codec::write(&WrittenPart { groups, nodes: Vec::new() }))
         .collect();
-    let (mut part, mut bytes, mut all_bytes) = (Vec::new(), 0, 0);
+    let (mut part, mut bytes, mut all_bytes, mut edges) = (Vec::new(), 0, 0, 0);
     for node in graph.order.iter().map(|place| &nodes[*place]) {
         let (name, after, work) = (node.name(), node.after(), node.work());
         let is_counted = name.group().is_some_and(|group| groups.contains(group));
@@ -338,10 +340,11 @@ fn parts_within<N: Writable>(nodes: &[N], graph: &Graph, limit_bytes: u64) -> Re
             continue;
         }
         bytes += size_bytes;
+        edges += after.len();
         part.push(node);
-        if part.len() == PAGE_NODES || bytes >= PAGE_BYTES {
+        if part.len() == PAGE_NODES || bytes >= PAGE_BYTES || edges >= PAGE_EDGES {
             parts.push(codec::write(&WrittenPart { groups: &[], nodes: std::mem::take(&mut part) }));
-            bytes = 0;
+            (bytes, edges) = (0, 0);
         }
     }
     if all_bytes > limit_bytes {

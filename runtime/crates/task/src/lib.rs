@@ -30,6 +30,7 @@ mod limits;
 mod live;
 mod logs;
 mod name;
+mod near;
 mod outcome;
 mod payload;
 mod queue;
@@ -80,6 +81,7 @@ pub use limits::{Fuel, FuelMode, LimitError, Limits, MAX_MEMORY_BYTES, MAX_TIMEO
 pub use live::{Live, LiveView};
 pub use logs::{LogEntry, LogLevel, LogSource};
 pub use name::{HandlerName, HandlerNameError};
+pub use near::nearest;
 pub use outcome::{Child, Dependency, Disposition, Failure, Outcome, Plan, Snooze};
 pub use payload::{JSON, OCTETS, Payload};
 pub use queue::{

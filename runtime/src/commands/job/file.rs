@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sunaba_runtime::server::api::{MAX_JOB_BYTES, SubmitJob};
+use sunaba_runtime::server::api::{MAX_JOB_BYTES, SubmitJob, explain_field};
 
 use super::super::{ReadError, read as read_file, read_all};
 use super::toml_text::{self, Lines};
@@ -28,7 +28,7 @@ pub(super) fn read(path: &Path) -> Result<SubmitJob, CommandError> {
     let is_toml = match extension.as_deref() {
         Some("toml") => true,
         Some("json") => false,
-        _ => bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{'),
+        _ => unmarked(&bytes).iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{'),
     };
     parse(&bytes, is_toml).map_err(|wrong| wrong.about(&name))
 }
@@ -53,7 +53,13 @@ impl Wrong {
     }
 }
 
+/// Without the mark that some editors put before UTF-8.
+fn unmarked(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
 fn parse(bytes: &[u8], is_toml: bool) -> Result<SubmitJob, Wrong> {
+    let bytes = unmarked(bytes);
     let text = std::str::from_utf8(bytes).map_err(|error| Wrong {
         place: Some(place_of(bytes, error.valid_up_to())),
         problem: "it is not UTF-8 from here on\nhint: a job is written in JSON or TOML, which are UTF-8".into(),
@@ -72,11 +78,6 @@ fn parse(bytes: &[u8], is_toml: bool) -> Result<SubmitJob, Wrong> {
         }
         serde_json::from_str(text).map_err(|error| wrong(&error, None))?
     };
-    if job.nodes.is_empty() {
-        return Err(Wrong::whole(
-            "it has no tasks\nhint: write them as `nodes`, each with a `name` and a `handler`; in TOML as `[[nodes]]`",
-        ));
-    }
     if let Some(place) = job.nodes.iter().position(|node| node.name.is_empty()) {
         return Err(Wrong::whole(format!(
             "task {} of the plan: it has no `name`\nhint: each task of a job has one, by which others can wait for it",
@@ -95,20 +96,14 @@ fn wrong(error: &serde_json::Error, toml: Option<(&Lines, &str)>) -> Wrong {
         Some((lines, text)) => place_of(text.as_bytes(), lines.offset(error.line())),
         None => (error.line(), error.column()),
     };
-    let hint = if problem.contains("\nhint: ") { "" } else { hint(problem) };
-    Wrong { place: Some(place).filter(|place| place.0 > 0), problem: format!("{problem}{hint}") }
-}
-
-fn hint(problem: &str) -> &'static str {
-    if problem.contains("unknown field") && !problem.contains("expected") {
-        "\nhint: a task takes what `POST /v1/tasks` takes, and `name`, `after`, `compensation` and `map`"
-    } else if problem.contains("missing field `nodes`") {
-        "\nhint: the tasks of a job are its `nodes`"
-    } else if problem.contains("EOF while") || problem.contains("expected") {
-        "\nhint: look at this place of the file"
-    } else {
-        ""
+    if problem.contains("missing field `nodes`") {
+        return Wrong::whole(
+            "it has no tasks\nhint: write them as `nodes`, each with a `name` and a `handler`; in TOML as `[[nodes]]`",
+        );
     }
+    let problem = explain_field(problem);
+    let hint = if problem.contains("\nhint: ") { "" } else { "\nhint: look at this place of the file" };
+    Wrong { place: Some(place).filter(|place| place.0 > 0), problem: format!("{problem}{hint}") }
 }
 
 /// The line and the column of a byte, from 1. Columns are bytes, as in JSON's own errors.
@@ -158,7 +153,11 @@ after = ["fetch", { name = "other", on_failure = "continue" }]
     fn unknown_field_is_told_with_its_task_and_its_place() {
         let (place, problem) = told(&TOML.replace("after =", "afterwards ="), true);
         assert_eq!(place, Some((13, 1)), "{problem}");
-        assert!(problem.starts_with("task `report`: unknown field `afterwards`\nhint: "), "{problem}");
+        assert!(
+            problem.starts_with("task `report`: unknown field `afterwards`\nhint: did you mean `after`? "),
+            "{problem}"
+        );
+        assert!(problem.contains("a task of a job has `name`, `after`, ") && problem.contains(", `timeout_ms`, "));
         let json = "{\"nodes\": [\n  {\"name\": \"a\", \"handler\": \"x/y\", \"wait\": 1}]}";
         let (place, problem) = told(json, false);
         assert_eq!(place.map(|place| place.0), Some(2));
@@ -177,11 +176,70 @@ after = ["fetch", { name = "other", on_failure = "continue" }]
     }
 
     #[test]
+    fn plan_without_tasks_is_one_if_somebody_says_so() {
+        assert_eq!(parse(b"{\"nodes\": []}", false).expect("a job").nodes.len(), 0);
+        assert_eq!(parse(b"nodes = []", true).expect("a job").nodes.len(), 0);
+    }
+
+    #[test]
+    fn mark_before_the_text_is_no_part_of_it() {
+        let marked = format!("\u{feff}{TOML}");
+        assert_eq!(parse(marked.as_bytes(), true).expect("a job").nodes.len(), 2);
+        assert_eq!(parse("\u{feff}{\"nodes\": []}".as_bytes(), false).expect("a job").nodes.len(), 0);
+        assert_eq!(unmarked("\u{feff}{".as_bytes()), b"{");
+        assert_eq!(told("\u{feff}nme = 1\nnodes = []", true).0, Some((1, 1)));
+    }
+
+    #[test]
+    fn short_forms_are_the_long_ones() {
+        let with = |more: &str| {
+            let job = parse(format!("[[nodes]]\nname = \"a\"\n{more}").as_bytes(), true).expect("a job");
+            serde_json::to_value(&job.nodes[0]).expect("JSON")
+        };
+        let list = with("after = [\"b\"]");
+        assert_eq!((&with("after = \"b\""), &with("after = { name = \"b\" }")), (&list, &list));
+        assert_eq!(with("after = [{ name = \"b\" }]"), list);
+        assert_eq!(with("compensation = \"x/y\""), with("compensation = { handler = \"x/y\" }"));
+    }
+
+    #[test]
+    fn wrong_form_is_told_with_the_right_one() {
+        let node = |more: &str| told(&format!("[[nodes]]\nname = \"a\"\n{more}"), true).1;
+        let map = node("map = [\"x/y\", [1]]");
+        assert!(
+            map.starts_with("task `a`: the field `map`: invalid type: sequence, expected a map, such as `{"),
+            "{map}"
+        );
+        let after = node("after = 7");
+        assert!(
+            after.contains("the field `after`: invalid type: integer `7`, expected a list of dependencies"),
+            "{after}"
+        );
+        let undo = node("compensation = []");
+        assert!(undo.contains("expected what undoes the task, such as `{ \"handler\""), "{undo}");
+        let budget = told("budget = [1, \"5m\"]\nnodes = []", true).1;
+        assert!(budget.starts_with("invalid type: sequence, expected a budget, such as `{ \"attempts\""), "{budget}");
+        let groups = told("may_be_empty = [\"part\"]\nnodes = []", true).1;
+        assert_eq!(groups, "`part` is no group\nhint: write `part/*`");
+    }
+
+    #[test]
+    fn field_that_is_there_twice_is_refused() {
+        let map = r#"{"handler":"x/y","inputs":[]}"#;
+        for (field, value) in [("name", r#""b""#), ("after", "[]"), ("map", map), ("compensation", r#""x/y""#)] {
+            let all = format!(r#""name":"a","after":[],"map":{map},"compensation":"x/y""#);
+            let (_, problem) = told(&format!(r#"{{"nodes":[{{{all},"{field}":{value}}}]}}"#), false);
+            assert!(problem.starts_with(&format!("task `a`: duplicate field `{field}`")), "{problem}");
+        }
+    }
+
+    #[test]
     fn what_is_no_job_at_all_is_told() {
         assert!(told("", true).1.starts_with("it is empty"));
         assert!(told(" \n", false).1.starts_with("it is empty"));
         assert!(told("[1]", false).1.starts_with("it is not a JSON object"));
-        assert!(told("{}", false).1.contains("no tasks"));
+        assert!(told("{}", false).1.starts_with("it has no tasks\nhint: "));
+        assert!(told("name = \"x\"", true).1.starts_with("it has no tasks\nhint: "));
         assert_eq!(told("{\n\"nodes\": [", false).0.map(|place| place.0), Some(2));
         assert_eq!(told("name = \"x\"\nname = \"y\"", true).0, Some((2, 1)));
         let wrong = parse(b"name = \"\xff\"", true).map(drop).expect_err("it is not UTF-8");

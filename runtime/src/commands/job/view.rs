@@ -240,7 +240,13 @@ pub(super) fn say_why(job: &JobView) {
     let colon = if why.is_empty() { "" } else { ":" };
     print::headline(false, &format!("{word}{colon}"), why);
     for task in job.failing.iter().take(SHOWN) {
-        failing(task).into_iter().for_each(|(name, value)| print::note(format_args!("  {name:<12} {value}")));
+        for (name, value) in failing(task) {
+            let (value, hint) = value.split_once("\nhint: ").unwrap_or((&value, ""));
+            print::note(format_args!("  {name:<12} {value}"));
+            if !hint.is_empty() {
+                print::note(format_args!("  {:<12} hint: {hint}", ""));
+            }
+        }
     }
 }
 

@@ -162,10 +162,17 @@ fn now_line(live: &RunningView) -> String {
 
 fn attempt_line(attempt: &AttemptView) -> String {
     let what = attempt.cause.as_ref().or(attempt.kind.as_ref()).map(|word| format!(" {word}")).unwrap_or_default();
-    let message = attempt.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+    // A refusal has a hint, which comes after all that is said of the attempt.
+    let (message, hint) = match attempt.message.as_deref().map(|message| message.split_once("\nhint: ").ok_or(message))
+    {
+        Some(Ok((message, hint))) => (format!(": {message}"), format!("\nhint: {hint}")),
+        Some(Err(message)) => (format!(": {message}"), String::new()),
+        None => (String::new(), String::new()),
+    };
     let delay =
         attempt.delay_ms.map(|ms| format!(" in {}", format_duration(Duration::from_millis(ms)))).unwrap_or_default();
-    format!("{} {}{what}{message}; {}{delay} ({})", attempt.number, attempt.ending, attempt.verdict, attempt.reason)
+    let AttemptView { number, ending, verdict, reason, .. } = attempt;
+    format!("{number} {ending}{what}{message}; {verdict}{delay} ({reason}){hint}")
 }
 
 /// What a task has to do with the one that it was made from.

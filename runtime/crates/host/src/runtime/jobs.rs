@@ -8,7 +8,7 @@ use std::time::Duration;
 use sunaba_store::{
     CancelWish, JobPage, JobQuery, Package, PlanPage, PlanQuery, RetryJob, StoreError, SubmitJobError, SubmittedJob,
 };
-use sunaba_task::job::{Job, JobCause, JobId, JobSpec, MAX_PLAN_NODES, NewJob, Node, NodeName, PlanError};
+use sunaba_task::job::{Job, JobCause, JobId, JobSpec, NewJob, Node, NodeName};
 use sunaba_task::{Digest, NewTask, Payload, StateName, Task, TaskId};
 
 use super::Runtime;
@@ -16,7 +16,7 @@ use super::take::MAX_CHECKS;
 use crate::admission::{self, RefusedTask, TaskRequest};
 use crate::checks::{MAX_PLAN_BYTES, Steps, too_heavy, weight};
 use crate::effective::Operator;
-use crate::job::{JobRefusal, JobRequest, NodeRequest};
+use crate::job::{JobRefusal, JobRequest, NodeRequest, plan};
 use crate::job_story::may_have_plan;
 use crate::refusal::RetryRefusal;
 use crate::{options, packages};
@@ -87,10 +87,7 @@ impl Runtime {
     /// # Errors
     /// [`JobRefusal`]: something of it cannot be, or is not allowed; or the store could not take it on.
     pub async fn submit_job(&self, request: JobRequest) -> Result<SubmittedJob, JobRefusal> {
-        let nodes = request.nodes.len();
-        if nodes > MAX_PLAN_NODES {
-            return Err(SubmitJobError::Plan(PlanError::TooManyNodes { nodes }).into());
-        }
+        plan::check(&request).map_err(SubmitJobError::from)?;
         options::job(&request)?;
         // Only what follows can be handed back: what is checked again is what was asked for.
         let again = request.nodes.iter().any(|node| self.follows(node)).then(|| request.clone());
@@ -120,9 +117,13 @@ impl Runtime {
             .as_ref()
             .map(|_| Digest::of(&serde_json::to_vec(&request).expect("a request has a JSON form")));
         let result = request.result.clone().or_else(|| request.only_end());
-        let tasks = request.nodes.iter().flat_map(|node| [Some(&node.task), node.compensation.as_ref()]).flatten();
+        let tasks = request.nodes.iter().chain(&request.empty_maps);
+        let tasks = tasks.flat_map(|node| [Some(&node.task), node.compensation.as_ref()]).flatten();
         let tasks: Vec<&TaskRequest> = tasks.filter(|task| !task.secrets.is_empty()).collect();
         let operator = self.permits.operator(&self.packages, tasks).await?;
+        for map in request.empty_maps {
+            self.check_empty_map(map, newer, &operator).await?;
+        }
         let mut nodes = Vec::with_capacity(request.nodes.len());
         let mut steps = Steps::of_all(request.nodes.iter().map(|node| node.task.input_bytes()).sum());
         let (mut seen, mut bytes): (Option<NewTask>, _) = (None, 0);
@@ -159,6 +160,18 @@ impl Runtime {
             idempotency_key: request.idempotency_key,
         };
         Ok(NewJob { spec, nodes, fingerprint })
+    }
+
+    /// Whether a map could have had inputs.
+    async fn check_empty_map(&self, map: NodeRequest, newer: &Newer, operator: &Operator) -> Result<(), JobRefusal> {
+        let NodeRequest { name, task, compensation, .. } = map;
+        let refused = |problem| JobRefusal::Task { node: name.clone(), problem: Box::new(problem) };
+        options::of_job(&task).map_err(refused)?;
+        self.admit_node(task, newer, operator, false).map_err(refused)?;
+        if let Some(undo) = compensation {
+            self.check_compensation(&name, undo, newer, operator).await?;
+        }
+        Ok(())
     }
 
     async fn check_compensation(

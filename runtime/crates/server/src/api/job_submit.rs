@@ -1,55 +1,64 @@
 //! Submits of jobs, as JSON. A task of a job is written as one that is submitted alone, with its name, what it waits for and what
 //! undoes it beside. Plans are bounded while they are read.
 
-use std::cell::RefCell;
-use std::fmt;
+mod fields;
+mod read;
+
+use std::collections::HashSet;
 use std::time::Duration;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeSeed, Error as _, IntoDeserializer as _, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sunaba_host::{JobRequest, NodeRequest};
-use sunaba_task::format_count;
-use sunaba_task::job::{After, Awaited, Budget, MAX_PLAN_NODES, NodeName, OnFailure};
+use sunaba_store::SubmitJobError;
+use sunaba_task::format_bytes;
+use sunaba_task::job::{After, Awaited, Budget, BudgetName, NodeName, OnFailure};
+
+pub use fields::explain_field;
 
 use super::{Submit, ms};
 use crate::problem::Problem;
 
 /// The body of the submit of a job.
 pub const MAX_JOB_BYTES: usize = 64 << 20;
+/// What the maps of a plan say once and their tasks have each for itself, all together.
+const MAX_REPEATED_BYTES: usize = 256 << 20;
 
 /// A job to be submitted.
 #[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct SubmitJob {
     /// For people.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// Words to find it by.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// What it means that a task does not succeed, where a dependency does not say it: `fail`, `compensate`, `continue` or
     /// `ignore`. By default it fails.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<OnFailure>,
     /// Whether the first failure stops what else runs.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stop_on_failure: bool,
     /// What it may spend.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "read::budget", skip_serializing_if = "Option::is_none")]
     pub budget: Option<JobBudget>,
     /// The task whose output is the job's. Null: the only one for which no other waits, if there is just one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<NodeName>,
     /// A second request with this key gives the same job.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
     /// The package whose policy decides about the attempts of its tasks, where a task does not name another, or `none`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decider: Option<String>,
-    /// Its plan.
-    #[serde(deserialize_with = "nodes")]
+    /// Groups, as `GROUP/*`, that may have no tasks. Of others it is a mistake to wait for them; a map is a group, whatever its
+    /// inputs.
+    #[serde(default, deserialize_with = "read::groups", skip_serializing_if = "Vec::is_empty")]
+    pub may_be_empty: Vec<Awaited>,
+    /// Its plan. It may be empty, and is never left out.
+    #[serde(deserialize_with = "read::nodes")]
     pub nodes: Vec<SubmitNode>,
 }
 
@@ -106,6 +115,7 @@ pub struct MapNode {
     /// `package/handler`.
     pub handler: String,
     /// An input for each task.
+    #[serde(deserialize_with = "read::inputs")]
     pub inputs: Vec<Box<RawValue>>,
 }
 
@@ -124,173 +134,58 @@ pub enum AfterNode {
     },
 }
 
-impl<'de> Deserialize<'de> for AfterNode {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Ruled {
-            name: Awaited,
-            on_failure: OnFailure,
-        }
-        struct OneOf;
-        impl<'de> Visitor<'de> for OneOf {
-            type Value = AfterNode;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of a task, `GROUP/*`, or an object with `name` and `on_failure`")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<AfterNode, E> {
-                text.parse().map(AfterNode::Name).map_err(E::custom)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<AfterNode, A::Error> {
-                let Ruled { name, on_failure } = Ruled::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(AfterNode::Ruled { name, on_failure })
-            }
-        }
-        deserializer.deserialize_any(OneOf)
-    }
-}
-
-impl<'de> Deserialize<'de> for SubmitNode {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OneNode;
-        impl<'de> Visitor<'de> for OneNode {
-            type Value = SubmitNode;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a task of a job, as an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SubmitNode, A::Error> {
-                let (own, field) = (RefCell::default(), RefCell::default());
-                let fields = Fields { map, own: &own, field: &field };
-                // serde's own flattening would lose the places of errors, and inputs as they are written.
-                let task = Submit::deserialize(MapAccessDeserializer::new(fields));
-                let mut node: SubmitNode = own.into_inner();
-                match task {
-                    Ok(task) => {
-                        node.task = task;
-                        Ok(node)
-                    }
-                    Err(error) => Err(A::Error::custom(in_field(&node.name, &field.into_inner(), &error.to_string()))),
-                }
-            }
-        }
-        deserializer.deserialize_map(OneNode)
-    }
-}
-
-/// What is wrong with a field of a task. What belongs to other fields is left out.
-fn in_field(node: &str, field: &str, error: &str) -> String {
-    let (problem, place) = error.rfind(" at line ").map_or((error, ""), |at| error.split_at(at));
-    let task = if node.is_empty() { String::new() } else { format!("task `{node}`: ") };
-    let problem = problem.split(", expected one of `handler`").next().unwrap_or(problem);
-    let problem = if problem.starts_with("unknown field ") || field.is_empty() {
-        problem.to_owned()
-    } else {
-        format!("the field `{field}`: {problem}")
-    };
-    // Beside the callbacks of a task, a job and a dependency have rules of this name.
-    let hint = if field == "on_failure" && !problem.contains("\nhint: ") {
-        "\nhint: of a task these are handlers; a rule such as `continue` stands in the job, or in `after` as `{\"name\": ..., \
-         \"on_failure\": \"continue\"}`"
-    } else {
-        ""
-    };
-    format!("{task}{problem}{hint}{place}")
-}
-
-/// The fields of a task of a job: its own are taken out, and the others handed on.
-struct Fields<'a, A> {
-    map: A,
-    own: &'a RefCell<SubmitNode>,
-    field: &'a RefCell<String>,
-}
-
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Fields<'_, A> {
-    type Error = A::Error;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
-        while let Some(key) = self.map.next_key::<String>()? {
-            self.field.replace(key.clone());
-            let mut own = self.own.borrow_mut();
-            match key.as_str() {
-                "name" => {
-                    let name = self.map.next_value::<String>()?;
-                    name.parse::<NodeName>().map_err(A::Error::custom)?;
-                    own.name = name;
-                }
-                "after" => own.after = self.map.next_value()?,
-                "compensation" => own.compensation = Some(self.map.next_value()?),
-                "map" => own.map = Some(self.map.next_value()?),
-                _ => return seed.deserialize(key.into_deserializer()).map(Some),
-            }
-        }
-        self.field.replace(String::new());
-        Ok(None)
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
-        self.map.next_value_seed(seed)
-    }
-}
-
-/// The nodes of a plan. Reading ends with the first that is too many.
-fn nodes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SubmitNode>, D::Error> {
-    struct Nodes;
-    impl<'de> Visitor<'de> for Nodes {
-        type Value = Vec<SubmitNode>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of tasks")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<SubmitNode>, A::Error> {
-            let (mut nodes, mut count): (Vec<SubmitNode>, usize) = (Vec::new(), 0);
-            while let Some(node) = list.next_element::<SubmitNode>()? {
-                count += node.map.as_ref().map_or(1, |map| map.inputs.len());
-                if count > MAX_PLAN_NODES {
-                    return Err(A::Error::custom(too_many()));
-                }
-                nodes.push(node);
-            }
-            Ok(nodes)
-        }
-    }
-    deserializer.deserialize_seq(Nodes)
-}
-
-fn too_many() -> String {
-    format!(
-        "the plan has more than {} tasks\nhint: let tasks decompose into the rest, or submit several jobs",
-        format_count(MAX_PLAN_NODES as u64)
-    )
-}
-
 impl SubmitJob {
     /// What is asked for, in the host's words.
     pub(crate) fn request(self) -> Result<JobRequest, Problem> {
-        let mut nodes = Vec::with_capacity(self.nodes.len());
+        let mut plan = Plan::default();
         for (number, node) in (1..).zip(self.nodes) {
-            node.requests(number, &mut nodes)?;
+            node.requests(number, &mut plan)?;
         }
+        let time = self.budget.as_ref().and_then(JobBudget::time_as_written);
+        let budget = self.budget.map_or_else(|| Ok(Budget::default()), JobBudget::budget)?;
         Ok(JobRequest {
             name: self.name,
             tags: self.tags,
             on_failure: self.on_failure.unwrap_or_default(),
             stop_on_failure: self.stop_on_failure,
             decider: self.decider,
-            budget: self.budget.map_or_else(|| Ok(Budget::default()), JobBudget::budget)?,
+            budget: checked(budget, time)?,
             result: self.result,
             idempotency_key: self.idempotency_key,
-            nodes,
+            empty_maps: plan.empty_maps,
+            may_be_empty: self.may_be_empty,
+            nodes: plan.nodes,
         })
     }
 }
 
+/// The tasks of a plan, and what is known of it besides.
+#[derive(Default)]
+struct Plan {
+    nodes: Vec<NodeRequest>,
+    empty_maps: Vec<NodeRequest>,
+    maps: HashSet<NodeName>,
+    /// What maps have had their tasks say again, in bytes.
+    repeated: usize,
+}
+
+/// A budget whose time can be, or why not, with the time as it was written.
+fn checked(budget: Budget, time: Option<String>) -> Result<Budget, Problem> {
+    match (budget.check(), time) {
+        (Err(mut error), Some(time)) if error.name == BudgetName::Time => {
+            error.value = time;
+            Err(Problem::invalid(SubmitJobError::from(error)))
+        }
+        // What else is wrong with it is told with what else is wrong with the job.
+        _ => Ok(budget),
+    }
+}
+
 impl JobBudget {
+    fn time_as_written(&self) -> Option<String> {
+        self.time.clone().or_else(|| Some(format!("{}ms", self.time_ms?)))
+    }
+
     fn budget(self) -> Result<Budget, Problem> {
         let time = match (self.time, self.time_ms) {
             (Some(_), Some(_)) => {
@@ -308,7 +203,7 @@ impl JobBudget {
 
 impl SubmitNode {
     /// The tasks of this, which is the `number`th of its plan.
-    fn requests(self, number: usize, nodes: &mut Vec<NodeRequest>) -> Result<(), Problem> {
+    fn requests(self, number: usize, plan: &mut Plan) -> Result<(), Problem> {
         let Self { name, after, compensation, map, mut task } = self;
         let called = if name.is_empty() { format!("task {number} of the plan") } else { format!("task `{name}`") };
         let wrong = |problem: &str| Problem::invalid(format!("{called}: {problem}"));
@@ -341,16 +236,48 @@ impl SubmitNode {
             after: after.into_iter().map(After::from).collect(),
             compensation,
         };
-        let Some(inputs) = inputs else {
-            nodes.push(request);
-            return Ok(());
-        };
+        match inputs {
+            None => plan.nodes.push(request),
+            Some(inputs) => plan.add_map(request, inputs).map_err(about)?,
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    /// A task for each input of a map.
+    fn add_map(&mut self, map: NodeRequest, inputs: Vec<Box<RawValue>>) -> Result<(), Problem> {
+        if !self.maps.insert(map.name.clone()) {
+            let message =
+                "there are two maps of this name\nhint: a name stands for one task of its plan, or for one map";
+            return Err(Problem::invalid(message));
+        }
         let width = inputs.len().to_string().len();
+        let member = |number: usize| format!("{}/{number:0width$}", map.name).parse::<NodeName>();
+        // The longest name, before there is any; and of a map without inputs, whether it could have some.
+        member(inputs.len()).map_err(Problem::invalid)?;
+        if inputs.is_empty() {
+            self.empty_maps.push(map);
+            return Ok(());
+        }
+        if inputs.len() > 1 {
+            let once = serde_json::to_vec(&map).map_or(usize::MAX, |written| written.len());
+            self.repeated = self.repeated.saturating_add(once.saturating_mul(inputs.len()));
+        }
+        if self.repeated > MAX_REPEATED_BYTES {
+            let most = format_bytes(MAX_REPEATED_BYTES as u64);
+            let message = format!(
+                "what this map and those before it say for each of their tasks is more than {most} together\nhint: give what all \
+                 tasks need to one of them, and let the others read what that gives"
+            );
+            return Err(Problem::invalid(message));
+        }
         for (number, input) in (1..).zip(inputs) {
-            let name = format!("{name}/{number:0width$}").parse().map_err(Problem::invalid)?;
+            let name = member(number).map_err(Problem::invalid)?;
             let input = sunaba_task::Payload::json(String::from(Box::<str>::from(input)));
-            let task = request.task.clone().input(input);
-            nodes.push(NodeRequest { name, task, ..request.clone() });
+            let (task, after, compensation) =
+                (map.task.clone().input(input), map.after.clone(), map.compensation.clone());
+            self.nodes.push(NodeRequest { name, task, after, compensation });
         }
         Ok(())
     }
@@ -386,6 +313,13 @@ impl From<JobRequest> for SubmitJob {
             map: None,
             task: node.task.into(),
         };
+        let empty_map = |map: NodeRequest| {
+            let mut map = node(map);
+            let handler = std::mem::take(&mut map.task.handler);
+            (map.task.input, map.task.input_base64, map.task.media_type) = (None, None, None);
+            SubmitNode { map: Some(MapNode { handler, inputs: Vec::new() }), ..map }
+        };
+        let maps = request.empty_maps.into_iter().map(empty_map);
         Self {
             name: request.name,
             tags: request.tags,
@@ -395,7 +329,8 @@ impl From<JobRequest> for SubmitJob {
             budget: Some(budget),
             result: request.result,
             idempotency_key: request.idempotency_key,
-            nodes: request.nodes.into_iter().map(node).collect(),
+            may_be_empty: request.may_be_empty,
+            nodes: request.nodes.into_iter().map(node).chain(maps).collect(),
         }
     }
 }

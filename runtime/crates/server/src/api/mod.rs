@@ -37,7 +37,7 @@ pub use job::{
 pub use job_place::JobPlaceView;
 pub use job_retry::JobRetry;
 pub use job_story::{GraphFormat, GraphQuestion};
-pub use job_submit::{AfterNode, JobBudget, MAX_JOB_BYTES, MapNode, SubmitJob, SubmitNode};
+pub use job_submit::{AfterNode, JobBudget, MAX_JOB_BYTES, MapNode, SubmitJob, SubmitNode, explain_field};
 pub use live::RunningView;
 pub use package::{DeployQuestion, HandlerView, HostView, PackageView, PackagesView, PreviewView};
 pub use result::{AttemptLogs, LogsView, ResultView};

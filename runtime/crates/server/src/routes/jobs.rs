@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use super::{Answer, MAX_WAIT, Shared};
 use crate::api::{
     Cancel, JobCancelView, JobFilter, JobOutputsView, JobResultView, JobTaskView, JobView, JobsView, MAX_JOB_BYTES,
-    PlanFilter, PlanView, SubmitJob,
+    PlanFilter, PlanView, SubmitJob, explain_field,
 };
 use crate::body::{self, Body, Json};
 use crate::extract::{Asked, At};
@@ -36,7 +36,7 @@ pub(super) async fn submit(State(shared): State<Shared>, request: Request) -> Re
     let Body { bytes, room: _room } = body::read(request, "application/json", MAX_JOB_BYTES).await?;
     let is_large = bytes.len() > LARGE_BYTES;
     let _turn = if is_large { LARGE.acquire().await.ok() } else { None };
-    let read = move || body::object::<SubmitJob>(&bytes, "body").and_then(SubmitJob::request);
+    let read = move || body::object::<SubmitJob>(&bytes, "body").map_err(explained).and_then(SubmitJob::request);
     let mut job = if is_large {
         // It takes longer than others of this thread should wait.
         let broken = |error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error);
@@ -55,6 +55,15 @@ pub(super) async fn submit(State(shared): State<Shared>, request: Request) -> Re
         SubmittedJob::Existing(job) => (StatusCode::OK, job),
     };
     Ok((status, Reply(JobView::from(&*job))).into_response())
+}
+
+/// The same problem with what a job has instead.
+fn explained(problem: Problem) -> Problem {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
+    match problem.hint {
+        Some(_) => problem,
+        None => Problem::new(status, explain_field(&problem.detail)),
+    }
 }
 
 pub(super) async fn list(State(shared): State<Shared>, Asked(filter): Asked<JobFilter>) -> Answer<JobsView> {
@@ -157,7 +166,9 @@ impl From<JobRefusal> for Problem {
             JobRefusal::TooHeavy(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, message),
             JobRefusal::Submit(error) => {
                 let status = match error {
-                    SubmitJobError::Plan(PlanError::TooManyNodes { .. } | PlanError::TooManyBytes { .. }) => {
+                    SubmitJobError::Plan(
+                        PlanError::TooManyNodes { .. } | PlanError::TooManyEdges { .. } | PlanError::TooManyBytes { .. },
+                    ) => {
                         StatusCode::PAYLOAD_TOO_LARGE
                     }
                     SubmitJobError::Conflict { .. } | SubmitJobError::Unchecked { .. } => StatusCode::CONFLICT,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{MAX_SPAN, Receipt};
+use crate::{MAX_SPAN, Receipt, format_count, format_duration};
 
 /// The most tasks that a job may be allowed.
 const MAX_TASKS: u64 = 10_000_000;
@@ -90,21 +90,22 @@ impl Budget {
     /// # Errors
     /// It is nothing, or too much.
     pub fn check(&self) -> Result<(), BudgetError> {
-        let check = |name, value: Option<u64>, most: u64| match value {
-            Some(value) if !(1..=most).contains(&value) => {
-                Err(BudgetError { name, value: value.to_string(), range: format!("from 1 to {most}") })
+        let check = |name, value: Option<u64>, most: Option<u64>| match value {
+            Some(value) if !(1..=most.unwrap_or(u64::MAX)).contains(&value) => {
+                let range = most.map_or("at least 1".into(), |most| format!("from 1 to {}", format_count(most)));
+                Err(BudgetError { name, value: format_count(value), range })
             }
             _ => Ok(()),
         };
-        check(BudgetName::Attempts, self.attempts, u64::MAX)?;
-        check(BudgetName::Fuel, self.fuel, u64::MAX)?;
-        check(BudgetName::ArtifactBytes, self.artifact_bytes, u64::MAX)?;
-        check(BudgetName::Tasks, Some(self.tasks), MAX_TASKS)?;
-        check(BudgetName::Depth, Some(self.depth.into()), MAX_DEPTH)?;
+        check(BudgetName::Attempts, self.attempts, None)?;
+        check(BudgetName::Fuel, self.fuel, None)?;
+        check(BudgetName::ArtifactBytes, self.artifact_bytes, None)?;
+        check(BudgetName::Tasks, Some(self.tasks), Some(MAX_TASKS))?;
+        check(BudgetName::Depth, Some(self.depth.into()), Some(MAX_DEPTH))?;
         match self.time {
             Some(time) if time.is_zero() || time > MAX_SPAN => {
-                let (value, range) = (crate::format_duration(time), "above zero, and at most a year".into());
-                Err(BudgetError { name: BudgetName::Time, value, range })
+                let value = if time.is_zero() { "0s".into() } else { format_duration(time) };
+                Err(BudgetError { name: BudgetName::Time, value, range: "above zero, and at most a year".into() })
             }
             _ => Ok(()),
         }
@@ -234,8 +235,14 @@ mod tests {
 
     #[test]
     fn error_says_what_can_be() {
-        let error = Budget { tasks: 0, ..Budget::default() }.check().expect_err("nothing");
-        assert_eq!(error.to_string(), "the budget `tasks` cannot be 0: it is from 1 to 10000000");
+        let told = |budget: Budget| budget.check().expect_err("nothing").to_string();
+        let budget = Budget::default;
+        let tasks = told(Budget { tasks: 20_000_000, ..budget() });
+        assert_eq!(tasks, "the budget `tasks` cannot be 20,000,000: it is from 1 to 10,000,000");
+        let attempts = told(Budget { attempts: Some(0), ..budget() });
+        assert_eq!(attempts, "the budget `attempts` cannot be 0: it is at least 1");
+        let time = told(Budget { time: Some(Duration::ZERO), ..budget() });
+        assert_eq!(time, "the budget `time` cannot be 0s: it is above zero, and at most a year");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::collections::hash_map::{Entry, HashMap};
 
 use super::{After, Awaited, Node, NodeName};
-use crate::format_bytes;
+use crate::{format_bytes, format_count, nearest};
 
 /// The most nodes of one plan. A larger job is a plan whose nodes make plans of their own.
 pub const MAX_PLAN_NODES: usize = 100_000;
@@ -12,6 +12,8 @@ pub const MAX_PLAN_NODES: usize = 100_000;
 pub const MAX_PLAN_BYTES: u64 = 128 << 20;
 /// The most that one node waits for by name. More is a group.
 pub const MAX_DEPENDENCIES: usize = 1_000;
+/// The most that all nodes of one plan wait for, each counted for each node that waits for it; a group counts as one.
+pub const MAX_PLAN_EDGES: usize = 200_000;
 /// The names of a cycle that are told; a longer one is cut in its middle.
 const SHOWN_NAMES: usize = 12;
 
@@ -21,8 +23,8 @@ const SHOWN_NAMES: usize = 12;
 pub enum PlanError {
     /// It is too large.
     #[error(
-        "the plan has {nodes} tasks, and one plan has at most {MAX_PLAN_NODES}\nhint: let tasks decompose into the rest, or submit \
-         several jobs"
+        "the plan has {} tasks, and one plan has at most {}\nhint: let tasks decompose into the rest, or submit several jobs",
+        count(*nodes), count(MAX_PLAN_NODES)
     )]
     TooManyNodes {
         /// How many it has.
@@ -38,6 +40,16 @@ pub enum PlanError {
         bytes: u64,
         /// How many it may have.
         limit: u64,
+    },
+    /// Its nodes wait for too much, all together.
+    #[error(
+        "the tasks of the plan have {} dependencies, and one plan has at most {}\nhint: name tasks `GROUP/NAME`, and wait for \
+         `GROUP/*`, which is one dependency",
+        count(*edges), count(MAX_PLAN_EDGES)
+    )]
+    TooManyEdges {
+        /// How many there are.
+        edges: usize,
     },
     /// Two nodes have one name.
     #[error("two tasks of the plan are named `{0}`\nhint: a name stands for one task of its plan")]
@@ -62,8 +74,8 @@ pub enum PlanError {
     },
     /// It waits for too many.
     #[error(
-        "`{node}` waits for {found} tasks by name, and the limit is {MAX_DEPENDENCIES}\nhint: name them `GROUP/NAME`, and wait for \
-         `GROUP/*`"
+        "`{node}` waits for {} tasks by name, and the limit is {}\nhint: name them `GROUP/NAME`, and wait for `GROUP/*`",
+        count(*found), count(MAX_DEPENDENCIES)
     )]
     TooManyDependencies {
         /// Who waits.
@@ -74,6 +86,10 @@ pub enum PlanError {
     /// Something waits for itself.
     #[error("tasks of the plan wait for each other in a circle: {0}\nhint: take one of these dependencies out")]
     Cycle(String),
+}
+
+fn count(number: usize) -> String {
+    format_count(number as u64)
 }
 
 /// What a plan is checked by, whatever its nodes are besides.
@@ -111,6 +127,11 @@ impl Graph {
     pub fn of<N: Placed>(nodes: &[N]) -> Result<Self, PlanError> {
         if nodes.len() > MAX_PLAN_NODES {
             return Err(PlanError::TooManyNodes { nodes: nodes.len() });
+        }
+        // Before anything is made of them: each costs a look when its node is made.
+        let edges = nodes.iter().map(|node| node.after().len()).sum();
+        if edges > MAX_PLAN_EDGES {
+            return Err(PlanError::TooManyEdges { edges });
         }
         let mut plan = Plan {
             nodes,
@@ -170,7 +191,8 @@ impl<'p, N: Placed> Plan<'p, N> {
                     return Err(PlanError::Unknown { node, awaited, hint });
                 }
                 Awaited::Node(_) => {}
-                // One without members is nothing to wait for, and no mistake: what it stands for may come to nothing.
+                // One without members is nothing to wait for, and no mistake here: what a handler has worked out may come to
+                // nothing. Of a job that is submitted a host knows more.
                 Awaited::Group(group) => {
                     if let Entry::Vacant(place) = self.by_group.entry(group) {
                         place.insert(self.nodes.len() + self.groups.len());
@@ -187,12 +209,7 @@ impl<'p, N: Placed> Plan<'p, N> {
         if self.members.contains_key(name) {
             return format!("for every task of the group write `{name}/*`");
         }
-        let lower = name.to_ascii_lowercase();
-        let close = self.nodes.iter().map(|node| node.name().as_str()).find(|known| {
-            let known = known.to_ascii_lowercase();
-            known == lower || known.starts_with(&lower) || lower.starts_with(&known)
-        });
-        match close {
+        match nearest(name, self.nodes.iter().map(|node| node.name().as_str())) {
             Some(close) => format!("there is `{close}`"),
             None => "a task waits for others of its own plan, by their names".into(),
         }
@@ -364,10 +381,28 @@ mod tests {
     }
 
     #[test]
+    fn number_of_edges_obeyed_and_violated() {
+        let first: Vec<_> = (0..MAX_DEPENDENCIES).map(|number| number.to_string()).collect();
+        let first: Vec<_> = first.iter().map(String::as_str).collect();
+        let mut nodes: Vec<_> = first.iter().map(|name| node(name, &[])).collect();
+        let joins = MAX_PLAN_EDGES / MAX_DEPENDENCIES;
+        nodes.extend((0..joins).map(|number| node(&format!("join/{number}"), &first)));
+        assert_eq!(Graph::of(&nodes).expect("it can be run").order.len(), MAX_DEPENDENCIES + joins);
+        nodes.push(node("one-more", &["join/*"]));
+        let error = Graph::of(&nodes).expect_err("one too many");
+        assert_eq!(error, PlanError::TooManyEdges { edges: MAX_PLAN_EDGES + 1 });
+        assert!(
+            error.to_string().contains("200,001 dependencies, and one plan has at most 200,000\nhint: "),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn what_is_not_there_is_told_with_what_is() {
         let told = |nodes| Graph::of(&plan(nodes)).expect_err("it is refused").to_string();
         assert!(told(&[("a", &["b"])]).contains("`a` waits for `b`, which the plan does not have"));
         assert!(told(&[("a", &["Report"]), ("report", &[])]).contains("hint: there is `report`"));
+        assert!(told(&[("a", &["reprot"]), ("report", &[])]).contains("hint: there is `report`"));
         assert!(
             told(&[("a", &["part"]), ("part/1", &[])]).contains("hint: for every task of the group write `part/*`")
         );

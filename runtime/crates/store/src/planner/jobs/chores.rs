@@ -10,8 +10,8 @@ use super::super::{Planner, Turn};
 use super::Failed;
 use crate::{StoreError, codec, keys};
 
-/// Tasks that chores make, release or stop in one turn; more in the next.
-const MAX_STEPS: usize = 1_000;
+/// Tasks that chores make, release or stop in one turn, and what new ones are to wait for; more in the next.
+pub(super) const MAX_STEPS: usize = 1_000;
 /// Steps of one chore before it is another job's turn.
 const MAX_SLICE: usize = 64;
 /// Keys that chores write in one turn: tasks may have many artifacts.

@@ -1,5 +1,8 @@
 //! Makes the tasks of a plan. Each comes after all that it waits for.
 
+#[cfg(test)]
+mod tests;
+
 use sunaba_task::job::{After, Awaited, JobId, JobLink};
 use sunaba_task::{NewTask, State, TaskId};
 
@@ -54,7 +57,9 @@ impl Planner {
             for (name, left) in plan.groups {
                 self.jobs.groups.insert((scope, name), Group { left, failed: None });
             }
-            *steps = steps.saturating_sub(plan.nodes.len());
+            // What a task waits for is looked at one by one, which takes longer than to make the task.
+            let looks: usize = plan.nodes.iter().map(|node| node.after.len()).sum();
+            *steps = steps.saturating_sub(plan.nodes.len() + looks);
             for planned in plan.nodes {
                 if let Some(ready) = self.ready(turn, id, planned)? {
                     self.make_one(turn, id, above, ready)?;
