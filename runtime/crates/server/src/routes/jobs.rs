@@ -167,10 +167,10 @@ impl From<JobRefusal> for Problem {
             JobRefusal::Submit(error) => {
                 let status = match error {
                     SubmitJobError::Plan(
-                        PlanError::TooManyNodes { .. } | PlanError::TooManyEdges { .. } | PlanError::TooManyBytes { .. },
-                    ) => {
-                        StatusCode::PAYLOAD_TOO_LARGE
-                    }
+                        PlanError::TooManyNodes { .. }
+                        | PlanError::TooManyEdges { .. }
+                        | PlanError::TooManyBytes { .. },
+                    ) => StatusCode::PAYLOAD_TOO_LARGE,
                     SubmitJobError::Conflict { .. } | SubmitJobError::Unchecked { .. } => StatusCode::CONFLICT,
                     SubmitJobError::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
                     _ => StatusCode::UNPROCESSABLE_ENTITY,

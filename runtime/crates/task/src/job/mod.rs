@@ -23,9 +23,7 @@ pub use budget::{Budget, BudgetError, BudgetName, LowBudget, NoFuel, Spent};
 pub use compose::{Flow, Step, Steps};
 pub use event::{JobEvent, JobHappening};
 pub use grant::{Cut, Reserved};
-pub use graph::{
-    Graph, MAX_DEPENDENCIES, MAX_PLAN_BYTES, MAX_PLAN_EDGES, MAX_PLAN_NODES, Placed, PlanError,
-};
+pub use graph::{Graph, MAX_DEPENDENCIES, MAX_PLAN_BYTES, MAX_PLAN_EDGES, MAX_PLAN_NODES, Placed, PlanError};
 pub use name::{Awaited, NodeName, NodeNameError};
 pub use plan::NewPlan;
 pub use record::{Job, JobLink, JobSpec, NewJob};

@@ -4,7 +4,7 @@
 //! children there are.
 
 use serde::{Deserialize, Serialize};
-use sunaba_task::job::{JobId, NodeName, OnFailure};
+use sunaba_task::job::{JobCause, JobId, NodeName, OnFailure};
 use sunaba_task::{Event, FailedChild, Payload, PayloadInfo, State, Task, TaskId, Verdict, transition};
 
 use super::super::{Planner, Stored, Turn, inline_or_put};
