@@ -167,7 +167,7 @@ impl Runtime {
         let NodeRequest { name, task, compensation, .. } = map;
         let refused = |problem| JobRefusal::Task { node: name.clone(), problem: Box::new(problem) };
         options::of_job(&task).map_err(refused)?;
-        self.admit_node(task, newer, operator, false).map_err(refused)?;
+        self.admit_node(task, newer, operator, None).await.map_err(refused)?;
         if let Some(undo) = compensation {
             self.check_compensation(&name, undo, newer, operator).await?;
         }
