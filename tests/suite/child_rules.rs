@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sunaba_runtime::store::TaskQuery;
 use sunaba_runtime::task::{
     AskErrorKind, Child, Dependency, Disposition, Ending, Failure, Outcome, Payload, Plan, Policy, StateName, Task,
 };
@@ -80,7 +81,8 @@ fn outputs_of_a_group_that_was_not_waited_for_are_refused() {
             let runtime = start(summing(after)).await;
             let task = run(&runtime, request("sums/main")).await;
             assert_eq!(task.state.name(), StateName::Dead, "{task:#?}");
-            let tasks = runtime.store().tasks(Default::default()).await.expect("the store works").tasks;
+            let all = TaskQuery { limit: 100, ..TaskQuery::default() };
+            let tasks = runtime.store().tasks(all).await.expect("the store works").tasks;
             let join = tasks.iter().find(|task| task.spec.handler.handler == "join").expect("it has run");
             let ending = &join.attempts.last().expect("it has run").ending;
             let Ending::Failed { kind, message } = ending else { panic!("{ending:?}") };
@@ -103,7 +105,8 @@ fn child_goes_before_nobody_that_its_parent_would_not() {
         let runtime = start(builder).await;
         let task = run(&runtime, TaskRequest { priority: Some(-5), ..request("ranks/main") }).await;
         assert_eq!(task.state.name(), StateName::Succeeded, "{task:#?}");
-        let tasks = runtime.store().tasks(Default::default()).await.expect("the store works").tasks;
+        let all = TaskQuery { limit: 100, ..TaskQuery::default() };
+        let tasks = runtime.store().tasks(all).await.expect("the store works").tasks;
         let leaves = tasks.iter().filter(|task| task.spec.handler.handler == "leaf");
         let mut priorities: Vec<i32> = leaves.map(|task| task.spec.priority).collect();
         priorities.sort_unstable();

@@ -241,7 +241,7 @@ fn number_of_dependencies_of_a_plan_obeyed_and_violated() {
 fn settings_of_a_child_are_its_own() {
     block_on(async {
         let runtime = planning().start().await.expect("it starts");
-        let settings = r#"[["queue", "mail"], ["priority", "7"], ["tags", "a,b"], ["max-attempts", "9"]]"#;
+        let settings = r#"[["queue", "mail"], ["priority", "-7"], ["tags", "a,b"], ["max-attempts", "9"]]"#;
         let main = run(&runtime, "plan/any", &format!(r#"[null, [["a", "one", [], {settings}]]]"#)).await;
         let query = sunaba_runtime::store::PlanQuery {
             parent: Some(main.id),
@@ -249,7 +249,7 @@ fn settings_of_a_child_are_its_own() {
         };
         let page = runtime.store().plan(query).await.expect("the store works");
         let spec = &page.tasks[0].spec;
-        assert_eq!((spec.queue.as_str(), spec.priority, spec.max_attempts), ("mail", 7, 9));
+        assert_eq!((spec.queue.as_str(), spec.priority, spec.max_attempts), ("mail", -7, 9));
         assert_eq!(spec.tags, ["a", "b"]);
         runtime.stop(WAIT).await.expect("the store is there");
     });

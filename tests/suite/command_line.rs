@@ -211,7 +211,7 @@ fn inspect_as_json_carries_schemas_doc_and_settings() {
         json!({
             "max_attempts": 5, "backoff": "exponential(1s, max = 1m)", "retry_on": ["error", "network"],
             "never_retry_on": null, "retry_for_ms": null, "timeout_ms": 10_000, "fuel": null, "fuel_budget": null, "memory_bytes": 16 << 20, "queue": null, "priority": null,
-            "deterministic": null, "capture": null, "limits": {},
+            "deterministic": null, "capture": null, "decider": null, "limits": {},
         })
     );
     assert_eq!(handler["input_schema"]["$schema"], "https://json-schema.org/draft/2020-12/schema");

@@ -155,6 +155,7 @@ mod tests {
             ("retry-for", "1h"),
             ("timeout", "9s"),
             ("fuel", "1000"),
+            ("fuel-budget", "2000"),
             ("memory", "1MiB"),
             ("limits", "open-files=4"),
             ("capture", "stderr"),

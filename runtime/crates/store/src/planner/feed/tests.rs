@@ -59,7 +59,9 @@ impl House {
         self.ask(query).try_recv().expect("it does not wait").expect("memory does not fail")
     }
 
-    fn until_next(&self) -> Duration {
+    fn until_next(&mut self) -> Duration {
+        // Whether jobs are stuck is looked at elsewhere.
+        self.planner.jobs.next_look = None;
         self.planner.until_next(self.clock.now(), self.clock.elapsed())
     }
 

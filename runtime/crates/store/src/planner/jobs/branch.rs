@@ -126,7 +126,7 @@ impl Planner {
         if self.branch_mut(turn, parent)?.is_over() {
             // Not at once: the record of the child that is the last is not written yet. And not before it is known to all what
             // the ends of the children mean.
-            self.jobs.chores.push(Chore::Resolve { job, task: parent });
+            self.jobs.chores.push_resolve(job, parent);
         }
         Ok(())
     }

@@ -70,6 +70,8 @@ pub(super) struct Chores {
     turns: VecDeque<JobId>,
     /// How many of them the chore at hand has put before all others of its job.
     first: usize,
+    /// Steps that the chore at hand has done beyond those that it had.
+    pub(super) overdrawn: usize,
     /// The keys of those that were done in this turn.
     done: Vec<u64>,
     /// Steps of one turn, where a test wants fewer of them.
@@ -93,6 +95,18 @@ impl Chores {
     pub(super) fn push_first(&mut self, chore: Chore) {
         self.insert(0, Waiting { chore, sequence: None, is_written: false });
         self.first += 1;
+    }
+
+    /// After all that is to be told of ends, and before what stops: a parent ends as its children have, whatever is stopped next.
+    pub(super) fn push_resolve(&mut self, job: JobId, task: TaskId) {
+        let of_job: &VecDeque<Waiting> = self.by_job.entry(job).or_insert_with(|| {
+            self.turns.push_back(job);
+            VecDeque::new()
+        });
+        let told = of_job.iter().rposition(|waiting| matches!(waiting.chore, Chore::Release(_))).map_or(0, |at| at + 1);
+        let stop = of_job.iter().skip(told).position(|waiting| matches!(waiting.chore, Chore::Stop { .. }));
+        let at = stop.map_or(of_job.len(), |stop| told + stop);
+        self.insert(at, Waiting { chore: Chore::Resolve { job, task }, sequence: None, is_written: false });
     }
 
     /// At this place among those of its job.
@@ -173,7 +187,7 @@ impl Planner {
             let mut slice = steps.min(MAX_SLICE);
             steps -= slice;
             let left = self.do_chore(turn, chore, &mut slice)?;
-            steps += slice;
+            steps = (steps + slice).saturating_sub(std::mem::take(&mut self.jobs.chores.overdrawn));
             match (left, sequence) {
                 (Some(chore), sequence) => {
                     let at = self.jobs.chores.first;

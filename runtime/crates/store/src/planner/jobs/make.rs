@@ -59,7 +59,9 @@ impl Planner {
             }
             // What a task waits for is looked at one by one, which takes longer than to make the task.
             let looks: usize = plan.nodes.iter().map(|node| node.after.len()).sum();
-            *steps = steps.saturating_sub(plan.nodes.len() + looks);
+            let cost = plan.nodes.len() + looks;
+            self.jobs.chores.overdrawn += cost.saturating_sub(*steps);
+            *steps = steps.saturating_sub(cost);
             for planned in plan.nodes {
                 if let Some(ready) = self.ready(turn, id, planned)? {
                     self.make_one(turn, id, above, ready)?;
