@@ -104,6 +104,10 @@ macro_rules! export {
         };
     };
     ($decide:path, with std) => {
+        // Natively nobody but its tests calls it.
+        #[cfg(not(target_family = "wasm"))]
+        const _: fn($crate::Situation) -> $crate::Decision = $decide;
+
         #[cfg(target_family = "wasm")]
         const _: () = {
             use $crate::bindings::{self, exports::sunaba::task::policy};

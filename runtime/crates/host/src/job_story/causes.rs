@@ -47,7 +47,7 @@ impl Causes {
         self.more_pending.remove(&task.id);
         let is_cause = self.wanted == Some(task.id);
         let has_failed = matches!(task.state.name(), StateName::Dead | StateName::Expired);
-        if !has_failed && !(is_cause && task.state == State::Cancelled) {
+        if !(has_failed || is_cause && task.state == State::Cancelled) {
             return false;
         }
         let child = task.failed_child.as_ref().map(|child| child.task);

@@ -5,6 +5,9 @@ use crate::clock::now;
 use crate::http::Redactor;
 use sunaba_task::{Artifact, ArtifactKind, AskErrorKind, BoxFuture, Digest, Limits, Timestamp};
 
+/// Name, media type and bytes of each.
+type Files = Arc<Mutex<Vec<(String, String, Vec<u8>)>>>;
+
 const SECRET: &str = "a-secret-that-nobody-may-read";
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -13,7 +16,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 /// Keeps artifacts in memory; refuses to keep more than so many bytes.
 struct Kept {
-    files: Arc<Mutex<Vec<(String, String, Vec<u8>)>>>,
+    files: Files,
     room: usize,
     panics: bool,
 }
@@ -30,7 +33,7 @@ impl Kept {
 }
 
 struct Sink {
-    files: Arc<Mutex<Vec<(String, String, Vec<u8>)>>>,
+    files: Files,
     file: (String, String, Vec<u8>),
     room: usize,
 }
