@@ -111,14 +111,14 @@ pub fn ask_for_outputs(ctx: &Context) -> Result<(), TaskError> {
 /// Plans a child with whatever of its own directories its input says, and more than that.
 #[handler(dirs = "*:rw")]
 pub fn pass_on(dirs: String) -> Result<Outcome<Vec<String>>, TaskError> {
-    let look = Child::of("look-around", &PATHS).setting("dirs", dirs);
+    let look = Child::of("look-around", PATHS).setting("dirs", dirs);
     Ok(Plan::new().join("look", look).into())
 }
 
 /// Asks for a child with whatever of its own directories its input says.
 #[handler(dirs = "*:rw")]
 pub fn ask_on(ctx: &Context, dirs: String) -> Result<String, TaskError> {
-    let look = Child::of("look-around", &PATHS).setting("dirs", dirs);
+    let look = Child::of("look-around", PATHS).setting("dirs", dirs);
     Ok(ctx.submit("look", look).map_or_else(|refusal| refusal.message, |_| "it was made".into()))
 }
 

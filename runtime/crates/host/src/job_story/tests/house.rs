@@ -79,7 +79,7 @@ impl House {
     /// Starts all that can be started.
     pub(super) async fn begin(&self) -> &Self {
         // What there is to do for a job is done in turns.
-        for _ in 0..4 {
+        for _ in 0..64 {
             self.store.packages().await.expect("the store works");
         }
         let request = LeaseRequest { session: self.session, queues: Queues::All, slots: 5_000, wait: Duration::ZERO };
