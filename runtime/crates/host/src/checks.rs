@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use sunaba_task::job::MAX_PLAN_BYTES;
 use sunaba_task::{NewTask, Payload, format_bytes};
 use tokio::sync::Semaphore;
 
@@ -19,30 +20,28 @@ const STEPS_A_BYTE: u64 = 256;
 /// What all inputs of the largest plan may take: some seconds.
 const MAX_TOTAL: u64 = 64 * MAX_WORK;
 
-/// What all tasks of one plan may have in inputs, grants, tags and attributes: a plan is in memory while it is checked and made.
-pub(crate) const MAX_PLAN_BYTES: usize = 128 << 20;
-
 /// One at a time: two that take long are not done sooner side by side, and everybody else would have no core.
 static TURN: Semaphore = Semaphore::const_new(1);
 
-/// Bytes of a task that its plan holds.
-pub(crate) fn weight(task: &NewTask) -> usize {
+/// Bytes of a task that its plan holds, as far as a submitter says them. The store counts all of what it writes; this is known before
+/// a plan is made, which is in memory meanwhile.
+pub(crate) fn weight(task: &NewTask) -> u64 {
     let NewTask { spec, input, .. } = task;
     let grants = &spec.grants;
     let env = grants.env.iter().map(|env| env.key.len() + env.value.len());
     let dirs = grants.dirs.iter().map(|dir| dir.host.as_os_str().len() + dir.guest.len());
     let attributes = spec.attributes.iter().map(|(name, value)| name.len() + value.len());
     let words = spec.tags.iter().chain(&grants.secrets).map(String::len);
-    input.bytes.len() + env.chain(dirs).chain(attributes).chain(words).sum::<usize>()
+    (input.bytes.len() + env.chain(dirs).chain(attributes).chain(words).sum::<usize>()) as u64
 }
 
 /// That a plan has too much of all that.
-pub(crate) fn too_heavy(bytes: usize) -> String {
+pub(crate) fn too_heavy(bytes: u64) -> String {
     format!(
         "the plan has more than {} of inputs, grants and tags: at least {}\nhint: give large things by artifacts, and fewer \
          variables to each task",
-        format_bytes(MAX_PLAN_BYTES as u64),
-        format_bytes(bytes as u64)
+        format_bytes(MAX_PLAN_BYTES),
+        format_bytes(bytes)
     )
 }
 

@@ -1,6 +1,7 @@
 //! What the children of tasks may be: each is admitted as a submit of its own is, by the same rules, and gets of its parent's
-//! grants what its own handler asks for and the operator allows; of directories less, where its parent says so. Handlers of the parent's own package are those of the version
-//! that the parent runs, as long as that is kept and nobody wants to follow; no child goes before others that its parent would not.
+//! grants what its own handler asks for and the operator allows; of directories less, where its parent says so. Handlers of the
+//! parent's own package are those of the version that the parent runs, as long as that is kept and nobody wants to follow; no child
+//! goes before others that its parent would not.
 
 mod narrow;
 mod settings;
@@ -8,12 +9,12 @@ mod settings;
 use std::sync::Arc;
 
 use sunaba_store::{Package, Store};
-use sunaba_task::job::{After, MAX_PLAN_EDGES, NewPlan, Node, PlanError};
+use sunaba_task::job::{After, MAX_PLAN_BYTES, MAX_PLAN_EDGES, NewPlan, Node, PlanError};
 use sunaba_task::{BoxFuture, Child, Dependency, Digest, Grants, HandlerName, NewTask, Plan, Task};
 use sunaba_worker::{Admission, NotAdmitted};
 
 use crate::admission::{self, RefusedTask, TaskRequest};
-use crate::checks::{MAX_PLAN_BYTES, Steps, too_heavy, weight};
+use crate::checks::{Steps, too_heavy, weight};
 use crate::effective::{self, Operator};
 use crate::memory;
 use crate::packages::{self, Packages};
@@ -72,7 +73,7 @@ impl Children {
         while children.peek().is_some() {
             let asked = children.by_ref().take(CHILDREN_AT_A_TIME).map(|child| self.asked(&parent, child));
             let made = self.nodes(&parent, asked.collect::<Result<_, _>>()?, &mut steps).await?;
-            bytes += made.iter().map(|node| weight(&node.task)).sum::<usize>();
+            bytes += made.iter().map(|node| weight(&node.task)).sum::<u64>();
             if bytes > MAX_PLAN_BYTES {
                 return Err(NotAdmitted::Refused(too_heavy(bytes)));
             }

@@ -8,13 +8,13 @@ use std::time::Duration;
 use sunaba_store::{
     CancelWish, JobPage, JobQuery, Package, PlanPage, PlanQuery, RetryJob, StoreError, SubmitJobError, SubmittedJob,
 };
-use sunaba_task::job::{Job, JobCause, JobId, JobSpec, NewJob, Node, NodeName};
+use sunaba_task::job::{Job, JobCause, JobId, JobSpec, MAX_PLAN_BYTES, NewJob, Node, NodeName};
 use sunaba_task::{Digest, NewTask, Payload, StateName, Task, TaskId};
 
 use super::Runtime;
 use super::take::MAX_CHECKS;
 use crate::admission::{self, RefusedTask, TaskRequest};
-use crate::checks::{MAX_PLAN_BYTES, Steps, too_heavy, weight};
+use crate::checks::{Steps, too_heavy, weight};
 use crate::effective::Operator;
 use crate::job::{JobRefusal, JobRequest, NodeRequest, plan};
 use crate::job_story::may_have_plan;
