@@ -123,8 +123,15 @@ fn why(cause: &JobCause, story: &JobStory) -> String {
         JobCause::Budget(name) => {
             let word = name.to_string();
             let budget = story.budgets.iter().find(|budget| budget.name == word);
-            let spent = budget.map(|budget| format!(", {}", budget.spent_of())).unwrap_or_default();
-            format!("budget {word}{spent}")
+            let spent = budget.map(|budget| match name {
+                // A write that goes beyond it is refused whole, so that there is something left.
+                BudgetName::ArtifactBytes if budget.spent < budget.limit => {
+                    let left = format_bytes(budget.limit - budget.spent);
+                    format!(", {}: an attempt wanted to write more than the {left} that were left", budget.spent_of())
+                }
+                _ => format!(", {}", budget.spent_of()),
+            });
+            format!("budget {word}{}", spent.unwrap_or_default())
         }
         JobCause::Cancelled(reason) if reason.is_empty() => "nobody said why".into(),
         JobCause::Cancelled(reason) => one_line(reason, MAX_REASON_CHARS),
