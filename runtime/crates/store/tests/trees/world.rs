@@ -10,12 +10,13 @@ use sunaba_store::{
 };
 use sunaba_task::job::{Awaited, Job, JobId, JobLink, NewJob};
 use sunaba_task::{
-    AttemptDetail, BoxFuture, Clock, Decision, Ending, Fuel, Payload, Policy, Receipt, SessionId, State, Task, TaskId,
-    Timestamp, Verdict,
+    AttemptDetail, Block, BoxFuture, Clock, Decision, Ending, Fuel, Observation, Payload, Policy, Receipt, SessionId,
+    State, Task, TaskId, Timestamp, Verdict, decide,
 };
 use tokio::task::JoinHandle;
 
 use crate::book::Book;
+use crate::fuel;
 use crate::plans::{self, Trouble};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -203,6 +204,7 @@ impl World {
             (false, 3) => Verdict::Requeue,
             (false, 4..=6) if !undoes => Verdict::Await(SECOND * 20),
             (false, 7..=9) => Verdict::GiveUp,
+            (false, 20..) if self.trouble.waiters => Verdict::GiveUp,
             (false, 10..=15) if !undoes => Verdict::Decompose,
             _ => Verdict::Succeed,
         }
@@ -246,8 +248,13 @@ impl World {
             self.complete(leased.task.id).await;
         }
         let mut task = self.task(leased.task.id).await;
-        let (mut verdict, receipt) = (self.verdict(&task), self.receipt(&leased));
+        let (mut verdict, mut receipt) = (self.verdict(&task), self.receipt(&leased));
+        let (ran_out, gets) = (self.runs_out(&leased), self.book.has(leased.task.id));
+        let is_cancelled = self.trouble.cancels && self.random.u8(..10) == 0;
         loop {
+            if let Some(seen @ Observation::Reported(report)) = &ran_out {
+                (verdict, receipt) = (decide(&task, seen, self.clock.now()).verdict, report.receipt.clone());
+            }
             let plan =
                 (verdict == Verdict::Decompose).then(|| plans::plan(&mut self.random, self.trouble)).map(Arc::new);
             let sent = Settlement {
@@ -255,10 +262,18 @@ impl World {
                 receipt: Some(receipt.clone()),
                 ..settlement(&leased, task.revision, verdict)
             };
-            match self.store.settle(vec![sent]).await.expect("it works").remove(0) {
+            let sent = match &ran_out {
+                Some(seen) => fuel::by_rules(sent, &task, seen, self.clock.now()),
+                None => sent,
+            };
+            match self.send(sent, is_cancelled).await {
                 Ok(settled) => {
                     self.say(format!("settle {} {verdict:?} {}", link(&settled).name, settled.state.name()));
-                    return self.book.settled(&settled, verdict, plan.as_deref(), &receipt);
+                    self.book.settled(&settled, verdict, plan.as_deref(), &receipt);
+                    if ran_out.is_some() {
+                        fuel::follows(self, &leased, gets, &settled).await;
+                    }
+                    return;
                 }
                 // It was cancelled or completed meanwhile.
                 Err(SettleError::Stale(now)) => {
@@ -268,6 +283,34 @@ impl World {
                 Err(SettleError::Plan(_)) => verdict = Verdict::GiveUp,
                 Err(error) => panic!("{error}"),
             }
+        }
+    }
+
+    /// Settles an attempt; in the same turn somebody may cancel its task, so that what was begun with it is stopped before it is done.
+    async fn send(&mut self, sent: Settlement, is_cancelled: bool) -> Result<Task, SettleError> {
+        let id = sent.token.task;
+        if !is_cancelled || sent.decision.verdict != Verdict::Decompose {
+            return self.store.settle(vec![sent]).await.expect("it works").remove(0);
+        }
+        self.say("cancel what is split".into());
+        self.book.task_cancelled(id);
+        let cancel = self.store.cancel(vec![id], CancelWish::default());
+        let (settled, cancelled) = tokio::join!(self.store.settle(vec![sent]), cancel);
+        cancelled.expect("it works");
+        settled.expect("it works").remove(0)
+    }
+
+    /// Cancels somebody who waits for others.
+    async fn cancel_a_waiter(&mut self) {
+        let Some(job) = self.some_job() else { return };
+        let all = self.tree(job).await;
+        let waits = |task: &&Task| matches!(task.state, State::Blocked(Block::Others { .. }));
+        let waiting: Vec<_> = all.iter().filter(waits).map(|task| task.id).collect();
+        if !waiting.is_empty() {
+            let one = waiting[self.random.usize(..waiting.len())];
+            self.say("cancel a waiter".into());
+            self.store.cancel(vec![one], CancelWish::default()).await.expect("it works");
+            self.book.task_cancelled(one);
         }
     }
 
@@ -368,6 +411,7 @@ impl World {
                 self.clock.0.advance(passes);
             }
             9..=11 => self.complete_one().await,
+            12..=16 if self.trouble.waiters => self.cancel_a_waiter().await,
             12..=32 => drop(self.lease().await),
             _ => self.settle().await,
         }
