@@ -9,6 +9,7 @@ mod fuel;
 mod large;
 mod plans;
 mod stops;
+mod work;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -68,7 +68,7 @@ pub(crate) fn plan(random: &mut fastrand::Rng, trouble: Trouble) -> NewPlan {
         is_own.then(|| RULES[random.usize(..4)])
     };
     loop {
-        let count = random.usize(0..6);
+        let count = if trouble.waiters { random.usize(2..5) } else { random.usize(0..6) };
         let named = |number: usize| if number == 5 { "alone".to_owned() } else { format!("g/{number}") };
         let mut nodes: Vec<_> =
             (0..count).map(|number| Node { task: some_task(random, trouble), ..node(&named(number)) }).collect();
