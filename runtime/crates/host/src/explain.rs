@@ -187,6 +187,7 @@ fn parameters(policy: Policy, spec: &TaskSpec, delay: Option<Duration>) -> Vec<(
         | Policy::Completed
         | Policy::Cancel
         | Policy::HostStop
+        | Policy::Share
         | Policy::Unrunnable
         | Policy::Decompose
         | Policy::Plan => Vec::new(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::NewPlan;
+use crate::job::{self, NewPlan};
 use crate::units::{format_count, format_duration};
 use crate::{AttemptReport, AttemptResult, Cause, Disposition, Ending, Failure, Outcome, Snooze, Task, Timestamp};
 
@@ -65,6 +65,8 @@ pub enum Policy {
     TimeBox,
     /// `fuel_budget`: there is no fuel for another attempt.
     FuelBudget,
+    /// Its share of its job's budget was too little, which is not the handler's fault.
+    Share,
     /// The handler asked to be run later.
     Snooze,
     /// Somebody gave the output for which the handler waits.
@@ -233,6 +235,9 @@ fn by_rules(task: &Task, seen: &Observation, now: Timestamp) -> Decision {
             return Decision::charged(Verdict::GiveUp, Policy::Unrunnable, "no host can run it".into());
         }
     };
+    if let Some(budget) = job::small_share(task, report) {
+        return job::after_small_share(budget);
+    }
     let unsupported =
         |what: &str| Decision::charged(Verdict::GiveUp, Policy::Unrunnable, format!("`{what}` is not supported yet"));
     match &report.result {

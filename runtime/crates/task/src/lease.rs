@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::job::Shares;
 use crate::{TaskId, Timestamp};
 
 /// A worker's session with a store. All of its leases live as long as it is renewed.
@@ -39,6 +40,8 @@ pub struct Lease {
     /// When it began. The attempt begins when its worker has a slot for it, which may be a moment later; the attempt's record
     /// says when that was.
     pub started_at: Timestamp,
+    /// Of which budgets of its job the attempt has a share. Set by the store.
+    pub shares: Shares,
 }
 
 /// Proof of a lease, handed to the worker and asked back at settlement.

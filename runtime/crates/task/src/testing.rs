@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::job::Shares;
 use crate::{
     AttemptReport, AttemptResult, Block, CancelRequest, Cause, Completion, Digest, Disposition, Failure, Lease,
     NewTask, Observation, Payload, PayloadInfo, Receipt, SessionId, State, StateName, Stop, Task, TaskId, TaskSpec,
@@ -49,7 +50,7 @@ pub(crate) fn completion() -> Completion {
 
 pub(crate) fn lease() -> Lease {
     let session = SessionId::from_uuid(Uuid::nil());
-    Lease { sequence: 1, nonce: 1, session, worker: "w".into(), started_at: NOW }
+    Lease { sequence: 1, nonce: 1, session, worker: "w".into(), started_at: NOW, shares: Shares::default() }
 }
 
 pub(crate) fn reported(result: AttemptResult) -> Observation {

@@ -1,6 +1,7 @@
 //! Whole stories, told by the code that tells them to people.
 
 use sunaba_store::Hold;
+use sunaba_task::job::Shares;
 use sunaba_task::{
     AttemptReport, AttemptResult, CancelRequest, Disposition, Event, Failure, Lease, NewTask, Observation, Outcome,
     Payload, Receipt, Settled, Snooze, Stop, TaskId, When, decide, transition,
@@ -43,7 +44,8 @@ impl Life {
         }
         let session = serde_json::from_value(json!("00000000-0000-0000-0000-000000000000")).expect("a session");
         let started_at = self.now;
-        self.event(Event::Leased(Lease { sequence: 1, nonce: 1, session, worker: worker.into(), started_at }))
+        let (worker, shares) = (worker.into(), Shares::default());
+        self.event(Event::Leased(Lease { sequence: 1, nonce: 1, session, worker, started_at, shares }))
     }
 
     /// Ends the attempt, a quarter of a second later.

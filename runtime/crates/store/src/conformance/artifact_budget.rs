@@ -1,8 +1,9 @@
 //! What the tasks of a job may write to artifacts, over all of their attempts.
 
 use sunaba_task::job::{Budget, BudgetName, JobCause, JobId, JobSpec, JobState, NewJob, Node};
-use sunaba_task::{Cause, Ending, Fuel, Limit, Limits, Receipt};
+use sunaba_task::{Cause, Ending, Fuel, Limit, Limits, Receipt, StateName};
 
+use super::fuel_share::stop_by_rules;
 use super::job_events::{low, page_of};
 use super::jobs::{ended, job, lease_named, node, states, submit_job};
 use super::*;
@@ -90,43 +91,27 @@ pub async fn artifact_bytes_of_a_job_violated(subject: &mut impl Subject) {
     assert!(matches!(nothing, Err(crate::SubmitJobError::OutOfRange(_))));
 }
 
-/// Those for which nobody has said a limit share what is left. One whose share was too little has all that it may when it is run
-/// again.
+/// Those for which nobody has said a limit share what is left. One whose share was too little is charged nothing, and has all that
+/// it may when it is run again.
 pub async fn share_of_artifact_bytes_obeyed_and_violated(subject: &mut impl Subject) {
     let store = subject.store();
     let names = ["a", "b", "c", "d"];
     let (id, session) = begin(&*store, with_bytes(1_000, names.map(|name| writes(name, None, &[])))).await;
     let leased = lease(&*store, session, 9).await;
     assert_eq!(leased.iter().map(may_write).collect::<Vec<_>>(), [250, 250, 250, 250]);
-    stop(&*store, &leased[0], 250, Verdict::Retry(SECOND)).await;
+    let cause = Cause::Limit(Limit::ArtifactBytes);
+    let stopped = stop_by_rules(&*store, &leased[0], cause, receipt(&leased[0], 250)).await;
+    assert_eq!((stopped.state.name(), stopped.failures_charged), (StateName::Queued, 0));
     assert_eq!(store.job(id).await.expect("the store works").expect("it is there").cause, None, "others have the rest");
     for leased in &leased[1..3] {
         succeed(&*store, leased, 10).await;
     }
-    subject.advance(SECOND);
-    let session = open(&*store).await;
     assert_eq!(lease(&*store, session, 9).await, [], "it waits for all that it may get");
     succeed(&*store, &leased[3], 10).await;
     let again = lease_one(&*store, session).await;
     assert_eq!(may_write(&again), 1_000 - 280);
     succeed(&*store, &again, 700).await;
     assert_eq!(ended(&*store, id).await.state, JobState::Succeeded);
-    // The last attempt of a task whose share was too little was stopped for the budget, too.
-    let (id, session) = begin(&*store, with_bytes(1_000, names.map(|name| writes(name, None, &[])))).await;
-    let leased = lease(&*store, session, 9).await;
-    stop(&*store, &leased[0], 250, Verdict::GiveUp).await;
-    for leased in &leased[1..] {
-        end_cancelled(&*store, leased).await;
-    }
-    assert_eq!(ended(&*store, id).await.cause, Some(JobCause::Budget(BudgetName::ArtifactBytes)));
-}
-
-async fn end_cancelled(store: &dyn Store, leased: &Leased) {
-    let task = find(store, leased.task.id).await.expect("it is there");
-    assert!(task.cancel.is_some(), "its job is being stopped");
-    let settlement = Settlement { revision: task.revision, ..settlement(leased, Verdict::Cancel) };
-    settle(store, settlement).await.expect("it has the lease");
-    settle_down(store).await;
 }
 
 /// A limit of the task's own is a failure of the task, and no budget.

@@ -15,6 +15,7 @@ mod completion;
 mod control;
 mod ends;
 mod feed;
+mod fuel_share;
 mod idempotency;
 mod job_events;
 mod job_retry;
@@ -59,6 +60,7 @@ pub use completion::*;
 pub use control::*;
 pub use ends::*;
 pub use feed::*;
+pub use fuel_share::*;
 pub use idempotency::*;
 pub use job_events::*;
 pub use job_retry::*;
@@ -357,6 +359,9 @@ macro_rules! conformance_tests {
             own_limit_of_artifact_bytes_is_no_budget
             last_attempt_that_has_used_all_fuel_has_spent_the_budget
             fuel_of_a_job_obeyed_and_violated
+            share_of_fuel_obeyed
+            share_of_fuel_violated
+            task_whose_share_was_too_little_goes_on_after_a_restart
             time_of_a_job_obeyed_and_violated
             what_has_succeeded_is_undone_the_last_first
             what_cannot_be_undone_ends_the_undoing

@@ -179,6 +179,7 @@ impl Planner {
                 session: id,
                 worker: worker.clone(),
                 started_at: turn.now,
+                shares: reserved.shares(),
             };
             let change = transition(&stored.task, Event::Leased(lease.clone()), turn.now)
                 .map_err(|error| codec::damaged(&keys::task(task), error.to_string()))?;

@@ -6,6 +6,7 @@ use sunaba_store::Leased;
 use sunaba_task::job::{Awaited, Job, JobId, JobLink, NewJob, NewPlan, Node, NodeName, OnFailure};
 use sunaba_task::{Fuel, Receipt, Task, TaskId, Verdict};
 
+use crate::fuel::Gets;
 use crate::world::{has_ended, link};
 
 /// Where a task is: its job, its parent, its name, and whether it undoes that parent.
@@ -27,6 +28,7 @@ struct Live {
     job: JobId,
     limit: u64,
     undoes: bool,
+    gets: Gets,
 }
 
 #[derive(Default)]
@@ -38,6 +40,8 @@ pub(crate) struct Book {
     /// What was said of the last attempt of a task.
     said: BTreeMap<TaskId, Verdict>,
     places: BTreeMap<Place, TaskId>,
+    /// Tasks of which an attempt had too small a share of fuel.
+    pub(crate) small_shares: BTreeSet<TaskId>,
     /// Tasks that somebody has cancelled by themselves.
     pub(crate) by_hand: BTreeSet<TaskId>,
     /// Jobs that were cancelled before they were to end.
@@ -80,6 +84,7 @@ impl Book {
         assert!(!stands || undoes, "`{name}` runs, and stands for what has succeeded");
         let first = *self.places.entry((job, parent, name.clone(), undoes)).or_insert(id);
         assert_eq!(first, id, "there are two tasks `{name}`");
+        let gets = self.gets(leased);
         let spent = self.spent.entry(job).or_default();
         spent.attempts += 1;
         spent.undoing += u64::from(undoes);
@@ -87,7 +92,32 @@ impl Book {
             Fuel::Exact { limit } => limit.unwrap_or(0),
             Fuel::Off => 0,
         };
-        assert!(self.live.insert(id, Live { job, limit, undoes }).is_none(), "`{name}` is leased twice");
+        assert!(self.live.insert(id, Live { job, limit, undoes, gets }).is_none(), "`{name}` is leased twice");
+    }
+
+    /// What a lease is of its job's budget of fuel.
+    fn gets(&self, leased: &Leased) -> Gets {
+        let link = link(&leased.task);
+        let budget = self.jobs.get(&link.job).and_then(|job| job.spec.budget.fuel);
+        let (Some(budget), Fuel::Exact { limit: Some(limit) }) = (budget, leased.task.spec.limits.fuel) else {
+            return Gets::Own;
+        };
+        let own = self.node(link).map(|node| node.task.spec.limits.fuel);
+        let is_own = own == Some(Fuel::Exact { limit: Some(limit) });
+        let left = budget - self.spent.get(&link.job).map_or(0, |spent| spent.fuel);
+        let gets = match limit {
+            _ if is_own || link.undoes => Gets::Own,
+            limit if limit == left => Gets::All,
+            _ => Gets::Share,
+        };
+        let has_all = gets != Gets::Share || !self.small_shares.contains(&leased.task.id);
+        assert!(has_all, "`{}` has a share again, of {limit} and not {left}", link.name);
+        gets
+    }
+
+    /// The same of a lease that somebody holds.
+    pub(crate) fn has(&self, id: TaskId) -> Gets {
+        self.live.get(&id).map_or(Gets::Own, |live| live.gets)
     }
 
     /// The process has ended, and every lease with it.

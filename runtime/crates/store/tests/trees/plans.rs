@@ -23,10 +23,12 @@ pub(crate) struct Trouble {
     pub(crate) stops: bool,
     /// Hosts are lost, and the process with its store.
     pub(crate) restarts: bool,
+    /// Those who wait for others are cancelled, and what failures mean is said by them rather than by the plan.
+    pub(crate) waiters: bool,
 }
 
 impl Trouble {
-    pub(crate) const ALL: Self = Self { cancels: true, budgets: true, stops: true, restarts: true };
+    pub(crate) const ALL: Self = Self { cancels: true, budgets: true, stops: true, restarts: true, waiters: false };
 }
 
 pub(crate) fn task() -> NewTask {
@@ -61,8 +63,12 @@ fn some_task(random: &mut fastrand::Rng, trouble: Trouble) -> NewTask {
 
 /// A plan that can be run; sometimes with a join of all others.
 pub(crate) fn plan(random: &mut fastrand::Rng, trouble: Trouble) -> NewPlan {
+    let own_rule = |random: &mut fastrand::Rng| {
+        let is_own = random.bool() || (trouble.waiters && random.bool());
+        is_own.then(|| RULES[random.usize(..4)])
+    };
     loop {
-        let count = random.usize(0..6);
+        let count = if trouble.waiters { random.usize(2..5) } else { random.usize(0..6) };
         let named = |number: usize| if number == 5 { "alone".to_owned() } else { format!("g/{number}") };
         let mut nodes: Vec<_> =
             (0..count).map(|number| Node { task: some_task(random, trouble), ..node(&named(number)) }).collect();
@@ -70,7 +76,7 @@ pub(crate) fn plan(random: &mut fastrand::Rng, trouble: Trouble) -> NewPlan {
             let awaited: BTreeSet<_> = (0..random.usize(0..3)).map(|_| named(random.usize(..count))).collect();
             for awaited in awaited {
                 let awaited: Awaited = awaited.parse().expect("a name");
-                let on_failure = random.bool().then(|| RULES[random.usize(..4)]);
+                let on_failure = own_rule(random);
                 node.after.push(After { on_failure, ..After::new(awaited) });
             }
         }
@@ -79,7 +85,7 @@ pub(crate) fn plan(random: &mut fastrand::Rng, trouble: Trouble) -> NewPlan {
         }
         let join = random.bool().then(|| name("join"));
         if join.is_some() {
-            let on_failure = random.bool().then(|| RULES[random.usize(..4)]);
+            let on_failure = own_rule(random);
             let group = After { on_failure, ..After::new("g/*".parse().expect("a group")) };
             nodes.push(Node { after: vec![group], task: some_task(random, trouble), ..node("join") });
         }
@@ -87,7 +93,8 @@ pub(crate) fn plan(random: &mut fastrand::Rng, trouble: Trouble) -> NewPlan {
         if Graph::of(&nodes).is_ok() {
             random.shuffle(&mut nodes);
             let stop_on_failure = trouble.stops && random.u8(..4) == 0;
-            return NewPlan { nodes, join, on_failure: RULES[random.usize(..4)], stop_on_failure };
+            let on_failure = RULES[random.usize(if trouble.waiters { 1..3 } else { 0..4 })];
+            return NewPlan { nodes, join, on_failure, stop_on_failure };
         }
     }
 }

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use sunaba_store::{
     CancelWish, EmbeddedStore, Engine as _, LeaseRequest, Leased, ManualClock, MemoryEngine, NewCompletion, PlanQuery,
-    Queues, RetryJob, RetryJobError, SettleError, Settlement, Store, Submitted, Writes,
+    Queues, RetryJob, RetryJobError, Settlement, Store, Writes,
 };
 use sunaba_task::job::{Awaited, Job, JobId, JobLink, NewJob};
 use sunaba_task::{
-    AttemptDetail, BoxFuture, Clock, Decision, Ending, Fuel, Payload, Policy, Receipt, SessionId, State, Task, TaskId,
+    AttemptDetail, Block, BoxFuture, Clock, Decision, Ending, Payload, Policy, SessionId, State, Task, TaskId,
     Timestamp, Verdict,
 };
 use tokio::task::JoinHandle;
 
 use crate::book::Book;
-use crate::plans::{self, Trouble};
+use crate::plans::Trouble;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 /// A job of so few tasks that has not ended by then never will.
@@ -193,86 +193,23 @@ impl World {
         count
     }
 
-    fn verdict(&mut self, task: &Task) -> Verdict {
-        let undoes = link(task).undoes;
-        let soon = SECOND * self.random.u32(0..4);
-        match (task.cancel.is_some(), self.random.u8(..24)) {
-            (true, _) => Verdict::Cancel,
-            (false, 0..=1) => Verdict::Retry(soon),
-            (false, 2) => Verdict::Snooze(soon),
-            (false, 3) => Verdict::Requeue,
-            (false, 4..=6) if !undoes => Verdict::Await(SECOND * 20),
-            (false, 7..=9) => Verdict::GiveUp,
-            (false, 10..=15) if !undoes => Verdict::Decompose,
-            _ => Verdict::Succeed,
-        }
-    }
-
-    /// What an attempt has used: at most what it may.
-    fn receipt(&mut self, leased: &Leased) -> Receipt {
-        let used = match leased.task.spec.limits.fuel {
-            Fuel::Exact { limit: Some(limit) } => Some(self.random.u64(0..=limit)),
-            Fuel::Exact { limit: None } => Some(self.random.u64(0..20)),
-            Fuel::Off => None,
-        };
-        Receipt { fuel: used, ..Receipt::unmeasured(leased.task.spec.component) }
-    }
-
-    /// A worker that has something, if there is one.
-    fn busy(&mut self) -> Option<usize> {
-        let busy: Vec<_> = (0..self.workers.len()).filter(|at| !self.workers[*at].leased.is_empty()).collect();
-        (!busy.is_empty()).then(|| busy[self.random.usize(..busy.len())])
-    }
-
-    async fn submit_child(&mut self, leased: &Leased) {
-        let named = format!("s{}", self.random.u8(..3));
-        let child = plans::node(&named);
-        // Refused or not: it may be stopping, or have spent its budgets.
-        let answer = self.store.submit_child(leased.token, child.clone()).await.expect("it works");
-        if let Ok(Submitted::Created(task)) = &answer {
-            self.book.has_child(leased.task.id, link(task), child);
-        }
-        self.say(format!("child {named} {}", answer.is_ok()));
-    }
-
-    async fn settle(&mut self) {
-        let Some(worker) = self.busy() else { return };
-        let at = self.random.usize(..self.workers[worker].leased.len());
-        let leased = self.workers[worker].leased.swap_remove(at);
-        if self.random.u8(..8) == 0 && !link(&leased.task).undoes {
-            self.submit_child(&leased).await;
-        }
-        if self.random.u8(..12) == 0 {
-            self.complete(leased.task.id).await;
-        }
-        let mut task = self.task(leased.task.id).await;
-        let (mut verdict, receipt) = (self.verdict(&task), self.receipt(&leased));
-        loop {
-            let plan =
-                (verdict == Verdict::Decompose).then(|| plans::plan(&mut self.random, self.trouble)).map(Arc::new);
-            let sent = Settlement {
-                plan: plan.clone(),
-                receipt: Some(receipt.clone()),
-                ..settlement(&leased, task.revision, verdict)
-            };
-            match self.store.settle(vec![sent]).await.expect("it works").remove(0) {
-                Ok(settled) => {
-                    self.say(format!("settle {} {verdict:?} {}", link(&settled).name, settled.state.name()));
-                    return self.book.settled(&settled, verdict, plan.as_deref(), &receipt);
-                }
-                // It was cancelled or completed meanwhile.
-                Err(SettleError::Stale(now)) => {
-                    task = *now;
-                    verdict = if task.cancel.is_some() { Verdict::Cancel } else { verdict };
-                }
-                Err(SettleError::Plan(_)) => verdict = Verdict::GiveUp,
-                Err(error) => panic!("{error}"),
-            }
+    /// Cancels somebody who waits for others, mostly below a task.
+    async fn cancel_a_waiter(&mut self) {
+        let Some(job) = self.some_job() else { return };
+        let all = self.tree(job).await;
+        let waits =
+            |task: &&Task| matches!(task.state, State::Blocked(Block::Others { .. })) && link(task).parent.is_some();
+        let waiting: Vec<_> = all.iter().filter(waits).map(|task| task.id).collect();
+        if !waiting.is_empty() {
+            let one = waiting[self.random.usize(..waiting.len())];
+            self.say("cancel a waiter".into());
+            self.store.cancel(vec![one], CancelWish::default()).await.expect("it works");
+            self.book.task_cancelled(one);
         }
     }
 
     /// Somebody gives the output of a task.
-    async fn complete(&mut self, id: TaskId) {
+    pub(crate) async fn complete(&mut self, id: TaskId) {
         let output = Payload::json(format!("\"given {}\"", "x".repeat(self.random.usize(0..400))));
         let given = NewCompletion { output, by: None, with_token: false };
         if let Ok(task) = self.store.complete(id, given).await.expect("it works") {
@@ -368,6 +305,7 @@ impl World {
                 self.clock.0.advance(passes);
             }
             9..=11 => self.complete_one().await,
+            12..=20 if self.trouble.waiters => self.cancel_a_waiter().await,
             12..=32 => drop(self.lease().await),
             _ => self.settle().await,
         }

@@ -3,21 +3,25 @@
 use std::time::Duration;
 
 use super::{DeciderVerdict, NotDecided, TaskDecider};
+use crate::job::small_share;
 use crate::{
     AttemptResult, Cause, Decision, MAX_DELAY, Observation, Policy, Task, Timestamp, Verdict, decide, format_duration,
 };
 
 /// Whether a decider is asked about this. What a host or an operator did is not its to judge: a cancel, a stop, an attempt
-/// that was handed back, or one that no host could run.
+/// that was handed back, one that no host could run, or one whose share of its job's budget was too little.
 pub fn asks_decider(task: &Task, seen: &Observation) -> bool {
     if task.spec.decider.is_none() || task.cancel.is_some() {
         return false;
     }
     match seen {
-        Observation::Reported(report) => !matches!(
-            &report.result,
-            AttemptResult::Stopped(stop) if matches!(stop.cause, Cause::Cancelled | Cause::LeaseLost)
-        ),
+        Observation::Reported(report) => {
+            let is_hosts = matches!(
+                &report.result,
+                AttemptResult::Stopped(stop) if matches!(stop.cause, Cause::Cancelled | Cause::LeaseLost)
+            );
+            !is_hosts && small_share(task, report).is_none()
+        }
         Observation::Decomposed { .. } => true,
         Observation::PlanRefused { .. }
         | Observation::HostFailed { .. }
@@ -76,8 +80,9 @@ pub fn undecided(task: &Task, seen: &Observation, decider: &TaskDecider, why: &N
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::Shares;
     use crate::testing::{self, NOW, failed, reported, stopped};
-    use crate::{Digest, Disposition, Outcome, Payload, Plan, Snooze};
+    use crate::{Digest, Disposition, Lease, Outcome, Payload, Plan, Snooze, State};
 
     fn task() -> Task {
         let mut task = testing::task();
@@ -127,6 +132,10 @@ mod tests {
         for seen in &others {
             assert!(!asks_decider(&task(), seen), "{seen:?}");
         }
+        let lease = Lease { shares: Shares { fuel: true, artifact_bytes: false }, ..testing::lease() };
+        let shares = Task { state: State::Running(lease), ..task() };
+        assert!(!asks_decider(&shares, &stopped(Cause::Fuel)), "its share was too little");
+        assert!(asks_decider(&shares, &stopped(Cause::Timeout)));
     }
 
     #[test]

@@ -179,7 +179,8 @@ impl Spent {
     }
 
     /// How much fuel an attempt may use, by its own limit, by what is left, and by what those may use that run: `reserved`.
-    /// Without a limit of its own it shares what is left with the job's other tasks. None: nobody limits it.
+    /// Without a limit of its own it shares what is left with the job's other tasks if it `shares`, and else has all of that. None:
+    /// nobody limits it.
     ///
     /// # Errors
     /// There is none.
@@ -188,12 +189,14 @@ impl Spent {
         budget: &Budget,
         reserved: u64,
         own: Option<u64>,
+        shares: bool,
         unfinished: u64,
     ) -> Result<Option<u64>, NoFuel> {
         let Some(limit) = budget.fuel else { return Ok(own) };
         let left = limit.saturating_sub(self.fuel);
         let free = left.saturating_sub(reserved);
-        let wanted = own.unwrap_or((left / unfinished.clamp(1, SHARES)).max(1));
+        let share = if shares { (left / unfinished.clamp(1, SHARES)).max(1) } else { left };
+        let wanted = own.unwrap_or(share);
         match (left, free) {
             (0, _) => Err(NoFuel::Spent),
             (_, 0) => Err(NoFuel::Wait),
@@ -248,29 +251,39 @@ mod tests {
     #[test]
     fn attempts_that_run_together_never_have_more_than_is_left() {
         let spent = Spent::default();
-        assert_eq!(spent.fuel_for(&FUEL, 0, Some(600), 3), Ok(Some(600)));
-        assert_eq!(spent.fuel_for(&FUEL, 600, Some(600), 3), Err(NoFuel::Wait));
-        assert_eq!(spent.fuel_for(&FUEL, 600, Some(400), 3), Ok(Some(400)));
-        assert_eq!(spent.fuel_for(&FUEL, 1_000, Some(1), 3), Err(NoFuel::Wait));
+        assert_eq!(spent.fuel_for(&FUEL, 0, Some(600), true, 3), Ok(Some(600)));
+        assert_eq!(spent.fuel_for(&FUEL, 600, Some(600), true, 3), Err(NoFuel::Wait));
+        assert_eq!(spent.fuel_for(&FUEL, 600, Some(400), true, 3), Ok(Some(400)));
+        assert_eq!(spent.fuel_for(&FUEL, 1_000, Some(1), true, 3), Err(NoFuel::Wait));
     }
 
     #[test]
     fn last_attempt_gets_what_is_left_and_the_next_is_told_that_it_is_spent() {
         let spent = |fuel| Spent { fuel, ..Spent::default() };
-        assert_eq!(spent(990).fuel_for(&FUEL, 0, Some(600), 2), Ok(Some(10)));
-        assert_eq!(spent(1_000).fuel_for(&FUEL, 0, Some(600), 2), Err(NoFuel::Spent));
-        assert_eq!(spent(1_001).fuel_for(&FUEL, 5, None, 2), Err(NoFuel::Spent));
+        assert_eq!(spent(990).fuel_for(&FUEL, 0, Some(600), true, 2), Ok(Some(10)));
+        assert_eq!(spent(1_000).fuel_for(&FUEL, 0, Some(600), true, 2), Err(NoFuel::Spent));
+        assert_eq!(spent(1_001).fuel_for(&FUEL, 5, None, true, 2), Err(NoFuel::Spent));
     }
 
     #[test]
     fn those_without_a_limit_share_what_is_left() {
-        let share = |budget: &Budget, unfinished| Spent::default().fuel_for(budget, 0, None, unfinished);
+        let share = |budget: &Budget, unfinished| Spent::default().fuel_for(budget, 0, None, true, unfinished);
         assert_eq!(
             (share(&FUEL, 4), share(&FUEL, 1), share(&FUEL, 1_000_000)),
             (Ok(Some(250)), Ok(Some(1_000)), Ok(Some(62)))
         );
+        assert_eq!(Spent::default().fuel_for(&FUEL, 0, Some(600), false, 4), Ok(Some(600)), "its own limit stands");
         let tiny = Budget { fuel: Some(3), ..FUEL };
         assert_eq!(share(&tiny, 1_000_000), Ok(Some(1)));
         assert_eq!(share(&Budget::default(), 4), Ok(None));
+    }
+
+    #[test]
+    fn whoever_does_not_share_waits_for_all_that_is_left() {
+        let spent = Spent { fuel: 250, ..Spent::default() };
+        assert_eq!(spent.fuel_for(&FUEL, 250, None, false, 4), Err(NoFuel::Wait));
+        assert_eq!(spent.fuel_for(&FUEL, 0, None, false, 4), Ok(Some(750)));
+        let all = Spent { fuel: 1_000, ..Spent::default() };
+        assert_eq!(all.fuel_for(&FUEL, 0, None, false, 4), Err(NoFuel::Spent));
     }
 }

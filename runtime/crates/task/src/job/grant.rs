@@ -26,13 +26,10 @@ impl Cut {
         }
     }
 
-    /// Whether the budget is what an attempt was stopped for: there is no more of it, or the attempt was the task's last.
+    /// Whether the budget is what an attempt was stopped for, whatever retries it has left: there is no more of it. Of whoever had
+    /// a part of it this is not known before it has had all.
     fn is_hit(self, verdict: Verdict) -> bool {
-        match verdict {
-            Verdict::Retry(_) => self == Self::All,
-            Verdict::GiveUp => self != Self::No,
-            _ => false,
-        }
+        self == Self::All && matches!(verdict, Verdict::Retry(_) | Verdict::GiveUp)
     }
 }
 
@@ -136,7 +133,7 @@ mod tests {
         };
         let (retry, artifacts) = (Verdict::Retry(Duration::ZERO), Some(BudgetName::ArtifactBytes));
         assert_eq!((hit(Cut::All, retry), hit(Cut::All, Verdict::GiveUp)), (artifacts, artifacts));
-        assert_eq!((hit(Cut::Part, retry), hit(Cut::Part, Verdict::GiveUp)), (None, artifacts));
+        assert_eq!((hit(Cut::Part, retry), hit(Cut::Part, Verdict::GiveUp)), (None, None));
         assert_eq!((hit(Cut::No, retry), hit(Cut::No, Verdict::GiveUp)), (None, None));
         assert_eq!(hit(Cut::All, Verdict::Cancel), None);
         let reserved = Reserved { cut_fuel: Cut::All, ..Reserved::default() };

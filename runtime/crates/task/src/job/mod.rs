@@ -11,6 +11,7 @@ mod graph;
 mod name;
 mod plan;
 mod record;
+mod share;
 mod state;
 
 use std::fmt;
@@ -27,6 +28,8 @@ pub use graph::{Graph, MAX_DEPENDENCIES, MAX_PLAN_BYTES, MAX_PLAN_EDGES, MAX_PLA
 pub use name::{Awaited, NodeName, NodeNameError};
 pub use plan::NewPlan;
 pub use record::{Job, JobLink, JobSpec, NewJob};
+pub use share::Shares;
+pub(crate) use share::{after_small_share, small_share};
 pub use state::{JobCause, JobState, JobStateError, JobTasks, job_state};
 
 use crate::NewTask;

@@ -1,7 +1,7 @@
 //! What jobs may spend: attempts, fuel and bytes of artifacts, looked at when one of their tasks is leased, and time.
 
 use sunaba_task::job::{Budget, BudgetName, Cut, JobCause, JobId, JobState, NoFuel, Reserved};
-use sunaba_task::{Cause, Ending, Fuel, Limit, Limits, StateName, Task};
+use sunaba_task::{Fuel, Limits, StateName, Task};
 
 use super::super::{Planner, Stored, Turn};
 use super::Chore;
@@ -57,7 +57,8 @@ impl Planner {
                 Fuel::Exact { limit } => limit,
                 Fuel::Off => None,
             };
-            match spent.fuel_for(budget, reserved.fuel, own, sharing) {
+            let shares = stored.task.may_share(BudgetName::Fuel);
+            match spent.fuel_for(budget, reserved.fuel, own, shares, sharing) {
                 Err(NoFuel::Wait) => return Ok(Allowed::Wait),
                 Err(NoFuel::Spent) => return self.spent(turn, stored, id, BudgetName::Fuel),
                 Ok(limit) => {
@@ -173,8 +174,5 @@ impl Planner {
 /// Whether a task shares what is left for artifacts with others: nobody has said what it may write, and it was not stopped for
 /// that yet.
 fn shares_artifacts(task: &Task) -> bool {
-    let was_stopped = task.attempts.last().is_some_and(|attempt| {
-        matches!(&attempt.ending, Ending::Stopped { cause: Cause::Limit(Limit::ArtifactBytes), .. })
-    });
-    !was_stopped && task.spec.limits.artifact_bytes == Limits::default().artifact_bytes
+    task.may_share(BudgetName::ArtifactBytes) && task.spec.limits.artifact_bytes == Limits::default().artifact_bytes
 }
