@@ -188,7 +188,9 @@ impl Book {
         self.journal.acknowledged(1);
         self.journal.write(format_args!("cancel {} {}", task.id, task.state.name()));
         self.check(task.cancel.is_some() || task.state.is_terminal(), format_args!("{} ignores a cancel", task.id));
-        if !task.state.is_terminal() {
+        // What is dead by its own part only waits for its children.
+        let was_dead = task.attempts.last().is_some_and(|last| last.decision.verdict == Verdict::GiveUp);
+        if !task.state.is_terminal() && !(task.waits_for_children() && was_dead) {
             self.inner().tasks.entry(task.id).or_default().cancelled = true;
         }
         self.saw(asked, task);

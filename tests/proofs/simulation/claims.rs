@@ -230,10 +230,11 @@ impl<'e> Ended<'e> {
         let join = wanted.plan.join.as_ref().filter(|_| verdict == Some(Verdict::Decompose));
         let joined = join.is_none_or(|join| children.get(join).is_some_and(|join| join.state == State::Succeeded));
         let is_well = goes_on && joined && !self.fails(&wanted, &children);
-        let expected = match (is_well, task.cancel.is_some()) {
-            (_, true) => State::Cancelled,
-            (true, false) => State::Succeeded,
-            (false, false) => State::Dead,
+        let expected = match (task.cancel.is_some(), verdict) {
+            // What was dead by its own part is not cancelled afterwards.
+            (true, verdict) if verdict != Some(Verdict::GiveUp) => State::Cancelled,
+            _ if is_well => State::Succeeded,
+            _ => State::Dead,
         };
         let is_poison = task.attempts.last().is_some_and(|last| last.decision.policy == Policy::Poison);
         self.claim(task.state == expected || is_poison, format_args!("{} is not {expected:?}: {task:?}", task.id));

@@ -244,7 +244,9 @@ impl<'o> Order<'o> {
             let in_next = later.take_while(|event| Some(event.at()) == next).last().map_or(0, FeedEvent::sequence);
             let by_request = matches!(job.cause, Some(JobCause::Cancelled(_)));
             let had_ended = !by_request && self.ended.get(id).is_some_and(|ended| *ended <= in_next);
-            let is_stopped = task.state == State::Cancelled || had_ended;
+            // What was dead by its own part only waited for its children.
+            let was_dead = task.has_children && task.state == State::Dead;
+            let is_stopped = task.state == State::Cancelled || had_ended || was_dead;
             self.check(is_stopped, format_args!("`{}` went on when its job was stopped: {task:?}", link.name));
         }
     }
