@@ -5,7 +5,7 @@ use std::time::Duration;
 use sunaba_proofs::{seed, simulation};
 
 /// Seeds of each of the tests below: all four together are to take some twenty seconds on two cores.
-const SEEDS: u64 = 600;
+const SEEDS: u64 = 500;
 
 fn run(master: u64) {
     for round in 0..SEEDS {

@@ -5,20 +5,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sunaba_runtime::store::{Leased, SettleError, Submitted};
+use sunaba_runtime::task::job::JobId;
 use sunaba_runtime::task::{
-    Clock as _, Ending, LeaseToken, Payload, SessionId, State, StateName, Task, TaskId, Verdict,
+    AttemptRecord, Clock as _, Ending, Fuel, LeaseToken, Origin, Payload, SessionId, State, StateName, Task, TaskId,
+    Verdict,
 };
 
 use super::clock::SimulatedClock;
-use super::journal::Journal;
-
-/// The attribute that says which of a simulation's tasks it is.
-const NUMBER: &str = "number";
+use super::job_book::JobBook;
+use super::journal::{Fault, Journal};
+use super::shapes::{Shapes, number};
 
 /// Everything that was seen from outside.
 pub(super) struct Book {
     clock: SimulatedClock,
     journal: Journal,
+    pub(super) jobs: JobBook,
     inner: Mutex<Inner>,
 }
 
@@ -59,6 +61,9 @@ struct Granted {
     token: LeaseToken,
     session: SessionId,
     revision: u64,
+    job: Option<JobId>,
+    /// What it may use at most.
+    fuel: Option<u64>,
 }
 
 /// An attempt that runs.
@@ -77,19 +82,14 @@ struct Session {
     open: bool,
 }
 
-/// The number of one of the simulation's tasks.
-pub(super) fn number(attributes: &[(String, String)]) -> u32 {
-    attributes.iter().find(|(key, _)| key == NUMBER).and_then(|(_, number)| number.parse().ok()).unwrap_or(u32::MAX)
-}
-
-/// The attributes of this one.
-pub(super) fn attributes(number: u32) -> Vec<(String, String)> {
-    vec![(NUMBER.into(), number.to_string())]
-}
-
 impl Book {
-    pub(super) fn new(clock: SimulatedClock, journal: Journal) -> Self {
-        Self { clock, journal, inner: Mutex::default() }
+    pub(super) fn new(clock: SimulatedClock, journal: Journal, shapes: Shapes) -> Self {
+        let jobs = JobBook::new(clock.clone(), journal.clone(), shapes);
+        Self { clock, journal, jobs, inner: Mutex::default() }
+    }
+
+    pub(super) fn fired(&self, fault: Fault) {
+        self.journal.fired(fault);
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -120,6 +120,22 @@ impl Book {
         }
         drop(inner);
         self.saw(asked, &task);
+    }
+
+    /// The task of a job was shown to somebody, or made for somebody.
+    pub(super) fn found(&self, asked: Duration, task: &Task) {
+        self.inner().tasks.entry(task.id).or_default().acknowledged = true;
+        self.saw(asked, task);
+    }
+
+    /// A call reached the store twice.
+    pub(super) fn check_twice(&self, is_once: bool, what: &str) {
+        self.check(is_once, format_args!("{what} that reached the store twice was taken on twice"));
+    }
+
+    /// How much fuel an attempt might have used, as far as anybody was told.
+    pub(super) fn fuel_of(&self, id: TaskId, attempt: u32) -> Option<u64> {
+        self.inner().tasks.get(&id)?.leases.get(&attempt)?.fuel
     }
 
     /// A task was made, and not by a submit.
@@ -172,7 +188,9 @@ impl Book {
         self.journal.acknowledged(1);
         self.journal.write(format_args!("cancel {} {}", task.id, task.state.name()));
         self.check(task.cancel.is_some() || task.state.is_terminal(), format_args!("{} ignores a cancel", task.id));
-        if !task.state.is_terminal() {
+        // What is dead by its own part only waits for its children.
+        let was_dead = task.attempts.last().is_some_and(|last| last.decision.verdict == Verdict::GiveUp);
+        if !task.state.is_terminal() && !(task.waits_for_children() && was_dead) {
             self.inner().tasks.entry(task.id).or_default().cancelled = true;
         }
         self.saw(asked, task);
@@ -215,7 +233,12 @@ impl Book {
         let entry = inner.tasks.entry(id).or_default();
         let has_ended = entry.end.as_ref().is_some_and(|(end, _)| end.revision < task.revision);
         self.check(!has_ended, format_args!("{id} was leased after its end"));
-        let granted = Granted { token: leased.token, session, revision: task.revision };
+        let fuel = match task.spec.limits.fuel {
+            Fuel::Exact { limit } => limit,
+            Fuel::Off => None,
+        };
+        let job = task.job.as_ref().map(|link| link.job);
+        let granted = Granted { token: leased.token, session, revision: task.revision, job, fuel };
         let twice = entry.leases.insert(attempt, granted).is_some();
         self.check(!twice, format_args!("{id} has attempt {attempt} twice"));
         let newer = entry.leases.range(attempt + 1..).any(|(_, newer)| newer.revision < task.revision);
@@ -248,7 +271,8 @@ impl Book {
                 self.check(!twice, format_args!("{id} attempt {attempt} was settled twice"));
                 let refused = entry.refused.contains(&attempt);
                 self.check(!refused, format_args!("{id} attempt {attempt} had lost its lease, and was settled"));
-                let cancelled = entry.cancelled && task.state != State::Cancelled;
+                // What has children has not ended before they have.
+                let cancelled = entry.cancelled && task.state != State::Cancelled && !task.waits_for_children();
                 self.check(!cancelled, format_args!("{id} was cancelled, and is {}", task.state.name()));
                 drop(inner);
                 self.saw(asked, task);
@@ -269,6 +293,13 @@ impl Book {
         let Inner { tasks, sessions, .. } = &mut *inner;
         let entry = tasks.entry(id).or_default();
         let mut late = Vec::new();
+        let lives = |attempt: &u32| {
+            let session = entry.leases.get(attempt).and_then(|granted| sessions.get(&granted.session));
+            session.is_some_and(|session| session.open && now < session.renewed.saturating_add(session.lease_time))
+        };
+        let job = entry.leases.get(&attempt).and_then(|granted| granted.job).filter(|_| lives(&attempt));
+        let too_late = job.is_some_and(|job| self.jobs.has_ended(job));
+        self.check(!too_late, format_args!("{id} attempt {attempt} begins after the end of its job"));
         for (other, running) in &entry.runs {
             if *other > attempt {
                 // It was leased before its worker was cut off, which hears of both only now.
@@ -277,9 +308,7 @@ impl Book {
                 }
                 continue;
             }
-            let session = entry.leases.get(other).and_then(|granted| sessions.get(&granted.session));
-            let has_lease =
-                session.is_some_and(|session| session.open && now < session.renewed.saturating_add(session.lease_time));
+            let has_lease = lives(other);
             self.check(!has_lease, format_args!("{id} attempt {attempt} began while {other} ran and had its lease"));
             if running.listens && running.is_remote {
                 late.push(*other);
@@ -338,12 +367,7 @@ impl Book {
         let id = task.id;
         let state = task.state.name();
         self.check(task.state.is_terminal(), format_args!("{id} has not ended: {task:?}"));
-        let succeeded = task.attempts.iter().filter(|attempt| attempt.decision.verdict == Verdict::Succeed);
-        let results: Vec<_> = succeeded.map(|attempt| (attempt.number, attempt.worker.as_str())).collect();
-        let expected = usize::from(state == StateName::Succeeded);
-        self.check(results.len() == expected, format_args!("{id} is {state} with {} results", results.len()));
-        let last = results.first().map(|(attempt, worker)| result(number(&task.spec.attributes), *attempt, worker));
-        self.check(output == last.as_ref(), format_args!("{id} has the output {output:?}, and not {last:?}"));
+        self.check_result(task, output);
         let numbers: Vec<_> = task.attempts.iter().map(|attempt| attempt.number).collect();
         let all: Vec<_> = (1..=task.attempts_started).collect();
         self.check(numbers == all, format_args!("{id} has the attempts {numbers:?} of {}", task.attempts_started));
@@ -367,6 +391,26 @@ impl Book {
         let unknown =
             task.attempts.last().is_some_and(|attempt| attempt.number < entry.leases.keys().max().map_or(0, |n| *n));
         self.check(!unknown, format_args!("{id} forgot an attempt"));
+    }
+
+    /// Exactly one attempt has done it, if it is done. What stands for another task, or has the result of its children, is looked at
+    /// with its job.
+    fn check_result(&self, task: &Task, output: Option<&Payload>) {
+        let (id, state) = (task.id, task.state.name());
+        let done = |verdict| task.attempts.iter().filter(move |attempt| attempt.decision.verdict == verdict);
+        let results: Vec<_> = done(Verdict::Succeed).collect();
+        let plans = done(Verdict::Decompose).count();
+        let (count, has_succeeded) = (results.len() + plans, state == StateName::Succeeded);
+        let stands = matches!(task.origin, Some(Origin::Reuses(_)));
+        let expected = usize::from(has_succeeded && !stands);
+        let is_so = count == expected || (task.has_children && !has_succeeded && count == 1);
+        self.check(is_so, format_args!("{id} is {state} with {} results and {plans} plans", results.len()));
+        if stands || plans > 0 {
+            return;
+        }
+        let result = |last: &&AttemptRecord| result(number(&task.spec.attributes), last.number, &last.worker);
+        let last = results.first().filter(|_| has_succeeded).map(result);
+        self.check(output == last.as_ref(), format_args!("{id} has the output {output:?}, and not {last:?}"));
     }
 }
 

@@ -1,19 +1,20 @@
 //! Those who submit, cancel and look. They outlive every crash, and ask again where they had no answer.
 
+mod jobs;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use sunaba_runtime::store::{CancelWish, EventQuery, Rerun, Store as _, StoreError, SubmitError};
-use sunaba_runtime::task::{
-    Callback, CallbackOn, Digest, NewTask, OnConflict, Payload, QueueChange, TaskSpec, Timestamp, Unique, When,
-};
+use sunaba_runtime::task::{Callback, CallbackOn, Digest, NewTask, OnConflict, QueueChange, TaskSpec, Unique};
 
-use super::book::{self, Book, Paused};
+use super::book::{Book, Paused};
 use super::gate::Gate;
 use super::journal::{Fault, Journal};
 use super::link::Link;
-use super::replay::{AFTER, HANDLER, QUEUES, REPLACED, SINGLE};
+use super::replay::{AFTER, REPLACED, SINGLE};
+use super::shapes;
 
 /// What one client does at most.
 const ACTIONS: u32 = 16;
@@ -41,12 +42,16 @@ impl Client {
             if tokio::time::Instant::now() >= self.until {
                 return;
             }
-            match self.random.u32(..14) {
+            match self.random.u32(..21) {
                 0..7 => self.submit().await,
                 7..9 => self.cancel().await,
                 9 => self.list().await,
                 10 => self.pause().await,
                 11..13 => self.rerun().await,
+                13..17 => self.submit_job().await,
+                17 => self.cancel_job().await,
+                18 => self.retry_job().await,
+                19 => self.look_at_job().await,
                 _ => self.look().await,
             }
         }
@@ -78,23 +83,8 @@ impl Client {
     fn new_task(&mut self) -> NewTask {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let random = &mut self.random;
-        let mut spec = TaskSpec::new(HANDLER.parse().expect("a name"), Digest::of(b"simulated"));
-        spec.attributes = book::attributes(number);
-        spec.queue = QUEUES[random.usize(..QUEUES.len())].into();
-        spec.key = random.bool().then(|| format!("key-{}", random.u32(..2)));
-        spec.priority = random.i32(-1..=1);
-        spec.max_attempts = random.u32(1..=4);
-        spec.max_hosts_lost = random.u32(1..=3);
-        let backoff = ["fixed(1s)", "exponential(500ms, max = 4s)", "linear(1s)"][random.usize(..3)];
-        spec.backoff = backoff.parse().expect("a backoff");
+        let NewTask { mut spec, input, start, expires, .. } = shapes::work(random, number, 1);
         spec.idempotency_key = (random.u32(..4) > 0).then(|| format!("key-{number}"));
-        let start = match random.u32(..8) {
-            0 => Some(When::After(Duration::from_millis(random.u64(..9_000)))),
-            1 => Some(When::At(Timestamp::from_unix_ms(1_767_225_600_000 + random.u64(..60_000)))),
-            _ => None,
-        };
-        let input = Payload::json("0".repeat(random.usize(1..400)));
-        let expires = (random.u32(..4) == 0).then(|| When::After(Duration::from_millis(random.u64(1..20_000))));
         let unique = match random.u32(..8) {
             0 => Some((SINGLE, [OnConflict::Reject, OnConflict::Existing][random.usize(..2)])),
             1 => Some((REPLACED, OnConflict::Replace)),

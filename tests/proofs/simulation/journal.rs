@@ -43,11 +43,25 @@ pub enum Fault {
     Expiry,
     /// A task follows another's end.
     Callback,
+    /// Somebody cancels a job.
+    JobCancel,
+    /// Somebody has a job made over again.
+    JobRetry,
+    /// A task returns a plan.
+    Decompose,
+    /// A task that runs asks for a child.
+    Child,
+    /// What has succeeded is undone.
+    Undo,
+    /// A job has spent a budget.
+    BudgetSpent,
+    /// A call reaches the store twice.
+    Doubled,
 }
 
 impl Fault {
     /// Every one.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 21] = [
         Self::ProcessCrash,
         Self::CommitLost,
         Self::AnswerLost,
@@ -62,6 +76,13 @@ impl Fault {
         Self::Taken,
         Self::Expiry,
         Self::Callback,
+        Self::JobCancel,
+        Self::JobRetry,
+        Self::Decompose,
+        Self::Child,
+        Self::Undo,
+        Self::BudgetSpent,
+        Self::Doubled,
     ];
 }
 
@@ -82,6 +103,13 @@ impl fmt::Display for Fault {
             Self::Taken => "unique key is taken",
             Self::Expiry => "task expires",
             Self::Callback => "callback follows",
+            Self::JobCancel => "job is cancelled",
+            Self::JobRetry => "job is made over again",
+            Self::Decompose => "task returns a plan",
+            Self::Child => "task asks for a child",
+            Self::Undo => "what has succeeded is undone",
+            Self::BudgetSpent => "budget of a job is spent",
+            Self::Doubled => "call reaches the store twice",
         })
     }
 }

@@ -22,6 +22,10 @@ use sunaba_runtime::task::{
 use super::book::Book;
 use super::clock::SimulatedClock;
 use super::gate::Gate;
+use super::journal::Fault;
+
+/// One in so many calls that may be repeated is.
+const DOUBLES_ONE_IN: u32 = 4;
 
 /// Clones are the same way.
 #[derive(Clone)]
@@ -37,6 +41,8 @@ pub(super) struct Link {
     pub(super) is_remote: bool,
     /// Asked for a session so often. A store that is elsewhere cannot be reached every other time.
     pub(super) asked: Arc<AtomicU32>,
+    /// Calls that may reach the store twice, so many.
+    pub(super) calls: Arc<AtomicU32>,
     /// The session that came last.
     pub(super) session: Arc<Mutex<Option<SessionId>>>,
 }
@@ -51,8 +57,14 @@ impl Link {
             dead,
             is_remote: false,
             asked: Arc::default(),
+            calls: Arc::default(),
             session: Arc::default(),
         }
+    }
+
+    /// Whether the next call reaches the store twice: whoever sends it had no answer the first time.
+    fn is_doubled(&self) -> bool {
+        self.calls.fetch_add(1, Ordering::Relaxed) % DOUBLES_ONE_IN == 1
     }
 
     /// Waits until the way is open.
@@ -135,11 +147,24 @@ impl Store for Link {
 
     fn settle(&self, settlements: Vec<Settlement>) -> StoreFuture<'_, Vec<Result<Task, SettleError>>> {
         let said: Vec<_> = settlements.iter().map(|one| (one.token, one.decision.verdict)).collect();
-        Box::pin(self.pass(self.store.settle(settlements), move |book, asked, answers| {
+        let again = (self.is_remote && self.is_doubled()).then(|| settlements.clone());
+        let tell = move |book: &Book, asked, answers: &Vec<Result<Task, SettleError>>| {
             said.iter()
                 .zip(answers)
                 .for_each(|((token, verdict), answer)| book.settled(asked, token, *verdict, answer));
-        }))
+        };
+        let call = async move {
+            let answer = self.store.settle(settlements).await;
+            if let (Some(again), Ok(_)) = (again, &answer) {
+                self.book.fired(Fault::Doubled);
+                // What was settled is not settled again, and what was not is not either.
+                let answers = self.store.settle(again).await.unwrap_or_default();
+                let taken = answers.iter().flatten().count();
+                self.book.check_twice(taken == 0, "a settlement");
+            }
+            answer
+        };
+        Box::pin(self.pass(call, tell))
     }
 
     fn close_session(&self, session: SessionId) -> StoreFuture<'_, ()> {
@@ -150,6 +175,81 @@ impl Store for Link {
     fn cancel(&self, tasks: Vec<TaskId>, wish: CancelWish) -> StoreFuture<'_, Vec<Option<Task>>> {
         Box::pin(self.pass(self.store.cancel(tasks, wish), |book, asked, answers| {
             answers.iter().flatten().for_each(|task| book.cancelled(asked, task));
+        }))
+    }
+
+    fn submit_child(&self, token: LeaseToken, child: Node) -> StoreFuture<'_, Result<Submitted, SubmitChildError>> {
+        let again = (self.is_remote && self.is_doubled()).then(|| child.clone());
+        let call = async move {
+            let answer = self.store.submit_child(token, child).await;
+            if let (Some(again), Ok(Ok(made))) = (again, &answer) {
+                self.book.fired(Fault::Doubled);
+                let id = made.clone().into_task().id;
+                let second = self.store.submit_child(token, again).await;
+                let created = matches!(second, Ok(Ok(Submitted::Created(_))));
+                let other = matches!(second, Ok(Ok(Submitted::Existing(found))) if found.id != id);
+                self.book.check_twice(!created && !other, "a child");
+            }
+            answer
+        };
+        Box::pin(self.pass(call, |book, asked, answer| {
+            if let Ok(Submitted::Created(task) | Submitted::Existing(task)) = answer {
+                book.found(asked, task);
+            }
+        }))
+    }
+
+    fn submit_job(&self, job: NewJob) -> StoreFuture<'_, Result<SubmittedJob, SubmitJobError>> {
+        let again = (job.spec.idempotency_key.is_some() && self.is_doubled()).then(|| job.clone());
+        let call = async move {
+            let answer = self.store.submit_job(job).await;
+            if let (Some(again), Ok(Ok(_))) = (again, &answer) {
+                self.book.fired(Fault::Doubled);
+                let second = self.store.submit_job(again).await;
+                self.book.check_twice(!matches!(second, Ok(Ok(SubmittedJob::Created(_)))), "a job");
+            }
+            answer
+        };
+        Box::pin(self.pass(call, |book, asked, answer| {
+            answer.iter().for_each(|submitted| book.jobs.taken_on(asked, submitted));
+        }))
+    }
+
+    fn cancel_job(&self, id: JobId, wish: CancelWish) -> StoreFuture<'_, Option<Job>> {
+        self.book.jobs.wants_cancel(id);
+        Box::pin(self.pass(self.store.cancel_job(id, wish), |book, asked, job| {
+            job.iter().for_each(|job| book.jobs.cancelled(asked, job));
+        }))
+    }
+
+    fn retry_job(&self, request: RetryJob) -> StoreFuture<'_, Result<Job, RetryJobError>> {
+        let old = request.job;
+        Box::pin(self.pass(self.store.retry_job(request), move |book, asked, job| {
+            job.iter().for_each(|job| book.jobs.made_again(asked, old, job));
+        }))
+    }
+
+    fn job(&self, id: JobId) -> StoreFuture<'_, Option<Job>> {
+        Box::pin(self.pass(self.store.job(id), |book, asked, job| {
+            job.iter().for_each(|job| book.jobs.saw(asked, job));
+        }))
+    }
+
+    fn wait_job(&self, id: JobId, wait: Duration) -> StoreFuture<'_, Option<Job>> {
+        Box::pin(self.pass(self.store.wait_job(id, wait), |book, asked, job| {
+            job.iter().for_each(|job| book.jobs.saw(asked, job));
+        }))
+    }
+
+    fn jobs(&self, query: JobQuery) -> StoreFuture<'_, JobPage> {
+        Box::pin(self.pass(self.store.jobs(query), |book, asked, page| {
+            page.jobs.iter().for_each(|job| book.jobs.saw(asked, job));
+        }))
+    }
+
+    fn plan(&self, query: PlanQuery) -> StoreFuture<'_, PlanPage> {
+        Box::pin(self.pass(self.store.plan(query), |book, asked, page| {
+            page.tasks.iter().for_each(|task| book.found(asked, task));
         }))
     }
 
@@ -208,15 +308,7 @@ impl Store for Link {
         secret(name: String) -> Option<Secret>;
         packages() -> Vec<Package>;
         component(digest: Digest) -> Option<Bytes>;
-        submit_child(token: LeaseToken, child: Node) -> Result<Submitted, SubmitChildError>;
         job_output(id: JobId) -> Option<Payload>;
-        submit_job(job: NewJob) -> Result<SubmittedJob, SubmitJobError>;
-        cancel_job(id: JobId, wish: CancelWish) -> Option<Job>;
-        retry_job(request: RetryJob) -> Result<Job, RetryJobError>;
-        job(id: JobId) -> Option<Job>;
-        wait_job(id: JobId, wait: Duration) -> Option<Job>;
-        jobs(query: JobQuery) -> JobPage;
-        plan(query: PlanQuery) -> PlanPage;
         awaited(task: TaskId, only: Awaited, after: Option<NodeName>) -> AwaiteePage;
     }
 }

@@ -1,17 +1,21 @@
-//! A whole world from one seed: several production workers, the production store and its commit loop, clients, and
-//! whatever can go wrong, in one thread and in a time of its own. Only clock, executor and engine are replaced.
+//! A whole world from one seed: several production workers, the production store and its commit loop, clients who submit tasks
+//! and jobs, and whatever can go wrong, in one thread and in a time of its own. Only clock, executor and engine are replaced.
 //!
 //! The same seed gives the same world, event for event.
 
 mod book;
+mod claims;
 mod client;
 mod clock;
 mod engine;
 mod gate;
+mod job_book;
 mod journal;
 mod link;
+mod order;
 mod replay;
 mod script;
+mod shapes;
 mod world;
 
 use std::collections::BTreeMap;

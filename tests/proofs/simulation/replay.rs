@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sunaba_runtime::task::{Ending, Happening, Origin, StateName, Task, TaskEvent, TaskId};
+use sunaba_runtime::task::{Ending, FeedEvent, Happening, Origin, StateName, Task, TaskId};
 
 use super::book::Book;
 use super::journal::{Fault, Journal};
@@ -29,10 +29,12 @@ enum Stand {
     /// Waits for another attempt.
     Waits,
     Runs,
+    /// Waits for its children.
+    Children,
     Ended,
 }
 
-pub(super) fn check(journal: &Journal, book: &Book, events: &[TaskEvent]) {
+pub(super) fn check(journal: &Journal, book: &Book, events: &[FeedEvent]) {
     let check = |holds: bool, what: std::fmt::Arguments<'_>| {
         if !holds {
             journal.problem(what);
@@ -41,13 +43,19 @@ pub(super) fn check(journal: &Journal, book: &Book, events: &[TaskEvent]) {
     let (paused, tasks) = book.history();
     let mut stands = BTreeMap::<TaskId, Stand>::new();
     for (sequence, event) in (1..).zip(events) {
+        let found = event.sequence();
+        check(found == sequence, format_args!("the feed has {found} in the place of {sequence}"));
+        // What happens to jobs is looked at in `order`.
+        let FeedEvent::Task(event) = event else { continue };
         let (id, word) = (event.task, event.what.word());
-        check(event.sequence == sequence, format_args!("the feed has {} in the place of {sequence}", event.sequence));
         let before = stands.get(&id).copied();
         let after = match &event.what {
             Happening::Submitted => Stand::New,
             Happening::Started { .. } => Stand::Runs,
-            Happening::Progress { .. } | Happening::CancelRequested | Happening::Completed => Stand::Runs,
+            Happening::Progress { .. } | Happening::CancelRequested | Happening::Completed => {
+                before.unwrap_or(Stand::Runs)
+            }
+            Happening::Blocked => Stand::Children,
             Happening::Queued if before == Some(Stand::New) => Stand::New,
             Happening::Queued
             | Happening::RetryScheduled { .. }
@@ -61,6 +69,7 @@ pub(super) fn check(journal: &Journal, book: &Book, events: &[TaskEvent]) {
             Some(Stand::New) => event.what != Happening::Submitted,
             // Only if nothing of it has run: its attempts were all handed back.
             Some(Stand::Waits) => event.what != Happening::Expired || tasks.get(&id).is_some_and(|task| !has_run(task)),
+            Some(Stand::Children) => after == Stand::Ended || event.what == Happening::CancelRequested,
             Some(Stand::Runs) => !matches!(event.what, Happening::Started { .. } | Happening::Expired),
         };
         check(follows, format_args!("the feed tells that {id} was {word} after {before:?}"));
@@ -96,8 +105,12 @@ pub(super) fn check(journal: &Journal, book: &Book, events: &[TaskEvent]) {
                 format_args!("{id} was started beyond a limit: {in_queue} {of_key} {of_handler}"),
             );
         }
+        // Only who has a key gets or loses one.
+        if task.unique.is_none() {
+            continue;
+        }
         let holds = |key: &'static str| move |other: &Task| other.unique.as_deref() == Some(key);
-        let singles = alike(&holds(SINGLE), &[Stand::New, Stand::Waits, Stand::Runs]);
+        let singles = alike(&holds(SINGLE), &[Stand::New, Stand::Waits, Stand::Runs, Stand::Children]);
         check(singles <= 1, format_args!("{singles} tasks hold a unique key when {id} is {word}"));
         // Whoever replaces another is there before that one goes.
         let new = alike(&holds(REPLACED), &[Stand::New]);

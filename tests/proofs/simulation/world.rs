@@ -5,20 +5,25 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use sunaba_runtime::store::{EmbeddedStore, EventQuery, Queues, Store as _, StoreError, TaskQuery};
-use sunaba_runtime::task::{Clock as _, HandlerChange, LeaseToken, QueueChange, Retention, TaskEvent, TaskId};
+use sunaba_runtime::store::{EmbeddedStore, EventQuery, JobQuery, Queues, Store as _, StoreError, TaskQuery, Unready};
+use sunaba_runtime::task::job::JobId;
+use sunaba_runtime::task::{Clock as _, FeedEvent, HandlerChange, LeaseToken, QueueChange, Retention, TaskId};
 use sunaba_runtime::worker::{Worker, WorkerConfig};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::book::Book;
+use super::claims;
 use super::client::Client;
 use super::clock::SimulatedClock;
 use super::engine::CrashyEngine;
 use super::gate::Gate;
 use super::journal::{Fault, Journal, Written};
 use super::link::Link;
+use super::order;
 use super::replay::{self, AFTER, MAX_AFTER, MAX_IN_QUEUE, MAX_OF_KEY, QUEUES};
 use super::script::Scripted;
+use super::shapes::Shapes;
 
 /// How long things go wrong.
 const TROUBLE: Duration = Duration::from_secs(45);
@@ -30,6 +35,9 @@ const OPENINGS: u32 = 100;
 /// Longer than any clock jump: nothing is purged before it was looked at.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// Of what is to be done for jobs, what a turn does at most: all that there is in a world of this size, or less.
+const STEPS: [usize; 4] = [WHOLE_TURN, WHOLE_TURN, 1, 5];
+pub(super) const WHOLE_TURN: usize = 1_000;
 /// How often somebody looks whether a lost task was taken back.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -41,6 +49,8 @@ struct World {
     book: Arc<Book>,
     engine: CrashyEngine,
     lease_time: Duration,
+    /// What a turn of the store does at most of what is to be done for jobs.
+    steps: usize,
     process: Process,
     /// Where clients find the store.
     link: Arc<Gate<Link>>,
@@ -60,10 +70,11 @@ pub(super) async fn run(seed: u64) -> Written {
     let mut random = fastrand::Rng::with_seed(seed);
     let clock = SimulatedClock::new();
     let journal = Journal::new(clock.clone());
-    let book = Arc::new(Book::new(clock.clone(), journal.clone()));
+    let book = Arc::new(Book::new(clock.clone(), journal.clone(), Shapes { seed }));
     let engine = CrashyEngine::new(random.fork(), journal.clone());
     let lease_time = Duration::from_millis(random.u64(1_000..8_000));
-    let (engine, process) = open(&mut random, &engine, &clock, &book).await;
+    let steps = STEPS[random.usize(..STEPS.len())];
+    let (engine, process) = open(&mut random, &engine, &clock, &book, steps).await;
     let link = Arc::new(Gate::with(process.link.clone()));
     let mut clients = JoinSet::new();
     let next = Arc::new(AtomicU32::new(0));
@@ -79,7 +90,8 @@ pub(super) async fn run(seed: u64) -> Written {
         };
         clients.spawn(client.run());
     }
-    let mut world = World { seed, random, clock, journal, book, engine, lease_time, process, link, workers_made: 0 };
+    let mut world =
+        World { seed, random, clock, journal, book, engine, lease_time, steps, process, link, workers_made: 0 };
     world.start_workers();
     world.trouble().await;
     world.quiet(clients).await;
@@ -92,10 +104,11 @@ async fn open(
     engine: &CrashyEngine,
     clock: &SimulatedClock,
     book: &Arc<Book>,
+    steps: usize,
 ) -> (CrashyEngine, Process) {
     for _ in 0..OPENINGS {
         let engine = engine.after_crash();
-        let opened = EmbeddedStore::open_seeded(engine.clone(), Arc::new(clock.clone()), random.u64(..));
+        let opened = EmbeddedStore::open_step_by_step(engine.clone(), Arc::new(clock.clone()), random.u64(..), steps);
         if let Ok((store, serve)) = opened {
             let serve = tokio::spawn(serve);
             let link = Link::new(store, Arc::clone(book), clock.clone(), Arc::new(AtomicBool::new(false)));
@@ -132,8 +145,8 @@ impl World {
         let (store, dead) = (self.process.link.store.clone(), Arc::clone(&self.process.dead));
         let link = Link::new(store, Arc::clone(&self.book), self.clock.clone(), Arc::clone(&dead));
         let link = Link { is_remote, ..link };
-        let executor =
-            Scripted { seed: self.seed, worker: name.clone(), is_remote, book: Arc::clone(&self.book), dead };
+        let script = Scripted { seed: self.seed, worker: name.clone(), is_remote, book: Arc::clone(&self.book), dead };
+        let script = Arc::new(script);
         let queues = if for_all || self.random.bool() { Queues::All } else { Queues::Only(vec![QUEUES[0].into()]) };
         let config = WorkerConfig {
             name,
@@ -143,7 +156,10 @@ impl World {
             cancel_grace: Duration::from_millis(self.random.u64(..2_000)),
             ..WorkerConfig::default()
         };
-        self.process.workers.push((Worker::start(Arc::new(link.clone()), Arc::new(executor), config), link));
+        let (executor, admission) = (Arc::clone(&script), script);
+        let unready = watch::channel(Unready::default()).1;
+        let worker = Worker::start_admitting(Arc::new(link.clone()), executor, config, unready, admission);
+        self.process.workers.push((worker, link));
     }
 
     /// Lets things go wrong for a while.
@@ -186,7 +202,7 @@ impl World {
         let _ = (&mut self.process.serve).await;
         self.process.workers.clear();
         self.book.process_ended();
-        let (engine, process) = open(&mut self.random, &self.engine, &self.clock, &self.book).await;
+        let (engine, process) = open(&mut self.random, &self.engine, &self.clock, &self.book, self.steps).await;
         (self.engine, self.process) = (engine, process);
         self.journal.write(format_args!("a process begins"));
         self.link.set(Some(self.process.link.clone()));
@@ -263,24 +279,38 @@ impl World {
                 self.journal.problem(format_args!("`{queue}` stays paused: {error}"));
             }
         }
-        let mut seen = BTreeSet::new();
+        self.all_ends(over).await;
+        let events = self.all_events().await;
+        replay::check(&self.journal, &self.book, &events);
+        order::check(&self.journal, &self.book, &events, self.steps == WHOLE_TURN);
+        claims::check(&self.journal, &self.book, &self.process.link).await;
+    }
+
+    /// Every task and every job comes to its end. What was taken on without anybody having been told must, too, and what follows an
+    /// end.
+    async fn all_ends(&self, over: tokio::time::Instant) {
+        let (mut seen, mut jobs) = (BTreeSet::new(), BTreeSet::new());
         loop {
+            let mut all_jobs: BTreeSet<_> = self.book.jobs.acknowledged().into_iter().collect();
+            all_jobs.extend(self.all_jobs().await);
+            let new_jobs: Vec<_> = all_jobs.into_iter().filter(|id| jobs.insert(*id)).collect();
+            for id in &new_jobs {
+                self.end_of_job(*id, over).await;
+            }
             let mut ids: BTreeSet<_> = self.book.acknowledged().into_iter().collect();
-            // What was taken on without anybody having been told must come to its end, too, and what follows an end.
             ids.extend(self.all_tasks().await);
             let new: Vec<_> = ids.into_iter().filter(|id| seen.insert(*id)).collect();
-            if new.is_empty() {
-                break;
+            if new.is_empty() && new_jobs.is_empty() {
+                return;
             }
             for id in new {
                 self.end_of(id, over).await;
             }
         }
-        replay::check(&self.journal, &self.book, &self.all_events().await);
     }
 
     /// The whole feed, by pages.
-    async fn all_events(&self) -> Vec<TaskEvent> {
+    async fn all_events(&self) -> Vec<FeedEvent> {
         let (mut events, mut after) = (Vec::new(), 0);
         loop {
             let query = EventQuery { after: Some(after), limit: 500, ..EventQuery::default() };
@@ -288,13 +318,38 @@ impl World {
                 Ok(page) if page.events.is_empty() => return events,
                 Ok(page) => {
                     after = page.next;
-                    // The simulation has no jobs.
-                    events.extend(page.of_tasks().cloned());
+                    events.extend(page.events);
                 }
                 Err(error) => {
                     self.journal.problem(format_args!("events cannot be read: {error}"));
                     return events;
                 }
+            }
+        }
+    }
+
+    async fn end_of_job(&self, id: JobId, over: tokio::time::Instant) {
+        let wait = over.saturating_duration_since(tokio::time::Instant::now());
+        match self.process.link.wait_job(id, wait).await {
+            Ok(Some(job)) if job.state.is_terminal() => {}
+            job => self.journal.problem(format_args!("job {id} does not end: {job:?}")),
+        }
+    }
+
+    /// The ids of all jobs, by pages.
+    async fn all_jobs(&self) -> Vec<JobId> {
+        let (mut ids, mut before) = (Vec::new(), None);
+        loop {
+            let query = JobQuery { before, limit: 50, ..JobQuery::default() };
+            match self.process.link.jobs(query).await {
+                Ok(page) => {
+                    ids.extend(page.jobs.iter().map(|job| job.id));
+                    before = page.next;
+                }
+                Err(error) => self.journal.problem(format_args!("jobs cannot be listed: {error}")),
+            }
+            if before.is_none() {
+                return ids;
             }
         }
     }

@@ -5,7 +5,7 @@ use sunaba_task::job::{Budget, BudgetName, JobHappening, JobId, JobSpec, NewJob}
 
 use super::jobs::{end_named, ended, job, node, submit_job};
 use super::*;
-use crate::{EventPage, EventQuery, EventsOf, MAX_PAGE};
+use crate::{EventPage, EventQuery, EventsOf, MAX_PAGE, RetryJob};
 
 pub(super) async fn page_of(store: &dyn Store, of: EventsOf) -> EventPage {
     let query = EventQuery { after: Some(0), of: Some(of), limit: MAX_PAGE, ..EventQuery::default() };
@@ -114,4 +114,24 @@ pub async fn low_budget_of_a_job_is_told_once(subject: &mut impl Subject) {
     let ended = ended(&*store, id).await;
     assert!(ended.cause.is_none());
     assert_eq!(low(&page_of(&*store, EventsOf::Job(id)).await), both);
+}
+
+/// What stands in it has its end told, and of the one that it is over again nothing more is told, whatever the time.
+pub async fn feed_tells_of_what_stands_and_nothing_of_a_job_that_has_ended(subject: &mut impl Subject) {
+    let store = subject.store();
+    let session = open(&*store).await;
+    let budget = Budget { time: Some(SECOND * 100), ..Budget::default() };
+    let nodes = [node("a", &[]), node("b", &["a"])];
+    let old = submit_job(&*store, NewJob { spec: JobSpec { budget, ..JobSpec::default() }, ..job(nodes) }).await;
+    end_named(&*store, session, "a", Verdict::Succeed).await;
+    settle_down(&*store).await;
+    end_named(&*store, session, "b", Verdict::GiveUp).await;
+    ended(&*store, old).await;
+    let before = told(&*store, old).await;
+    subject.advance(SECOND * 90);
+    let new = store.retry_job(RetryJob { job: old, from: Vec::new() }).await.expect("the store works");
+    let new = new.expect("it has ended").id;
+    settle_down(&*store).await;
+    assert_eq!(told(&*store, old).await, before);
+    assert_eq!(told(&*store, new).await, ["job-submitted", "submitted", "succeeded", "submitted", "queued"]);
 }

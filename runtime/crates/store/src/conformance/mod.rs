@@ -337,6 +337,7 @@ macro_rules! conformance_tests {
             events_of_a_job_are_those_of_its_tasks_and_its_own
             reader_of_a_job_is_woken_by_its_end
             low_budget_of_a_job_is_told_once
+            feed_tells_of_what_stands_and_nothing_of_a_job_that_has_ended
             // job_retry
             retried_job_runs_what_has_not_succeeded_and_nothing_else
             job_is_retried_from_a_task_that_has_succeeded

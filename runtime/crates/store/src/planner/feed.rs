@@ -149,7 +149,8 @@ impl Planner {
         }
     }
 
-    fn tell_of(&self, turn: &mut Turn<'_>, task: &Task, what: Happening) {
+    /// Notes that this happened to a task.
+    pub(super) fn tell_of(&self, turn: &mut Turn<'_>, task: &Task, what: Happening) {
         let sequence = self.feed.next + turn.told.len() as u64;
         let (handler, queue) = (task.spec.handler.clone(), task.spec.queue.clone());
         let (job, name) = task.job.as_ref().map(|link| (link.job, link.name.clone())).unzip();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use sunaba_task::job::{After, Job, JobId, JobLink, Node, NodeName};
-use sunaba_task::{HandlerName, MAX_ARTIFACTS, NewTask, State, Task, TaskId, Timestamp};
+use sunaba_task::{HandlerName, Happening, MAX_ARTIFACTS, NewTask, State, Task, TaskId, Timestamp};
 
 use super::super::callbacks::without_key;
 use super::super::{Planner, Stored, Turn, body, inline_or_put};
@@ -215,7 +215,9 @@ impl Planner {
         self.name_again(turn, old.task.id, id)?;
         self.put(turn, &mut stored);
         turn.txn.put(place, Bytes::copy_from_slice(id.as_bytes()));
-        self.tell(turn, None, &stored.task);
+        self.tell_of(turn, &stored.task, Happening::Submitted);
+        // Whoever counts by the feed what has not ended must not wait for this one.
+        self.tell_of(turn, &stored.task, Happening::Succeeded);
         self.count_moved(turn, None, &stored.task)?;
         self.task_of_job_ended(turn, &stored.task)?;
         Ok(id)

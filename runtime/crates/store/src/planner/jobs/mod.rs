@@ -226,7 +226,8 @@ impl Planner {
             self.settle_job(turn, id);
             let Some(AtHand { job, before }) = self.jobs.at_hand.get_mut(&id) else { continue };
             let Some(before) = before.take() else { continue };
-            let low = job.warn(turn.now);
+            // Of one that has ended nobody is told any more, though its record changes when another is made in its stead.
+            let low = if before.state.is_terminal() { Vec::new() } else { job.warn(turn.now) };
             if *job == before {
                 continue;
             }
