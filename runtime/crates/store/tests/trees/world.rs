@@ -197,8 +197,10 @@ impl World {
     async fn cancel_a_waiter(&mut self) {
         let Some(job) = self.some_job() else { return };
         let all = self.tree(job).await;
-        let waits =
-            |task: &&Task| matches!(task.state, State::Blocked(Block::Others { .. })) && link(task).parent.is_some();
+        let is_below = self.random.bool();
+        let waits = |task: &&Task| {
+            matches!(task.state, State::Blocked(Block::Others { .. })) && link(task).parent.is_some() == is_below
+        };
         let waiting: Vec<_> = all.iter().filter(waits).map(|task| task.id).collect();
         if !waiting.is_empty() {
             let one = waiting[self.random.usize(..waiting.len())];
