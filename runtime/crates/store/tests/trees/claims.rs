@@ -126,7 +126,7 @@ pub(crate) async fn has_ended_well(world: &World, id: JobId) -> Job {
             assert!(tasks[&parent].ended_at >= task.ended_at, "a child ends after its parent");
         }
     }
-    crate::stops::nothing_is_made_after_a_stop(world, id, &tasks).await;
+    crate::stops::nothing_begins_after_a_stop(world, id, &tasks).await;
     let mut ended = Ended { world, job, tasks, met: Met::default(), is_disturbed: false };
     ended.check().await;
     ended.job

@@ -1,5 +1,5 @@
-//! Nothing is made below what is being stopped, seen from the events: their order is that in which things happened, however little a
-//! turn does.
+//! Nothing is made or begins below what is being stopped, seen from the events: their order is that in which things happened, however
+//! little a turn does.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -39,8 +39,8 @@ fn stops_children(task: &Task, what: &Happening) -> bool {
     }
 }
 
-/// No task is made in a plan after that began to stop, nor in a job.
-pub(crate) async fn nothing_is_made_after_a_stop(world: &World, job: JobId, tasks: &BTreeMap<TaskId, Task>) {
+/// No task is made in a plan after that began to stop, nor begins, and the same of a job.
+pub(crate) async fn nothing_begins_after_a_stop(world: &World, job: JobId, tasks: &BTreeMap<TaskId, Task>) {
     let (mut job_stops, mut plans) = (false, BTreeMap::new());
     for event in events(world, job).await {
         let event = match event {
@@ -53,10 +53,11 @@ pub(crate) async fn nothing_is_made_after_a_stop(world: &World, job: JobId, task
         let Some(task) = tasks.get(&event.task).filter(|task| !link(task).undoes) else { continue };
         let (name, parent) = (&link(task).name, link(task).parent);
         match &event.what {
-            Happening::Submitted => {
-                assert!(!job_stops, "`{name}` is made while its job is stopped: {:#?}", world.log);
+            Happening::Submitted | Happening::Started { .. } => {
+                let what = event.what.word();
+                assert!(!job_stops, "`{name}` is {what} while its job is stopped: {:#?}", world.log);
                 let stop = parent.and_then(|parent| plans.get(&parent));
-                assert_eq!(stop, None, "`{name}` is made while its plan is stopped: {:#?}", world.log);
+                assert_eq!(stop, None, "`{name}` is {what} while its plan is stopped: {:#?}", world.log);
             }
             Happening::CancelRequested | Happening::Cancelled if is_stopped_with_its_plan(task) => {
                 parent.map(|parent| plans.entry(parent).or_insert(event.what.word()));

@@ -79,6 +79,16 @@ impl World {
         self.say(format!("child {named} {}", answer.is_ok()));
     }
 
+    /// Somebody who runs submits a child, and goes on: it may have ended when he has.
+    pub(crate) async fn ask(&mut self) {
+        let Some(worker) = self.busy() else { return };
+        let at = self.random.usize(..self.workers[worker].leased.len());
+        let leased = self.workers[worker].leased[at].clone();
+        if !link(&leased.task).undoes {
+            self.submit_child(&leased).await;
+        }
+    }
+
     /// Settles what a worker has leased, sometimes many in one call: what follows from them is then to be done in one turn.
     pub(crate) async fn settle(&mut self) {
         let Some(worker) = self.busy() else { return };

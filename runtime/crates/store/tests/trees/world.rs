@@ -197,8 +197,10 @@ impl World {
     async fn cancel_a_waiter(&mut self) {
         let Some(job) = self.some_job() else { return };
         let all = self.tree(job).await;
-        let waits =
-            |task: &&Task| matches!(task.state, State::Blocked(Block::Others { .. })) && link(task).parent.is_some();
+        let is_below = self.random.bool();
+        let waits = |task: &&Task| {
+            matches!(task.state, State::Blocked(Block::Others { .. })) && link(task).parent.is_some() == is_below
+        };
         let waiting: Vec<_> = all.iter().filter(waits).map(|task| task.id).collect();
         if !waiting.is_empty() {
             let one = waiting[self.random.usize(..waiting.len())];
@@ -254,8 +256,17 @@ impl World {
             if !waiting.is_empty() {
                 let one = &waiting[self.random.usize(..waiting.len())];
                 self.say(format!("cancel {}, {}", link(one).name, one.state.name()));
-                self.store.cancel(vec![one.id], CancelWish::default()).await.expect("it works");
                 self.book.task_cancelled(one.id);
+                let mut all = Vec::new();
+                for job in self.jobs.clone() {
+                    all.push(self.job(job).await);
+                }
+                // In one turn, as above.
+                let (worker, request) = self.request();
+                let cancel = self.store.cancel(vec![one.id], CancelWish::default());
+                let (told, leased) = tokio::join!(cancel, self.store.lease(request));
+                told.expect("it works");
+                self.has_leased(worker, leased.expect("the session lives"), &all).await;
             }
         }
     }
@@ -307,6 +318,7 @@ impl World {
             9..=11 => self.complete_one().await,
             12..=20 if self.trouble.waiters => self.cancel_a_waiter().await,
             12..=32 => drop(self.lease().await),
+            33..=36 => self.ask().await,
             _ => self.settle().await,
         }
     }
