@@ -11,6 +11,8 @@ use crate::stats::{Spread, ratios};
 const SAMPLES: &str = "SUNABA_SAMPLES";
 const ROUNDS: usize = 5;
 const QUICK_ROUNDS: usize = 3;
+/// What is written down of a distribution.
+const QUANTILES: [f64; 11] = [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.999, 1.0];
 
 #[expect(clippy::print_stdout, reason = "what a benchmark is for")]
 fn say(line: impl Display) {
@@ -93,6 +95,20 @@ impl Bench {
             });
             say(format_args!("  {way:<40} {middle:>12}  ({least} to {most}){beside}"));
         }
+    }
+
+    /// Writes down, and says, how the many figures of a way were spread in one round.
+    pub fn distribution(&mut self, case: &str, unit: Unit, way: &str, round: usize, mut figures: Vec<f64>) {
+        figures.sort_by(f64::total_cmp);
+        let Some(last) = figures.len().checked_sub(1) else { return };
+        let at = |quantile: f64| figures[(last as f64 * quantile).round() as usize];
+        for quantile in QUANTILES {
+            let (area, case, way) = (self.area.to_owned(), case.to_owned(), way.to_owned());
+            let value = at(quantile);
+            self.write(&Sample { area, case, way, round, value, unit, at: None, quantile: Some(quantile) });
+        }
+        let [half, most, all] = [0.5, 0.99, 1.0].map(|quantile| unit.format(at(quantile)));
+        say(format_args!("{}: {case}\n  {way:<40} p50 {half}, p99 {most}, at most {all}", self.area));
     }
 
     /// Writes a sample down as it is.
