@@ -21,6 +21,7 @@ mod holds;
 mod jobs;
 mod lanes;
 mod lease;
+mod leases;
 mod memory;
 mod open;
 mod packages;
@@ -48,8 +49,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sunaba_task::job::Reserved;
 use sunaba_task::{
-    ChangeSet, Clock, CompletionKey, Digest, Event, FeedEvent, Lease, LeaseToken, LimitCaps, Payload, Retention,
-    SessionId, State, Task, TaskId, Timestamp, transition,
+    ChangeSet, Clock, CompletionKey, Digest, Event, FeedEvent, LeaseToken, LimitCaps, Payload, Retention, SessionId,
+    State, Task, TaskId, Timestamp, transition,
 };
 use tokio::sync::mpsc;
 
@@ -66,6 +67,8 @@ use feed::Feed;
 use jobs::Jobs;
 pub(crate) use jobs::{Branch, Chore, Group, JobOwner, PreparedRetry};
 use lanes::Lanes;
+use leases::OpenBatch;
+pub(crate) use leases::{Batch, Entry as LeaseEntry};
 use memory::Memory;
 pub(crate) use open::check_format;
 pub(crate) use packages::StoredVersion;
@@ -100,6 +103,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) answers: Vec<Answer>,
     /// What has happened, for the feed.
     told: Vec<FeedEvent>,
+    /// The leases that were made.
+    leases: Option<OpenBatch>,
     /// Files of artifacts that have lost a name.
     released: Vec<Digest>,
     /// What has ended, for the retention.
@@ -122,6 +127,7 @@ impl<'a> Turn<'a> {
             elapsed: clock.elapsed(),
             answers: Vec::new(),
             told: Vec::new(),
+            leases: None,
             released: Vec::new(),
             ended: Ended::default(),
             suspects: RefCell::default(),
@@ -279,6 +285,7 @@ impl Planner {
 
     /// What is written once for all of a turn. Comes last in it.
     pub(crate) fn finish(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        self.write_leases(turn);
         self.write_jobs(turn)?;
         self.write_ended(turn);
         self.write_usage(turn);
@@ -457,21 +464,6 @@ fn body(turn: &Turn<'_>, key: &[u8], inline: Option<&Bytes>, media_type: &str) -
         }
     };
     Ok(Payload::new(media_type, bytes))
-}
-
-/// The leases that were made together.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Batch {
-    pub(crate) entries: Vec<Entry>,
-}
-
-/// One of them.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Entry {
-    pub(crate) task: TaskId,
-    /// What the record had before.
-    pub(crate) revision: u64,
-    pub(crate) lease: Lease,
 }
 
 /// Shared with the commit thread's callers: the clock by which durations count.
