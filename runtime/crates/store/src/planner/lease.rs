@@ -209,7 +209,11 @@ impl Planner {
     /// The record of a task that is next in its queue. A key that stands for no such task is taken out.
     fn picked(&mut self, turn: &mut Turn<'_>, pick: &Pick) -> Result<Option<Stored>, StoreError> {
         let is_there = |stored: &Stored| stored.task.state == State::Queued && Spot::of(&stored.task) == pick.spot();
-        let stored = self.stored_by(turn, pick.id.as_bytes())?.filter(is_there);
+        let stored = match self.fresh.take(pick.id) {
+            Some(stored) => Some(stored),
+            None => self.stored_by(turn, pick.id.as_bytes())?,
+        };
+        let stored = stored.filter(is_there);
         if stored.is_none() {
             tracing::error!(task = %pick.id, "a key in a queue stands for no task there");
             let spot = pick.spot();

@@ -7,6 +7,7 @@
 //! costs one write of its record. An entry stands for the event that made it, so that the running record is what
 //! [`transition`] makes of the two; when the record has moved on, the entry is void.
 
+mod ahead;
 mod artifacts;
 mod bulk;
 mod callbacks;
@@ -16,6 +17,7 @@ mod control;
 mod deciders;
 mod ends;
 mod feed;
+mod fresh;
 mod groups;
 mod holds;
 mod jobs;
@@ -64,6 +66,7 @@ use crate::{Cancelled, Engine, OpenError, Queues, Runs, StoreError, Unready};
 pub(crate) use artifacts::is_named;
 pub(crate) use feed::Batch as EventBatch;
 use feed::Feed;
+use fresh::Fresh;
 use jobs::Jobs;
 pub(crate) use jobs::{Branch, Chore, Group, JobOwner, PreparedRetry};
 use lanes::Lanes;
@@ -208,6 +211,7 @@ pub(crate) struct Planner {
     /// In an order that a simulation can repeat.
     sessions: BTreeMap<SessionId, Session>,
     running: HashMap<TaskId, Running>,
+    fresh: Fresh,
     /// How many leases that were made together are not closed.
     batches: HashMap<u64, usize>,
     parking: Parking,
@@ -259,6 +263,7 @@ impl Planner {
             jobs: Jobs::default(),
             sessions: BTreeMap::new(),
             running: HashMap::new(),
+            fresh: Fresh::default(),
             batches: HashMap::new(),
             parking: Parking::default(),
             suspects: Vec::new(),
@@ -406,14 +411,17 @@ impl Planner {
         self.lanes.remove(spot);
     }
 
-    /// Writes a record that is in no index, and its place in the indexes.
-    fn put(&mut self, turn: &mut Turn<'_>, stored: &mut Stored) {
+    /// Writes a record that is in no index, and its place in the indexes; gives the bytes of the record.
+    fn put(&mut self, turn: &mut Turn<'_>, stored: &mut Stored) -> usize {
         if stored.task.state == State::Queued {
             // All that waits in a queue ages alike, or some of it would starve.
             stored.task.aging = self.lanes.queue(&stored.task.spec.queue).and_then(|queue| queue.settings.aging);
         }
         let task = &stored.task;
-        turn.txn.put(keys::task(task.id), codec::write(stored));
+        self.fresh.take(task.id);
+        let record = codec::write(stored);
+        let bytes = record.len();
+        turn.txn.put(keys::task(task.id), record);
         complete::index_awaiting(turn, task);
         match &task.state {
             // Among those that wait for an instant, so that what it needs is known without its record.
@@ -431,6 +439,7 @@ impl Planner {
             State::Running(_) => {}
             State::Succeeded | State::Dead | State::Cancelled | State::Expired => self.answer_waiters(turn, task),
         }
+        bytes
     }
 
     /// The next number of the store's count.
