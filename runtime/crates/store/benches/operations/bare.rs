@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use sunaba_bench::Stopwatch;
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::ours::Written;
@@ -29,13 +30,27 @@ pub(crate) struct Bare {
 
 impl Bare {
     pub(crate) fn open(folder: &Path, written: Written) -> Self {
+        let (mut bare, commit) = Self::opened(folder, written);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a thread");
+        bare.thread = Some(std::thread::spawn(move || runtime.block_on(commit)));
+        bare
+    }
+
+    /// The same, and whoever runs the waiters runs the loop too.
+    pub(crate) fn on_this_thread(runtime: &Runtime, folder: &Path, written: Written) -> Self {
+        let (bare, commit) = Self::opened(folder, written);
+        runtime.spawn(commit);
+        bare
+    }
+
+    fn opened(folder: &Path, written: Written) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let config =
-            sled::Config::new().path(folder).segment_size(128 << 10).cache_capacity(64 << 20).flush_every_ms(None);
+            sled::Config::new().path(folder).segment_size(128 << 10).cache_capacity(32 << 20).flush_every_ms(None);
         let tree = config.open().expect("sled opens");
         let log = File::open(folder.join("db")).expect("sled has made it");
         let (requests, incoming) = mpsc::channel(QUEUE);
-        let thread = std::thread::spawn(move || commit(&tree, &log, incoming));
-        Self { requests: Some(requests), thread: Some(thread), written, next: AtomicU64::new(0) }
+        let bare = Self { requests: Some(requests), thread: None, written, next: AtomicU64::new(0) };
+        (bare, commit(tree, log, incoming))
     }
 
     /// So many lives, a second.
@@ -71,12 +86,9 @@ impl Drop for Bare {
     }
 }
 
-fn commit(tree: &sled::Db, log: &File, mut incoming: mpsc::Receiver<Request>) {
-    while let Some(first) = incoming.blocking_recv() {
-        let mut waiting = vec![first];
-        while let Ok(request) = incoming.try_recv() {
-            waiting.push(request);
-        }
+async fn commit(tree: sled::Db, log: File, mut incoming: mpsc::Receiver<Request>) {
+    let mut waiting = Vec::new();
+    while incoming.recv_many(&mut waiting, QUEUE).await > 0 {
         let mut batch = sled::Batch::default();
         for (key, value) in waiting.iter_mut().flat_map(|request| request.batch.drain(..)) {
             match value {
@@ -87,7 +99,7 @@ fn commit(tree: &sled::Db, log: &File, mut incoming: mpsc::Receiver<Request>) {
         tree.apply_batch(batch).expect("sled takes it");
         tree.flush().expect("sled flushes");
         log.sync_data().expect("the disk syncs");
-        for request in waiting {
+        for request in waiting.drain(..) {
             let _ = request.done.send(());
         }
     }

@@ -11,6 +11,7 @@
 //!   applies what has gathered as one batch, flushes sled, syncs its file and answers. It keeps no order, no leases and no records.
 
 mod bare;
+mod counted;
 mod ours;
 
 use std::path::{Path, PathBuf};
@@ -38,12 +39,17 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().expect("threads")
 }
 
+/// Set: nothing is measured, and somebody counts (`counted`).
+const COUNTED: &str = "SUNABA_BENCH_COUNTED";
 /// Set: open the store in this folder, and say what the process holds then.
 const HELD: &str = "SUNABA_BENCH_HELD";
 
 fn main() {
     if let Some(folder) = std::env::var_os(HELD) {
         return held(Path::new(&folder));
+    }
+    if let Ok(what) = std::env::var(COUNTED) {
+        return counted::counted(&what);
     }
     let mut bench = Bench::start("store");
     lives(&mut bench);
