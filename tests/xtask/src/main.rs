@@ -1,5 +1,6 @@
 //! `cargo xtask`: sets up what is missing on a fresh machine, builds, tests and shows.
 
+mod bench;
 mod component;
 mod frame;
 mod guests;
@@ -20,6 +21,8 @@ usage: cargo xtask COMMAND
   soak [--minutes N] [--seed S]
                    crash, starve and unplug the queue for N minutes (5), and show what was lost
   demo             run a host, and on it some hundred tasks, each in its own sandbox
+  bench [--quick] [--rounds N] [--only PROGRAM] [--case WORDS]
+                   measure everything beside its limit and its peers, and write target/bench/report.html
   check-cargo-component
                    build a handler by cargo component too, and run it (installing that takes some ten minutes)
 ";
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         ["test", filter] => test(Some(filter)),
         ["soak", options @ ..] => soak(options),
         ["demo"] => demo(),
+        ["bench", options @ ..] => bench::bench(options),
         ["check-cargo-component"] => component::check(),
         [] | ["help" | "--help" | "-h"] => {
             say::plain(USAGE);

@@ -1,6 +1,9 @@
 //! How values are written: a format version, a checksum, and the value in postcard.
 
+use std::cell::RefCell;
+
 use bytes::Bytes;
+use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -10,12 +13,49 @@ use crate::StoreError;
 const VERSION: u8 = 1;
 /// The version and the checksum.
 const HEAD: usize = 5;
+/// A longer buffer is not kept for the next value.
+const MAX_SCRATCH_BYTES: usize = 64 << 10;
 
 /// A value with its head.
 pub(crate) fn write(value: &impl Serialize) -> Bytes {
-    let head = vec![0; HEAD];
-    // Records hold maps of nothing and lengths of everything, so that postcard has no reason to refuse.
-    sealed(postcard::to_extend(value, head).expect("a record can be written"))
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.clear();
+        scratch.resize(HEAD, 0);
+        // Records hold maps of nothing and lengths of everything, so that postcard has no reason to refuse.
+        postcard::serialize_with_flavor(value, Buffer(scratch)).expect("a record can be written");
+        seal(scratch);
+        let sealed = Bytes::copy_from_slice(scratch);
+        if scratch.capacity() > MAX_SCRATCH_BYTES {
+            *scratch = Vec::new();
+        }
+        sealed
+    })
+}
+
+thread_local! {
+    /// Where values are written: one that is made where it stays would have to grow several times.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// For postcard. Its own writer to a vector takes every byte for itself.
+struct Buffer<'b>(&'b mut Vec<u8>);
+
+impl Flavor for Buffer<'_> {
+    type Output = ();
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
 }
 
 /// What a value takes without its head.
@@ -28,14 +68,14 @@ pub(crate) fn write_bytes(bytes: &[u8]) -> Bytes {
     let mut value = Vec::with_capacity(HEAD + bytes.len());
     value.resize(HEAD, 0);
     value.extend_from_slice(bytes);
-    sealed(value)
+    seal(&mut value);
+    value.into()
 }
 
-fn sealed(mut value: Vec<u8>) -> Bytes {
+fn seal(value: &mut [u8]) {
     let checksum = crc32fast::hash(&value[HEAD..]);
     value[0] = VERSION;
     value[1..HEAD].copy_from_slice(&checksum.to_be_bytes());
-    value.into()
 }
 
 /// The value of this key.

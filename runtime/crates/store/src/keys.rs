@@ -11,7 +11,7 @@
 //! | `q` queue 0 handler 0 code key rank sequence | the id of a queued task: by its lane, then as [`Place`](crate::spot::Place) has it |
 //! | `d` instant sequence | the id of a task that waits for an instant, its [`Need`] and its queue; of one that waits for others, too |
 //! | `x` instant sequence | the id of a task that expires unless it has begun by then |
-//! | `l` sequence | the tasks that were leased together |
+//! | `l` sequence | the tasks that were leased in one turn, until the last of them is not leased any more |
 //! | `v` sequence | events that were told together, from this one on |
 //! | `k` digest | the task that has this idempotency key, and the digest of its body |
 //! | `u` digest | the task that holds this unique key |

@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::MAX_DELAY;
 use crate::units::parse_duration;
@@ -32,8 +33,7 @@ impl Growth {
 }
 
 /// The delays between the attempts of a task, written `exponential(1s, max = 1m)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
     /// How the delay grows.
     pub growth: Growth,
@@ -125,17 +125,23 @@ impl fmt::Display for Backoff {
     }
 }
 
-impl From<Backoff> for String {
-    fn from(backoff: Backoff) -> Self {
-        backoff.to_string()
+/// As it is written for people; in records as numbers, since every record has one.
+impl Serialize for Backoff {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return serializer.collect_str(self);
+        }
+        (self.growth, self.first, self.max).serialize(serializer)
     }
 }
 
-impl TryFrom<String> for Backoff {
-    type Error = BackoffError;
-
-    fn try_from(text: String) -> Result<Self, BackoffError> {
-        text.parse()
+impl<'de> Deserialize<'de> for Backoff {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            return String::deserialize(deserializer)?.parse().map_err(D::Error::custom);
+        }
+        let (growth, first, max) = Deserialize::deserialize(deserializer)?;
+        Ok(Self { growth, first, max })
     }
 }
 

@@ -23,23 +23,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
+use sunaba_bench::{Bench, Unit, cpu_time};
 use sunaba_sandbox::{ComponentInfo, Sandbox};
 use sunaba_task::{
     AttemptContext, AttemptReport, AttemptRequest, AttemptResult, Executor as _, Fuel, FuelMode, Grants, Limits,
     Outcome, Payload, TaskId, Unattended,
 };
 
-const ROUNDS: usize = 9;
 /// Tasks of each way in a round.
 const TASKS: usize = 20_000;
 /// Attempts that wait at the same time, in the busy way.
 const LANES: usize = 32;
-
-#[expect(clippy::print_stdout, reason = "what a benchmark is for")]
-fn say(line: impl std::fmt::Display) {
-    println!("{line}");
-}
 
 /// A built guest.
 fn guest(name: &str) -> Vec<u8> {
@@ -47,11 +41,6 @@ fn guest(name: &str) -> Vec<u8> {
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../target/guests"), PathBuf::from);
     let file = folder.join(name).with_extension("wasm");
     std::fs::read(&file).unwrap_or_else(|error| panic!("`{}`: {error}: `cargo xtask guests` builds it", file.display()))
-}
-
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).expect("below a second"))
 }
 
 /// Microseconds of this CPU time that each of so many tasks took.
@@ -106,17 +95,19 @@ struct Ours {
     sandbox: Arc<Sandbox>,
     component: Arc<ComponentInfo>,
     runtime: tokio::runtime::Runtime,
+    /// In each measurement.
+    tasks: usize,
 }
 
 impl Ours {
-    fn new() -> Self {
+    fn new(tasks: usize) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         let sandbox = Sandbox::builder().slots(u32::try_from(LANES).expect("few")).start().expect("threads");
         let component = runtime.block_on(async {
             sandbox.load(guest("hello"), FuelMode::Off).await.expect("it loads");
             sandbox.load(guest("hello"), FuelMode::Exact).await.expect("it loads")
         });
-        Self { sandbox: Arc::new(sandbox), component, runtime }
+        Self { sandbox: Arc::new(sandbox), component, runtime, tasks }
     }
 
     fn limits(&self, fuel: Fuel) -> Limits {
@@ -124,14 +115,26 @@ impl Ours {
     }
 
     fn busy(&self, fuel: Fuel) {
-        let limits = Arc::new(self.limits(fuel));
+        self.busy_with(fuel, &Grants::default());
+    }
+
+    /// With what costs something to prepare: a directory to be opened, variables, a host.
+    fn granted(&self) {
+        let http = vec!["https://example.com".parse().expect("an authority")];
+        let env = [("LEVEL".into(), "3".into())].into();
+        self.busy_with(Fuel::Exact { limit: None }, &Grants { env, http, ..Grants::default() });
+    }
+
+    fn busy_with(&self, fuel: Fuel, grants: &Grants) {
+        let (limits, tasks) = (Arc::new(self.limits(fuel)), self.tasks);
         self.runtime.block_on(async {
             let lanes = (0..LANES).map(|_| {
                 let (sandbox, component) = (Arc::clone(&self.sandbox), Arc::clone(&self.component));
-                let limits = Arc::clone(&limits);
+                let (limits, grants) = (Arc::clone(&limits), grants.clone());
                 tokio::spawn(async move {
-                    for _ in 0..TASKS / LANES {
-                        hello(&sandbox, request(&component, &limits, input())).await;
+                    for _ in 0..tasks / LANES {
+                        let request = request(&component, &limits, input());
+                        hello(&sandbox, AttemptRequest { grants: grants.clone(), ..request }).await;
                     }
                 })
             });
@@ -156,51 +159,39 @@ impl Ours {
     fn one_at_a_time(&self) {
         let limits = self.limits(Fuel::Exact { limit: None });
         self.runtime.block_on(async {
-            for _ in 0..TASKS {
+            for _ in 0..self.tasks {
                 hello(&self.sandbox, request(&self.component, &limits, input())).await;
             }
         });
     }
 }
 
-/// What it is called, what is measured of it, and what it does.
-type Way<'a> = (&'a str, fn() -> Duration, &'a dyn Fn());
-
-/// The smallest, the middle and the largest.
-fn spread(mut values: Vec<f64>) -> [f64; 3] {
-    values.sort_by(f64::total_cmp);
-    [values[0], values[values.len() / 2], values[values.len() - 1]]
+fn main() {
+    let mut bench = Bench::start("sandbox");
+    let tasks = if bench.is_quick() { TASKS / 5 } else { TASKS };
+    loops(&mut bench, tasks);
+    rest::memory(&mut bench);
+    rest::overshoot(&mut bench);
+    rest::code(&mut bench);
 }
 
-fn main() {
-    let (bare, ours) = (bare::Bare::new(&guest("hello")), Ours::new());
+/// The loops that run `hello`, and a process for scale.
+fn loops(bench: &mut Bench, tasks: usize) {
+    let (bare, ours) = (bare::Bare::new(&guest("hello")), Ours::new(tasks));
     let exact = Fuel::Exact { limit: None };
-    let ways: [Way<'_>; 6] = [
-        ("bare", cpu_time, &|| bare.run(TASKS)),
-        ("sandbox, busy", cpu_time, &|| ours.busy(exact)),
-        ("  its shard alone", Ours::shard_time, &|| ours.busy(exact)),
-        ("sandbox, fuel off", cpu_time, &|| ours.busy(Fuel::Off)),
-        ("  its shard alone", Ours::shard_time, &|| ours.busy(Fuel::Off)),
-        ("sandbox, one at a time", cpu_time, &|| ours.one_at_a_time()),
-    ];
-    let only = std::env::var("PER_TASK").ok();
-    let ways: Vec<_> = ways.into_iter().filter(|(name, ..)| only.as_deref().is_none_or(|only| only == *name)).collect();
-    for (.., way) in &ways {
-        way();
-    }
-    let rounds: Vec<Vec<f64>> =
-        (0..ROUNDS).map(|_| ways.iter().map(|(_, time, way)| per_task(TASKS, *time, way)).collect()).collect();
-    say(format_args!("CPU time a task of `hello`, {ROUNDS} rounds of {TASKS}: min / median / max"));
-    for (index, (name, ..)) in ways.iter().enumerate() {
-        let [least, middle, most] = spread(rounds.iter().map(|round| round[index]).collect());
-        let [low, ratio, high] = spread(rounds.iter().map(|round| round[index] / round[0]).collect());
-        say(format_args!(
-            "  {name:<24} {least:>6.1} / {middle:>6.1} / {most:>6.1} us    of the first: {low:.2} / {ratio:.2} / {high:.2}"
-        ));
-    }
-    if only.is_none() {
-        rest::processes();
-        rest::memory();
-        rest::overshoot();
-    }
+    let per_task = |time: fn() -> Duration, work: &dyn Fn()| per_task(tasks, time, work);
+    // What is mapped in and compiled lazily is, from here on.
+    bare.run(tasks / 10);
+    ours.busy(exact);
+    bench
+        .case("hello, CPU time of a task", Unit::Microseconds)
+        .way("bare wasmtime", || per_task(cpu_time, &|| bare.run(tasks)))
+        .way("sandbox", || per_task(cpu_time, &|| ours.busy(exact)))
+        .way("sandbox, its shard alone", || per_task(Ours::shard_time, &|| ours.busy(exact)))
+        .way("sandbox, fuel off", || per_task(cpu_time, &|| ours.busy(Fuel::Off)))
+        .way("sandbox, fuel off, its shard alone", || per_task(Ours::shard_time, &|| ours.busy(Fuel::Off)))
+        .way("sandbox, with grants", || per_task(cpu_time, &|| ours.granted()))
+        .way("sandbox, one at a time", || per_task(cpu_time, &|| ours.one_at_a_time()))
+        .way("fork + exec", rest::process)
+        .run();
 }

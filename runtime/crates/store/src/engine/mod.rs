@@ -2,6 +2,7 @@
 
 mod compact;
 mod files;
+mod long;
 mod memory;
 mod rest;
 mod sled;

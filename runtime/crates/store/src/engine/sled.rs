@@ -11,6 +11,7 @@
 //! - It panics over what it cannot read.
 //! - One thread uses it, and never `flush_async`, which can deadlock.
 
+use std::cell::RefCell;
 use std::fs::{self, File, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -22,13 +23,14 @@ use bytes::Bytes;
 use sunaba_task::format_bytes;
 
 use super::files::{Files, PAUSE, TRIES, is_shortage};
+use super::long::Long;
 use super::{Engine, EngineError, OpenError, Pair, Writes};
 use crate::{BlobPlace, keys, progress};
 
 /// A flush writes at least a segment. Set when a store is made; sled keeps it.
 const SEGMENT_BYTES: usize = 128 << 10;
-/// sled's cache.
-const CACHE_BYTES: u64 = 64 << 20;
+/// sled's cache, by the bytes of its log; what it holds takes about twice as much.
+const CACHE_BYTES: u64 = 32 << 20;
 /// Sixteen of these, ten more that a page may have gathered since, and their keys are below a quarter of a segment.
 const MAX_VALUE_BYTES: usize = 768;
 /// Recovering a log of this size takes a second or more.
@@ -54,6 +56,9 @@ pub struct SledEngine {
     /// sled's own file, opened once more for `fdatasync`.
     log: File,
     files: Files,
+    long: Long,
+    /// Holds what is being made.
+    scratch: Vec<u8>,
     /// Last: the directory is given back when all else is closed.
     lock: Lock,
 }
@@ -131,7 +136,9 @@ impl SledEngine {
         if !tree.is_empty() && !tree.contains_key(tagged(VALUE, keys::FORMAT)).unwrap_or(true) {
             return Err(OpenError::Unreadable("it is of another format, or was not made by sunaba".into()));
         }
+        let long = RefCell::new(Long::new());
         let files = Files::open(directory, |key, number| {
+            long.borrow_mut().note_kind(key);
             let stored = tree.get(tagged(VALUE, key)).map_err(std::io::Error::other)?;
             Ok(matches!(stored.as_deref().and_then(Stored::read), Some(Stored::File(found)) if found == number))
         });
@@ -141,7 +148,9 @@ impl SledEngine {
             let above = directory.canonicalize().map_err(failed)?;
             above.parent().map_or(Ok(()), sync).map_err(failed)?;
         }
-        Ok(Self { files, tree: Some(tree), database, log, lock })
+        let mut long = long.into_inner();
+        note_cut(&tree, &mut long).map_err(|error| OpenError::Unreadable(error.to_string()))?;
+        Ok(Self { files, long, scratch: Vec::new(), tree: Some(tree), database, log, lock })
     }
 
     pub(super) fn tree(&self) -> &sled::Db {
@@ -187,6 +196,9 @@ impl SledEngine {
 
     /// Has what a key's old value takes besides the key itself removed.
     fn forget(&mut self, key: &[u8], batch: &mut sled::Batch) -> Result<(), EngineError> {
+        if !self.long.may_be(key) {
+            return Ok(());
+        }
         let old =
             self.tree().get(tagged(VALUE, key)).map_err(|error| EngineError::new("cannot read a value", error))?;
         match old.as_deref().and_then(Stored::read) {
@@ -196,6 +208,18 @@ impl SledEngine {
         }
         Ok(())
     }
+}
+
+/// Notes of which kinds there are values in pieces: a look for each kind, however many there are.
+fn note_cut(tree: &sled::Db, long: &mut Long) -> sled::Result<()> {
+    let mut from = vec![PIECE];
+    while let Some(found) = tree.range(from..vec![PIECE + 1]).next() {
+        let (piece, _) = found?;
+        long.note_kind(&piece[1..]);
+        let Some(next) = piece.get(1).and_then(|kind| kind.checked_add(1)) else { break };
+        from = vec![PIECE, next];
+    }
+    Ok(())
 }
 
 /// Takes a directory that was there before from everybody else.
@@ -263,31 +287,43 @@ impl Engine for SledEngine {
 
     fn apply(&mut self, writes: &Writes) -> Result<(), EngineError> {
         let mut batch = sled::Batch::default();
+        let mut scratch = std::mem::take(&mut self.scratch);
+        // Made in a buffer that is there: a vector for each would be copied into a place of its own once more.
+        let mut make = |tag: u8, bytes: &[u8]| {
+            scratch.clear();
+            scratch.push(tag);
+            scratch.extend_from_slice(bytes);
+            sled::IVec::from(scratch.as_slice())
+        };
         for (key, value) in writes {
             self.forget(key, &mut batch)?;
+            if value.as_ref().is_some_and(|value| value.len() > MAX_VALUE_BYTES) {
+                self.long.note(key);
+            }
             let stored = match value {
                 None => {
-                    batch.remove(tagged(VALUE, key));
+                    batch.remove(make(VALUE, key));
                     continue;
                 }
-                Some(value) if value.len() <= MAX_VALUE_BYTES => tagged(HERE, value),
+                Some(value) if value.len() <= MAX_VALUE_BYTES => make(HERE, value),
                 Some(value) if value.len() <= MAX_CUT_BYTES => {
                     let mut count = 0_u16;
                     for piece in value.chunks(MAX_VALUE_BYTES) {
                         batch.insert(piece_key(key, count), piece);
                         count += 1;
                     }
-                    tagged(IN_PIECES, &count.to_be_bytes())
+                    make(IN_PIECES, &count.to_be_bytes())
                 }
                 Some(value) => {
                     // Durable before anything refers to it.
                     let number = self.files.write(key, value);
                     let number = number.map_err(|error| EngineError::new("cannot write a value's file", error))?;
-                    tagged(IN_FILE, &number.to_be_bytes())
+                    make(IN_FILE, &number.to_be_bytes())
                 }
             };
-            batch.insert(tagged(VALUE, key), stored);
+            batch.insert(make(VALUE, key), stored);
         }
+        self.scratch = scratch;
         self.files.sync().map_err(|error| EngineError::new("cannot write a value's file", error))?;
         self.tree().apply_batch(batch).map_err(|error| EngineError::new("cannot write", error))
     }

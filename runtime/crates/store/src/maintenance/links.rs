@@ -11,7 +11,9 @@ use sunaba_task::{
 
 use super::{LastOpened, artifacts, body};
 use crate::jobs::PlanPart;
-use crate::planner::{Batch, Branch, Chore, EventBatch, Group, Holder, JobOwner, Noted, Owner, Stored, StoredVersion};
+use crate::planner::{
+    Batch, Branch, Chore, EventBatch, Group, Holder, JobOwner, LeaseEntry, Noted, Owner, Stored, StoredVersion,
+};
 use crate::secrets::StoredSecret;
 use crate::spot::Spot;
 use crate::{Engine, Package, StoreError, UsageSums, codec, keys};
@@ -311,13 +313,25 @@ fn expiry(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
 
 fn leases(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
     let batch: Batch = codec::read(key, value)?;
-    let mut found = Vec::new();
-    for entry in batch.entries {
-        if matches!(links.record(entry.task.as_bytes())?, Record::Missing) {
-            found.push(format!("the leased task is not there, {}", entry.task));
+    let mut missing = Vec::new();
+    for entry in &batch.entries {
+        match links.record(entry.task.as_bytes())? {
+            Record::Missing => missing.push(format!("the leased task is not there, {}", entry.task)),
+            // It is what its batch is kept for. Others may have ended since and been deleted.
+            Record::Found(stored) if !is_leased(&stored.task, &batch, entry) => {}
+            Record::Found(_) | Record::Damaged => return Ok(Vec::new()),
         }
     }
-    Ok(found)
+    Ok(missing)
+}
+
+/// Whether the entry is that of the lease that the task has.
+fn is_leased(task: &Task, batch: &Batch, entry: &LeaseEntry) -> bool {
+    match &task.state {
+        State::Queued => task.revision == entry.revision,
+        State::Running(lease) => batch.lease(entry).as_ref() == Some(lease),
+        _ => false,
+    }
 }
 
 fn idempotency(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {

@@ -94,7 +94,9 @@ impl Planner {
             self.unqueue(turn, &read.spot(place));
             // A record that is damaged has no place any more; who reads it is told.
             match stored.filter(|stored| stored.task.state == State::Queued) {
-                Some(mut stored) => self.put(turn, &mut stored),
+                Some(mut stored) => {
+                    self.put(turn, &mut stored);
+                }
                 None => self.unfinished.remove_one(read.code.need, Some(&read.handler)),
             }
         }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use sunaba_task::{HandlerName, QueueSettings, TaskId};
 
+use super::ahead::{Ahead, MAX_AHEAD};
 use super::rates::{Pass, Recent};
 use crate::StoreError;
 use crate::keys;
@@ -52,7 +53,28 @@ struct Lane {
     head: Place,
     /// Who stands there. None: perhaps nobody.
     id: Option<TaskId>,
+    /// Who stands behind it. Nobody, unless it is known who stands there.
+    ahead: Ahead,
     is_held: bool,
+}
+
+impl Lane {
+    /// A task has come behind the head.
+    fn add_behind(&mut self, key: LaneKey, place: Place, id: TaskId) {
+        if key.is_none() && self.id.is_some() {
+            let known = self.ahead.len();
+            self.ahead.add(place, id, self.queued == 1 + known as u64 && known < MAX_AHEAD);
+        }
+    }
+
+    /// A task has come before the head.
+    fn add_before(&mut self, key: LaneKey, place: Place) {
+        match self.id {
+            Some(head) if key.is_none() && place != self.head => self.ahead.push_head(self.head, head),
+            Some(_) if place == self.head => {}
+            _ => self.ahead.forget(),
+        }
+    }
 }
 
 /// A key in a queue, over all handlers.
@@ -146,13 +168,20 @@ impl Queue {
         group.queued += count;
         match group.lanes.get_mut(&spot.key) {
             Some(lane) => {
+                let is_first = spot.place <= lane.head;
+                if is_first {
+                    lane.add_before(spot.key, spot.place);
+                } else {
+                    lane.add_behind(spot.key, spot.place, id);
+                }
                 lane.queued += count;
-                if spot.place <= lane.head {
+                if is_first {
                     group.set_head(spot.key, spot.place, Some(id));
                 }
             }
             None => {
-                let lane = Lane { queued: count, head: spot.place, id: Some(id), is_held: false };
+                let lane =
+                    Lane { queued: count, head: spot.place, id: Some(id), ahead: Ahead::default(), is_held: false };
                 group.lanes.insert(spot.key, lane);
                 group.ready.insert((spot.place, spot.key));
             }
@@ -167,7 +196,10 @@ impl Queue {
         }
         lane.queued -= 1;
         if lane.head == spot.place {
-            group.set_head(spot.key, spot.place.next(), None);
+            let (place, id) = lane.ahead.pop().map_or((spot.place.next(), None), |(place, id)| (place, Some(id)));
+            group.set_head(spot.key, place, id);
+        } else {
+            lane.ahead.remove(spot.place);
         }
         group.queued -= 1;
         self.queued -= 1;
@@ -254,9 +286,25 @@ impl Queue {
             self.drop_lane(handler, *code, key);
             return Ok(None);
         };
+        let head = Spot { queue, handler, code: *code, key, place: lane.head };
+        let behind = if lane.id.is_none() && key.is_none() { behind(txn, head)? } else { Vec::new() };
         if let Some(group) = self.group_mut(handler, *code) {
+            if let Some(lane) = group.lanes.get_mut(&key).filter(|_| !behind.is_empty()) {
+                lane.ahead.fill(behind.into_iter());
+            }
             group.set_head(key, place, Some(id));
         }
         Ok(Some((place, id)))
     }
+}
+
+/// Who stands behind the first task from here on, as far as it can be read.
+fn behind(txn: &Txn<'_>, head: Spot<'_>) -> Result<Vec<(Place, TaskId)>, StoreError> {
+    let mut behind = Vec::new();
+    for pair in txn.scan(&head.to_bytes(), &head.lane_end(), false).skip(1).take(MAX_AHEAD) {
+        let (key, value) = pair?;
+        let Some(((_, place), id)) = spot::split(&key).zip(keys::read_queued(&value)) else { break };
+        behind.push((place, id));
+    }
+    Ok(behind)
 }

@@ -11,7 +11,7 @@ use sunaba_task::{
 use super::jobs::Allowed;
 use super::memory::{Memory, Room, too_large};
 use super::starts::Pick;
-use super::{Batch, Entry, Planner, Running, Session, Stored, Turn, body};
+use super::{Planner, Running, Session, Stored, Turn, body};
 use crate::codec;
 use crate::keys;
 use crate::spot::Spot;
@@ -95,13 +95,7 @@ impl Planner {
             session.tasks.remove(&id);
             session.memory.release(running.runs.limits.host_bytes());
         }
-        if let Some(open) = self.batches.get_mut(&running.batch) {
-            *open -= 1;
-            if *open == 0 {
-                self.batches.remove(&running.batch);
-                turn.txn.delete(keys::leases(running.batch));
-            }
-        }
+        self.close_lease(turn, running.batch);
         Some(running)
     }
 
@@ -115,9 +109,9 @@ impl Planner {
     ) -> Result<Vec<Leased>, StoreError> {
         let Some(session) = self.sessions.get(&id) else { return Ok(Vec::new()) };
         let worker = session.worker.clone();
-        let (mut entries, mut leased) = (Vec::new(), Vec::new());
+        let mut leased = Vec::new();
         let mut selection = self.lanes.select(queues, turn.now, turn.elapsed);
-        let (mut batch, mut bytes, mut ends) = (None, 0, 0);
+        let (mut bytes, mut ends) = (0, 0);
         // Whoever cannot run is taken out, and another is in his place.
         while leased.len() < slots.min(MAX_LEASED)
             && bytes < MAX_LEASED_BYTES
@@ -169,10 +163,6 @@ impl Planner {
                     continue;
                 }
             };
-            let batch = match batch {
-                Some(batch) => batch,
-                None => *batch.insert(self.sequence(turn)),
-            };
             let lease = Lease {
                 sequence: self.sequence(turn),
                 nonce: self.random.u64(..),
@@ -203,7 +193,7 @@ impl Planner {
             };
             let token = LeaseToken::of(task, &lease);
             bytes += input.bytes.len() as u64;
-            entries.push(Entry { task, revision: change.expected_revision, lease });
+            let batch = self.note_lease(turn, task, change.expected_revision, &lease);
             leased.push(Leased { token, task: runs.of(&stored.task), input });
             self.lanes.start(&stored.task.spec, turn.elapsed);
             self.reserve(&stored, reserved);
@@ -214,17 +204,17 @@ impl Planner {
                 session.memory.lease(host_bytes);
             }
         }
-        if let Some(batch) = batch.filter(|_| !entries.is_empty()) {
-            self.batches.insert(batch, entries.len());
-            turn.txn.put(keys::leases(batch), codec::write(&Batch { entries }));
-        }
         Ok(leased)
     }
 
     /// The record of a task that is next in its queue. A key that stands for no such task is taken out.
     fn picked(&mut self, turn: &mut Turn<'_>, pick: &Pick) -> Result<Option<Stored>, StoreError> {
         let is_there = |stored: &Stored| stored.task.state == State::Queued && Spot::of(&stored.task) == pick.spot();
-        let stored = self.stored_by(turn, pick.id.as_bytes())?.filter(is_there);
+        let stored = match self.fresh.take(pick.id) {
+            Some(stored) => Some(stored),
+            None => self.stored_by(turn, pick.id.as_bytes())?,
+        };
+        let stored = stored.filter(is_there);
         if stored.is_none() {
             tracing::error!(task = %pick.id, "a key in a queue stands for no task there");
             let spot = pick.spot();

@@ -7,6 +7,7 @@
 //! costs one write of its record. An entry stands for the event that made it, so that the running record is what
 //! [`transition`] makes of the two; when the record has moved on, the entry is void.
 
+mod ahead;
 mod artifacts;
 mod bulk;
 mod callbacks;
@@ -16,11 +17,13 @@ mod control;
 mod deciders;
 mod ends;
 mod feed;
+mod fresh;
 mod groups;
 mod holds;
 mod jobs;
 mod lanes;
 mod lease;
+mod leases;
 mod memory;
 mod open;
 mod packages;
@@ -48,8 +51,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sunaba_task::job::Reserved;
 use sunaba_task::{
-    ChangeSet, Clock, CompletionKey, Digest, Event, FeedEvent, Lease, LeaseToken, LimitCaps, Payload, Retention,
-    SessionId, State, Task, TaskId, Timestamp, transition,
+    ChangeSet, Clock, CompletionKey, Digest, Event, FeedEvent, LeaseToken, LimitCaps, Payload, Retention, SessionId,
+    State, Task, TaskId, Timestamp, transition,
 };
 use tokio::sync::mpsc;
 
@@ -63,9 +66,12 @@ use crate::{Cancelled, Engine, OpenError, Queues, Runs, StoreError, Unready};
 pub(crate) use artifacts::is_named;
 pub(crate) use feed::Batch as EventBatch;
 use feed::Feed;
+use fresh::Fresh;
 use jobs::Jobs;
 pub(crate) use jobs::{Branch, Chore, Group, JobOwner, PreparedRetry};
 use lanes::Lanes;
+use leases::OpenBatch;
+pub(crate) use leases::{Batch, Entry as LeaseEntry};
 use memory::Memory;
 pub(crate) use open::check_format;
 pub(crate) use packages::StoredVersion;
@@ -100,6 +106,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) answers: Vec<Answer>,
     /// What has happened, for the feed.
     told: Vec<FeedEvent>,
+    /// The leases that were made.
+    leases: Option<OpenBatch>,
     /// Files of artifacts that have lost a name.
     released: Vec<Digest>,
     /// What has ended, for the retention.
@@ -122,6 +130,7 @@ impl<'a> Turn<'a> {
             elapsed: clock.elapsed(),
             answers: Vec::new(),
             told: Vec::new(),
+            leases: None,
             released: Vec::new(),
             ended: Ended::default(),
             suspects: RefCell::default(),
@@ -202,6 +211,7 @@ pub(crate) struct Planner {
     /// In an order that a simulation can repeat.
     sessions: BTreeMap<SessionId, Session>,
     running: HashMap<TaskId, Running>,
+    fresh: Fresh,
     /// How many leases that were made together are not closed.
     batches: HashMap<u64, usize>,
     parking: Parking,
@@ -253,6 +263,7 @@ impl Planner {
             jobs: Jobs::default(),
             sessions: BTreeMap::new(),
             running: HashMap::new(),
+            fresh: Fresh::default(),
             batches: HashMap::new(),
             parking: Parking::default(),
             suspects: Vec::new(),
@@ -279,6 +290,7 @@ impl Planner {
 
     /// What is written once for all of a turn. Comes last in it.
     pub(crate) fn finish(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        self.write_leases(turn);
         self.write_jobs(turn)?;
         self.write_ended(turn);
         self.write_usage(turn);
@@ -399,14 +411,17 @@ impl Planner {
         self.lanes.remove(spot);
     }
 
-    /// Writes a record that is in no index, and its place in the indexes.
-    fn put(&mut self, turn: &mut Turn<'_>, stored: &mut Stored) {
+    /// Writes a record that is in no index, and its place in the indexes; gives the bytes of the record.
+    fn put(&mut self, turn: &mut Turn<'_>, stored: &mut Stored) -> usize {
         if stored.task.state == State::Queued {
             // All that waits in a queue ages alike, or some of it would starve.
             stored.task.aging = self.lanes.queue(&stored.task.spec.queue).and_then(|queue| queue.settings.aging);
         }
         let task = &stored.task;
-        turn.txn.put(keys::task(task.id), codec::write(stored));
+        self.fresh.take(task.id);
+        let record = codec::write(stored);
+        let bytes = record.len();
+        turn.txn.put(keys::task(task.id), record);
         complete::index_awaiting(turn, task);
         match &task.state {
             // Among those that wait for an instant, so that what it needs is known without its record.
@@ -424,6 +439,7 @@ impl Planner {
             State::Running(_) => {}
             State::Succeeded | State::Dead | State::Cancelled | State::Expired => self.answer_waiters(turn, task),
         }
+        bytes
     }
 
     /// The next number of the store's count.
@@ -457,21 +473,6 @@ fn body(turn: &Turn<'_>, key: &[u8], inline: Option<&Bytes>, media_type: &str) -
         }
     };
     Ok(Payload::new(media_type, bytes))
-}
-
-/// The leases that were made together.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Batch {
-    pub(crate) entries: Vec<Entry>,
-}
-
-/// One of them.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Entry {
-    pub(crate) task: TaskId,
-    /// What the record had before.
-    pub(crate) revision: u64,
-    pub(crate) lease: Lease,
 }
 
 /// Shared with the commit thread's callers: the clock by which durations count.

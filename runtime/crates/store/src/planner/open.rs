@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sunaba_task::job::Reserved;
-use sunaba_task::{Event, HandlerName, State, TaskId, transition};
+use sunaba_task::{Event, HandlerName, Lease, State, TaskId, transition};
 
-use super::{Batch, Entry, Planner, Running, SEQUENCES, Stored, Turn};
+use super::leases::Entry;
+use super::{Batch, Planner, Running, SEQUENCES, Stored, Turn};
 use crate::codec;
 use crate::keys;
 use crate::spot::{self, Place, ReadSpot, Spot};
@@ -145,9 +146,9 @@ impl Planner {
         let batches: Vec<_> = turn.txn.scan(&first, &end, false).collect::<Result<_, _>>()?;
         for (key, stored) in batches {
             let Ok(batch) = codec::read::<Batch>(&key, &stored) else { continue };
-            for entry in batch.entries {
+            for entry in &batch.entries {
                 let task = entry.task;
-                if let Some(stored) = self.leased(turn, entry)? {
+                if let Some(stored) = self.leased(turn, entry, batch.lease(entry))? {
                     self.lanes.start(&stored.task.spec, turn.elapsed);
                     let runs = self.runs(&stored.task.spec, None);
                     let waited = Duration::ZERO;
@@ -162,17 +163,24 @@ impl Planner {
     }
 
     /// The running record for which an entry stands; none when the entry is void.
-    fn leased(&mut self, turn: &mut Turn<'_>, entry: Entry) -> Result<Option<Stored>, StoreError> {
-        let Some(mut stored) = self.stored_by(turn, entry.task.as_bytes())? else { return Ok(None) };
+    fn leased(
+        &mut self,
+        turn: &mut Turn<'_>,
+        entry: &Entry,
+        lease: Option<Lease>,
+    ) -> Result<Option<Stored>, StoreError> {
+        let (Some(mut stored), Some(own)) = (self.stored_by(turn, entry.task.as_bytes())?, lease) else {
+            return Ok(None);
+        };
         match &stored.task.state {
             State::Queued if stored.task.revision == entry.revision => {
-                stored.task = transition(&stored.task, Event::Leased(entry.lease), turn.now)
+                stored.task = transition(&stored.task, Event::Leased(own), turn.now)
                     .map_err(|error| codec::damaged(&keys::task(entry.task), error.to_string()))?
                     .task;
                 Ok(Some(stored))
             }
             // Somebody wanted it cancelled, so that its record had to be written while it ran.
-            State::Running(lease) if *lease == entry.lease => Ok(Some(stored)),
+            State::Running(lease) if *lease == own => Ok(Some(stored)),
             // Settled before its batch was.
             _ => Ok(None),
         }
@@ -188,8 +196,8 @@ impl Planner {
                 is_damaged = true;
                 continue;
             };
-            for entry in batch.entries {
-                let Some(stored) = self.leased(turn, entry)? else { continue };
+            for entry in &batch.entries {
+                let Some(stored) = self.leased(turn, entry, batch.lease(entry))? else { continue };
                 self.unfinished.add(&stored.task.spec);
                 self.change(turn, stored, Event::HostLost)?;
                 progress.add();

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sunaba_task::{Digest, NewTask, Origin, Task, TaskId};
+use sunaba_task::{Digest, NewTask, Origin, State, Task, TaskId};
 
+use super::fresh::MAX_QUEUED;
 use super::unique::{self, Claim};
 use super::{Planner, Stored, Turn, inline_or_put};
 use crate::codec;
@@ -99,10 +100,19 @@ impl Planner {
             Stored { task, input, output: None, output_until: None, record_until: None, has_checkpoint: false };
         self.unfinished.add(&stored.task.spec);
         self.needs_decider(turn, &stored.task.spec);
-        self.put(turn, &mut stored);
+        let bytes = self.put(turn, &mut stored);
+        self.keep_fresh(&stored, bytes);
         self.tell(turn, None, &stored.task);
         self.count_moved(turn, None, &stored.task)?;
         Ok(stored.task)
+    }
+
+    /// Keeps a record that has come for its start, if that is soon.
+    fn keep_fresh(&mut self, stored: &Stored, bytes: usize) {
+        let queue = self.lanes.queue(&stored.task.spec.queue);
+        if stored.task.state == State::Queued && queue.is_some_and(|queue| queue.queued <= MAX_QUEUED) {
+            self.fresh.keep(stored, bytes);
+        }
     }
 
     /// What the key's owner means for this task; none when nobody has the key.

@@ -49,23 +49,28 @@ pub(crate) enum Entry {
 }
 
 impl Batch {
-    pub(super) fn of(events: &[FeedEvent]) -> Self {
-        let (mut names, mut known) = (Vec::new(), HashMap::new());
-        let mut entry = |event: &TaskEvent| {
+    pub(super) fn of<'e>(events: &'e [FeedEvent]) -> Self {
+        let (mut names, mut known, mut last) = (Vec::<Names>::new(), HashMap::new(), None);
+        let mut entry = |event: &'e TaskEvent| {
             let TaskEvent { handler, queue, job, .. } = event;
-            let (what, worker) = match event.what.clone() {
+            let (what, worker) = match &event.what {
                 Happening::Started { attempt, worker } => {
-                    (Happening::Started { attempt, worker: String::new() }, worker)
+                    (Happening::Started { attempt: *attempt, worker: String::new() }, worker.as_str())
                 }
-                what => (what, String::new()),
+                what => (what.clone(), ""),
             };
-            let key = (handler.clone(), queue.clone(), worker, *job);
-            let names = *known.entry(key).or_insert_with_key(|(handler, queue, worker, job)| {
-                let (handler, queue, worker, job) = (handler.clone(), queue.clone(), worker.clone(), *job);
-                names.push(Names { handler, queue, worker, job });
-                names.len() - 1
-            });
-            Entry::Task { task: event.task, names, name: event.name.clone(), what }
+            let key = (handler, queue.as_str(), worker, job);
+            // Most are of the same as the one before.
+            let number = match last {
+                Some((before, number)) if before == key => number,
+                _ => *known.entry(key).or_insert_with(|| {
+                    let (handler, queue, worker) = (handler.clone(), queue.clone(), worker.to_owned());
+                    names.push(Names { handler, queue, worker, job: *job });
+                    names.len() - 1
+                }),
+            };
+            last = Some((key, number));
+            Entry::Task { task: event.task, names: number, name: event.name.clone(), what }
         };
         let entries = events.iter().map(|event| match event {
             FeedEvent::Task(event) => entry(event),

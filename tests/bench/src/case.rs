@@ -1,0 +1,176 @@
+//! Rounds: each way of a case once, right after each other.
+
+use std::fmt::Display;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+
+use crate::sample::{Sample, Unit};
+use crate::stats::{Spread, ratios};
+
+/// Where the samples go, a line each; unset: nowhere but to the terminal.
+const SAMPLES: &str = "SUNABA_SAMPLES";
+const ROUNDS: usize = 5;
+const QUICK_ROUNDS: usize = 3;
+/// What is written down of a distribution.
+const QUANTILES: [f64; 11] = [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.999, 1.0];
+
+#[expect(clippy::print_stdout, reason = "what a benchmark is for")]
+fn say(line: impl Display) {
+    println!("{line}");
+}
+
+/// A benchmark program: what it was asked for, and where its samples go.
+///
+/// Its arguments: `--quick` (fewer rounds, less work), `--rounds N`, and words, of which a case's name must contain one.
+pub struct Bench {
+    area: &'static str,
+    rounds: usize,
+    quick: bool,
+    words: Vec<String>,
+    file: Option<File>,
+}
+
+impl Bench {
+    /// Reads the program's arguments. What it does not know is a word: cargo passes `--bench`.
+    ///
+    /// # Panics
+    /// `--rounds` is followed by no number, or the file of samples cannot be opened.
+    pub fn start(area: &'static str) -> Self {
+        let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+        let (mut rounds, mut quick, mut words) = (None, false, Vec::new());
+        while let Some(argument) = arguments.next() {
+            match &*argument {
+                "--quick" => quick = true,
+                "--rounds" => {
+                    let number = arguments.next().and_then(|text| text.parse().ok());
+                    rounds = Some(number.expect("`--rounds` is followed by a number, such as `--rounds 5`"));
+                }
+                _ => words.push(argument),
+            }
+        }
+        let file = std::env::var_os(SAMPLES).map(|path| {
+            let opened = OpenOptions::new().append(true).create(true).open(&path);
+            opened.unwrap_or_else(|error| panic!("`{}`: {error}", path.display()))
+        });
+        let rounds = rounds.unwrap_or(if quick { QUICK_ROUNDS } else { ROUNDS }).max(1);
+        Self { area, rounds, quick, words, file }
+    }
+
+    /// Whether less work was asked for, for everyday use.
+    pub fn is_quick(&self) -> bool {
+        self.quick
+    }
+
+    /// How often each way is measured.
+    pub fn rounds(&self) -> usize {
+        self.rounds
+    }
+
+    /// A case of this name, without ways yet.
+    pub fn case<'a>(&mut self, name: impl Into<String>, unit: Unit) -> Case<'_, 'a> {
+        Case { bench: self, name: name.into(), unit, at: None, rounds: None, ways: Vec::new() }
+    }
+
+    /// Whether somebody wants it.
+    pub fn wants(&self, case: &str) -> bool {
+        self.words.is_empty() || self.words.iter().any(|word| case.contains(word.as_str()))
+    }
+
+    /// Writes down, and says, what was measured of one case: figures of each way, with their rounds. The first way is what the others
+    /// are held against.
+    pub fn note(&mut self, case: &str, unit: Unit, at: Option<f64>, ways: &[(String, Figures)]) {
+        for (way, figures) in ways {
+            for (round, value) in figures {
+                let (area, case, way) = (self.area.to_owned(), case.to_owned(), way.clone());
+                self.write(&Sample { area, case, way, round: *round, value: *value, unit, at, quantile: None });
+            }
+        }
+        say(format_args!("{}: {case}", self.area));
+        for (way, own) in ways {
+            let values: Vec<f64> = own.iter().map(|(_, value)| *value).collect();
+            let Some(spread) = Spread::of(&values) else { continue };
+            let [least, middle, most] = [spread.min, spread.median, spread.max].map(|value| unit.format(value));
+            let beside =
+                Spread::of(&ratios(own, &ways[0].1)).filter(|_| ways.len() > 1).map_or_else(String::new, |ratio| {
+                    format!("  {:.2}x ({:.2} to {:.2})", ratio.median, ratio.min, ratio.max)
+                });
+            say(format_args!("  {way:<40} {middle:>12}  ({least} to {most}){beside}"));
+        }
+    }
+
+    /// Writes down, and says, how the many figures of a way were spread in one round.
+    pub fn distribution(&mut self, case: &str, unit: Unit, way: &str, round: usize, mut figures: Vec<f64>) {
+        figures.sort_by(f64::total_cmp);
+        let Some(last) = figures.len().checked_sub(1) else { return };
+        let at = |quantile: f64| figures[(last as f64 * quantile).round() as usize];
+        for quantile in QUANTILES {
+            let (area, case, way) = (self.area.to_owned(), case.to_owned(), way.to_owned());
+            let value = at(quantile);
+            self.write(&Sample { area, case, way, round, value, unit, at: None, quantile: Some(quantile) });
+        }
+        let [half, most, all] = [0.5, 0.99, 1.0].map(|quantile| unit.format(at(quantile)));
+        say(format_args!("{}: {case}\n  {way:<40} p50 {half}, p99 {most}, at most {all}", self.area));
+    }
+
+    /// Writes a sample down as it is.
+    pub fn write(&mut self, sample: &Sample) {
+        if let Some(file) = &mut self.file {
+            let line = serde_json::to_string(sample).expect("a sample is plain data");
+            writeln!(file, "{line}").expect("the file of samples takes lines");
+        }
+    }
+}
+
+/// What a way has measured, and in which round.
+pub type Figures = Vec<(usize, f64)>;
+
+type Way<'a> = (String, Box<dyn FnMut() -> f64 + 'a>);
+
+/// Ways to do the same work. The first is what the others are held against.
+pub struct Case<'b, 'a> {
+    bench: &'b mut Bench,
+    name: String,
+    unit: Unit,
+    at: Option<f64>,
+    rounds: Option<usize>,
+    ways: Vec<Way<'a>>,
+}
+
+impl<'a> Case<'_, 'a> {
+    /// One more way, which does the work and returns its figure.
+    #[must_use]
+    pub fn way(mut self, name: &str, run: impl FnMut() -> f64 + 'a) -> Self {
+        self.ways.push((name.to_owned(), Box::new(run)));
+        self
+    }
+
+    /// What it is done at.
+    #[must_use]
+    pub fn at(mut self, at: f64) -> Self {
+        self.at = Some(at);
+        self
+    }
+
+    /// How often, whatever was asked for: what takes minutes.
+    #[must_use]
+    pub fn rounds(mut self, rounds: usize) -> Self {
+        self.rounds = Some(rounds);
+        self
+    }
+
+    /// Measures, unless nobody wants it; says and writes down what was found.
+    pub fn run(mut self) {
+        if !self.bench.wants(&self.name) {
+            return;
+        }
+        let mut figures: Vec<(String, Figures)> = self.ways.iter().map(|(way, _)| (way.clone(), Vec::new())).collect();
+        for round in 0..self.rounds.unwrap_or(self.bench.rounds) {
+            for step in 0..self.ways.len() {
+                // Who comes after whom changes, so that nobody always has the warmer machine.
+                let turn = (round + step) % self.ways.len();
+                figures[turn].1.push((round, self.ways[turn].1()));
+            }
+        }
+        self.bench.note(&self.name, self.unit, self.at, &figures);
+    }
+}

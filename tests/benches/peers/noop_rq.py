@@ -1,0 +1,5 @@
+"""An RQ job that does nothing."""
+
+
+def noop():
+    """Does nothing."""
