@@ -47,7 +47,9 @@ fn artifact_bytes_of_a_job_violated_end_to_end() {
     assert!(shown.contains(&format!("budgets      artifact-bytes {spent}\n")), "{shown}");
     let story = host.ok(&["job", "explain", &id]);
     let left = format_bytes(300_000 - 265_536);
-    let end = format!("it failed: budget artifact-bytes, {spent}: an attempt wanted to write more than the {left} that were left");
+    let end = format!(
+        "it failed: budget artifact-bytes, {spent}: an attempt wanted to write more than the {left} that were left"
+    );
     assert!(story.contains(&end), "{story}");
     let nothing = file(&host, "none.json", writers(0, 1).to_string());
     let refused = host.sunaba(["job", "submit", &nothing]);

@@ -23,8 +23,9 @@ const MAX_DOC_BYTES: usize = 16 << 10;
 const MAX_SCHEMA_BYTES: usize = 64 << 10;
 
 /// The rules by which a component is taken: [`accept`], [`scan`](crate::scan) and [`inspect`](crate::inspect). Raised with
-/// every change of one of them, so that nothing that was taken by older ones is believed.
-pub(crate) const RULES: u32 = 2;
+/// every change of one of them, or of how what was found is written down, so that nothing that was taken by older ones is
+/// believed.
+pub(crate) const RULES: u32 = 3;
 
 /// What a loaded component is and asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

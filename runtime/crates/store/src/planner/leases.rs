@@ -3,6 +3,7 @@
 //! A key for each worker that asked would cost a task a write and a removal of its own, where each worker asks for one.
 
 use serde::{Deserialize, Serialize};
+use sunaba_task::job::Shares;
 use sunaba_task::{Lease, SessionId, TaskId, Timestamp};
 
 use super::{Planner, Turn};
@@ -30,6 +31,7 @@ pub(crate) struct Entry {
     nonce: [u8; 8],
     /// Which of the batch's sessions.
     session: usize,
+    shares: Shares,
 }
 
 /// The batch that a turn adds its leases to.
@@ -43,7 +45,7 @@ impl Batch {
     pub(crate) fn lease(&self, entry: &Entry) -> Option<Lease> {
         let (session, worker) = self.sessions.get(entry.session)?.clone();
         let (sequence, nonce) = (entry.sequence, u64::from_be_bytes(entry.nonce));
-        Some(Lease { sequence, nonce, session, worker, started_at: self.started_at })
+        Some(Lease { sequence, nonce, session, worker, started_at: self.started_at, shares: entry.shares })
     }
 
     fn add(&mut self, task: TaskId, revision: u64, lease: &Lease) {
@@ -52,7 +54,7 @@ impl Batch {
             self.sessions.push((lease.session, lease.worker.clone()));
         }
         let (nonce, session) = (lease.nonce.to_be_bytes(), self.sessions.len() - 1);
-        self.entries.push(Entry { task, revision, sequence: lease.sequence, nonce, session });
+        self.entries.push(Entry { task, revision, sequence: lease.sequence, nonce, session, shares: lease.shares });
     }
 }
 
@@ -108,6 +110,7 @@ mod tests {
             session: SessionId::from_uuid(uuid::Uuid::from_bytes([number / 2; 16])),
             worker: format!("w{}", number / 2),
             started_at: at,
+            shares: Shares { fuel: number == 1, artifact_bytes: number == 2 },
         };
         (0..5).for_each(|number| batch.add(TaskId::from_bytes([number; 16]), 3, &lease(number)));
         let written = codec::write(&batch);
