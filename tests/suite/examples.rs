@@ -109,3 +109,15 @@ fn thumbnail_of_a_bomb_is_refused() {
         assert!(report["receipt"]["peak_memory_bytes"].as_u64().is_some_and(|peak| peak < 8 << 20), "{report:#}");
     }
 }
+
+#[test]
+fn toil_computes_dirties_memory_and_says_when_it_began() {
+    let toil = |order: &Value| run_json("toil", &["--input", &order.to_string()]).1;
+    let (light, heavy) = (toil(&json!({})), toil(&json!({"steps": 100_000, "dirty_bytes": 4 << 20})));
+    let receipt = |report: &Value, field: &str| report["receipt"][field].as_u64().expect("a number");
+    assert!(receipt(&heavy, "fuel") > receipt(&light, "fuel") + 500_000, "{heavy:#}");
+    assert!(receipt(&heavy, "peak_memory_bytes") >= receipt(&light, "peak_memory_bytes") + (3 << 20), "{heavy:#}");
+    // By this machine's clock, and not by one of another year.
+    assert!(light["output"]["began_us"].as_u64() < heavy["output"]["began_us"].as_u64());
+    assert!(light["output"]["began_us"].as_u64().is_some_and(|began| began > 1_700_000_000_000_000), "{light:#}");
+}

@@ -11,10 +11,11 @@ use spdx::Expression;
 use crate::support::{root, text};
 
 /// What each of our packages may depend on, of ours. A new edge is a change of the architecture.
-const EDGES: [(&str, &[&str]); 11] = [
+const EDGES: [(&str, &[&str]); 13] = [
     ("sunaba-task", &[]),
-    ("sunaba-store", &["sunaba-task"]),
-    ("sunaba-sandbox", &["sunaba-task"]),
+    // What benchmarks are written with is a dependency of theirs alone.
+    ("sunaba-store", &["sunaba-bench", "sunaba-task"]),
+    ("sunaba-sandbox", &["sunaba-bench", "sunaba-task"]),
     ("sunaba-worker", &["sunaba-store", "sunaba-task"]),
     ("sunaba-host", &["sunaba-sandbox", "sunaba-store", "sunaba-task", "sunaba-worker"]),
     ("sunaba-server", &["sunaba-host", "sunaba-store", "sunaba-task"]),
@@ -24,12 +25,14 @@ const EDGES: [(&str, &[&str]); 11] = [
     ),
     ("sunaba-sdk-macros", &[]),
     ("sunaba-sdk", &["sunaba-sdk-macros"]),
-    ("sunaba-tests", &["sunaba-runtime"]),
+    ("sunaba-bench", &[]),
+    ("sunaba-report", &["sunaba-bench"]),
+    ("sunaba-tests", &["sunaba-bench", "sunaba-runtime"]),
     ("xtask", &[]),
 ];
 
 /// Dependencies that shape a crate have one owner.
-const OWNERS: [(&str, &str); 8] = [
+const OWNERS: [(&str, &str); 10] = [
     ("sled", "sunaba-store"),
     ("axum", "sunaba-server"),
     ("jsonschema", "sunaba-host"),
@@ -37,6 +40,8 @@ const OWNERS: [(&str, &str); 8] = [
     ("wasmtime-wasi", "sunaba-sandbox"),
     ("wasmparser", "sunaba-sandbox"),
     ("clap", "sunaba-runtime"),
+    ("plotters", "sunaba-report"),
+    ("askama", "sunaba-report"),
     ("wit-bindgen", "sunaba-sdk"),
 ];
 

@@ -166,6 +166,7 @@ fn guests_readmes_keep_their_word() {
         "retry-or-fail",
         "saga",
         "thumbnail",
+        "toil",
         "word-count",
         "hostile",
     ] {

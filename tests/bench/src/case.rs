@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 
-use crate::sample::{Sample, Unit};
+use crate::sample::{Remark, Sample, Unit};
 use crate::stats::{Spread, ratios};
 
 /// Where the samples go, a line each; unset: nowhere but to the terminal.
@@ -21,7 +21,7 @@ fn say(line: impl Display) {
 
 /// A benchmark program: what it was asked for, and where its samples go.
 ///
-/// Its arguments: `--quick` (fewer rounds, less work), `--rounds N`, and words, of which a case's name must contain one.
+/// Its arguments: `--quick` (fewer rounds, less work), `--rounds N`, and words, of which `area: case` must contain one.
 pub struct Bench {
     area: &'static str,
     rounds: usize,
@@ -73,21 +73,49 @@ impl Bench {
 
     /// Whether somebody wants it.
     pub fn wants(&self, case: &str) -> bool {
-        self.words.is_empty() || self.words.iter().any(|word| case.contains(word.as_str()))
+        let whole = format!("{}: {case}", self.area);
+        self.words.is_empty() || self.words.iter().any(|word| whole.contains(word.as_str()))
+    }
+
+    /// Whether somebody has asked for the whole area by its name: what takes too long to be measured unasked.
+    pub fn is_asked_for(&self) -> bool {
+        self.words.iter().any(|word| word == self.area)
+    }
+
+    /// Writes down what a reader is to know of a way: how durable it is, how it isolates, in what batches it works.
+    pub fn remark(&mut self, case: &str, way: &str, remark: &str) {
+        self.write_remark(case, way, remark, false);
+    }
+
+    /// Writes down, and says, why a way of a case has no figures.
+    pub fn gap(&mut self, case: &str, way: &str, reason: impl Display) {
+        if self.wants(case) {
+            say(format_args!("{}: {case}: {way} is not measured: {reason}", self.area));
+            self.write_remark(case, way, &reason.to_string(), true);
+        }
+    }
+
+    fn write_remark(&mut self, case: &str, way: &str, remark: &str, is_gap: bool) {
+        let (area, case, way, remark) = (self.area.to_owned(), case.to_owned(), way.to_owned(), remark.to_owned());
+        self.write_line(&Remark { area, case, way, remark, is_gap });
     }
 
     /// Writes down, and says, what was measured of one case: figures of each way, with their rounds. The first way is what the others
     /// are held against.
+    /// A figure that is no number says that the way has failed in that round, and is a gap.
     pub fn note(&mut self, case: &str, unit: Unit, at: Option<f64>, ways: &[(String, Figures)]) {
         for (way, figures) in ways {
-            for (round, value) in figures {
+            for (round, _) in figures.iter().filter(|(_, value)| !value.is_finite()) {
+                self.gap(case, way, format_args!("it failed in round {round}"));
+            }
+            for (round, value) in figures.iter().filter(|(_, value)| value.is_finite()) {
                 let (area, case, way) = (self.area.to_owned(), case.to_owned(), way.clone());
                 self.write(&Sample { area, case, way, round: *round, value: *value, unit, at, quantile: None });
             }
         }
         say(format_args!("{}: {case}", self.area));
         for (way, own) in ways {
-            let values: Vec<f64> = own.iter().map(|(_, value)| *value).collect();
+            let values: Vec<f64> = own.iter().map(|(_, value)| *value).filter(|value| value.is_finite()).collect();
             let Some(spread) = Spread::of(&values) else { continue };
             let [least, middle, most] = [spread.min, spread.median, spread.max].map(|value| unit.format(value));
             let beside =
@@ -114,9 +142,14 @@ impl Bench {
 
     /// Writes a sample down as it is.
     pub fn write(&mut self, sample: &Sample) {
+        self.write_line(sample);
+    }
+
+    /// In one piece: a program may have others write to the same file.
+    fn write_line(&mut self, line: &impl serde::Serialize) {
         if let Some(file) = &mut self.file {
-            let line = serde_json::to_string(sample).expect("a sample is plain data");
-            writeln!(file, "{line}").expect("the file of samples takes lines");
+            let line = serde_json::to_string(line).expect("a sample is plain data") + "\n";
+            file.write_all(line.as_bytes()).expect("the file of samples takes lines");
         }
     }
 }

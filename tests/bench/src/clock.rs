@@ -1,6 +1,6 @@
 //! What a benchmark reads: the clock, the CPU time and the memory of its process.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -24,6 +24,12 @@ impl Stopwatch {
     pub fn rate(self, count: usize) -> f64 {
         count as f64 / self.elapsed().as_secs_f64()
     }
+}
+
+/// What time it is, in microseconds since 1970: to be held against what a guest's clock says.
+#[expect(clippy::disallowed_methods, reason = "what a benchmark is for")]
+pub fn unix_micros() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64() * 1e6)
 }
 
 /// What all threads of the process have computed.

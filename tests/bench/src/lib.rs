@@ -10,6 +10,6 @@ mod sample;
 mod stats;
 
 pub use case::{Bench, Case, Figures};
-pub use clock::{Stopwatch, cpu_time, resident_bytes};
-pub use sample::{Better, Sample, Unit, read_samples};
+pub use clock::{Stopwatch, cpu_time, resident_bytes, unix_micros};
+pub use sample::{Better, Remark, Sample, Unit, Written, read_samples};
 pub use stats::{Spread, ratios};

@@ -97,19 +97,49 @@ pub struct Sample {
     pub quantile: Option<f64>,
 }
 
-/// All samples of a file; a line that is none is an error that names it.
+/// What is to be known of a way beside its figures: what it promises, or why it has none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remark {
+    /// As of a sample.
+    pub area: String,
+    /// As of a sample.
+    pub case: String,
+    /// As of a sample.
+    pub way: String,
+    /// In a few words.
+    pub remark: String,
+    /// Whether it is why there are no figures.
+    pub is_gap: bool,
+}
+
+/// What benchmarks have written down.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Written {
+    /// In the order in which they were taken.
+    pub samples: Vec<Sample>,
+    /// In the order in which they were made.
+    pub remarks: Vec<Remark>,
+}
+
+/// All lines of a file; a line that is neither is an error that names it.
 ///
 /// # Errors
-/// The file cannot be read, or a line of it is no sample.
-pub fn read_samples(file: impl BufRead) -> std::io::Result<Vec<Sample>> {
-    let mut samples = Vec::new();
+/// The file cannot be read, or a line of it is no sample and no remark.
+pub fn read_samples(file: impl BufRead) -> std::io::Result<Written> {
+    let mut written = Written::default();
     for (number, line) in file.lines().enumerate() {
         let line = line?;
-        let sample = serde_json::from_str(&line)
-            .map_err(|error| std::io::Error::other(format!("line {} is no sample: {error}: `{line}`", number + 1)))?;
-        samples.push(sample);
+        // A sample is what most are, and so what an error tells of.
+        match (serde_json::from_str(&line), serde_json::from_str(&line)) {
+            (Ok(sample), _) => written.samples.push(sample),
+            (_, Ok(remark)) => written.remarks.push(remark),
+            (Err(error), _) => {
+                let problem = format!("line {} is no sample: {error}: `{line}`", number + 1);
+                return Err(std::io::Error::other(problem));
+            }
+        }
     }
-    Ok(samples)
+    Ok(written)
 }
 
 #[cfg(test)]
@@ -136,5 +166,30 @@ mod tests {
     fn line_that_is_no_sample_is_named() {
         let error = read_samples("{}\n".as_bytes()).expect_err("it has no fields");
         assert!(error.to_string().starts_with("line 1 is no sample"), "{error}");
+    }
+
+    #[test]
+    fn samples_and_remarks_are_told_apart() {
+        let sample = Sample {
+            area: "store".into(),
+            case: "life".into(),
+            way: "ours".into(),
+            round: 2,
+            value: 1.5,
+            unit: Unit::Seconds,
+            at: Some(10.0),
+            quantile: None,
+        };
+        let remark = Remark {
+            area: "peers".into(),
+            case: "no-op".into(),
+            way: "runc".into(),
+            remark: "the kernel does not let it".into(),
+            is_gap: true,
+        };
+        let lines =
+            [serde_json::to_string(&sample).expect("plain"), serde_json::to_string(&remark).expect("plain")].join("\n");
+        let written = read_samples(lines.as_bytes()).expect("both are known");
+        assert_eq!((written.samples, written.remarks), (vec![sample], vec![remark]));
     }
 }

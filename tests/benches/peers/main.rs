@@ -2,12 +2,12 @@
 //!
 //! `cargo bench --workspace --bench peers` runs it. Each peer is brought from its own package registry into
 //! `target/bench/peers` (`setup.rs`), has a server of its own on loopback, which is stopped again, and the settings that its
-//! manual gives for many short tasks; each is tried with several numbers of workers, and the best of them is measured. What
-//! cannot be set up is said, and is not in the report.
+//! manual gives for many short tasks; each is tried with several numbers of workers, and the best of them is measured. What each
+//! promises stands in the report, and so does what could not be set up, with the reason.
 //!
-//! All tasks wait before the first is taken, and what is counted is how many end a second. Of sunaba's, each runs in a sandbox of its
-//! own and is on the disk before anybody is told; what the peers promise stands in their names.
+//! All tasks wait before the first is taken, and what is counted is how many end a second.
 
+mod isolation;
 mod ours;
 mod servers;
 mod setup;
@@ -15,33 +15,32 @@ mod setup;
 use std::fmt::Display;
 use std::time::Duration;
 
-use sunaba_bench::{Bench, Stopwatch, Unit};
+use sunaba_bench::{Bench, Unit};
 
 use ours::Ours;
 use servers::{Postgres, Redis, Sync};
-use setup::{Peers, run};
+use setup::Peers;
 
 /// Nothing here takes so long on any machine.
 const LONGEST: Duration = Duration::from_secs(180);
 /// Of peers that end so many thousands a second.
 const TASKS: usize = 20_000;
-const STARTS: usize = 20;
+const SATURATED: &str = "no-op tasks, saturated";
 
 #[expect(clippy::print_stdout, reason = "what a benchmark is for")]
 fn say(line: impl Display) {
     println!("{line}");
 }
 
-/// What could not be set up is said, and left out.
-fn or_say<T>(what: &str, made: anyhow::Result<T>) -> Option<T> {
-    made.map_err(|error| say(format_args!("peers: {what} is left out: {error:#}"))).ok()
-}
-
 fn main() {
     let mut bench = Bench::start("peers");
-    let Some(peers) = or_say("every peer", Peers::prepare()) else { return };
-    saturated(&mut bench, &peers);
-    isolation(&mut bench);
+    if bench.wants(SATURATED) {
+        match Peers::prepare() {
+            Ok(peers) => saturated(&mut bench, &peers),
+            Err(error) => bench.gap(SATURATED, "every peer", format_args!("{error:#}")),
+        }
+    }
+    isolation::run(&mut bench);
 }
 
 /// A way to run so many tasks with so many workers, and how many it ended a second.
@@ -49,56 +48,104 @@ type Run<'a> = Box<dyn Fn(usize, usize) -> anyhow::Result<f64> + 'a>;
 
 struct Peer<'a> {
     name: &'static str,
+    /// How durable it is, how it isolates, and in what batches it works.
+    promise: &'static str,
     tasks: usize,
     /// What it is tried with.
     workers: &'static [usize],
     run: Run<'a>,
 }
 
+/// A server, if it starts; a gap for every peer that needs it, if it does not.
+fn server<T>(bench: &mut Bench, made: anyhow::Result<T>, peers: &[&str]) -> Option<T> {
+    made.map_err(|error| peers.iter().for_each(|peer| bench.gap(SATURATED, peer, format_args!("{error:#}")))).ok()
+}
+
+const BULLMQ: [&str; 2] = ["BullMQ + Redis, synced always", "BullMQ + Redis"];
+const CELERY: [&str; 2] = ["Celery + Redis, synced always", "Celery + Redis"];
+const RQ: [&str; 2] = ["RQ, no isolation", "RQ, a process per job"];
+const GRAPHILE: &str = "Graphile Worker + PostgreSQL";
+
 fn saturated(bench: &mut Bench, peers: &Peers) {
     let share = if bench.is_quick() { 4 } else { 1 };
-    let plain = or_say("Redis", Redis::start(peers, Sync::Never));
-    let synced = or_say("Redis, synced always", Redis::start(peers, Sync::Always));
-    let postgres = or_say("PostgreSQL", Postgres::start(peers));
-    let mut all: Vec<Peer<'_>> = Vec::new();
-    if let Some(redis) = &synced {
-        let bullmq = |tasks: usize, workers: usize| peers.node("bullmq", &redis.port(), tasks, workers);
-        all.push(peer("BullMQ + Redis, synced always", TASKS, &[10, 50, 200], bullmq));
-        let celery = |tasks: usize, workers: usize| peers.python("celery", &redis.url(), tasks, workers);
-        all.push(peer("Celery + Redis, synced always", TASKS / 5, &[1, 2, 4], celery));
+    let synced = server(bench, Redis::start(peers, Sync::Always), &[BULLMQ[0], CELERY[0]]);
+    let plain = server(bench, Redis::start(peers, Sync::Never), &[BULLMQ[1], CELERY[1], RQ[0], RQ[1]]);
+    let postgres = server(bench, Postgres::start(peers), &[GRAPHILE]);
+    let mut tried = Vec::new();
+    for peer in all(peers, synced.as_ref(), plain.as_ref(), postgres.as_ref()) {
+        match best(&peer, peer.tasks / share / 2) {
+            Ok(workers) => tried.push((peer, workers)),
+            Err(error) => bench.gap(SATURATED, peer.name, format_args!("{error:#}")),
+        }
     }
-    if let Some(redis) = &plain {
-        let bullmq = |tasks: usize, workers: usize| peers.node("bullmq", &redis.port(), tasks, workers);
-        all.push(peer("BullMQ + Redis", TASKS, &[10, 50, 200], bullmq));
-        let celery = |tasks: usize, workers: usize| peers.python("celery", &redis.url(), tasks, workers);
-        all.push(peer("Celery + Redis", TASKS / 5, &[1, 2, 4], celery));
-        let rq = |tasks: usize, workers: usize| peers.python("rq", &redis.url(), tasks, workers);
-        all.push(peer("RQ, no isolation", TASKS / 10, &[1, 2, 4], rq));
-        let forking = |tasks: usize, workers: usize| peers.python("rq-fork", &redis.url(), tasks, workers);
-        all.push(peer("RQ, a process per job", TASKS / 100, &[2, 4], forking));
-    }
-    if let Some(postgres) = &postgres {
-        let graphile = |tasks: usize, workers: usize| peers.node("graphile", postgres.url(), tasks, workers);
-        all.push(peer("Graphile Worker + PostgreSQL, synced", TASKS, &[1, 10, 50], graphile));
+    for peer in ["apalis (Redis)", "apalis (SQLite)"] {
+        bench.gap(SATURATED, peer, "the harness does not set it up yet");
     }
     let ours = Ours::start();
-    let mut case = bench.case("no-op tasks, saturated", Unit::PerSecond);
-    case = case.way("sunaba", || ours.rate(TASKS / share));
-    for peer in &all {
-        let tasks = peer.tasks / share;
-        let Some(workers) = or_say(peer.name, best(peer, tasks / 2)) else { continue };
-        case = case.way(peer.name, move || (peer.run)(tasks, workers).unwrap_or(f64::NAN));
+    let promise =
+        "durable before each answer (sled, fdatasync), each task in a sandbox of its own; submitted 1,000 at a time";
+    bench.remark(SATURATED, "sunaba", promise);
+    for (peer, workers) in &tried {
+        bench.remark(
+            SATURATED,
+            peer.name,
+            &format!("{}; the best of {:?} at a time: {workers}", peer.promise, peer.workers),
+        );
+    }
+    let mut case = bench.case(SATURATED, Unit::PerSecond).way("sunaba", || ours.rate(TASKS / share));
+    for (peer, workers) in &tried {
+        // What fails in a round is no number, which the report tells.
+        case = case.way(peer.name, move || (peer.run)(peer.tasks / share, *workers).unwrap_or(f64::NAN));
     }
     case.run();
 }
 
+fn all<'a>(
+    peers: &'a Peers,
+    synced: Option<&'a Redis>,
+    plain: Option<&'a Redis>,
+    postgres: Option<&'a Postgres>,
+) -> Vec<Peer<'a>> {
+    let mut all: Vec<Peer<'a>> = Vec::new();
+    let durable = [
+        "durable: Redis syncs its log before each answer; no isolation: one Node.js process; added 1,000 at a time",
+        "durable: Redis syncs its log before each answer, acknowledged late; a pool of reused processes; added one at a time",
+    ];
+    let not_durable = [
+        "not durable: Redis keeps nothing on the disk; no isolation: one Node.js process; added 1,000 at a time",
+        "not durable: Redis keeps nothing on the disk; a pool of reused processes; added one at a time",
+    ];
+    for (redis, number, promises) in [(synced, 0, durable), (plain, 1, not_durable)] {
+        let Some(redis) = redis else { continue };
+        let bullmq = |tasks: usize, workers: usize| peers.node("bullmq", &redis.port(), tasks, workers);
+        all.push(peer(BULLMQ[number], promises[0], TASKS, &[10, 50, 200], bullmq));
+        let celery = |tasks: usize, workers: usize| peers.python("celery", &redis.url(), tasks, workers);
+        all.push(peer(CELERY[number], promises[1], TASKS / 5, &[1, 2, 4], celery));
+    }
+    if let Some(redis) = plain {
+        let rq = |tasks: usize, workers: usize| peers.python("rq", &redis.url(), tasks, workers);
+        let promise = "not durable; no isolation: jobs run in the worker's process; added 500 at a time";
+        all.push(peer(RQ[0], promise, TASKS / 10, &[1, 2, 4], rq));
+        let forking = |tasks: usize, workers: usize| peers.python("rq-fork", &redis.url(), tasks, workers);
+        let promise = "not durable; a process is forked for each job; added 500 at a time";
+        all.push(peer(RQ[1], promise, TASKS / 100, &[2, 4], forking));
+    }
+    if let Some(postgres) = postgres {
+        let graphile = |tasks: usize, workers: usize| peers.node("graphile", postgres.url(), tasks, workers);
+        let promise = "durable: PostgreSQL's own settings; no isolation: one Node.js process; fetched 500 at a time, completed in batches";
+        all.push(peer(GRAPHILE, promise, TASKS, &[1, 10, 50], graphile));
+    }
+    all
+}
+
 fn peer<'a>(
     name: &'static str,
+    promise: &'static str,
     tasks: usize,
     workers: &'static [usize],
     run: impl Fn(usize, usize) -> anyhow::Result<f64> + 'a,
 ) -> Peer<'a> {
-    Peer { name, tasks, workers, run: Box::new(run) }
+    Peer { name, promise, tasks, workers, run: Box::new(run) }
 }
 
 /// With how many workers it is fastest.
@@ -112,28 +159,4 @@ fn best(peer: &Peer<'_>, tasks: usize) -> anyhow::Result<usize> {
         }
     }
     Ok(best.1)
-}
-
-/// What it takes to have a process, or what people put around one, do nothing.
-fn isolation(bench: &mut Bench) {
-    const WAYS: [(&str, &[&str]); 4] = [
-        ("fork + exec", &["/bin/true"]),
-        ("bubblewrap", &["bwrap", "--ro-bind", "/", "/", "--unshare-all", "/bin/true"]),
-        ("python", &["python3", "-c", "pass"]),
-        ("node", &["node", "-e", "0"]),
-    ];
-    let ours = Ours::start();
-    let mut case = bench.case("one isolated no-op after another", Unit::Milliseconds);
-    case = case.way("sunaba, durable", || ours.one_by_one(STARTS));
-    for (name, command) in WAYS {
-        if or_say(name, run(command, LONGEST)).is_none() {
-            continue;
-        }
-        case = case.way(name, move || {
-            let began = Stopwatch::start();
-            let done = (0..STARTS).all(|_| run(command, LONGEST).is_ok());
-            if done { began.elapsed().as_secs_f64() * 1e3 / STARTS as f64 } else { f64::NAN }
-        });
-    }
-    case.run();
 }

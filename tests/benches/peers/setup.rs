@@ -23,6 +23,13 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// A registry may be slow.
 const FETCH: Duration = Duration::from_secs(600);
 
+/// Where everything of peers is.
+pub(crate) fn folder() -> Result<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench/peers");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+    Ok(folder.canonicalize()?)
+}
+
 /// The folder where they are.
 pub(crate) struct Peers {
     folder: PathBuf,
@@ -31,9 +38,7 @@ pub(crate) struct Peers {
 impl Peers {
     /// Brings what is not there yet.
     pub(crate) fn prepare() -> Result<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench/peers");
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
-        let folder = folder.canonicalize()?;
+        let folder = folder()?;
         for (name, text) in SCRIPTS {
             fs::write(folder.join(name), text)?;
         }

@@ -10,9 +10,9 @@ enum Figure {
     /// The ratio of one way's figure to another's, in the median of the rounds.
     Ratio(&'static str, &'static str),
     /// A way's own figure.
-    Own(&'static str),
+    Own(&'static str, Unit),
     /// A quantile of a way's figures.
-    Quantile(&'static str, f64),
+    Quantile(&'static str, f64, Unit),
 }
 
 enum Bound {
@@ -106,7 +106,7 @@ const GOALS: &[Goal] = &[
         "idle: submit to durable result, beyond two barriers, p50",
         "end to end",
         "idle, submit to result, beyond two barriers",
-        Figure::Quantile("sunaba", 0.5),
+        Figure::Quantile("sunaba", 0.5, Unit::Milliseconds),
         Bound::AtMost(0.5),
     ),
     goal(
@@ -120,36 +120,42 @@ const GOALS: &[Goal] = &[
         "memory of a waiting task among a million",
         "store",
         "memory of a waiting task",
-        Figure::Own("sunaba"),
+        Figure::Own("sunaba", Unit::Bytes),
         Bound::AtMost(200.0),
     ),
     goal(
         "open a store of a million tasks",
         "store",
         "open a store, waiting tasks",
-        Figure::Own("sunaba"),
+        Figure::Own("sunaba", Unit::Seconds),
         Bound::AtMost(5.0),
     ),
-    goal("a chain of 400 light steps", "jobs", "chain of 400", Figure::Own("sunaba"), Bound::AtMost(1.0)),
+    goal(
+        "a chain of 400 light steps",
+        "jobs",
+        "chain of 400",
+        Figure::Own("sunaba", Unit::Seconds),
+        Bound::AtMost(1.0),
+    ),
     goal(
         "stop of a spinning guest, all cores busy: later than asked, p99",
         "sandbox",
         "stop of a spinning guest, overshoot",
-        Figure::Quantile("sandbox", 0.99),
+        Figure::Quantile("sandbox", 0.99, Unit::Milliseconds),
         Bound::AtMost(50.0),
     ),
     goal(
         "first run of a deployed handler after a restart",
         "end to end",
         "first task after a restart",
-        Figure::Own("sunaba"),
+        Figure::Own("sunaba", Unit::Milliseconds),
         Bound::AtMost(5.0),
     ),
     goal(
         "start of the binary, empty store",
         "end to end",
         "start to ready",
-        Figure::Own("sunaba"),
+        Figure::Own("sunaba", Unit::Milliseconds),
         Bound::AtMost(100.0),
     ),
     goal(
@@ -161,6 +167,33 @@ const GOALS: &[Goal] = &[
     ),
 ];
 
+/// A goal, as a plot shows it: a line at a figure.
+pub(crate) struct Mark {
+    pub(crate) value: f64,
+    pub(crate) label: String,
+}
+
+/// Where the goals of a case are: among its figures, and among its quantiles.
+pub(crate) fn marks(case: &Case) -> (Vec<Mark>, Vec<Mark>) {
+    let (mut own, mut of_quantiles) = (Vec::new(), Vec::new());
+    for goal in GOALS.iter().filter(|goal| case.area == goal.area && case.name == goal.case) {
+        let (Bound::AtLeast(bound) | Bound::AtMost(bound)) = goal.bound;
+        match goal.figure {
+            Figure::Own(..) => own.push(Mark { value: bound, label: format!("goal: {}", case.unit.format(bound)) }),
+            Figure::Quantile(_, quantile, _) => {
+                let label = format!("goal for p{:.0}: {}", quantile * 100.0, case.unit.format(bound));
+                of_quantiles.push(Mark { value: bound, label });
+            }
+            Figure::Ratio(_, to) => {
+                let Some(to) = case.way(to) else { continue };
+                let label = format!("goal: {} of {}", ratio_text(bound), to.name);
+                own.push(Mark { value: bound * to.spread.median, label });
+            }
+        }
+    }
+    (own, of_quantiles)
+}
+
 pub(crate) fn judge(cases: &[Case]) -> Vec<Judged> {
     GOALS.iter().map(|goal| goal.judge(cases)).collect()
 }
@@ -168,10 +201,9 @@ pub(crate) fn judge(cases: &[Case]) -> Vec<Judged> {
 impl Goal {
     fn judge(&self, cases: &[Case]) -> Judged {
         let found = cases.iter().find(|case| case.area == self.area && case.name == self.case);
-        let unit = found.map_or(Unit::Count, |case| case.unit);
         let format = |value: f64| match self.figure {
-            Figure::Ratio(..) => format!("{value:.2}x"),
-            Figure::Own(_) | Figure::Quantile(..) => unit.format(value),
+            Figure::Ratio(..) => ratio_text(value),
+            Figure::Own(_, unit) | Figure::Quantile(.., unit) => unit.format(value),
         };
         let wanted = match self.bound {
             Bound::AtLeast(bound) => format!("at least {}", format(bound)),
@@ -184,16 +216,24 @@ impl Goal {
             (Some(value), Bound::AtMost(bound)) if value <= *bound => Verdict::Met,
             (Some(_), _) => Verdict::Missed,
         };
-        let measured = value.map_or_else(String::new, format);
+        // A quick run has smaller numbers than the goal speaks of.
+        let at =
+            found.and_then(|case| case.at).map_or_else(String::new, |at| format!(" at {}", Unit::Count.format(at)));
+        let measured = value.map_or_else(String::new, |value| format(value) + &at);
         Judged { what: self.what, wanted, measured, verdict }
     }
+}
+
+/// With two digits that count at least.
+pub(crate) fn ratio_text(ratio: f64) -> String {
+    if ratio < 0.1 { format!("{ratio:.3}x") } else { format!("{ratio:.2}x") }
 }
 
 impl Figure {
     fn of(&self, case: &Case) -> Option<f64> {
         match self {
-            Self::Own(way) => Some(case.way(way)?.spread.median),
-            Self::Quantile(way, wanted) => {
+            Self::Own(way, _) => Some(case.way(way)?.spread.median),
+            Self::Quantile(way, wanted, _) => {
                 case.way(way)?.quantiles.iter().find(|(quantile, _)| quantile == wanted).map(|(_, value)| *value)
             }
             Self::Ratio(way, to) => {
@@ -206,7 +246,7 @@ impl Figure {
 
 #[cfg(test)]
 mod tests {
-    use sunaba_bench::Sample;
+    use sunaba_bench::{Sample, Written};
 
     use super::*;
     use crate::summary::summarize;
@@ -222,7 +262,7 @@ mod tests {
             at: None,
             quantile: None,
         };
-        summarize(&[sample("bare sled", 10.0), sample("sunaba", ours)])
+        summarize(&Written { samples: vec![sample("bare sled", 10.0), sample("sunaba", ours)], ..Written::default() })
     }
 
     fn verdict(cases: &[Case]) -> Verdict {
@@ -239,5 +279,12 @@ mod tests {
     #[test]
     fn what_was_not_measured_is_not_met() {
         assert!(judge(&[]).iter().all(|goal| goal.verdict == Verdict::NotMeasured));
+    }
+
+    #[test]
+    fn ratio_is_marked_where_it_is_reached() {
+        let (own, of_quantiles) = marks(&lives(5.0)[0]);
+        assert!(of_quantiles.is_empty());
+        assert_eq!(own.iter().map(|mark| mark.value).collect::<Vec<_>>(), [6.0]);
     }
 }

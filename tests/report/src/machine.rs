@@ -33,6 +33,13 @@ fn field(text: &str, name: &str) -> String {
 }
 
 impl Machine {
+    /// For tests of what is around it.
+    #[cfg(test)]
+    pub(crate) fn of_nothing() -> Self {
+        let [processor, memory, kernel, compiler, commit, load] = std::array::from_fn(|_| String::new());
+        Self { processor, cores: 0, memory, kernel, compiler, commit, load }
+    }
+
     pub(crate) fn look() -> Self {
         let total = field(&read("/proc/meminfo"), "MemTotal");
         let kib: Option<u64> = total.split_whitespace().next().and_then(|number| number.parse().ok());

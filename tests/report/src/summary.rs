@@ -1,7 +1,7 @@
 //! Samples, brought together by case and way.
 
 use serde::Serialize;
-use sunaba_bench::{Better, Sample, Spread, Unit, ratios};
+use sunaba_bench::{Better, Remark, Sample, Spread, Unit, Written, ratios};
 
 /// All that was measured of one work.
 #[derive(Debug, Serialize)]
@@ -27,6 +27,8 @@ pub(crate) struct Way {
     /// Quantile and value, where a way measured many things in a round.
     pub(crate) quantiles: Vec<(f64, f64)>,
     pub(crate) rounds: usize,
+    /// What it promises, and the like.
+    pub(crate) remarks: Vec<String>,
     #[serde(skip)]
     pub(crate) figures: Vec<(usize, f64)>,
 }
@@ -61,7 +63,8 @@ impl Way {
 }
 
 /// The cases in the order in which they were first written down.
-pub(crate) fn summarize(samples: &[Sample]) -> Vec<Case> {
+pub(crate) fn summarize(written: &Written) -> Vec<Case> {
+    let Written { samples, remarks } = written;
     let mut cases: Vec<(Case, Vec<&Sample>)> = Vec::new();
     for sample in samples {
         let is_of = |case: &Case| {
@@ -76,10 +79,10 @@ pub(crate) fn summarize(samples: &[Sample]) -> Vec<Case> {
             }
         }
     }
-    cases.into_iter().map(|(case, samples)| with_ways(case, &samples)).collect()
+    cases.into_iter().map(|(case, samples)| with_ways(case, &samples, remarks)).collect()
 }
 
-fn with_ways(mut case: Case, samples: &[&Sample]) -> Case {
+fn with_ways(mut case: Case, samples: &[&Sample], remarks: &[Remark]) -> Case {
     let mut names: Vec<&str> = Vec::new();
     for sample in samples {
         if !names.contains(&sample.way.as_str()) {
@@ -96,7 +99,13 @@ fn with_ways(mut case: Case, samples: &[&Sample]) -> Case {
         let Some(spread) = Spread::of(&values) else { continue };
         let ratio = case.ways.first().and_then(|first| Spread::of(&ratios(&figures, &first.figures)));
         let quantiles = quantiles(own().filter_map(|sample| Some((sample.quantile?, sample.value))));
-        case.ways.push(Way { name: name.into(), spread, ratio, quantiles, rounds: figures.len(), figures });
+        let of_way = |remark: &&Remark| {
+            !remark.is_gap && (&*remark.area, &*remark.case, &*remark.way) == (&*case.area, &*case.name, name)
+        };
+        let mut remarks: Vec<_> = remarks.iter().filter(of_way).map(|remark| remark.remark.clone()).collect();
+        // A program that was run twice says the same twice.
+        remarks.dedup();
+        case.ways.push(Way { name: name.into(), spread, ratio, quantiles, rounds: figures.len(), remarks, figures });
     }
     case
 }
@@ -123,11 +132,15 @@ mod tests {
         Sample { area, case, way, round, value, unit: Unit::PerSecond, at: None, quantile: None }
     }
 
+    fn summarized(samples: Vec<Sample>) -> Vec<Case> {
+        summarize(&Written { samples, remarks: Vec::new() })
+    }
+
     #[test]
     fn ratios_are_those_of_the_same_round() {
         let samples =
-            [sample("bare", 0, 10.0), sample("ours", 0, 8.0), sample("ours", 1, 15.0), sample("bare", 1, 30.0)];
-        let cases = summarize(&samples);
+            vec![sample("bare", 0, 10.0), sample("ours", 0, 8.0), sample("ours", 1, 15.0), sample("bare", 1, 30.0)];
+        let cases = summarized(samples);
         assert_eq!(cases.len(), 1);
         assert_eq!(cases[0].ways[0].ratio, None);
         assert_eq!(cases[0].ways[1].ratio, Some(Spread { min: 0.5, median: 0.65, max: 0.8 }));
@@ -136,8 +149,21 @@ mod tests {
     #[test]
     fn figure_of_a_distribution_is_its_median() {
         let at = |quantile: f64, value| Sample { quantile: Some(quantile), ..sample("ours", 0, value) };
-        let cases = summarize(&[at(0.99, 9.0), at(0.5, 2.0)]);
+        let cases = summarized(vec![at(0.99, 9.0), at(0.5, 2.0)]);
         assert_eq!(cases[0].ways[0].spread.median, 2.0);
         assert_eq!(cases[0].ways[0].quantiles, [(0.5, 2.0), (0.99, 9.0)]);
+    }
+
+    #[test]
+    fn remarks_stand_with_their_way_and_gaps_do_not() {
+        let remark = |way: &str, text: &str, is_gap| {
+            let (area, case, way) = ("store".into(), "life".into(), way.into());
+            Remark { area, case, way, remark: text.into(), is_gap }
+        };
+        let samples = vec![sample("bare", 0, 10.0), sample("ours", 0, 8.0)];
+        let remarks = vec![remark("ours", "durable", false), remark("ours", "it failed", true)];
+        let cases = summarize(&Written { samples, remarks });
+        assert_eq!(cases[0].ways[0].remarks, [""; 0]);
+        assert_eq!(cases[0].ways[1].remarks, ["durable"]);
     }
 }

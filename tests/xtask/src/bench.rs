@@ -6,14 +6,24 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{cargo, guests, run, say, target};
 
-/// The programs, and which of them are left out when it is to be quick.
-const PROGRAMS: [(&str, When); 5] = [
-    ("per_task", When::Ever),
-    ("operations", When::Ever),
-    ("throughput", When::Ever),
-    ("jobs", When::Ever),
-    ("peers", When::Thorough),
+/// What is measured: by which program, with which words, and whether it is left out when it is to be quick.
+const PROGRAMS: [Program; 7] = [
+    Program { name: "per_task", program: "per_task", word: None, when: When::Ever },
+    Program { name: "operations", program: "operations", word: None, when: When::Ever },
+    Program { name: "throughput", program: "throughput", word: None, when: When::Ever },
+    Program { name: "jobs", program: "jobs", word: None, when: When::Ever },
+    Program { name: "paths", program: "paths", word: None, when: When::Ever },
+    Program { name: "peers", program: "peers", word: None, when: When::Thorough },
+    Program { name: "soak", program: "throughput", word: Some("soak"), when: When::Thorough },
 ];
+
+struct Program {
+    name: &'static str,
+    program: &'static str,
+    /// Without it the program leaves this out.
+    word: Option<&'static str>,
+    when: When,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum When {
@@ -27,7 +37,10 @@ pub(crate) fn bench(options: &[&str]) -> Result<()> {
     say::step(
         "building the benchmarks (the first time takes some ten minutes: the engine is compiled as for a release)",
     );
-    run(cargo(&["bench", "--workspace", "--benches", "--no-run"]))?;
+    // By name: `--benches` would build every library once more, with its tests.
+    let mut build = cargo(&["bench", "--workspace", "--no-run"]);
+    build.args(PROGRAMS.iter().flat_map(|program| ["--bench", program.program]));
+    run(build)?;
     run(cargo(&["build", "--workspace", "--release", "--bins"]))?;
     let folder = target().join("bench");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
@@ -35,10 +48,14 @@ pub(crate) fn bench(options: &[&str]) -> Result<()> {
     if samples.exists() {
         fs::remove_file(&samples).with_context(|| format!("cannot remove `{}`", samples.display()))?;
     }
-    for program in wanted.programs() {
-        say::step(&format!("measuring: {program}"));
+    for Program { name, program, word, .. } in wanted.programs() {
+        say::step(&format!("measuring: {name}"));
         let mut bench = cargo(&["bench", "--workspace", "--bench", program, "--"]);
-        bench.args(&wanted.passed_on).env("SUNABA_SAMPLES", &samples).env("SUNABA_GUESTS", guests::folder());
+        bench.args(&wanted.passed_on).args(*word);
+        bench.env("SUNABA_SAMPLES", &samples).env("SUNABA_GUESTS", guests::folder());
+        if wanted.saves_baseline {
+            bench.env("SUNABA_SAVE_BASELINE", "1");
+        }
         run(bench)?;
     }
     say::step("writing the report");
@@ -51,13 +68,15 @@ pub(crate) fn bench(options: &[&str]) -> Result<()> {
 struct Wanted {
     only: Option<String>,
     is_quick: bool,
+    /// Of instruction counts.
+    saves_baseline: bool,
     /// To each program.
     passed_on: Vec<String>,
 }
 
 impl Wanted {
     fn read(options: &[&str]) -> Result<Self> {
-        let mut wanted = Self { only: None, is_quick: false, passed_on: Vec::new() };
+        let mut wanted = Self { only: None, is_quick: false, saves_baseline: false, passed_on: Vec::new() };
         let mut options = options.iter();
         while let Some(option) = options.next() {
             let mut value = || options.next().with_context(|| format!("`{option}` wants a value"));
@@ -66,6 +85,7 @@ impl Wanted {
                     wanted.is_quick = true;
                     wanted.passed_on.push("--quick".into());
                 }
+                "--save-baseline" => wanted.saves_baseline = true,
                 "--rounds" => {
                     let rounds: usize = value()?.parse().context("`--rounds` wants a number of rounds, from 1")?;
                     wanted.passed_on.extend(["--rounds".into(), rounds.to_string()]);
@@ -73,24 +93,50 @@ impl Wanted {
                 "--only" => wanted.only = Some((*value()?).to_owned()),
                 "--case" => wanted.passed_on.push((*value()?).to_owned()),
                 unknown => bail!(
-                    "`{unknown}` is no option of `bench`; there are --quick, --rounds N, --only PROGRAM, --case WORDS"
+                    "`{unknown}` is no option of `bench`; there are --quick, --rounds N, --only PROGRAM, --case WORDS and \
+                     --save-baseline"
                 ),
             }
         }
         if let Some(only) = &wanted.only
-            && !PROGRAMS.iter().any(|(program, _)| program == only)
+            && !PROGRAMS.iter().any(|program| program.name == only)
         {
-            let names = PROGRAMS.map(|(program, _)| program).join(", ");
+            let names = PROGRAMS.map(|program| program.name).join(", ");
             bail!("`{only}` is no benchmark; there are {names}");
         }
         Ok(wanted)
     }
 
-    fn programs(&self) -> impl Iterator<Item = &'static str> {
-        let is_wanted = |(program, when): &(&'static str, When)| match &self.only {
-            Some(only) => only == program,
-            None => *when == When::Ever || !self.is_quick,
-        };
-        PROGRAMS.into_iter().filter(is_wanted).map(|(program, _)| program)
+    fn programs(&self) -> impl Iterator<Item = &'static Program> {
+        PROGRAMS.iter().filter(|program| match &self.only {
+            Some(only) => only == program.name,
+            None => program.when == When::Ever || !self.is_quick,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(options: &[&str]) -> Vec<&'static str> {
+        let wanted = Wanted::read(options).expect("they are options");
+        wanted.programs().map(|program| program.name).collect()
+    }
+
+    #[test]
+    fn quick_leaves_out_what_takes_minutes() {
+        assert_eq!(names(&["--quick"]), ["per_task", "operations", "throughput", "jobs", "paths"]);
+        assert_eq!(names(&[]).len(), PROGRAMS.len());
+        // Unless it is asked for.
+        assert_eq!(names(&["--quick", "--only", "peers"]), ["peers"]);
+    }
+
+    #[test]
+    fn what_is_no_option_is_named() {
+        let error = |options: &[&str]| Wanted::read(options).err().expect("it is refused").to_string();
+        assert!(error(&["--fast"]).starts_with("`--fast` is no option"), "{}", error(&["--fast"]));
+        assert!(error(&["--only", "all"]).starts_with("`all` is no benchmark"), "{}", error(&["--only", "all"]));
+        assert!(error(&["--rounds"]).contains("wants a value"), "{}", error(&["--rounds"]));
     }
 }

@@ -21,7 +21,7 @@ usage: cargo xtask COMMAND
   soak [--minutes N] [--seed S]
                    crash, starve and unplug the queue for N minutes (5), and show what was lost
   demo             run a host, and on it some hundred tasks, each in its own sandbox
-  bench [--quick] [--rounds N] [--only PROGRAM] [--case WORDS]
+  bench [--quick] [--rounds N] [--only PROGRAM] [--case WORDS] [--save-baseline]
                    measure everything beside its limit and its peers, and write target/bench/report.html
   check-cargo-component
                    build a handler by cargo component too, and run it (installing that takes some ten minutes)

@@ -26,8 +26,8 @@ use std::time::Duration;
 use sunaba_bench::{Bench, Unit, cpu_time};
 use sunaba_sandbox::{ComponentInfo, Sandbox};
 use sunaba_task::{
-    AttemptContext, AttemptReport, AttemptRequest, AttemptResult, Executor as _, Fuel, FuelMode, Grants, Limits,
-    Outcome, Payload, TaskId, Unattended,
+    AttemptContext, AttemptReport, AttemptRequest, AttemptResult, EnvGrant, Executor as _, Fuel, FuelMode, Grants,
+    Limits, Outcome, Payload, TaskId, Unattended,
 };
 
 /// Tasks of each way in a round.
@@ -121,7 +121,7 @@ impl Ours {
     /// With what costs something to prepare: a directory to be opened, variables, a host.
     fn granted(&self) {
         let http = vec!["https://example.com".parse().expect("an authority")];
-        let env = [("LEVEL".into(), "3".into())].into();
+        let env = vec![EnvGrant { key: "LEVEL".into(), value: "3".into() }];
         self.busy_with(Fuel::Exact { limit: None }, &Grants { env, http, ..Grants::default() });
     }
 
