@@ -92,6 +92,10 @@ impl<'o> Order<'o> {
                 if link.undoes {
                     self.undoes(link);
                 } else {
+                    let is_stopping = self.told.get(&job.id).is_some_and(|told| told.is_stopping || told.has_ended);
+                    let is_below = link.parent.is_some_and(|parent| self.cancelled.contains(&parent));
+                    let may = !is_stopping && !is_below;
+                    self.check(may, format_args!("{id} `{}` was made while all of it was stopped", link.name));
                     let other = self.places.entry((link.job, link.parent)).or_default().insert(link.name.clone(), id);
                     self.check(other.is_none(), format_args!("{id} and {other:?} are `{}` of {}", link.name, job.id));
                 }
