@@ -190,7 +190,8 @@ impl Book {
         self.check(task.cancel.is_some() || task.state.is_terminal(), format_args!("{} ignores a cancel", task.id));
         // What is dead by its own part only waits for its children.
         let was_dead = task.attempts.last().is_some_and(|last| last.decision.verdict == Verdict::GiveUp);
-        if !task.state.is_terminal() && !(task.waits_for_children() && was_dead) {
+        let is_over = task.state.is_terminal() || (task.waits_for_children() && was_dead);
+        if !is_over {
             self.inner().tasks.entry(task.id).or_default().cancelled = true;
         }
         self.saw(asked, task);

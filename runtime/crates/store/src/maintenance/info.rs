@@ -127,7 +127,8 @@ pub fn info(directory: &Path) -> Result<Info, MaintenanceError> {
     Ok(info)
 }
 
-/// The tasks that have a lease, each with the revision that its record had before. Bounded by the slots of all workers.
+/// The tasks that have a lease, and those that had one beside it, each with the revision that its record had before. Bounded
+/// by the slots of all workers, times the leases of one key.
 pub(super) fn leased(engine: &dyn Engine) -> Result<HashMap<TaskId, u64>, MaintenanceError> {
     let mut leased = HashMap::new();
     for pair in pairs(engine, b'l') {

@@ -189,7 +189,7 @@ fn task(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
     }
     if let Some(at) = task.expires_at
         && task.is_unstarted()
-        && lease.is_none()
+        && lease != Some(&task.revision)
         && !links.has(&keys::expiry(at, task.sequence), id.as_bytes())?
     {
         found.push("it expires, and nothing makes it".into());

@@ -9,8 +9,9 @@ use sunaba_task::{Lease, SessionId, TaskId, Timestamp};
 use super::{Planner, Turn};
 use crate::{codec, keys};
 
-/// Leases of one key; of more a turn begins another. The key stays until the last of them is closed.
-const MAX_ENTRIES: usize = 512;
+/// Leases of one key; of more a turn begins another. The key stays until the last of them is closed, so that one attempt that
+/// takes long keeps no more than these.
+const MAX_ENTRIES: usize = 64;
 
 /// The leases that were made together.
 #[derive(Debug, Serialize, Deserialize)]
