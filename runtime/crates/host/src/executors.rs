@@ -8,6 +8,9 @@ use sunaba_task::{
     NotDecided, Situation, format_duration,
 };
 
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+
 use crate::permits::{Manifests, Permits};
 
 /// Executors by the component that they have, and one for all others. What the operator allows is asked once more before
@@ -17,6 +20,8 @@ pub(crate) struct Executors {
     pub(crate) others: Arc<dyn Executor>,
     pub(crate) permits: Arc<Permits>,
     pub(crate) manifests: Manifests,
+    /// Where the program's own functions run, wherever they are asked for: none of them is to hold up guests.
+    pub(crate) home: Handle,
 }
 
 impl Executors {
@@ -39,7 +44,26 @@ impl Executors {
                 }
             };
         }
-        self.own.get(&request.component).unwrap_or(&self.others).execute(request, host).await
+        match self.own.get(&request.component) {
+            Some(own) => self.at_home(Arc::clone(own), request, host).await,
+            None => self.others.execute(request, host).await,
+        }
+    }
+
+    async fn at_home(
+        &self,
+        own: Arc<dyn Executor>,
+        request: AttemptRequest,
+        host: Arc<dyn AttemptHost>,
+    ) -> Result<AttemptReport, ExecuteError> {
+        // A set, since that takes what runs in it with it when it is dropped.
+        let mut running = JoinSet::new();
+        running.spawn_on(async move { own.execute(request, host).await }, &self.home);
+        match running.join_next().await {
+            Some(Ok(report)) => report,
+            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            _ => Err(ExecuteError::Closed),
+        }
     }
 
     async fn admit(&self, request: AttemptRequest) -> Result<AttemptRequest, ExecuteError> {
@@ -55,6 +79,10 @@ impl Executor for Executors {
         host: Arc<dyn AttemptHost>,
     ) -> BoxFuture<'_, Result<AttemptReport, ExecuteError>> {
         Box::pin(self.run(request, host))
+    }
+
+    fn spawn(&self, work: BoxFuture<'static, ()>) -> Result<(), BoxFuture<'static, ()>> {
+        self.others.spawn(work)
     }
 
     fn decide(&self, decider: Digest, situation: Situation) -> BoxFuture<'_, Result<DeciderAnswer, NotDecided>> {

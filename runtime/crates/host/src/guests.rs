@@ -234,6 +234,10 @@ impl Executor for Guests {
         })
     }
 
+    fn spawn(&self, work: BoxFuture<'static, ()>) -> Result<(), BoxFuture<'static, ()>> {
+        self.sandbox.spawn(work)
+    }
+
     fn decide(&self, decider: Digest, situation: Situation) -> BoxFuture<'_, Result<DeciderAnswer, NotDecided>> {
         Box::pin(async move {
             let key = (decider, FuelMode::Exact);

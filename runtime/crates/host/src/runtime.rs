@@ -160,7 +160,8 @@ impl RuntimeBuilder {
         }
         let others = self.executor.unwrap_or_else(|| Arc::clone(&guests) as _);
         let manifests = Manifests { packages: Arc::clone(&packages), guests: Arc::clone(&guests) };
-        let executors = Arc::new(Executors { own, others, permits: Arc::clone(&permits), manifests });
+        let home = tokio::runtime::Handle::current();
+        let executors = Arc::new(Executors { own, others, permits: Arc::clone(&permits), manifests, home });
         let hooked = self.hooks.start(Arc::clone(&store)).await?;
         let memory_bytes = self.worker.memory_bytes.or_else(|| self.memory.bytes(self.oversubscribe));
         let worker = WorkerConfig { memory_bytes, attempt: permits.ceilings.clone(), ..self.worker };

@@ -119,7 +119,7 @@ impl SandboxBuilder {
                 work: Some(work),
                 engines,
                 slots: Arc::new(Semaphore::new(slots as usize)),
-                running: AtomicUsize::new(0),
+                running: Arc::default(),
                 thread: Some(thread),
             });
         }
@@ -144,7 +144,8 @@ struct Shard {
     engines: Engines,
     /// Taken before work is sent, so that the shard never waits for one.
     slots: Arc<Semaphore>,
-    running: AtomicUsize,
+    /// Attempts, and whatever runs some of them one after another.
+    running: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -378,19 +379,34 @@ impl Sandbox {
         if info.handler(&request.handler).is_none() {
             return Err(ExecuteError::UnknownHandler { component, handler: request.handler });
         }
-        let shards = self.shards.iter().zip(prepared.iter());
-        let (shard, prepared) =
-            shards.min_by_key(|(shard, _)| shard.running.load(Ordering::Relaxed)).expect("at least one");
+        let closed = |_| ExecuteError::Closed;
+        // Whoever is on the thread of a shard stays there.
+        if let Some((shard, prepared, here)) = self.here(&prepared) {
+            let _slot = shard.slots.acquire().await.map_err(closed)?;
+            return here.attempt(prepared, request, host, std::future::pending()).await;
+        }
+        let (index, shard) = self.idlest();
         let _running = Running::on(&shard.running);
-        let slot = Arc::clone(&shard.slots).acquire_owned().await.map_err(|_| ExecuteError::Closed)?;
+        let slot = Arc::clone(&shard.slots).acquire_owned().await.map_err(closed)?;
         let (reply, report) = reply::reply();
         let work = shard.work.as_ref().ok_or(ExecuteError::Closed)?;
         // While we are borrowed nobody closes us: the shard's thread has panicked.
         let ended = |_| ExecuteError::Internal("a shard of the sandbox has ended".into());
-        let (prepared, request) = (Arc::clone(prepared), Box::new(request));
+        let (prepared, request) = (Arc::clone(&prepared[index]), Box::new(request));
         work.send(Work::Attempt { prepared, request, host, slot, reply }).await.map_err(ended)?;
         let panicked = || Err(ExecuteError::Internal("host code panicked during the attempt".into()));
         report.await.unwrap_or_else(panicked)
+    }
+
+    /// The shard that has the least to do.
+    fn idlest(&self) -> (usize, &Shard) {
+        let shards = self.shards.iter().enumerate();
+        shards.min_by_key(|(_, shard)| shard.running.load(Ordering::Relaxed)).expect("at least one")
+    }
+
+    /// The shard on whose thread this runs.
+    fn here<'a>(&self, prepared: &'a OnShards) -> Option<(&Shard, &'a Prepared, Arc<shard::Shard>)> {
+        self.shards.iter().zip(prepared.iter()).find_map(|(of, ready)| Some((of, ready, shard::here(&of.engines)?)))
     }
 }
 
@@ -403,6 +419,17 @@ impl Executor for Sandbox {
         Box::pin(self.run(request, host))
     }
 
+    fn spawn(&self, work: BoxFuture<'static, ()>) -> Result<(), BoxFuture<'static, ()>> {
+        let (_, shard) = self.idlest();
+        let Some(place) = shard.work.as_ref().and_then(|sender| sender.try_reserve().ok()) else { return Err(work) };
+        let running = Running::on(&shard.running);
+        place.send(Work::Other(Box::pin(async move {
+            let _running = running;
+            work.await;
+        })));
+        Ok(())
+    }
+
     fn decide(&self, decider: Digest, situation: Situation) -> BoxFuture<'_, Result<DeciderAnswer, NotDecided>> {
         Box::pin(self.ask(decider, situation))
     }
@@ -413,9 +440,13 @@ impl Drop for Sandbox {
         for shard in &mut self.shards {
             shard.work = None;
         }
+        let myself = thread::current().id();
         for thread in self.shards.iter_mut().filter_map(|shard| shard.thread.take()) {
-            // A panic on a shard was reported where it happened.
-            let _ = thread.join();
+            // What ran on a shard may have been the last to know the sandbox; its thread ends when this has returned.
+            if thread.thread().id() != myself {
+                // A panic on a shard was reported where it happened.
+                let _ = thread.join();
+            }
         }
     }
 }
@@ -452,17 +483,17 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// Counts an attempt on its shard, however it ends.
-struct Running<'a>(&'a AtomicUsize);
+/// Counts an attempt on its shard, or what runs some of them there, however it ends.
+struct Running(Arc<AtomicUsize>);
 
-impl<'a> Running<'a> {
-    fn on(count: &'a AtomicUsize) -> Self {
+impl Running {
+    fn on(count: &Arc<AtomicUsize>) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
+        Self(Arc::clone(count))
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for Running {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

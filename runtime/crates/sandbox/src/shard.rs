@@ -3,12 +3,13 @@
 //! An engine and a pool for each thread scale better than shared ones, and a guest that computes holds up only the
 //! attempts of its own shard, and these for one epoch tick.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use sunaba_task::{AttemptHost, AttemptRequest, FuelMode};
+use sunaba_task::{AttemptHost, AttemptRequest, BoxFuture, FuelMode};
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, mpsc, oneshot};
 use wasmtime::component::Linker;
 
@@ -43,6 +44,8 @@ pub(crate) enum Work {
         slot: OwnedSemaphorePermit,
         reply: Sender<Report>,
     },
+    /// Something that runs attempts here, one after another ([`here`]).
+    Other(BoxFuture<'static, ()>),
     Describe {
         prepared: Prepared,
         mode: FuelMode,
@@ -93,6 +96,16 @@ impl Engines {
     }
 }
 
+thread_local! {
+    /// The shard whose thread this is.
+    static HERE: RefCell<Option<Arc<Shard>>> = const { RefCell::new(None) };
+}
+
+/// The shard with these engines, on whose thread this runs.
+pub(crate) fn here(engines: &Engines) -> Option<Arc<Shard>> {
+    HERE.with_borrow(|here| here.clone().filter(|shard| Arc::ptr_eq(&shard.engines.0, &engines.0)))
+}
+
 /// Starts a shard. It ends when the sender of its work is dropped.
 pub(crate) fn start(
     index: usize,
@@ -115,14 +128,16 @@ pub(crate) fn start(
         .thread_name(format!("sunaba-io-{index}"))
         .build()?;
     thread::Builder::new().name(format!("sunaba-shard-{index}")).spawn(move || {
-        let mut shard = Shard { engines, client, scratch, outbox };
+        let shard = Arc::new(Shard { engines, client, scratch, outbox });
+        HERE.set(Some(Arc::clone(&shard)));
         runtime.block_on(shard.serve(work));
         // Not a plain drop: that would wait for a thread that hangs in a slow file system.
         runtime.shutdown_background();
     })
 }
 
-struct Shard {
+/// What attempts of one shard share.
+pub(crate) struct Shard {
     engines: Engines,
     client: Arc<Client>,
     scratch: Arc<Scratch>,
@@ -130,35 +145,43 @@ struct Shard {
 }
 
 impl Shard {
-    async fn serve(&mut self, mut work: mpsc::Receiver<Work>) {
+    async fn serve(self: &Arc<Self>, mut work: mpsc::Receiver<Work>) {
         while let Some(work) = work.recv().await {
             match work {
                 // Nobody waits for it any more.
                 Work::Attempt { reply, .. } if reply.is_closed() => {}
                 Work::Attempt { prepared, request, host, slot, reply } => {
-                    let (ticker, outbox) = (self.engines.0.ticker.clone(), self.outbox.clone());
-                    let (client, scratch) = (Arc::clone(&self.client), Arc::clone(&self.scratch));
-                    // Boxed: it has some kilobytes, which would be moved once more for each step of a spawn.
-                    let attempt = Box::pin(async move {
-                        let _ticking = ticker.ticking();
-                        let report = attempt::run(&prepared, *request, host, &client, &scratch, reply.closed()).await;
-                        (report, reply, slot)
-                    });
+                    let shard = Arc::clone(self);
                     tokio::spawn(async move {
-                        let (report, reply, slot) = outbox.beside(attempt).await;
-                        outbox.put(reply, report, slot);
+                        let report = shard.attempt(&prepared, *request, host, reply.closed()).await;
+                        shard.outbox.put(reply, report, slot);
                     });
                 }
+                Work::Other(work) => drop(tokio::spawn(work)),
                 Work::Describe { prepared, mode, place, mut reply } => {
-                    let (ticker, outbox) = (self.engines.0.ticker.clone(), self.outbox.clone());
+                    let shard = Arc::clone(self);
                     tokio::spawn(async move {
-                        let _ticking = ticker.ticking();
-                        let described = outbox.beside(attempt::describe(&prepared, mode, reply.closed())).await;
+                        let _ticking = shard.engines.0.ticker.ticking();
+                        let described = shard.outbox.beside(attempt::describe(&prepared, mode, reply.closed())).await;
                         drop(place);
                         let _ = reply.send(described);
                     });
                 }
             }
         }
+    }
+
+    /// Runs an attempt, on the thread of this shard and no other.
+    pub(crate) async fn attempt(
+        &self,
+        prepared: &Prepared,
+        request: AttemptRequest,
+        host: Arc<dyn AttemptHost>,
+        abandoned: impl Future<Output = ()> + Send,
+    ) -> Report {
+        let _ticking = self.engines.0.ticker.ticking();
+        // Boxed: it has some kilobytes, which would be moved once more for each step of whoever runs it.
+        let attempt = Box::pin(attempt::run(prepared, request, host, &self.client, &self.scratch, abandoned));
+        self.outbox.beside(attempt).await
     }
 }

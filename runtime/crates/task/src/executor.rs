@@ -63,6 +63,15 @@ pub trait Executor: Send + Sync + 'static {
         host: Arc<dyn AttemptHost>,
     ) -> BoxFuture<'_, Result<AttemptReport, ExecuteError>>;
 
+    /// Has this run on a thread that runs attempts, where those that it asks for cost no wake-up. Dropped with the executor's
+    /// threads, if it has not ended by then.
+    ///
+    /// # Errors
+    /// There is no such thread, or it is busy: what was to be run, for somebody else to run.
+    fn spawn(&self, work: BoxFuture<'static, ()>) -> Result<(), BoxFuture<'static, ()>> {
+        Err(work)
+    }
+
     /// Asks the decider in this component what follows from this. It ends soon, whatever the decider does.
     fn decide(&self, decider: Digest, situation: Situation) -> BoxFuture<'_, Result<DeciderAnswer, NotDecided>> {
         drop((decider, situation));

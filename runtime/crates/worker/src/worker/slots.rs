@@ -4,12 +4,13 @@
 //! that anybody is woken. What has not begun has no watch, holds no memory, and its time has not begun.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sunaba_store::{LeaseRequest, Leased, StoreError};
-use sunaba_task::{AttemptHost, Observation, SessionId, State, TaskId};
-use tokio::sync::{Mutex, OwnedSemaphorePermit, mpsc};
+use sunaba_task::{AttemptHost, Executor, Observation, SessionId, State, TaskId};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -55,16 +56,23 @@ pub(super) struct Waiting {
 pub(super) struct Line {
     /// The oldest lease first.
     waiting: VecDeque<Waiting>,
-    /// Slots in use.
-    busy: usize,
+    /// One more for each slot in use.
+    busy: Arc<()>,
     /// To the settlers; none once all is said.
     ended: Option<mpsc::UnboundedSender<Ended>>,
+}
+
+impl Line {
+    fn busy(&self) -> usize {
+        Arc::strong_count(&self.busy) - 1
+    }
 }
 
 /// A slot in use, until it is dropped.
 struct Slot {
     shared: Arc<Shared>,
-    is_given_back: bool,
+    /// None once it is given back.
+    busy: Option<Arc<()>>,
 }
 
 impl Slot {
@@ -72,12 +80,13 @@ impl Slot {
     fn next(&mut self) -> Option<Waiting> {
         let next = {
             let mut attempts = self.shared.attempts();
-            let next = attempts.line.waiting.pop_front();
-            if next.is_none() {
-                self.is_given_back = true;
-                attempts.line.busy -= 1;
-            } else {
-                attempts.ahead.begin(Instant::now());
+            // One that was stopped and has not heard of it yet is no slot of the session that is there now.
+            let is_ours = self.busy.as_ref().is_some_and(|busy| Arc::ptr_eq(busy, &attempts.line.busy));
+            let next = if is_ours { attempts.line.waiting.pop_front() } else { None };
+            match next {
+                // Under the lock: whoever finds nothing to do is free for what comes.
+                None => self.busy = None,
+                Some(_) => attempts.ahead.begin(Instant::now()),
             }
             next
         };
@@ -88,8 +97,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if !self.is_given_back {
-            self.shared.attempts().line.busy -= 1;
+        if self.busy.take().is_some() {
             self.shared.room.notify_one();
         }
     }
@@ -108,10 +116,10 @@ enum Wish {
 }
 
 impl Attempts {
-    /// `is_dry`: the last answer had less than was asked for.
+    /// `is_dry`: the last answer had nothing.
     fn wish(&mut self, slots: usize, is_dry: bool) -> Wish {
         let (now, patience) = (Instant::now(), self.ahead.patience());
-        let free = slots.saturating_sub(self.line.busy);
+        let free = slots.saturating_sub(self.line.busy());
         let overdue = self.line.waiting.iter().take_while(|waiting| waiting.since + patience <= now).count();
         if free == 0 && overdue > 0 {
             return Wish::GiveBack(self.line.waiting.drain(..overdue).collect());
@@ -177,7 +185,7 @@ impl Shared {
             };
             match self.store.lease(LeaseRequest { session, queues: self.config.queues.clone(), slots, wait }).await {
                 Ok(leased) => {
-                    is_dry = leased.len() < slots;
+                    is_dry = leased.is_empty();
                     self.take(leased);
                 }
                 Err(StoreError::SessionLost) => return Over::Lost,
@@ -217,16 +225,14 @@ impl Shared {
 
     /// Has free slots begin what waits.
     fn fill(self: &Arc<Self>, running: &mut Running) {
-        let begin = {
-            let mut attempts = self.attempts();
-            let free = self.config.slots.saturating_sub(attempts.line.busy);
-            let begin = free.min(attempts.line.waiting.len());
-            attempts.line.busy += begin;
-            begin
+        let (begin, busy) = {
+            let attempts = self.attempts();
+            let free = self.config.slots.saturating_sub(attempts.line.busy());
+            (free.min(attempts.line.waiting.len()), Arc::clone(&attempts.line.busy))
         };
-        for _ in 0..begin {
-            let slot = Slot { shared: Arc::clone(self), is_given_back: false };
-            running.slots.spawn(Arc::clone(self).run_slot(slot));
+        for busy in std::iter::repeat_n(busy, begin) {
+            let slot = Slot { shared: Arc::clone(self), busy: Some(busy) };
+            running.slots.spawn(beside(Arc::clone(&self.executor), Arc::clone(self).run_slot(slot)));
         }
         while let Some(ended) = running.slots.try_join_next() {
             // Host code that panics is caught where it runs; this is ours, and its lease is held until the session ends.
@@ -241,6 +247,8 @@ impl Shared {
         while let Some(waiting) = slot.next() {
             let ended = self.attempt(waiting).await;
             self.send(ended);
+            // Short attempts wait for nothing: whatever else runs here has its turn now and then.
+            tokio::task::coop::consume_budget().await;
         }
     }
 
@@ -353,6 +361,29 @@ impl Shared {
         // Nobody has more to say.
         self.attempts().line.ended = None;
         while running.settlers.join_next().await.is_some() {}
+    }
+}
+
+/// Has a slot run where its executor runs attempts, if there is such a place, and here otherwise; whoever drops this stops it.
+async fn beside(executor: Arc<dyn Executor>, slot: impl Future<Output = ()> + Send + 'static) {
+    let (_kept, dropped) = oneshot::channel::<Infallible>();
+    let (end, ended) = oneshot::channel();
+    let slot = async move {
+        // Who loses: an attempt that nobody will settle.
+        tokio::select! {
+            biased;
+            _ = dropped => {}
+            () = slot => {}
+        }
+        let _ = end.send(());
+    };
+    match executor.spawn(Box::pin(slot)) {
+        Ok(()) => {
+            if ended.await.is_err() {
+                tracing::error!("a slot panicked, or went with its executor; its attempt was not settled");
+            }
+        }
+        Err(slot) => slot.await,
     }
 }
 
