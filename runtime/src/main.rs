@@ -12,6 +12,10 @@ use sunaba_runtime::Client;
 
 use crate::exit::{CommandError, Exit};
 
+/// Most of what a host allocates is freed by another thread than the one that made it, which costs the system's allocator locks.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Durable tasks, each in its own WebAssembly sandbox.
 #[derive(Debug, Parser)]
 #[command(name = "sunaba", version, max_term_width = 100)]

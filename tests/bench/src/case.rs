@@ -21,11 +21,13 @@ fn say(line: impl Display) {
 
 /// A benchmark program: what it was asked for, and where its samples go.
 ///
-/// Its arguments: `--quick` (fewer rounds, less work), `--rounds N`, and words, of which `area: case` must contain one.
+/// Its arguments: `--quick` (fewer rounds, less work), `--rounds N`, `--way NAME` (this way alone, for a profile), and words, of which
+/// `area: case` must contain one.
 pub struct Bench {
     area: &'static str,
     rounds: usize,
     quick: bool,
+    way: Option<String>,
     words: Vec<String>,
     file: Option<File>,
 }
@@ -37,7 +39,7 @@ impl Bench {
     /// `--rounds` is followed by no number, or the file of samples cannot be opened.
     pub fn start(area: &'static str) -> Self {
         let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
-        let (mut rounds, mut quick, mut words) = (None, false, Vec::new());
+        let (mut rounds, mut quick, mut way, mut words) = (None, false, None, Vec::new());
         while let Some(argument) = arguments.next() {
             match &*argument {
                 "--quick" => quick = true,
@@ -45,6 +47,7 @@ impl Bench {
                     let number = arguments.next().and_then(|text| text.parse().ok());
                     rounds = Some(number.expect("`--rounds` is followed by a number, such as `--rounds 5`"));
                 }
+                "--way" => way = Some(arguments.next().expect("`--way` is followed by a name, such as `--way sunaba`")),
                 _ => words.push(argument),
             }
         }
@@ -53,7 +56,7 @@ impl Bench {
             opened.unwrap_or_else(|error| panic!("`{}`: {error}", path.display()))
         });
         let rounds = rounds.unwrap_or(if quick { QUICK_ROUNDS } else { ROUNDS }).max(1);
-        Self { area, rounds, quick, words, file }
+        Self { area, rounds, quick, way, words, file }
     }
 
     /// Whether less work was asked for, for everyday use.
@@ -194,6 +197,12 @@ impl<'a> Case<'_, 'a> {
     /// Measures, unless nobody wants it; says and writes down what was found.
     pub fn run(mut self) {
         if !self.bench.wants(&self.name) {
+            return;
+        }
+        if let Some(way) = &self.bench.way {
+            self.ways.retain(|(name, _)| name == way);
+        }
+        if self.ways.is_empty() {
             return;
         }
         let mut figures: Vec<(String, Figures)> = self.ways.iter().map(|(way, _)| (way.clone(), Vec::new())).collect();

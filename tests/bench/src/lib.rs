@@ -9,6 +9,10 @@ mod clock;
 mod sample;
 mod stats;
 
+/// As the binary has it, for every way alike.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub use case::{Bench, Case, Figures};
 pub use clock::{Stopwatch, cpu_time, resident_bytes, unix_micros};
 pub use sample::{Better, Remark, Sample, Unit, Written, read_samples};

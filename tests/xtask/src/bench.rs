@@ -91,10 +91,11 @@ impl Wanted {
                     wanted.passed_on.extend(["--rounds".into(), rounds.to_string()]);
                 }
                 "--only" => wanted.only = Some((*value()?).to_owned()),
+                "--way" => wanted.passed_on.extend(["--way".into(), (*value()?).to_owned()]),
                 "--case" => wanted.passed_on.push((*value()?).to_owned()),
                 unknown => bail!(
-                    "`{unknown}` is no option of `bench`; there are --quick, --rounds N, --only PROGRAM, --case WORDS and \
-                     --save-baseline"
+                    "`{unknown}` is no option of `bench`; there are --quick, --rounds N, --only PROGRAM, --case WORDS, --way NAME \
+                     and --save-baseline"
                 ),
             }
         }
