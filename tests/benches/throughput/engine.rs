@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use sunaba_bench::Stopwatch;
-use sunaba_runtime::store::{BlobPlace, Engine, EngineError, Pair, SledEngine, Writes};
+use sunaba_runtime::store::{Barrier, BlobPlace, Engine, EngineError, Pair, SledEngine, Writes};
 
 /// What was written, in its order.
 pub(crate) type Tape = Vec<(Vec<u8>, Option<Bytes>)>;
@@ -35,6 +35,17 @@ impl Seen {
 
     pub(crate) fn take_tape(&self) -> Tape {
         std::mem::take(&mut *self.tape.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Seen {
+    fn barrier(&self, barrier: impl FnOnce() -> Result<(), EngineError>) -> Result<(), EngineError> {
+        let began = Stopwatch::start();
+        let done = barrier();
+        let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.barrier_nanos.fetch_add(nanos, Ordering::AcqRel);
+        self.barriers.fetch_add(1, Ordering::AcqRel);
+        done
     }
 }
 
@@ -78,11 +89,11 @@ impl Engine for Watched {
     }
 
     fn barrier(&mut self) -> Result<(), EngineError> {
-        let began = Stopwatch::start();
-        let done = self.engine.barrier();
-        let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.seen.barrier_nanos.fetch_add(nanos, Ordering::AcqRel);
-        self.seen.barriers.fetch_add(1, Ordering::AcqRel);
-        done
+        self.seen.barrier(|| self.engine.barrier())
+    }
+
+    fn barrier_beside(&mut self) -> Option<Barrier> {
+        let (barrier, seen) = (self.engine.barrier_beside()?, Arc::clone(&self.seen));
+        Some(Box::new(move || seen.barrier(barrier)))
     }
 }

@@ -1,6 +1,7 @@
 //! The commit thread: gathers changes, plans them in one turn, makes the turn durable, answers, and then serves the reads.
 //!
-//! Reads come after the changes of their turn, so that they see what was kept and nothing else. When the engine fails or
+//! While others wait, the next turn is planned beside the barrier of the one before (`beside.rs`), and made durable after it. Reads
+//! come after the changes of their turn, so that they see what was kept and nothing else: theirs is a turn that ends here. When the engine fails or
 //! the thread panics, no change is taken on any more, and reads are served from what is left (`read_only.rs`).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,11 +11,12 @@ use std::time::Duration;
 use sunaba_task::{Durability, LeaseToken};
 use tokio::sync::mpsc;
 
+use crate::beside::{Beside, Flight};
 use crate::blobs::LocalBlobs;
 use crate::maintenance::{Copying, LastOpened};
 use crate::planner::{Answer, Planner, SharedClock, Turn, is_named};
 use crate::read_only::ReadOnly;
-use crate::{Engine, EngineError, OpenError, StoreError, Writes, codec, keys};
+use crate::{Barrier, Engine, EngineError, OpenError, StoreError, Writes, codec, keys};
 
 /// Requests of one turn. Each may hold many tasks.
 const MAX_GATHERED: usize = 256;
@@ -24,6 +26,9 @@ const MAX_WRITTEN: usize = 20_000;
 
 /// A turn that takes this long keeps workers from renewing, through no fault of theirs.
 const MIN_STALL: Duration = Duration::from_secs(1);
+
+/// What is on its way to the disk for longer holds up the next turn: for so long sessions cannot be renewed, and are given the time again.
+const MAX_FLIGHT: Duration = Duration::from_millis(100);
 
 /// Keys that are remembered until they are durable, when durability is relaxed; then the barrier comes at once.
 const MAX_UNSYNCED: usize = 100_000;
@@ -52,8 +57,13 @@ pub(crate) struct Commit {
     durability: Durability,
     /// What is being applied. It is here so that a panic does not take it.
     applying: Writes,
-    /// What was applied since the last barrier.
+    /// What was applied since the last barrier has begun.
     unsynced: Vec<Vec<u8>>,
+    /// What becomes durable meanwhile.
+    flight: Option<Flight>,
+    beside: Beside,
+    /// Of what was applied since.
+    answers: Vec<Answer>,
     /// When the first of that was applied.
     unsynced_since: Option<Duration>,
     returned: mpsc::UnboundedReceiver<LeaseToken>,
@@ -100,6 +110,9 @@ impl Commit {
             durability,
             applying,
             unsynced,
+            flight: None,
+            beside: Beside::default(),
+            answers: Vec::new(),
             unsynced_since: None,
             returned,
             copying: None,
@@ -119,7 +132,7 @@ impl Commit {
         let mut unwanted = None;
         let mut wait = Duration::ZERO;
         loop {
-            let mut is_closed = false;
+            let (mut is_closed, mut is_landed) = (false, false);
             // The sleep that loses is made anew; the receivers that lose have taken nothing.
             tokio::select! {
                 biased;
@@ -127,6 +140,7 @@ impl Commit {
                 count = requests.recv_many(&mut gathered, MAX_GATHERED), if gathered.is_empty() => is_closed = count == 0,
                 // The turn before has left some.
                 () = std::future::ready(()), if !gathered.is_empty() => {}
+                () = landed(self.flight.as_ref()) => is_landed = true,
                 () = room(self.copying.as_ref()) => {}
                 () = self.clock.sleep(wait) => {}
             }
@@ -134,7 +148,11 @@ impl Commit {
                 if is_closed {
                     return commit.barrier().map(|()| Duration::ZERO);
                 }
-                commit.turn(unwanted.take(), &mut gathered)?;
+                if is_landed {
+                    commit.landed()?;
+                } else {
+                    commit.turn(unwanted.take(), &mut gathered)?;
+                }
                 Ok(commit.until_next())
             });
             match served {
@@ -143,9 +161,10 @@ impl Commit {
                 Err(Failed) => break,
             }
         }
-        let Self { planner, engine, clock, applying, unsynced, copying, failure, .. } = self;
+        let _ = self.land();
+        let Self { planner, engine, clock, applying, unsynced, copying, failure, answers, .. } = self;
         // Whoever waits is told at once.
-        drop((planner, copying));
+        drop((planner, copying, answers));
         let Some(error) = failure.get().cloned() else { return };
         let written = unsynced.into_iter().chain(applying.into_keys());
         ReadOnly::new(engine, clock, error, written).serve(gathered, requests).await;
@@ -169,16 +188,29 @@ impl Commit {
 
     fn turn(&mut self, unwanted: Option<LeaseToken>, gathered: &mut Vec<Request>) -> Result<(), Failed> {
         let begun = self.clock.elapsed();
+        // Whoever is alone waits for nobody; one who comes while others are on their way goes with them.
+        let is_busy = gathered.len() > 1 || self.flight.is_some();
         let returned = &mut self.returned;
         let nobody_took = unwanted.into_iter().chain(std::iter::from_fn(|| returned.try_recv().ok()));
         let mut turn = Turn::new(&*self.engine, &*self.clock);
         let mut reads = Vec::new();
         let planned = plan(&mut self.planner, &mut turn, nobody_took, gathered, &mut reads, &mut self.copying);
-        let answers = std::mem::take(&mut turn.answers);
+        self.answers.append(&mut turn.answers);
         self.blobs.doubt(turn.take_released());
         let planned = turn.txn.failure().map_or(planned.map_err(as_engine_error), Err);
         self.applying = turn.txn.into_writes();
         let mut kept = planned.and_then(|()| self.apply());
+        // What reads show is durable, a backup copies what is, and of files only those go that nothing names.
+        let ends_here = !is_busy || !reads.is_empty() || self.copying.is_some() || self.blobs.has_to_sweep();
+        if kept.is_ok() && !ends_here && self.durability == Durability::Sync {
+            match self.go_on(begun, !gathered.is_empty()) {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) => kept = Err(error),
+            }
+        }
+        let landed = self.land();
+        kept = kept.and(landed);
         if self.durability == Durability::Sync {
             kept = kept.and_then(|()| self.sync());
         }
@@ -190,7 +222,7 @@ impl Commit {
         self.sweep_blobs();
         // Before anybody hears of it: time that passes from here on is the callers' own. But for those who are left to wait.
         self.forgive(begun, !gathered.is_empty());
-        answers.into_iter().for_each(|answer: Answer| answer());
+        self.answer();
         self.show(reads);
         self.copy()?;
         if self.until_barrier().is_some_and(|left| left.is_zero()) || self.unsynced.len() >= MAX_UNSYNCED {
@@ -248,6 +280,59 @@ impl Commit {
         Ok(())
     }
 
+    /// Has what was applied become durable beside what comes, as soon as nothing else does; false when the engine can do no two
+    /// things at a time.
+    fn go_on(&mut self, begun: Duration, is_behind: bool) -> Result<bool, EngineError> {
+        let is_young = |flight: &Flight| self.clock.elapsed().saturating_sub(flight.begun) < MAX_FLIGHT;
+        if self.unsynced.len() < MAX_WRITTEN
+            && self.flight.as_ref().is_some_and(|flight| !flight.is_over() && is_young(flight))
+        {
+            self.forgive(begun, is_behind);
+            return Ok(true);
+        }
+        self.land()?;
+        let Some(barrier) = self.engine.barrier_beside() else { return Ok(false) };
+        self.forgive(begun, is_behind);
+        self.depart(barrier);
+        Ok(true)
+    }
+
+    fn depart(&mut self, barrier: Barrier) {
+        self.unsynced_since = None;
+        let (answers, keys) = (std::mem::take(&mut self.answers), std::mem::take(&mut self.unsynced));
+        let begun = self.clock.elapsed();
+        self.flight = Some(self.beside.begin(barrier, answers, (keys, begun), Arc::clone(&self.failure)));
+    }
+
+    /// What was on its way is durable; the next follows.
+    fn landed(&mut self) -> Result<(), Failed> {
+        self.land().map_err(|error| self.fail(error))?;
+        if self.unsynced_since.is_none() && self.answers.is_empty() {
+            return Ok(());
+        }
+        match self.engine.barrier_beside() {
+            Some(barrier) => self.depart(barrier),
+            None => self.barrier()?,
+        }
+        Ok(())
+    }
+
+    /// Tells those who have waited for what is durable now.
+    fn answer(&mut self) {
+        self.answers.drain(..).for_each(|answer| answer());
+    }
+
+    /// Waits for what is on its way to be durable.
+    fn land(&mut self) -> Result<(), EngineError> {
+        let Some(flight) = self.flight.take() else { return Ok(()) };
+        let landed = flight.land();
+        if landed.is_err() {
+            // Nobody knows what of it is durable.
+            self.unsynced.extend(flight.keys);
+        }
+        landed
+    }
+
     fn sync(&mut self) -> Result<(), EngineError> {
         if self.unsynced_since.is_some() {
             self.engine.barrier()?;
@@ -258,14 +343,15 @@ impl Commit {
     }
 
     fn barrier(&mut self) -> Result<(), Failed> {
-        self.sync().map_err(|error| self.fail(error))?;
+        self.land().and_then(|()| self.sync()).map_err(|error| self.fail(error))?;
+        self.answer();
         self.sweep_blobs();
         Ok(())
     }
 
     /// Lets files go that nobody names: when that is durable, and no sooner.
     fn sweep_blobs(&self) {
-        if self.unsynced_since.is_none() {
+        if self.unsynced_since.is_none() && self.flight.is_none() {
             self.blobs.sweep(|digest| is_named(&*self.engine, digest));
         }
     }
@@ -279,11 +365,19 @@ impl Commit {
     /// How long nothing happens by itself.
     fn until_next(&self) -> Duration {
         // What waits for a barrier is looked at after it.
-        if self.unsynced_since.is_none() && self.blobs.has_to_sweep() {
+        if self.unsynced_since.is_none() && self.flight.is_none() && self.blobs.has_to_sweep() {
             return Duration::ZERO;
         }
         let planned = self.planner.until_next(self.clock.now(), self.clock.elapsed());
         self.until_barrier().map_or(planned, |left| left.min(planned))
+    }
+}
+
+/// Waits until a turn is durable; for ever when there is none on its way.
+async fn landed(flight: Option<&Flight>) {
+    match flight {
+        Some(flight) => flight.landed().await,
+        None => std::future::pending().await,
     }
 }
 

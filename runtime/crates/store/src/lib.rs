@@ -7,6 +7,7 @@
 //! No executor, no engine of WebAssembly and no HTTP live here. A state moves by [`sunaba_task::transition`] alone.
 
 mod artifacts;
+mod beside;
 mod blobs;
 mod checkpoint;
 mod children;
@@ -40,7 +41,7 @@ pub use children::{ChildPlanError, SubmitChildError};
 pub use clock::{ManualClock, SystemClock};
 pub use completion::{CompleteError, NewCompletion};
 pub use embedded::{EmbeddedStore, Options};
-pub use engine::{Engine, EngineError, MemoryEngine, OpenError, Pair, SledEngine, Writes};
+pub use engine::{Barrier, Engine, EngineError, MemoryEngine, OpenError, Pair, SledEngine, Writes};
 pub use error::StoreError;
 pub use jobs::{Awaitee, AwaiteePage, JobPage, JobQuery, PlanPage, PlanQuery, SubmitJobError, SubmittedJob};
 pub use query::{

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use sunaba_bench::{Bench, Figures, Stopwatch, Unit};
 use sunaba_store::{
-    BlobPlace, EmbeddedStore, Engine, EngineError, LeaseRequest, Leased, Pair, Queues, Settlement, SledEngine, Store,
-    SystemClock, Writes,
+    Barrier, BlobPlace, EmbeddedStore, Engine, EngineError, LeaseRequest, Leased, Pair, Queues, Settlement, SledEngine,
+    Store, SystemClock, Writes,
 };
 use sunaba_task::{
     AttemptDetail, Decision, Digest, Ending, NewTask, Payload, Policy, Receipt, SessionId, TaskSpec, Verdict,
@@ -106,6 +106,10 @@ impl Engine for Counting {
 
     fn blobs(&self) -> BlobPlace {
         self.inner.blobs()
+    }
+
+    fn barrier_beside(&mut self) -> Option<Barrier> {
+        self.inner.barrier_beside()
     }
 
     fn barrier(&mut self) -> Result<(), EngineError> {

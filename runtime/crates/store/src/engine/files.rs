@@ -86,19 +86,24 @@ impl Files {
         Ok(())
     }
 
-    /// Removes what was forgotten.
-    pub(super) fn remove_forgotten(&mut self) {
-        for path in self.forgotten.drain(..) {
-            if let Err(error) = fs::remove_file(&path) {
-                // It only takes room, until the next open.
-                tracing::warn!(file = %path.display(), %error, "cannot remove a value's file");
-            }
-        }
+    /// What nothing refers to once all is durable that was applied so far: to be [removed](remove) then.
+    pub(super) fn take_forgotten(&mut self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.forgotten)
     }
 
     fn path(&self, key: &[u8], number: u64) -> PathBuf {
         let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
         self.folder.join(format!("{key}-{number}"))
+    }
+}
+
+/// Removes files that nothing refers to.
+pub(super) fn remove(forgotten: Vec<PathBuf>) {
+    for path in forgotten {
+        if let Err(error) = fs::remove_file(&path) {
+            // It only takes room, until the next open.
+            tracing::warn!(file = %path.display(), %error, "cannot remove a value's file");
+        }
     }
 }
 
@@ -139,7 +144,7 @@ mod tests {
         let new = files.write(b"k", b"new").expect("written");
         files.forget(b"k", old);
         assert_eq!(files.read(b"k", old).expect("not gone yet"), "old");
-        files.remove_forgotten();
+        remove(files.take_forgotten());
         assert!(files.read(b"k", old).is_err());
         assert_eq!(files.read(b"k", new).expect("there"), "new");
 

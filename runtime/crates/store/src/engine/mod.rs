@@ -23,6 +23,9 @@ pub type Writes = BTreeMap<Vec<u8>, Option<Bytes>>;
 /// A key and its value.
 pub type Pair = (Bytes, Bytes);
 
+/// What makes durable what was applied before it was asked for.
+pub type Barrier = Box<dyn FnOnce() -> Result<(), EngineError> + Send>;
+
 /// An engine. One thread uses it.
 pub trait Engine: Send + 'static {
     /// A value.
@@ -60,6 +63,12 @@ pub trait Engine: Send + 'static {
     /// # Errors
     /// The engine failed. Whether it is there is not known.
     fn barrier(&mut self) -> Result<(), EngineError>;
+
+    /// The same, for another thread to call while this one goes on: it says nothing of what is applied from now on. There is no other
+    /// barrier until it has returned or was dropped. Default: none, and all that is done is done by one thread.
+    fn barrier_beside(&mut self) -> Option<Barrier> {
+        None
+    }
 
     /// Makes an engine that has failed readable again, if it has ceased to be. What was applied since the last barrier may be
     /// there or not.

@@ -9,7 +9,7 @@
 //! - A full disk or a crash leaves half of a `snap.*.generating` behind, or of `conf` where there is nothing else yet, over
 //!   which the next open fails. They are removed first.
 //! - It panics over what it cannot read.
-//! - One thread uses it, and never `flush_async`, which can deadlock.
+//! - One thread uses it, and never `flush_async`, which can deadlock; but for `flush`, which another may call meanwhile.
 
 use std::cell::RefCell;
 use std::fs::{self, File, TryLockError};
@@ -17,14 +17,15 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 
 use bytes::Bytes;
 use sunaba_task::format_bytes;
 
-use super::files::{Files, PAUSE, TRIES, is_shortage};
+use super::files::{self, Files, PAUSE, TRIES, is_shortage};
 use super::long::Long;
-use super::{Engine, EngineError, OpenError, Pair, Writes};
+use super::{Barrier, Engine, EngineError, OpenError, Pair, Writes};
 use crate::{BlobPlace, keys, progress};
 
 /// A flush writes at least a segment. Set when a store is made; sled keeps it.
@@ -54,7 +55,7 @@ pub struct SledEngine {
     /// Where that is.
     database: PathBuf,
     /// sled's own file, opened once more for `fdatasync`.
-    log: File,
+    log: Arc<File>,
     files: Files,
     long: Long,
     /// Holds what is being made.
@@ -150,6 +151,7 @@ impl SledEngine {
         }
         let mut long = long.into_inner();
         note_cut(&tree, &mut long).map_err(|error| OpenError::Unreadable(error.to_string()))?;
+        let log = Arc::new(log);
         Ok(Self { files, long, scratch: Vec::new(), tree: Some(tree), database, log, lock })
     }
 
@@ -333,16 +335,18 @@ impl Engine for SledEngine {
     }
 
     fn free_bytes(&self) -> Option<u64> {
-        let disk = rustix::fs::fstatvfs(&self.log).ok()?;
+        let disk = rustix::fs::fstatvfs(&*self.log).ok()?;
         Some(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
     fn barrier(&mut self) -> Result<(), EngineError> {
-        self.tree().flush().map_err(|error| EngineError::new("cannot flush", error))?;
-        self.log.sync_data().map_err(|error| EngineError::new("cannot sync", error))?;
-        // Only now can no value be found any more that was in them.
-        self.files.remove_forgotten();
-        Ok(())
+        let forgotten = self.files.take_forgotten();
+        make_durable(self.tree(), &self.log, forgotten)
+    }
+
+    fn barrier_beside(&mut self) -> Option<Barrier> {
+        let (tree, log, forgotten) = (self.tree().clone(), Arc::clone(&self.log), self.files.take_forgotten());
+        Some(Box::new(move || make_durable(&tree, &log, forgotten)))
     }
 
     /// After an error of the disk sled answers no read any more, until it is opened anew.
@@ -352,6 +356,14 @@ impl Engine for SledEngine {
         self.tree = Some(tree);
         Ok(())
     }
+}
+
+fn make_durable(tree: &sled::Db, log: &File, forgotten: Vec<PathBuf>) -> Result<(), EngineError> {
+    tree.flush().map_err(|error| EngineError::new("cannot flush", error))?;
+    log.sync_data().map_err(|error| EngineError::new("cannot sync", error))?;
+    // Only now can no value be found any more that was in them.
+    files::remove(forgotten);
+    Ok(())
 }
 
 /// Removes what sled was writing when it was ended. It writes its snapshot and its settings in several steps, and refuses

@@ -1,6 +1,7 @@
 //! What an answer promises: that it comes after the barrier, that many share one, and that a failure is told to everybody.
 
 mod barrier;
+mod beside;
 mod clock;
 mod damage;
 mod disk;

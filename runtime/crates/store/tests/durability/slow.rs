@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
-use sunaba_store::{EmbeddedStore, Engine, EngineError, ManualClock, MemoryEngine, Options, Pair, Writes};
+use sunaba_store::{Barrier, EmbeddedStore, Engine, EngineError, ManualClock, MemoryEngine, Options, Pair, Writes};
 use sunaba_task::Timestamp;
 
 /// What the next barrier shall do.
@@ -20,6 +20,7 @@ pub(crate) enum Order {
 pub(crate) struct Strings {
     orders: Arc<Mutex<Option<Receiver<Order>>>>,
     barriers: Arc<AtomicUsize>,
+    applies: Arc<AtomicUsize>,
     applies_fail: Arc<AtomicBool>,
     gets: Arc<Mutex<VecDeque<Order>>>,
     free_bytes: Arc<AtomicU64>,
@@ -28,6 +29,8 @@ pub(crate) struct Strings {
 /// An engine whose barriers wait for an order each, once it is armed.
 struct Slow {
     inner: MemoryEngine,
+    /// Whether it can do something else meanwhile.
+    is_beside: bool,
     strings: Strings,
 }
 
@@ -58,12 +61,24 @@ impl Engine for Slow {
         if self.strings.applies_fail.load(Ordering::SeqCst) {
             return Err(EngineError::new("cannot write", "the disk is gone"));
         }
+        self.strings.applies.fetch_add(1, Ordering::SeqCst);
         self.inner.apply(writes)
     }
 
     fn barrier(&mut self) -> Result<(), EngineError> {
-        self.strings.barriers.fetch_add(1, Ordering::SeqCst);
-        let orders = self.strings.orders.lock().expect("no test panicked");
+        self.strings.barrier()
+    }
+
+    fn barrier_beside(&mut self) -> Option<Barrier> {
+        let strings = self.strings.clone();
+        self.is_beside.then(|| Box::new(move || strings.barrier()) as Barrier)
+    }
+}
+
+impl Strings {
+    fn barrier(&self) -> Result<(), EngineError> {
+        self.barriers.fetch_add(1, Ordering::SeqCst);
+        let orders = self.orders.lock().expect("no test panicked");
         match orders.as_ref().map(|orders| orders.recv().expect("an order")) {
             Some(Order::Fail) => Err(EngineError::new("cannot sync", "the disk is gone")),
             Some(Order::Panic) => {
@@ -89,14 +104,24 @@ pub(crate) fn house() -> House {
 }
 
 pub(crate) fn house_with(options: Options) -> House {
+    house_of(options, false)
+}
+
+/// The same, of an engine whose barriers others can do meanwhile.
+pub(crate) fn beside() -> House {
+    house_of(Options::default(), true)
+}
+
+fn house_of(options: Options, is_beside: bool) -> House {
     let (strings, engine) = (Strings::default(), MemoryEngine::default());
     let clock = ManualClock::at(Timestamp::from_unix_ms(1_767_225_600_000));
     strings.free_bytes.store(u64::MAX, Ordering::SeqCst);
-    let slow = Slow { inner: engine.clone(), strings: strings.clone() };
+    let slow = Slow { inner: engine.clone(), is_beside, strings: strings.clone() };
     let store = EmbeddedStore::open_with(slow, Arc::new(clock.clone()), options).expect("memory opens");
     let (orders, receiver) = channel();
     *strings.orders.lock().expect("no test panicked") = Some(receiver);
     strings.barriers.store(0, Ordering::SeqCst);
+    strings.applies.store(0, Ordering::SeqCst);
     House { store, engine, clock, orders, strings }
 }
 
@@ -127,6 +152,13 @@ impl House {
 
     pub(crate) fn fail_applies(&self) {
         self.strings.applies_fail.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits until so many turns were applied.
+    pub(crate) async fn until_applies(&self, count: usize) {
+        while self.strings.applies.load(Ordering::SeqCst) < count {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Waits until the commit thread is in its barrier.
