@@ -75,6 +75,11 @@ impl<'a> Txn<'a> {
         self.writes.insert(key, None);
     }
 
+    /// Deletes what was put in this turn under a key that was never there before: so that nothing is written at all.
+    pub(crate) fn take_back(&mut self, key: &[u8]) {
+        self.writes.remove(key);
+    }
+
     /// The keys from `from` up to but without `to`, in order or in reverse.
     pub(crate) fn scan<'t>(
         &'t self,

@@ -188,6 +188,8 @@ struct Session {
 pub(crate) struct Planner {
     random: fastrand::Rng,
     next_sequence: u64,
+    /// The first that is given in this turn; of none before the first turn.
+    first_sequence: u64,
     /// Sequences below are taken.
     reserved_sequences: u64,
     /// Who waits and who runs, as far as it decides who is started next.
@@ -248,6 +250,7 @@ impl Planner {
         Self {
             random,
             next_sequence: 0,
+            first_sequence: u64::MAX,
             reserved_sequences: 0,
             lanes: Lanes::default(),
             shelves: Shelves::default(),
@@ -274,6 +277,7 @@ impl Planner {
     /// What happened by itself until now: tasks became due, sessions ran out. Comes first in a turn, so that nobody can
     /// use a lease whose time is up.
     pub(crate) fn pass_time(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        self.first_sequence = self.next_sequence;
         self.lanes.pass_time(turn.elapsed);
         self.promote_due(turn)?;
         self.expire(turn)?;
@@ -407,7 +411,11 @@ impl Planner {
 
     /// Takes a task's place in its queue.
     fn unqueue(&mut self, turn: &mut Turn<'_>, spot: &Spot<'_>) {
-        turn.txn.delete(spot.to_bytes());
+        match spot.place.sequence() < self.first_sequence {
+            true => turn.txn.delete(spot.to_bytes()),
+            // It has come in this very turn.
+            false => turn.txn.take_back(&spot.to_bytes()),
+        }
         self.lanes.remove(spot);
     }
 
