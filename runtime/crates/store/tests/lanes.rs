@@ -144,7 +144,7 @@ impl World {
                     StateName::Running => 2,
                     _ => continue,
                 };
-                counted.entry(task.spec.queue).or_default()[place] += 1;
+                counted.entry(task.spec.queue.clone()).or_default()[place] += 1;
             }
             query.before = page.next;
             if query.before.is_none() {

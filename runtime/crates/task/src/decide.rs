@@ -334,7 +334,7 @@ fn retry_if_left(task: &Task, asked: Option<Duration>, now: Timestamp) -> Decisi
 mod tests {
     use super::*;
     use crate::testing::{self, failed, reported, stopped};
-    use crate::{Payload, Plan, Snooze, TaskSpec};
+    use crate::{Payload, Plan, Snooze};
 
     fn verdict(task: &Task, seen: &Observation) -> (Verdict, bool) {
         let decision = decide(task, seen, testing::NOW);
@@ -486,7 +486,8 @@ mod tests {
         }
         assert_eq!(verdict(&task, &Observation::NotBegun), (Verdict::Requeue, false));
         assert_eq!(Observation::NotBegun.ending(), Ending::HandedBack);
-        let picky = Task { spec: TaskSpec { retry_on: Some(vec!["network".into()]), ..task.spec.clone() }, ..task };
+        let mut picky = task;
+        picky.spec.retry_on = Some(vec!["network".into()]);
         assert!(is_retry(verdict(&picky, &seen(true))));
     }
 

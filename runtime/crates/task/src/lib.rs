@@ -40,6 +40,7 @@ mod retry;
 mod secret;
 mod seed;
 mod settings;
+mod shared;
 mod state;
 mod task;
 #[cfg(test)]
@@ -93,6 +94,7 @@ pub use retry::{Backoff, BackoffError, Growth};
 pub use secret::{MAX_SECRET_BYTES, MAX_SECRETS, MIN_SECRET_BYTES, Secret, SecretText, is_secret_name};
 pub use seed::{Seed, SeedError};
 pub use settings::{HandlerSettings, MAX_SPAN, SettingError};
+pub use shared::Shared;
 pub use state::{Block, State, StateName, StateNameError};
 pub use task::{
     Callback, CallbackOn, CancelRequest, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_HOSTS_LOST, DEFAULT_QUEUE, FailedChild,

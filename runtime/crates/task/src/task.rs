@@ -11,7 +11,7 @@ use crate::job::{JobLink, NodeName, Spent};
 use crate::transition::due;
 use crate::{
     AttemptRecord, Awaits, Backoff, Block, Capture, Completion, Digest, Grants, HandlerName, Lease, Limits, Payload,
-    State, TaskDecider, TaskId, Timestamp,
+    Shared, State, TaskDecider, TaskId, Timestamp,
 };
 
 /// Failures until a task is dead, unless said otherwise: one attempt and three retries.
@@ -236,7 +236,7 @@ pub struct Task {
     /// The store's count of tasks when this one came: what decides who is older.
     pub sequence: u64,
     /// What was asked for.
-    pub spec: TaskSpec,
+    pub spec: Shared<TaskSpec>,
     /// Its place in a job, if it is of one.
     pub job: Option<JobLink>,
     /// The input, without its body.
@@ -301,7 +301,7 @@ impl Task {
             id,
             revision: 1,
             sequence,
-            spec: new.spec.clone(),
+            spec: new.spec.clone().into(),
             job: None,
             input: PayloadInfo::of(&new.input),
             submitted_at: now,

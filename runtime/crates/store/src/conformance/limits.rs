@@ -59,7 +59,8 @@ pub async fn handler_runs_no_more_than_its_concurrency_in_all_queues(subject: &m
     assert_eq!(handlers, ["one", "one", "two"]);
     end(&*store, &first[0]).await;
     end(&*store, &first[1]).await;
-    let second: Vec<_> = lease(&*store, session, 9).await.into_iter().map(|leased| leased.task.spec.queue).collect();
+    let second: Vec<_> =
+        lease(&*store, session, 9).await.into_iter().map(|leased| leased.task.spec.queue.clone()).collect();
     assert_eq!(second, ["a", "b"]);
 }
 

@@ -101,7 +101,7 @@ pub async fn task_that_comes_back_has_its_old_place(subject: &mut impl Subject) 
 async fn next_queues(store: &dyn Store, session: SessionId, count: usize) -> Vec<String> {
     let mut queues = Vec::new();
     for _ in 0..count {
-        queues.push(lease_one(store, session).await.task.spec.queue);
+        queues.push(lease_one(store, session).await.task.spec.queue.clone());
     }
     queues
 }
@@ -124,7 +124,8 @@ pub async fn weights_share_the_starts(subject: &mut impl Subject) {
     let counts = ["heavy", "light", "one", "other"].map(|queue| count(&queues, queue));
     assert_eq!(counts, [60, 30, 10, 0]);
     // In one call as in many.
-    let leased: Vec<_> = lease(&*store, session, 100).await.into_iter().map(|leased| leased.task.spec.queue).collect();
+    let leased: Vec<_> =
+        lease(&*store, session, 100).await.into_iter().map(|leased| leased.task.spec.queue.clone()).collect();
     assert_eq!(["heavy", "light", "one"].map(|queue| count(&leased, queue)), [60, 30, 10]);
 }
 

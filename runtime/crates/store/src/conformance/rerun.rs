@@ -34,7 +34,7 @@ pub async fn rerun_makes_a_new_task_and_changes_no_state(subject: &mut impl Subj
     let dead = finish(&*store, session, Verdict::GiveUp).await;
     let again = rerun(&*store, dead.id, None).await.expect("it has ended");
     let spec = TaskSpec { idempotency_key: None, ..new.spec };
-    assert_eq!((&again.spec, &again.state, again.attempts_started), (&spec, &State::Queued, 0));
+    assert_eq!((&again.spec, &again.state, again.attempts_started), (&spec.into(), &State::Queued, 0));
     assert_eq!((again.origin, again.successor), (Some(Origin::Rerun(dead.id)), None));
     assert_eq!((&again.unique, again.expires_at, again.callbacks), (&None, None, 1));
     assert_eq!(store.input(again.id).await.expect("the store works"), Some(new.input));

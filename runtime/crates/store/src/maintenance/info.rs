@@ -118,7 +118,7 @@ pub fn info(directory: &Path) -> Result<Info, MaintenanceError> {
         let state = if runs { StateName::Running } else { task.state.name() };
         *info.states.entry(state).or_default() += 1;
         if !task.state.is_terminal() {
-            *info.queues.entry(task.spec.queue).or_default() += 1;
+            *info.queues.entry(task.spec.queue.clone()).or_default() += 1;
         }
         let at = task.submitted_at;
         info.oldest = Some(info.oldest.map_or(at, |oldest| oldest.min(at)));

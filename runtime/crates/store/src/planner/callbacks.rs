@@ -39,7 +39,7 @@ impl Planner {
         }
         let input = Payload::json(told_of_end(turn, stored)?);
         for callback in fitting {
-            let mut spec = without_key(callback.spec);
+            let mut spec = without_key(&callback.spec);
             // Nothing counts the callbacks that need a version. One that is not kept any more has better ones after it.
             let package = &spec.handler.package;
             if self.shelves.has_forgotten(package, spec.component)
@@ -63,8 +63,8 @@ pub(super) fn callbacks(turn: &Turn<'_>, id: TaskId) -> Result<Vec<Callback>, St
 }
 
 /// What a task that nobody submits asks for: an idempotency key stands for a submit.
-pub(super) fn without_key(spec: TaskSpec) -> TaskSpec {
-    TaskSpec { idempotency_key: None, ..spec }
+pub(super) fn without_key(spec: &TaskSpec) -> TaskSpec {
+    TaskSpec { idempotency_key: None, ..spec.clone() }
 }
 
 /// What those are told who follow the end of a task.

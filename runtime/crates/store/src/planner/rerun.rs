@@ -51,7 +51,7 @@ impl Planner {
         if let Some(successor) = task.successor.filter(|_| request.once) {
             return Ok(Err(RerunError::Already { task: task.id, successor }));
         }
-        let mut spec = without_key(task.spec.clone());
+        let mut spec = without_key(&task.spec);
         // Whatever it failed over may be mended by now. What no package has is of the host's own program.
         if let Some(package) = self.package(turn, &spec.handler.package)? {
             if package.handler(&spec.handler.handler).is_none() {

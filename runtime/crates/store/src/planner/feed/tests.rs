@@ -163,7 +163,7 @@ fn progress_message_is_cut() {
     let mut house = House::new(MAX_EVENTS);
     house.turn(|planner, turn| {
         let session = planner.open_session(turn, "w".into(), HOUR);
-        let spec = task().spec;
+        let spec = TaskSpec::clone(&task().spec);
         planner.submit(turn, vec![NewTask::new(spec, Payload::json("{}"))]).expect("memory does not fail");
         let leased = planner.lease_now(turn, session, &crate::Queues::All, 1).expect("memory does not fail");
         let progress = Progress { fraction: None, message: "\u{e9}".repeat(MAX_MESSAGE_BYTES) };

@@ -145,7 +145,7 @@ impl Planner {
         let Ok(input) = body(turn, &keys::input(old), stored.input.as_ref(), &task.input.media_type) else {
             return Ok(None);
         };
-        let mut spec = without_key(task.spec.clone());
+        let mut spec = without_key(&task.spec);
         if let Some(package) = self.package(turn, &spec.handler.package)?
             && self.takes_the_same(turn, &spec, &package)
         {
