@@ -1,11 +1,16 @@
 //! Reads what a request brings: within a bound, within a time, and of the one media type that is taken.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt as _;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sunaba_host::{MAX_COMPONENT_BYTES, MAX_INPUT_BYTES};
 use sunaba_task::format_bytes;
@@ -41,6 +46,22 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let Body { bytes, room: _room } = read(request, "application/json", MAX_JSON_BYTES).await?;
         object(&bytes, "body").map(Self)
+    }
+}
+
+/// An answer in JSON.
+pub(crate) struct Reply<T>(pub(crate) T);
+
+/// Most answers are no longer: their text is written in one piece.
+const REPLY_BYTES: usize = 2 << 10;
+
+impl<T: Serialize> IntoResponse for Reply<T> {
+    fn into_response(self) -> Response {
+        let mut text = Vec::with_capacity(REPLY_BYTES);
+        match serde_json::to_writer(&mut text, &self.0) {
+            Ok(()) => ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response(),
+            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+        }
     }
 }
 
@@ -83,7 +104,13 @@ pub(crate) async fn read(request: Request, media_type: &str, limit: usize) -> Re
     if length.is_some_and(|length: usize| length > limit) {
         return Err(too_large());
     }
-    match tokio::time::timeout(MAX_TIME, gather(request.into_body(), limit)).await {
+    let mut gathering = pin!(gather(request.into_body(), limit));
+    // Most bodies come with their head: they need no timer.
+    let gathered = match poll_fn(|context| Poll::Ready(gathering.as_mut().poll(context))).await {
+        Poll::Ready(gathered) => Ok(gathered),
+        Poll::Pending => tokio::time::timeout(MAX_TIME, gathering).await,
+    };
+    match gathered {
         Ok(Ok(Some(body))) => Ok(body),
         Ok(Ok(None)) => Err(too_large()),
         Ok(Err(problem)) => Err(problem),

@@ -3,7 +3,6 @@
 //! A file is whatever a guest has made. So it is never shown by a browser as a page of this host: it is saved, its type is not
 //! guessed, and were it opened all the same, it could do nothing.
 
-use axum::Json as Reply;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -13,6 +12,7 @@ use sunaba_task::{ArtifactKind, ArtifactName};
 
 use super::{Answer, Shared};
 use crate::api::ArtifactsView;
+use crate::body::Reply;
 use crate::extract::At;
 use crate::file_body::FileBody;
 use crate::guard::one;

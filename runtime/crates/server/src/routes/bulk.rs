@@ -1,13 +1,12 @@
 //! Does the same to many tasks, page by page.
 
-use axum::Json as Reply;
 use axum::extract::State;
 use sunaba_store::{BulkAction, MAX_PAGE, TaskQuery};
 use sunaba_task::StateName;
 
 use super::{Answer, Shared};
 use crate::api::{Bulk, BulkView, Filter, Groups, GroupsView, NotDone};
-use crate::body::Json;
+use crate::body::{Json, Reply};
 use crate::extract::Asked;
 use crate::problem::Problem;
 

@@ -1,6 +1,5 @@
 //! Completes a task: an operator by a name of theirs, or whoever has the task's token.
 
-use axum::Json as Reply;
 use axum::extract::State;
 use axum::http::StatusCode;
 use sunaba_host::CompleteRefusal;
@@ -9,7 +8,7 @@ use sunaba_task::TaskId;
 
 use super::{Answer, Shared};
 use crate::api::{Complete, CompletedView};
-use crate::body::Json;
+use crate::body::{Json, Reply};
 use crate::extract::At;
 use crate::problem::Problem;
 

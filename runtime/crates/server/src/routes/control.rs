@@ -1,6 +1,5 @@
 //! What an operator sets while tasks wait and run.
 
-use axum::Json as Reply;
 use axum::extract::State;
 use serde::Deserialize;
 use sunaba_store::{NAMES_PAGE, StoreError};
@@ -8,7 +7,7 @@ use sunaba_task::{HandlerName, Retention, is_name};
 
 use super::{Answer, Shared};
 use crate::api::{ControlView, ControlsView, HandlerPatch, QueuePatch, QueueView, QueuesView, RetentionView};
-use crate::body::Json;
+use crate::body::{Json, Reply};
 use crate::extract::{Asked, At};
 use crate::problem::Problem;
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json as Reply;
 use axum::extract::State;
 use serde::Deserialize;
 use sunaba_store::{EventQuery, EventsOf};
@@ -12,6 +11,7 @@ use sunaba_task::job::JobId;
 
 use super::{Answer, MAX_WAIT, Shared};
 use crate::api::EventsView;
+use crate::body::Reply;
 use crate::extract::Asked;
 use crate::problem::Problem;
 

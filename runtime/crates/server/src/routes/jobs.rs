@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::Json as Reply;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::HeaderName;
@@ -19,7 +18,7 @@ use crate::api::{
     Cancel, JobCancelView, JobFilter, JobOutputsView, JobResultView, JobTaskView, JobView, JobsView, MAX_JOB_BYTES,
     PlanFilter, PlanView, SubmitJob, explain_field,
 };
-use crate::body::{self, Body, Json};
+use crate::body::{self, Body, Json, Reply};
 use crate::extract::{Asked, At};
 use crate::guard;
 use crate::problem::Problem;

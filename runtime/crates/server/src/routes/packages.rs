@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json as Reply;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use sunaba_host::{DeployError, DeployOptions, MAX_COMPONENT_BYTES};
@@ -13,7 +12,7 @@ use super::{Answer, Shared};
 use crate::api::{
     DeployQuestion, HandlerView, PackageView, PackagesView, PreviewView, Rollback, UsageView, VersionView, VersionsView,
 };
-use crate::body::{self, Body, Json};
+use crate::body::{self, Body, Json, Reply};
 use crate::extract::{Asked, At};
 use crate::problem::Problem;
 

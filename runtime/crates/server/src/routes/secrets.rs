@@ -1,12 +1,11 @@
 //! Secrets: texts come in here, and go out nowhere.
 
-use axum::Json as Reply;
 use axum::extract::State;
 use sunaba_store::NewSecret;
 
 use super::{Answer, Shared};
 use crate::api::{RemovedSecret, SecretView, SecretsView, SetSecret};
-use crate::body::Json;
+use crate::body::{Json, Reply};
 use crate::extract::At;
 use crate::problem::Problem;
 

@@ -1,6 +1,5 @@
 //! Takes tasks on: one, or many in one commit.
 
-use axum::Json as Reply;
 use axum::extract::{Request, State};
 use axum::http::header::HeaderName;
 use axum::http::{HeaderMap, StatusCode};
@@ -10,7 +9,7 @@ use sunaba_store::Submitted;
 
 use super::{Answer, Shared};
 use crate::api::{MAX_BULK_BYTES, MAX_BULK_TASKS, Submit, SubmitAll, SubmittedAll, SubmittedView, TaskView};
-use crate::body::{self, Body, Json};
+use crate::body::{self, Body, Json, Reply};
 use crate::guard;
 use crate::problem::Problem;
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::Json as Reply;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
@@ -14,7 +13,7 @@ use super::{Answer, MAX_WAIT, Shared};
 use crate::api::{
     AttemptLogs, Cancel, Deleted, Filter, LogsView, NewInput, ResultView, RunningView, TaskView, TasksView,
 };
-use crate::body::Json;
+use crate::body::{Json, Reply};
 use crate::extract::{Asked, At};
 use crate::problem::Problem;
 

@@ -1,12 +1,12 @@
 //! What attempts have used.
 
-use axum::Json as Reply;
 use axum::extract::State;
 use serde::Deserialize;
 use sunaba_store::NAMES_PAGE;
 
 use super::{Answer, Shared};
 use crate::api::{UsageBy, UsageView, UsagesView};
+use crate::body::Reply;
 use crate::extract::Asked;
 
 /// By what, and where a page begins.
