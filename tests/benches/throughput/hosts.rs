@@ -15,6 +15,10 @@ use crate::engine::{Seen, Watched};
 
 /// Callers that submit at the same time.
 pub(crate) const CALLERS: usize = 64;
+/// Callers that have more under way than a host does at a time: as many as the bare loop's largest batch.
+pub(crate) const SATURATING: usize = 256;
+/// Tasks of each of them in a round, at least.
+const TASKS_EACH: usize = 8;
 /// What a load submits at once, at most so often.
 const TICK: Duration = Duration::from_millis(5);
 
@@ -118,14 +122,15 @@ impl Host {
         self.runtime.submit(work.request()).await.expect("it is taken on").into_task().id
     }
 
-    /// Submits so many tasks from many callers, and sees all of them end; how many a second.
+    /// Submits about so many tasks from many callers, and sees all of them end; how many a second.
     pub(crate) async fn round(&self, work: &Work, tasks: usize) -> f64 {
         let began = Stopwatch::start();
-        let callers = (0..CALLERS).map(|_| {
+        let callers = SATURATING.min(tasks.div_ceil(TASKS_EACH));
+        let callers = (0..callers).map(|_| {
             let (runtime, request) = (Arc::clone(&self.runtime), work.request());
             tokio::spawn(async move {
                 let mut ids: Vec<TaskId> = Vec::new();
-                for _ in 0..tasks / CALLERS {
+                for _ in 0..tasks / callers {
                     ids.push(runtime.submit(request.clone()).await.expect("it is taken on").into_task().id);
                 }
                 ids
@@ -144,9 +149,17 @@ impl Host {
 
     /// Sees that all of these succeed.
     pub(crate) async fn all_end(&self, ids: &[TaskId]) {
-        for id in ids {
-            let ended = self.runtime.wait(*id, LONGEST).await.expect("the store works").expect("it is there");
-            assert_eq!(ended.state, State::Succeeded);
+        let look = |ids: &[TaskId]| {
+            let (runtime, ids) = (Arc::clone(&self.runtime), ids.to_vec());
+            tokio::spawn(async move {
+                for id in ids {
+                    let ended = runtime.wait(id, LONGEST).await.expect("the store works").expect("it is there");
+                    assert_eq!(ended.state, State::Succeeded);
+                }
+            })
+        };
+        for looked in ids.chunks(ids.len().div_ceil(CALLERS).max(1)).map(look).collect::<Vec<_>>() {
+            looked.await.expect("it does not panic");
         }
     }
 

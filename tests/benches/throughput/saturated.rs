@@ -4,7 +4,7 @@ use sunaba_bench::{Bench, Stopwatch, Unit};
 
 use crate::api::Api;
 use crate::bare::{self, Attempts};
-use crate::hosts::{CALLERS, Host, Work, threads};
+use crate::hosts::{CALLERS, Host, SATURATING, Work, threads};
 
 /// Tasks of a round that do nothing.
 const TASKS: usize = 12_800;
@@ -54,7 +54,7 @@ fn case(bench: &mut Bench, name: &str, work: &Work, tasks: usize) {
         let (durable, memory) = (Host::durable().await, Host::in_memory().await);
         let attempts = Attempts::new(work).await;
         for host in [&durable, &memory] {
-            host.round(work, (tasks / 10).max(CALLERS)).await;
+            host.round(work, tasks / 10).await;
         }
         attempts.run(tasks / 10).await;
         (tape, durable, memory, attempts)
@@ -69,7 +69,7 @@ fn case(bench: &mut Bench, name: &str, work: &Work, tasks: usize) {
         each(bytes)
     );
     bench.remark(name, "bare loop", &loops);
-    bench.remark(name, "sunaba", &format!("{PROMISE}; {CALLERS} callers, one task at a time each"));
+    bench.remark(name, "sunaba", &format!("{PROMISE}; {SATURATING} callers, one task at a time each"));
     bench.remark(name, "sunaba, in memory", "nothing is durable, each task in a sandbox of its own");
     bench.remark(name, "sunaba, over HTTP", &format!("{PROMISE}; {CALLERS} keep-alive connections"));
     let api = threads.block_on(Api::start(&durable));
