@@ -170,7 +170,7 @@ pub enum ScheduleChangeError {
         reason: String,
     },
     /// It can make no task.
-    #[error("the schedule `{name}` could make no task: {reason}\nhint: put it again with what its handler takes now")]
+    #[error("the schedule `{name}` could make no task: {reason}\nhint: mend that, then trigger it again")]
     Failed {
         /// Its name.
         name: ScheduleName,
