@@ -118,7 +118,7 @@ fn searched(cron: &str, zone: &str, from: Timestamp, minutes: i64) -> BTreeSet<T
             let shown = zone.to_datetime(at);
             let mut is_tick = false;
             while latest < shown {
-                latest = latest + 1.minutes();
+                latest += 1.minutes();
                 is_tick |= is_match(&latest);
             }
             if is_tick {
