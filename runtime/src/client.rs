@@ -6,6 +6,7 @@ mod control;
 mod job_retry;
 mod job_story;
 mod jobs;
+mod schedules;
 mod secrets;
 mod tasks;
 mod versions;

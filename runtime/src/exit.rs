@@ -125,7 +125,7 @@ impl From<ClientError> for CommandError {
             ClientError::Refused(problem) => match problem.status {
                 401 | 403 => Exit::NotAllowed,
                 404 => Exit::NotFound,
-                409 => Exit::Conflict,
+                409 | 412 => Exit::Conflict,
                 429 | 503 | 507 => Exit::Unavailable,
                 400..=499 => Exit::Invalid,
                 _ => Exit::Error,

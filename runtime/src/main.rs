@@ -90,6 +90,8 @@ enum Command {
     Retention(commands::retention::Args),
     /// Show what attempts have used, summed by handler or by tag
     Usage(commands::usage::Args),
+    /// Have tasks made again and again, by a calendar
+    Schedule(commands::schedule::Args),
     /// Keep secrets for handlers, list and remove them
     Secret(commands::secret::Args),
     /// Look at a data directory that no host holds, verify it, back it up, restore it, compact it
@@ -133,6 +135,7 @@ async fn run(global: &Global, command: Command) -> Result<Exit, CommandError> {
         Command::Events(args) => commands::events::run(global, args).await,
         Command::Retention(args) => commands::retention::run(global, args).await,
         Command::Usage(args) => commands::usage::run(global, args).await,
+        Command::Schedule(args) => commands::schedule::run(global, args).await,
         Command::Secret(args) => commands::secret::run(global, args).await,
         Command::Store(args) => commands::store::run(global, args).await,
     }

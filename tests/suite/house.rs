@@ -32,8 +32,10 @@ const EDGES: [(&str, &[&str]); 13] = [
 ];
 
 /// Dependencies that shape a crate have one owner.
-const OWNERS: [(&str, &str); 10] = [
+const OWNERS: [(&str, &str); 12] = [
     ("sled", "sunaba-store"),
+    ("croner", "sunaba-task"),
+    ("jiff", "sunaba-task"),
     ("axum", "sunaba-server"),
     ("jsonschema", "sunaba-host"),
     ("wasmtime", "sunaba-sandbox"),

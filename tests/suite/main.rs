@@ -49,6 +49,7 @@ mod ready;
 mod resume;
 mod run_artifacts;
 mod sandbox;
+mod schedules;
 mod scratch;
 mod secrets;
 mod simulation;

@@ -1,4 +1,4 @@
-//! `sunaba events`, `sunaba task watch`: what happens to tasks and jobs, a line for each event.
+//! `sunaba events`, `sunaba task watch`: what happens to tasks, jobs and schedules, a line for each event.
 
 use std::time::Duration;
 
@@ -142,11 +142,18 @@ fn show(global: &Global, event: &EventView, of_many: bool) -> Result<(), Command
     }
     let mut line = event.at.clone();
     if of_many {
-        let id = event.task.as_ref().or(event.job.as_ref());
+        let id = event.schedule.as_ref().or(event.task.as_ref()).or(event.job.as_ref());
         let words = [id, event.handler.as_ref(), event.name.as_ref()];
         words.into_iter().flatten().for_each(|word| line.push_str(&format!(" {word}")));
     }
     line.push_str(&format!(" {}", event.event));
+    if let Some(tick) = &event.tick {
+        line.push_str(&format!(" tick {tick}"));
+    }
+    // Of which schedule it is, is said already.
+    if let (Some(_), Some(task)) = (&event.schedule, &event.task) {
+        line.push_str(&format!(" task {task}"));
+    }
     if let Some(attempt) = event.attempt {
         line.push_str(&format!(" attempt {attempt}"));
     }

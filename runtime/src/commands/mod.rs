@@ -16,6 +16,7 @@ mod plan;
 pub(crate) mod queue;
 pub(crate) mod retention;
 pub(crate) mod run;
+pub(crate) mod schedule;
 pub(crate) mod secret;
 pub(crate) mod serve;
 mod show;

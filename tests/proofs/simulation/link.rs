@@ -76,7 +76,7 @@ impl Link {
     }
 
     /// Passes a call on; `note` writes down the answer as the store gave it, whether or not it arrives.
-    async fn pass<T>(
+    pub(super) async fn pass<T>(
         &self,
         call: impl Future<Output = Result<T, StoreError>>,
         note: impl FnOnce(&Book, Duration, &T),
@@ -100,6 +100,8 @@ macro_rules! pass_on {
         })*
     };
 }
+
+pub(super) use pass_on;
 
 impl Store for Link {
     fn is_in_process(&self) -> bool {

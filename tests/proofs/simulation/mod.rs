@@ -12,6 +12,7 @@ mod gate;
 mod job_book;
 mod journal;
 mod link;
+mod link_schedules;
 mod order;
 mod replay;
 mod script;

@@ -30,6 +30,7 @@ pub(super) fn check(journal: &Journal, book: &Book, events: &[FeedEvent], in_who
         match event {
             FeedEvent::Task(event) => order.task(event),
             FeedEvent::Job(event) => order.job(event),
+            FeedEvent::Schedule(_) => {}
         }
     }
     order.stopped(events);

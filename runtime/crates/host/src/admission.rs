@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sunaba_store::Package;
 use sunaba_task::{
     Backoff, Callback, CallbackOn, Capture, ClockAccess, DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_HOSTS_LOST, DEFAULT_QUEUE,
@@ -24,7 +24,7 @@ use crate::permits::Permits;
 pub const MAX_INPUT_BYTES: u64 = 1 << 20;
 
 /// What a submitter asks for. What is none is left to the handler's settings, and then to the defaults.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TaskRequest {
     /// What shall run it.
     pub handler: HandlerName,

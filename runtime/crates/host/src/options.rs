@@ -109,6 +109,40 @@ pub(crate) fn of_job(request: &TaskRequest) -> Result<(), RefusedTask> {
     }
 }
 
+/// Whether a task can be made by a schedule again and again: with a key there would be one, and when it starts is the
+/// schedule's to say.
+///
+/// # Errors
+/// [`RefusedTask::Value`].
+pub(crate) fn of_schedule(request: &TaskRequest) -> Result<(), RefusedTask> {
+    if let Some(key) = &request.idempotency_key {
+        return Err(RefusedTask::value(
+            "idempotency key",
+            key,
+            "a tick makes one task as it is, and a key would allow no second",
+        ));
+    }
+    if let Some(unique) = &request.unique {
+        return Err(RefusedTask::value(
+            "unique key",
+            &unique.key,
+            "the overlap policy of the schedule says what becomes of a second task",
+        ));
+    }
+    match (request.start, request.expires) {
+        (Some(When::After(delay)), _) => {
+            Err(RefusedTask::value("delay", format_duration(delay), "a task of a schedule is due at its tick"))
+        }
+        (Some(When::At(start)), _) => {
+            Err(RefusedTask::value("start", start, "a task of a schedule is due at its tick"))
+        }
+        (None, Some(When::At(expires))) => {
+            Err(RefusedTask::value("instant to expire", expires, "a task of a schedule expires so long after its tick"))
+        }
+        (None, _) => Ok(()),
+    }
+}
+
 /// The same of what undoes a task: it begins when its turn comes, with what came of that task.
 ///
 /// # Errors

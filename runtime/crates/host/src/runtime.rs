@@ -2,6 +2,7 @@
 
 pub(crate) mod jobs;
 pub(crate) mod ready;
+mod schedules;
 mod take;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -279,6 +280,9 @@ impl Runtime {
         let deployed = self.deploy_checked(name, component, options).await;
         if deployed.is_err() && !was_known && self.is_nobodys(digest).await {
             self.guests.sandbox().forget(digest).await;
+        }
+        if let Ok(deployed) = &deployed {
+            self.readmit_schedules(&deployed.package).await;
         }
         deployed
     }

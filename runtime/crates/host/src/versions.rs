@@ -53,7 +53,9 @@ impl Runtime {
         let wish = Activation { package: name.to_owned(), version: to, allow_signature_change };
         let package = self.store().activate(wish).await?;
         tracing::info!(package = name, component = %package.component, version = package.version, "made active");
-        Ok(self.packages.put(package))
+        let package = self.packages.put(package);
+        self.readmit_schedules(&package).await;
+        Ok(package)
     }
 }
 

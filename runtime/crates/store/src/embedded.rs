@@ -1,6 +1,7 @@
 //! The store that lives in the host's process: the planner behind a commit thread.
 
 mod calls;
+mod schedule_calls;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

@@ -44,7 +44,10 @@
 //! | `C` id | the checkpoint of a task that has not ended |
 //! | `A` id name | an artifact of a task |
 //! | `R` digest id name | that this artifact of the task is the file of this digest |
+//! | `Z` what name | of a schedule: what was asked for, how far it is, or what its tasks get |
 //! | `y` key | a damaged value that was taken out of its place |
+
+pub(crate) mod schedules;
 
 use bytes::Bytes;
 use sunaba_task::job::{JobId, NodeName};

@@ -27,6 +27,7 @@ mod progress;
 mod query;
 mod read_only;
 mod retry;
+mod schedules;
 mod secrets;
 mod spot;
 mod store;
@@ -49,6 +50,9 @@ pub use query::{
     QueueStatus, Rerun, RerunError, Stalled, Standing, TaskPage, TaskQuery,
 };
 pub use retry::{RetryJob, RetryJobError};
+pub use schedules::{
+    Expected, MAX_SCHEDULES, NewSchedule, ScheduleChangeError, SchedulePage, ScheduleQuery, ScheduleStore, Triggered,
+};
 pub use secrets::{MAX_STORED_SECRETS, NewSecret, SecretError, SecretInfo};
 pub use store::{
     LeaseRequest, Leased, MAX_LEASED, MAX_LEASED_BYTES, MAX_PAGE, NAMES_PAGE, Queues, Readiness, Runs, SessionLimits,

@@ -1,8 +1,9 @@
-//! What happens to tasks and jobs, in the words of the event feed.
+//! What happens to tasks, jobs and schedules, in the words of the event feed.
 
 use serde::{Deserialize, Serialize};
 
 use crate::job::{JobEvent, JobId, NodeName};
+use crate::schedule::ScheduleEvent;
 use crate::{Block, HandlerName, Progress, State, Task, TaskId, Timestamp};
 
 /// Something that happened.
@@ -12,6 +13,8 @@ pub enum FeedEvent {
     Task(TaskEvent),
     /// To a job.
     Job(JobEvent),
+    /// To a schedule.
+    Schedule(ScheduleEvent),
 }
 
 impl FeedEvent {
@@ -20,6 +23,7 @@ impl FeedEvent {
         match self {
             Self::Task(event) => event.sequence,
             Self::Job(event) => event.sequence,
+            Self::Schedule(event) => event.sequence,
         }
     }
 
@@ -28,6 +32,7 @@ impl FeedEvent {
         match self {
             Self::Task(event) => event.at,
             Self::Job(event) => event.at,
+            Self::Schedule(event) => event.at,
         }
     }
 
@@ -36,6 +41,7 @@ impl FeedEvent {
         match self {
             Self::Task(event) => event.job,
             Self::Job(event) => Some(event.job),
+            Self::Schedule(_) => None,
         }
     }
 
@@ -43,7 +49,7 @@ impl FeedEvent {
     pub fn task(&self) -> Option<&TaskEvent> {
         match self {
             Self::Task(event) => Some(event),
-            Self::Job(_) => None,
+            Self::Job(_) | Self::Schedule(_) => None,
         }
     }
 }

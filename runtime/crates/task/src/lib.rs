@@ -37,6 +37,7 @@ mod queue;
 mod receipt;
 mod requests;
 mod retry;
+pub mod schedule;
 mod secret;
 mod seed;
 mod settings;

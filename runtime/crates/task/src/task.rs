@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::job::{JobLink, NodeName, Spent};
+use crate::schedule::ScheduleLink;
 use crate::transition::due;
 use crate::{
     AttemptRecord, Awaits, Backoff, Block, Capture, Completion, Digest, Grants, HandlerName, Lease, Limits, Payload,
@@ -272,6 +273,8 @@ pub struct Task {
     pub completion_waits: u32,
     /// The task that it was made from.
     pub origin: Option<Origin>,
+    /// The schedule that made it, and for which tick.
+    pub schedule: Option<Box<ScheduleLink>>,
     /// The newest task that was made in its stead: a rerun of it, or what replaced it.
     pub successor: Option<TaskId>,
     /// Tasks that shall follow its end.
@@ -319,6 +322,7 @@ impl Task {
             completion: None,
             completion_waits: 0,
             origin: None,
+            schedule: None,
             successor: None,
             callbacks: u32::try_from(new.callbacks.len()).unwrap_or(u32::MAX),
             followers: Vec::new(),
@@ -361,7 +365,7 @@ impl Task {
         // What its attempts came to is known of that one.
         (task.attempts, task.callbacks, task.followers) = (Vec::new(), 0, Vec::new());
         (task.unique, task.expires_at, task.spec.idempotency_key) = (None, None, None);
-        (task.has_children, task.used_before) = (false, None);
+        (task.has_children, task.used_before, task.schedule) = (false, None, None);
         task
     }
 

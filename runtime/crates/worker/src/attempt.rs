@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sunaba_store::Leased;
+use sunaba_task::schedule::{SCHEDULE, SCHEDULE_TICK};
 use sunaba_task::{
     AttemptContext, AttemptHost, AttemptRequest, AttemptResult, COMPLETION_WAITS, Cause, ExecuteError, Executor,
     Observation, Outcome, Plan, Seed, Stop, Task, Timestamp, catch_panic,
@@ -109,6 +110,32 @@ fn request(leased: &Leased) -> AttemptRequest {
 /// What travels with the task, and what its host adds, which nobody else can say in its place.
 fn attributes(task: &Task) -> Vec<(String, String)> {
     let waits = (task.completion_waits > 0).then(|| (COMPLETION_WAITS.to_owned(), task.completion_waits.to_string()));
-    let own = task.spec.attributes.iter().filter(|(name, _)| name != COMPLETION_WAITS).cloned();
-    waits.into_iter().chain(own).collect()
+    let schedule = task.schedule.iter().map(|link| (SCHEDULE.to_owned(), link.name.to_string()));
+    let tick = task.schedule.iter().filter_map(|link| Some((SCHEDULE_TICK.to_owned(), link.tick?.to_string())));
+    let is_own = |name: &str| ![COMPLETION_WAITS, SCHEDULE, SCHEDULE_TICK].contains(&name);
+    let own = task.spec.attributes.iter().filter(|(name, _)| is_own(name)).cloned();
+    waits.into_iter().chain(schedule).chain(tick).chain(own).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use sunaba_task::schedule::ScheduleLink;
+    use sunaba_task::{Digest, NewTask, Payload, TaskId, TaskSpec, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn handler_is_told_the_schedule_and_the_tick_and_nobody_else_can_say_them() {
+        let mut spec = TaskSpec::new("words/count".parse().expect("a name"), Digest::of(b"component"));
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        spec.attributes = vec![pair("tenant", "a"), pair(SCHEDULE, "false"), pair(SCHEDULE_TICK, "false")];
+        let new = NewTask::new(spec, Payload::json("1"));
+        let mut task = Task::submitted(TaskId::from_bytes([7; 16]), 1, &new, Timestamp::from_unix_ms(1));
+        assert_eq!(attributes(&task), [pair("tenant", "a")]);
+        let name = "nightly".parse().expect("a name");
+        let link = |tick| Some(Box::new(ScheduleLink { name, tick }));
+        task.schedule = link(Some(Timestamp::from_unix_ms(1_767_225_600_000)));
+        let told = [pair(SCHEDULE, "nightly"), pair(SCHEDULE_TICK, "2026-01-01T00:00:00.000Z"), pair("tenant", "a")];
+        assert_eq!(attributes(&task), told);
+    }
 }

@@ -15,6 +15,8 @@ use sunaba_runtime::server::api::{Cancel, Filter, NewInput, TaskView};
 use sunaba_runtime::task::{JSON, StateName, TaskId, parse_duration};
 use sunaba_runtime::{BulkVerb, Client, InputError};
 
+pub(crate) use submit::{SubmitArgs, give_input};
+
 use super::input::Input;
 use super::show::{self, Shown};
 use super::which::{Aim, Target, Which};

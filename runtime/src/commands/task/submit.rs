@@ -20,7 +20,7 @@ use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct SubmitArgs {
+pub(crate) struct SubmitArgs {
     /// As PACKAGE/HANDLER
     handler: HandlerName,
     /// The input: JSON, `@FILE`, or `-` for standard input [default: nothing, which is `null` in JSON]
@@ -173,19 +173,7 @@ pub(super) async fn run(global: &Global, client: &Client, args: SubmitArgs) -> R
     }
     let (input, wait) = (args.input.clone(), args.wait);
     let mut submit = template(args)?;
-    if let Some(bytes) = input.map(Input::read).transpose()? {
-        let size_bytes = bytes.len() as u64;
-        if size_bytes > MAX_INPUT_BYTES {
-            return Err(InputError::TooLarge { size_bytes, limit_bytes: MAX_INPUT_BYTES }.into());
-        }
-        if is_json {
-            let json: Box<RawValue> =
-                serde_json::from_slice(&bytes).map_err(|error| InputError::Json(error.to_string()))?;
-            submit.input = Some(json);
-        } else {
-            submit.input_base64 = Some(STANDARD.encode(&bytes));
-        }
-    }
+    set_input(&mut submit, input, is_json)?;
     let task = client.submit(&submit).await?;
     let id: TaskId = task.id.parse().map_err(|error| CommandError::new(Exit::Error, error))?;
     if wait {
@@ -200,6 +188,54 @@ pub(super) async fn run(global: &Global, client: &Client, args: SubmitArgs) -> R
         format => print::json(format, &task)?,
     }
     Ok(Exit::Ok)
+}
+
+/// Gives the task this input, as its handler takes it.
+///
+/// # Errors
+/// It is too large, or cannot be read; or the host does not know the handler.
+pub(crate) async fn give_input(
+    client: &Client,
+    handler: &HandlerName,
+    submit: &mut Submit,
+    input: Option<Input>,
+) -> Result<(), CommandError> {
+    let is_json = client.handler(handler).await?.input_schema.is_some();
+    set_input(submit, input, is_json)
+}
+
+fn set_input(submit: &mut Submit, input: Option<Input>, is_json: bool) -> Result<(), CommandError> {
+    let Some(bytes) = input.map(Input::read).transpose()? else { return Ok(()) };
+    let size_bytes = bytes.len() as u64;
+    if size_bytes > MAX_INPUT_BYTES {
+        return Err(InputError::TooLarge { size_bytes, limit_bytes: MAX_INPUT_BYTES }.into());
+    }
+    if is_json {
+        let json: Box<RawValue> =
+            serde_json::from_slice(&bytes).map_err(|error| InputError::Json(error.to_string()))?;
+        submit.input = Some(json);
+    } else {
+        submit.input_base64 = Some(STANDARD.encode(&bytes));
+    }
+    Ok(())
+}
+
+impl SubmitArgs {
+    /// What is asked for of each task of a schedule.
+    ///
+    /// # Errors
+    /// Something that a schedule says itself, or that the host does not know.
+    pub(crate) async fn of_schedule(self, client: &Client) -> Result<Submit, CommandError> {
+        let waits = [(self.wait, "--wait"), (self.batch.is_some(), "--batch")];
+        if let Some((_, flag)) = waits.into_iter().find(|(is_there, _)| *is_there) {
+            let message = format!("a schedule has no `{flag}`\nhint: leave it out; `sunaba task submit` has it");
+            return Err(CommandError::new(Exit::Usage, message));
+        }
+        let (handler, input) = (self.handler.clone(), self.input.clone());
+        let mut submit = template(self)?;
+        give_input(client, &handler, &mut submit, input).await?;
+        Ok(submit)
+    }
 }
 
 /// What is asked for, without an input.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use comfy_table::Table;
 use sunaba_runtime::Client;
 use sunaba_runtime::server::api::{
-    AttemptView, AwaitsView, CompletionView, Filter, JobPlaceView, RunningView, TaskView, TasksView,
+    AttemptView, AwaitsView, CompletionView, Filter, JobPlaceView, OfSchedule, RunningView, TaskView, TasksView,
 };
 use sunaba_runtime::task::{format_bytes, format_count, format_duration};
 
@@ -91,6 +91,7 @@ pub(crate) fn show_task(global: &Global, task: &TaskView) -> Result<(), CommandE
         ("unique", task.unique.clone()),
         ("tags", (!task.tags.is_empty()).then(|| task.tags.join(", "))),
         ("origin", task.origin.as_ref().map(|origin| format!("{} {}", origin_words(&origin.how), origin.task))),
+        ("schedule", task.schedule.as_ref().map(schedule_line)),
         ("successor", task.successor.clone()),
         ("followed by", (!task.followers.is_empty()).then(|| task.followers.join(", "))),
     ];
@@ -173,6 +174,14 @@ fn attempt_line(attempt: &AttemptView) -> String {
         attempt.delay_ms.map(|ms| format!(" in {}", format_duration(Duration::from_millis(ms)))).unwrap_or_default();
     let AttemptView { number, ending, verdict, reason, .. } = attempt;
     format!("{number} {ending}{what}{message}; {verdict}{delay} ({reason}){hint}")
+}
+
+/// Which schedule made a task.
+fn schedule_line(OfSchedule { name, tick }: &OfSchedule) -> String {
+    match tick {
+        Some(tick) => format!("{name}, tick {tick}"),
+        None => format!("{name}, triggered by hand"),
+    }
 }
 
 /// What a task has to do with the one that it was made from.

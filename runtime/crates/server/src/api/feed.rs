@@ -3,16 +3,17 @@
 use serde::{Deserialize, Serialize};
 use sunaba_store::EventPage;
 use sunaba_task::job::{BudgetName, JobEvent, JobHappening};
+use sunaba_task::schedule::{Occasion, ScheduleEvent, ScheduleHappening};
 use sunaba_task::{FeedEvent, Happening, TaskEvent, format_bytes};
 
-/// Something that happened to a task, or to a job.
+/// Something that happened to a task, to a job, or to a schedule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventView {
     /// The host's count of events: `after` of whoever goes on from here.
     pub sequence: u64,
     /// When.
     pub at: String,
-    /// To which task; not there when it is about a job.
+    /// To which task, or which one a schedule has made; not there when it is about something else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
     /// `package/handler` of the task.
@@ -24,12 +25,17 @@ pub struct EventView {
     /// The job that it is about, or that the task is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
+    /// The schedule that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
     /// What its submitter calls the job, when it is about one; else the name of the task in its plan, if it is of a job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// `submitted`, `queued`, `started`, `progress`, `retry-scheduled`, `snoozed`, `awaiting-completion`, `blocked`,
     /// `cancel-requested`, `completed`, `succeeded`, `dead`, `cancelled` or `expired`; of a job `job-submitted`,
-    /// `job-budget-low`, `job-stopping`, `job-compensating`, `job-succeeded`, `job-failed` or `job-cancelled`.
+    /// `job-budget-low`, `job-stopping`, `job-compensating`, `job-succeeded`, `job-failed` or `job-cancelled`; of a schedule
+    /// `schedule-created`, `schedule-updated`, `schedule-paused`, `schedule-resumed`, `schedule-deleted`, `schedule-fired`,
+    /// `schedule-waiting`, `schedule-skipped`, `schedule-missed` or `schedule-failed`.
     pub event: String,
     /// Which attempt, where it is one's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,6 +52,9 @@ pub struct EventView {
     /// When it is due, where it waits for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
+    /// The tick of a schedule that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tick: Option<String>,
 }
 
 /// Some events.
@@ -64,6 +73,7 @@ impl From<&FeedEvent> for EventView {
         match event {
             FeedEvent::Task(event) => event.into(),
             FeedEvent::Job(event) => event.into(),
+            FeedEvent::Schedule(event) => event.into(),
         }
     }
 }
@@ -97,6 +107,39 @@ impl From<&JobEvent> for EventView {
             fraction: None,
             message,
             until: None,
+            schedule: None,
+            tick: None,
+        }
+    }
+}
+
+impl From<&ScheduleEvent> for EventView {
+    fn from(event: &ScheduleEvent) -> Self {
+        use ScheduleHappening::{Created, Deleted, Failed, Fired, Missed, Paused, Resumed, Skipped, Updated, Waiting};
+        let (occasion, message) = match &event.what {
+            Created | Updated | Paused | Resumed | Deleted => (None, None),
+            Fired { occasion, .. } | Waiting { occasion } => (Some(*occasion), None),
+            Skipped { occasion, reason } | Failed { occasion, reason } => (Some(*occasion), Some(reason.clone())),
+            Missed { ticks, .. } => (None, Some(format!("{ticks} ticks"))),
+        };
+        let task = if let Fired { task, .. } = &event.what { Some(task.to_string()) } else { None };
+        let until = if let Missed { until, .. } = &event.what { Some(until.to_string()) } else { None };
+        Self {
+            sequence: event.sequence,
+            at: event.at.to_string(),
+            task,
+            handler: None,
+            queue: None,
+            job: None,
+            name: None,
+            event: event.what.word().to_owned(),
+            attempt: None,
+            worker: None,
+            fraction: None,
+            message,
+            until,
+            schedule: Some(event.schedule.to_string()),
+            tick: occasion.and_then(Occasion::tick).map(|tick| tick.to_string()),
         }
     }
 }
@@ -117,6 +160,8 @@ impl From<&TaskEvent> for EventView {
             fraction: None,
             message: None,
             until: None,
+            schedule: None,
+            tick: None,
         };
         match &event.what {
             Happening::Started { attempt, worker } => {

@@ -14,6 +14,7 @@ mod job_submit;
 mod live;
 mod package;
 mod result;
+mod schedule;
 mod secret;
 mod submit;
 mod task;
@@ -41,6 +42,10 @@ pub use job_submit::{AfterNode, JobBudget, MAX_JOB_BYTES, MapNode, SubmitJob, Su
 pub use live::RunningView;
 pub use package::{DeployQuestion, HandlerView, HostView, PackageView, PackagesView, PreviewView};
 pub use result::{AttemptLogs, LogsView, ResultView};
+pub use schedule::{
+    DeletedSchedule, FireView, FiresView, MAX_FIRES, OfSchedule, PutSchedule, ScheduleFilter, ScheduleView,
+    SchedulesView, TriggeredView, TroubleView,
+};
 pub use secret::{RemovedSecret, SecretView, SecretsView, SetSecret};
 pub use submit::{
     Debounce, MAX_BULK_BYTES, MAX_BULK_TASKS, Submit, SubmitAll, SubmittedAll, SubmittedView, UniqueSubmit,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sunaba_host::{GrantsReport, LimitsReport, OutcomeReport, ReceiptReport};
 use sunaba_task::{AttemptRecord, CancelRequest, Origin, PayloadInfo, StateName, Task};
 
-use super::{AwaitsView, CompletionView, JobPlaceView, RunningView, ms};
+use super::{AwaitsView, CompletionView, JobPlaceView, OfSchedule, RunningView, ms};
 
 /// A task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -83,6 +83,9 @@ pub struct TaskView {
     pub job: Option<JobPlaceView>,
     /// What it was made from.
     pub origin: Option<OriginView>,
+    /// The schedule that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<OfSchedule>,
     /// The newest task that was made in its stead.
     pub successor: Option<String>,
     /// Tasks that shall follow its end.
@@ -202,6 +205,7 @@ impl From<&Task> for TaskView {
             idempotency_key: spec.idempotency_key.clone(),
             job: task.job.as_ref().map(JobPlaceView::from),
             origin: task.origin.map(OriginView::from),
+            schedule: task.schedule.as_deref().map(OfSchedule::from),
             successor: task.successor.map(|id| id.to_string()),
             callbacks: task.callbacks,
             followers: task.followers.iter().map(ToString::to_string).collect(),

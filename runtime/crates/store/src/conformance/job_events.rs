@@ -18,6 +18,7 @@ async fn told(store: &dyn Store, id: JobId) -> Vec<&'static str> {
     let word = |event: &FeedEvent| match event {
         FeedEvent::Task(event) => event.what.word(),
         FeedEvent::Job(event) => event.what.word(),
+        FeedEvent::Schedule(event) => event.what.word(),
     };
     page.events.iter().map(word).collect()
 }
@@ -28,7 +29,7 @@ pub(super) fn low(page: &EventPage) -> Vec<(BudgetName, u64, u64)> {
             JobHappening::BudgetLow { budget, spent, limit } => Some((budget, spent, limit)),
             _ => None,
         },
-        FeedEvent::Task(_) => None,
+        FeedEvent::Task(_) | FeedEvent::Schedule(_) => None,
     };
     page.events.iter().filter_map(low).collect()
 }

@@ -25,9 +25,11 @@ mod leases;
 mod limits;
 mod memory;
 mod order;
+mod overlaps;
 mod queries;
 mod rerun;
 mod retries;
+mod schedules;
 mod search;
 mod secrets;
 mod unique;
@@ -70,9 +72,11 @@ pub use leases::*;
 pub use limits::*;
 pub use memory::*;
 pub use order::*;
+pub use overlaps::*;
 pub use queries::*;
 pub use rerun::*;
 pub use retries::*;
+pub use schedules::*;
 pub use search::*;
 pub use secrets::*;
 pub use unique::*;
@@ -310,6 +314,25 @@ macro_rules! conformance_tests {
             receipts_are_summed_by_handler_and_by_tag
             every_end_of_an_attempt_is_summed_once
             tags_beyond_a_number_share_one_sum
+            // schedules
+            schedule_makes_one_task_at_each_tick
+            tick_makes_one_task_over_restarts
+            schedule_follows_the_clocks_of_its_zone
+            missed_ticks_are_made_up_for_as_the_policy_says
+            no_outage_makes_more_tasks_than_the_policy_allows
+            jitter_puts_a_tick_off_by_the_same_after_a_restart
+            schedules_are_changed_by_revision_and_listed_page_by_page
+            ticks_of_a_paused_or_deleted_schedule_pass_by
+            schedule_that_cannot_be_is_refused
+            tick_that_can_make_no_task_is_noted_and_the_next_is_tried
+            // overlaps
+            tick_is_skipped_while_a_task_has_not_ended
+            tick_waits_until_the_task_before_has_ended
+            ticks_that_wait_obeyed_and_violated
+            tick_cancels_the_task_before_and_waits_for_its_end
+            tasks_of_one_schedule_at_a_time_obeyed_and_violated
+            trigger_makes_a_task_now_as_the_policy_allows
+            what_waits_of_a_paused_schedule_waits_for_its_end
             // secrets
             secret_is_kept_changed_and_removed
             number_of_secrets_obeyed

@@ -9,7 +9,7 @@ use sunaba_task::{
     TaskId, Timestamp,
 };
 
-use super::{LastOpened, artifacts, body};
+use super::{LastOpened, artifacts, body, schedules};
 use crate::jobs::PlanPart;
 use crate::planner::{
     Batch, Branch, Chore, EventBatch, Group, Holder, JobOwner, LeaseEntry, Noted, Owner, Stored, StoredVersion,
@@ -78,6 +78,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { letter: b'R', name: "names of artifacts' files", check: artifacts::name },
     Kind { letter: b'W', name: "what is to be done for jobs", check: |_, key, value| readable::<Chore>(key, value) },
     Kind { letter: b'C', name: "checkpoints", check: checkpoint },
+    Kind { letter: b'Z', name: "parts of schedules", check: schedules::schedule },
 ];
 
 /// What checks look others up in.

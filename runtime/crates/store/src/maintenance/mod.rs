@@ -11,6 +11,7 @@ mod file;
 mod info;
 mod links;
 mod online;
+mod schedules;
 mod verify;
 
 use std::path::{Path, PathBuf};

@@ -21,6 +21,9 @@ impl Planner {
             turn.txn.put(keys::among(key, task.id), Bytes::new());
         }
         self.follow(turn, stored)?;
+        if let Some(link) = &stored.task.schedule {
+            self.task_of_schedule_ended(turn, &link.name, stored.task.id)?;
+        }
         // Of what undoes a task nobody asks what came of it.
         if stored.task.job.as_ref().is_none_or(|link| link.undoes) {
             self.keep(turn, stored);

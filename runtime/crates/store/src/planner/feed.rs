@@ -1,4 +1,4 @@
-//! The event feed: what happened to tasks and jobs, in the order of the commits.
+//! The event feed: what happened to tasks, jobs and schedules, in the order of the commits.
 //!
 //! Events are noted while a turn is planned and written at its end, in the same batch as the changes that they tell of:
 //! there is neither an event without its change nor a change without its event. Their count goes on from the last key of
@@ -94,6 +94,11 @@ impl Feed {
         Some(oldest.at.after(MAX_AGE).since(now).max(TRIM_PAUSE))
     }
 
+    /// The sequence of the next event that a turn tells of.
+    pub(super) fn following(&self, turn: &Turn<'_>) -> u64 {
+        self.next + turn.told.len() as u64
+    }
+
     /// The sequence of the last event that is written; 0 before the first.
     fn last(&self) -> u64 {
         self.next - 1
@@ -151,7 +156,7 @@ impl Planner {
 
     /// Notes that this happened to a task.
     pub(super) fn tell_of(&self, turn: &mut Turn<'_>, task: &Task, what: Happening) {
-        let sequence = self.feed.next + turn.told.len() as u64;
+        let sequence = self.feed.following(turn);
         let (handler, queue) = (task.spec.handler.clone(), task.spec.queue.clone());
         let (job, name) = task.job.as_ref().map(|link| (link.job, link.name.clone())).unzip();
         let (at, task) = (turn.now, task.id);
@@ -160,7 +165,7 @@ impl Planner {
 
     /// Notes what happened to a job.
     pub(super) fn tell_of_job(&self, turn: &mut Turn<'_>, job: &Job, what: JobHappening) {
-        let sequence = self.feed.next + turn.told.len() as u64;
+        let sequence = self.feed.following(turn);
         turn.told.push(FeedEvent::Job(JobEvent {
             sequence,
             at: turn.now,

@@ -34,6 +34,7 @@ mod rates;
 mod ready;
 mod rerun;
 mod retention;
+mod schedules;
 mod secrets;
 mod settle;
 mod starts;
@@ -82,6 +83,7 @@ pub(crate) use quarantine::SetAside;
 use quarantine::Suspect;
 use retention::Ended;
 pub(crate) use retention::Noted;
+use schedules::Schedules;
 pub(crate) use submit::Owner;
 pub(crate) use unique::Holder;
 use usage::Sums;
@@ -210,6 +212,7 @@ pub(crate) struct Planner {
     completion_key: CompletionKey,
     feed: Feed,
     jobs: Jobs,
+    schedules: Schedules,
     /// In an order that a simulation can repeat.
     sessions: BTreeMap<SessionId, Session>,
     running: HashMap<TaskId, Running>,
@@ -264,6 +267,7 @@ impl Planner {
             completion_key: CompletionKey::new([0; 32]),
             feed: Feed::default(),
             jobs: Jobs::default(),
+            schedules: Schedules::default(),
             sessions: BTreeMap::new(),
             running: HashMap::new(),
             fresh: Fresh::default(),
@@ -289,7 +293,8 @@ impl Planner {
         for session in lost {
             self.end_session(turn, session, &Event::HostLost)?;
         }
-        Ok(())
+        // After all that ends: a tick may wait for that.
+        self.fire_schedules(turn)
     }
 
     /// What is written once for all of a turn. Comes last in it.
@@ -311,8 +316,9 @@ impl Planner {
         let (look, parked) = (self.jobs.next_look, self.parking.first_deadline());
         let deadlines = [expiry, jobs, look, parked, self.feed.first_deadline(), self.lanes.next_wake()];
         let by_elapsed = deadlines.into_iter().flatten().min();
-        let by_now =
-            [self.next_due, self.next_expiry, self.next_purge, self.jobs.next_deadline].into_iter().flatten().min();
+        let (jobs, schedules) = (self.jobs.next_deadline, self.schedules.first());
+        let instants = [self.next_due, self.next_expiry, self.next_purge, jobs, schedules];
+        let by_now = instants.into_iter().flatten().min();
         let by_now = by_now.map(|due| due.since(now).min(MAX_SLEEP));
         let by_age = self.feed.until_trim(now).map(|wait| wait.min(MAX_SLEEP));
         let waits = [by_elapsed.map(|at| at.saturating_sub(elapsed)), by_now, by_age];

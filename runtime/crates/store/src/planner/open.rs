@@ -14,7 +14,7 @@ use crate::spot::{self, Place, ReadSpot, Spot};
 use crate::{OpenError, Pair, StoreError};
 
 /// The format of the keys.
-const FORMAT: u64 = 4;
+const FORMAT: u64 = 5;
 
 /// Whether this version can read a store of this format.
 pub(crate) fn check_format(stored: &Bytes) -> Result<(), OpenError> {
@@ -52,6 +52,7 @@ impl Planner {
         self.read_retention(turn)?;
         self.read_chores(turn)?;
         self.read_next_deadline(turn)?;
+        self.read_schedules(turn)?;
         self.begin_looks(turn);
         Ok(())
     }

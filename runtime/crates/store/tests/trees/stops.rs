@@ -49,6 +49,7 @@ pub(crate) async fn nothing_begins_after_a_stop(world: &World, job: JobId, tasks
                 job_stops |= !matches!(event.what, JobHappening::Submitted | JobHappening::BudgetLow { .. });
                 continue;
             }
+            FeedEvent::Schedule(_) => continue,
         };
         let Some(task) = tasks.get(&event.task).filter(|task| !link(task).undoes) else { continue };
         let (name, parent) = (&link(task).name, link(task).parent);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use sunaba_task::job::{JobEvent, JobHappening, JobId, NodeName};
+use sunaba_task::schedule::{ScheduleEvent, ScheduleHappening, ScheduleName};
 use sunaba_task::{FeedEvent, HandlerName, Happening, TaskEvent, TaskId, Timestamp};
 
 use crate::EventsOf;
@@ -46,6 +47,10 @@ pub(crate) enum Entry {
         name: String,
         what: JobHappening,
     },
+    Schedule {
+        schedule: ScheduleName,
+        what: ScheduleHappening,
+    },
 }
 
 impl Batch {
@@ -77,6 +82,9 @@ impl Batch {
             FeedEvent::Job(JobEvent { job, name, what, .. }) => {
                 Entry::Job { job: *job, name: name.clone(), what: what.clone() }
             }
+            FeedEvent::Schedule(ScheduleEvent { schedule, what, .. }) => {
+                Entry::Schedule { schedule: schedule.clone(), what: what.clone() }
+            }
         });
         let entries = entries.collect();
         Self { at: events.first().map_or(Timestamp::from_unix_ms(0), FeedEvent::at), names, entries }
@@ -97,6 +105,9 @@ impl Batch {
             Entry::Job { job, name, what } => {
                 FeedEvent::Job(JobEvent { sequence, at, job: *job, name: name.clone(), what: what.clone() })
             }
+            Entry::Schedule { schedule, what } => {
+                FeedEvent::Schedule(ScheduleEvent { sequence, at, schedule: schedule.clone(), what: what.clone() })
+            }
         })
     }
 
@@ -108,7 +119,7 @@ impl Batch {
                 self.names.get(*names).is_some_and(|names| names.job == Some(wanted))
             }
             (Entry::Job { job, .. }, EventsOf::Job(wanted)) => *job == wanted,
-            (Entry::Job { .. }, EventsOf::Task(_)) => false,
+            (Entry::Job { .. }, EventsOf::Task(_)) | (Entry::Schedule { .. }, _) => false,
         }
     }
 }

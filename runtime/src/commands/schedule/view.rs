@@ -1,0 +1,86 @@
+//! How schedules are printed.
+
+use std::time::Duration;
+
+use comfy_table::Table;
+use sunaba_runtime::server::api::{FireView, ScheduleView};
+use sunaba_runtime::task::{format_count, format_duration};
+
+use super::attention;
+use crate::exit::CommandError;
+use crate::{Format, Global, print};
+
+pub(super) fn list(global: &Global, schedules: &[ScheduleView]) -> Result<(), CommandError> {
+    if global.output != Format::Text {
+        return schedules.iter().try_for_each(|schedule| print::json(Format::Jsonl, schedule));
+    }
+    if schedules.is_empty() {
+        print::aside(global, "there is no schedule");
+        return Ok(());
+    }
+    let mut table = Table::new();
+    let header = ["SCHEDULE", "CRON", "ZONE", "HANDLER", "NEXT", "MADE", "ATTENTION"];
+    table.load_style(comfy_table::presets::NOTHING).set_header(header);
+    for schedule in schedules {
+        let next = schedule.next.as_ref().map_or("-", |next| next.at.as_str());
+        let handler = schedule.task.as_ref().map_or("-", |task| task.handler.as_str());
+        let attention = attention(schedule).join("; ");
+        let attention = if attention.is_empty() { "-" } else { &attention };
+        let made = format_count(schedule.made + schedule.triggered);
+        let (name, cron, zone) = (schedule.name.as_str(), schedule.cron.as_str(), schedule.time_zone.as_str());
+        table.add_row([name, cron, zone, handler, next, &made, attention]);
+    }
+    print::table(&table)
+}
+
+pub(super) fn show(global: &Global, schedule: &ScheduleView) -> Result<(), CommandError> {
+    if global.output != Format::Text {
+        return print::json(global.output, schedule);
+    }
+    let jitter = match schedule.jitter_ms {
+        0 => String::new(),
+        jitter => format!(", jitter {}", format_duration(Duration::from_millis(jitter))),
+    };
+    let mut rows = vec![
+        ("schedule", format!("{}, revision {}", schedule.name, schedule.revision)),
+        ("due", format!("{} in {}{jitter}", schedule.cron, schedule.time_zone)),
+        ("policies", format!("overlap {}, catch-up {}", schedule.overlap, schedule.catch_up)),
+        ("handler", schedule.task.as_ref().map_or_else(|| "-".into(), |task| task.handler.clone())),
+    ];
+    let input = schedule.task.as_ref().and_then(|task| Some(task.input.as_ref()?.get().to_owned()));
+    let others = [
+        ("input", input.map(|input| shortened(&input))),
+        ("next", schedule.next.as_ref().map(|next| format!("{} ({})", next.at, next.local))),
+        ("last tick", schedule.last_tick.clone()),
+        ("last task", schedule.last_task.clone()),
+        ("active", (!schedule.active.is_empty()).then(|| schedule.active.join(", "))),
+    ];
+    rows.extend(others.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    let [made, triggered, skipped, missed, failed] =
+        [schedule.made, schedule.triggered, schedule.skipped, schedule.missed, schedule.failed].map(format_count);
+    let counts =
+        format!("{made} made, {skipped} skipped, {missed} missed, {failed} failed; {triggered} triggered by hand");
+    rows.push(("ticks", counts));
+    let attention = attention(schedule).join("; ");
+    rows.push(("attention", if attention.is_empty() { "-".into() } else { attention }));
+    print::rows(&rows)
+}
+
+pub(super) fn fires(global: &Global, fires: &[FireView]) -> Result<(), CommandError> {
+    if global.output != Format::Text {
+        return fires.iter().try_for_each(|fire| print::json(Format::Jsonl, fire));
+    }
+    if fires.is_empty() {
+        print::aside(global, "nothing comes: it is paused, or has no more ticks");
+        return Ok(());
+    }
+    let line = |fire: &FireView| format!("{} ({})\n", fire.at, fire.local);
+    print::data(fires.iter().map(line).collect::<String>().as_bytes())
+}
+
+/// As much of an input as fits a line.
+fn shortened(input: &str) -> String {
+    const SHOWN: usize = 100;
+    let line = input.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= SHOWN { line } else { line.chars().take(SHOWN).chain("...".chars()).collect() }
+}
