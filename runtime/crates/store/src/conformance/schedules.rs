@@ -102,7 +102,7 @@ pub async fn schedule_makes_one_task_at_each_tick(subject: &mut impl Subject) {
     let link = made.schedule.as_deref().expect("a schedule made it");
     assert_eq!((link.name.as_str(), link.tick), ("report", Some(at("2026-01-01T01:00:00Z"))));
     assert_eq!(made.expires_at, Some(at("2026-01-01T01:01:00Z")));
-    assert_eq!(made.spec, new_task().spec);
+    assert_eq!(made.spec, new_task().spec.into());
     assert_eq!(store.input(made.id).await.expect("the store works"), Some(new_task().input));
     let session = open(&*store).await;
     assert_eq!(lease_one(&*store, session).await.task.schedule, made.schedule);

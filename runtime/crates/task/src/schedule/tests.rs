@@ -7,7 +7,7 @@ use jiff::ToSpan as _;
 use jiff::civil::DateTime;
 
 use super::*;
-use crate::Timestamp;
+use crate::{TaskSpec, Timestamp};
 
 const NO_JITTER: Duration = Duration::ZERO;
 
@@ -290,7 +290,7 @@ fn spec(change: impl FnOnce(&mut ScheduleSpec)) -> ScheduleSpec {
         catch_up: CatchUp::Last,
         jitter: NO_JITTER,
         task: ScheduledTask {
-            spec: crate::testing::task().spec,
+            spec: TaskSpec::clone(&crate::testing::task().spec),
             input: crate::testing::task().input,
             expires: None,
             callbacks: Vec::new(),
