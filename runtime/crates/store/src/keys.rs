@@ -44,6 +44,8 @@
 //! | `C` id | the checkpoint of a task that has not ended |
 //! | `A` id name | an artifact of a task |
 //! | `R` digest id name | that this artifact of the task is the file of this digest |
+//! | `Y` id | a key of the API |
+//! | `L` sequence | what was changed by whom |
 //! | `y` key | a damaged value that was taken out of its place |
 
 use bytes::Bytes;

@@ -8,7 +8,9 @@
 //! [`transition`] makes of the two; when the record has moved on, the entry is void.
 
 mod ahead;
+mod api_keys;
 mod artifacts;
+mod audit;
 mod bulk;
 mod callbacks;
 mod checkpoint;
@@ -114,6 +116,8 @@ pub(crate) struct Turn<'a> {
     ended: Ended,
     /// What reads have met that is damaged.
     suspects: RefCell<Vec<Suspect>>,
+    /// The change that is being made, if it is to be written down.
+    change: Option<audit::Change>,
     clock: &'a dyn Clock,
 }
 
@@ -134,6 +138,7 @@ impl<'a> Turn<'a> {
             released: Vec::new(),
             ended: Ended::default(),
             suspects: RefCell::default(),
+            change: None,
             clock,
         }
     }
@@ -206,6 +211,7 @@ pub(crate) struct Planner {
     next_purge: Option<Timestamp>,
     retention: Retention,
     completion_key: CompletionKey,
+    ledger: audit::Ledger,
     feed: Feed,
     jobs: Jobs,
     /// In an order that a simulation can repeat.
@@ -259,6 +265,7 @@ impl Planner {
             retention: Retention::default(),
             // Another is read or made before anybody asks.
             completion_key: CompletionKey::new([0; 32]),
+            ledger: audit::Ledger::default(),
             feed: Feed::default(),
             jobs: Jobs::default(),
             sessions: BTreeMap::new(),
