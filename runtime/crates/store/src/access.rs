@@ -13,7 +13,7 @@ use sunaba_task::{ApiKey, AuditEntry, KeyId, KeyText, NewApiKey, NewAudit, Times
 use crate::StoreFuture;
 
 /// Keys that are good, of one store. As many that are not are remembered.
-pub const MAX_API_KEYS: usize = 500;
+pub const MAX_API_KEYS: usize = 250;
 /// Entries of the audit log that are kept, the newest.
 pub const MAX_AUDIT_ENTRIES: u64 = 100_000;
 /// The most entries of one page.

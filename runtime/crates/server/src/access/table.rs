@@ -160,7 +160,7 @@ mod tests {
                     .match_indices(&call)
                     .any(|(at, _)| !handlers[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'))
             };
-            found.extend(methods.iter().filter(has).map(|method| (method.to_uppercase(), path.to_owned())));
+            found.extend(methods.into_iter().filter(has).map(|method| (method.to_uppercase(), path.to_owned())));
         }
         found
     }
