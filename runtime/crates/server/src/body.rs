@@ -172,7 +172,7 @@ mod tests {
     async fn body_that_stalls_is_given_up() {
         let stalled = gather(axum::body::Body::new(Stalled), 1);
         let problem = within(Duration::from_millis(10), stalled).await.err().expect("it does not come");
-        assert_eq!((problem.status, problem.code.as_str()), (408, "request-timeout"));
+        assert_eq!((problem.status, problem.code.as_ref()), (408, "request-timeout"));
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(crate) async fn envelope(mut request: Request, next: Next) -> Response {
     // Neither headers nor what stands behind the question mark: nobody knows what is in there.
     tracing::debug!(%method, path, status = response.status().as_u16(), request = id, "answered");
     if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
-        problem.request_id = Some(id.clone());
+        problem.request_id = Some(id.as_str().into());
         if let Ok(body) = serde_json::to_vec(&problem) {
             response.headers_mut().remove(header::CONTENT_LENGTH);
             *response.body_mut() = Body::from(body);

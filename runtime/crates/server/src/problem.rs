@@ -13,21 +13,21 @@ pub struct Problem {
     /// The status of the response.
     pub status: u16,
     /// What the status is called.
-    pub title: String,
+    pub title: Box<str>,
     /// What is wrong, for programs: it does not change with the words. The status's own name where nothing tells more.
     #[serde(default)]
-    pub code: String,
+    pub code: Box<str>,
     /// What was tried and what is wrong with it; one line.
     pub detail: String,
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
+    pub hint: Option<Box<str>>,
     /// Of a deploy that is refused: all that it would widen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub widening: Vec<Change>,
     /// By which the request is found in the host's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
+    pub request_id: Option<Box<str>>,
 }
 
 impl Problem {
@@ -35,17 +35,25 @@ impl Problem {
     pub(crate) fn new(status: StatusCode, message: impl ToString) -> Self {
         let message = message.to_string();
         let (detail, hint) = match message.split_once("\nhint: ") {
-            Some((detail, hint)) => (detail.to_owned(), Some(hint.to_owned())),
+            Some((detail, hint)) => (detail.to_owned(), Some(hint.into())),
             None => (message, None),
         };
-        let title = status.canonical_reason().unwrap_or("Error").to_owned();
-        let code = title.to_ascii_lowercase().replace(' ', "-");
-        Self { status: status.as_u16(), title, code, detail, hint, widening: Vec::new(), request_id: None }
+        let title = status.canonical_reason().unwrap_or("Error");
+        let code = title.to_ascii_lowercase().replace(' ', "-").into();
+        Self {
+            status: status.as_u16(),
+            title: title.into(),
+            code,
+            detail,
+            hint,
+            widening: Vec::new(),
+            request_id: None,
+        }
     }
 
     /// The same with a code of its own.
     pub(crate) fn code(self, code: &str) -> Self {
-        Self { code: code.to_owned(), ..self }
+        Self { code: code.into(), ..self }
     }
 
     pub(crate) fn not_found(message: impl ToString) -> Self {
