@@ -1,5 +1,6 @@
 //! Speaks to a host over its HTTP API.
 
+mod access;
 mod artifacts;
 mod complete;
 mod control;
@@ -15,13 +16,15 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use bytes::Bytes;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::redirect::Policy;
 use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sunaba_server::Problem;
 use sunaba_server::api::{DeployQuestion, HandlerView, HostView, PackageView, PackagesView, PreviewView};
-use sunaba_task::HandlerName;
+use sunaba_task::{HandlerName, KeyText};
 
 /// How long a host may take to accept a connection. It is on this machine.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
@@ -81,6 +84,8 @@ pub enum ClientError {
 pub struct Client {
     address: Url,
     http: reqwest::Client,
+    /// What says who we are. Its text is not shown, nor logged.
+    key: Option<HeaderValue>,
 }
 
 impl Client {
@@ -95,8 +100,20 @@ impl Client {
             return Err(wrong());
         }
         // A host is spoken to directly: it listens on this machine only.
-        let http = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_TIME).build().map_err(|_| wrong())?;
-        Ok(Self { address: url, http })
+        // A host sends nobody elsewhere, and a key is for no one else.
+        let http = reqwest::Client::builder().no_proxy().redirect(Policy::none()).connect_timeout(CONNECT_TIME);
+        Ok(Self { address: url, http: http.build().map_err(|_| wrong())?, key: None })
+    }
+
+    /// The same with a key, which goes with every request.
+    #[must_use]
+    pub fn with_key(mut self, key: &KeyText) -> Self {
+        // It has hexadecimal digits alone, which a header may have.
+        self.key = HeaderValue::try_from(format!("Bearer {}", key.reveal())).ok().map(|mut value| {
+            value.set_sensitive(true);
+            value
+        });
+        self
     }
 
     /// The host itself.
@@ -157,14 +174,22 @@ impl Client {
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let url = self.address.join(path).expect("our own paths are valid");
-        self.http.request(method, url).timeout(ANSWER_TIME)
+        self.to(method, url)
+    }
+
+    fn to(&self, method: Method, url: Url) -> RequestBuilder {
+        let request = self.http.request(method, url).timeout(ANSWER_TIME);
+        match &self.key {
+            Some(key) => request.header(AUTHORIZATION, key.clone()),
+            None => request,
+        }
     }
 
     /// The same by the parts of the path, whatever they hold.
     fn request_at(&self, method: Method, parts: &[&str]) -> RequestBuilder {
         let mut url = self.address.clone();
         url.path_segments_mut().expect("an http address has a path").clear().extend(parts);
-        self.http.request(method, url).timeout(ANSWER_TIME)
+        self.to(method, url)
     }
 
     /// A look at what a question asks for: its fields that say something, as the query.

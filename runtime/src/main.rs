@@ -5,11 +5,13 @@ mod exit;
 mod print;
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use sunaba_runtime::Client;
 
+use crate::commands::key::ApiKey;
 use crate::exit::{CommandError, Exit};
 
 /// Most of what a host allocates is freed by another thread than the one that made it, which costs the system's allocator locks.
@@ -36,6 +38,12 @@ pub(crate) struct Global {
     /// The host to talk to
     #[arg(long, env = "SUNABA_ADDRESS", default_value = "http://127.0.0.1:7878", global = true)]
     address: String,
+    /// A key of the host; other programs on this machine can see an argument, so better set the variable, or name a file
+    #[arg(long, value_name = "KEY", env = "SUNABA_API_KEY", hide_env_values = true, global = true)]
+    api_key: Option<ApiKey>,
+    /// A file that has the key
+    #[arg(long, value_name = "FILE", env = "SUNABA_API_KEY_FILE", global = true)]
+    api_key_file: Option<PathBuf>,
     /// Print results and errors only
     #[arg(short, long, global = true)]
     quiet: bool,
@@ -48,9 +56,14 @@ impl Global {
     /// A client of the host. Nothing is sent yet.
     ///
     /// # Errors
-    /// The address is none.
+    /// The address is none, or there is no key where one was named.
     pub(crate) fn client(&self) -> Result<Client, CommandError> {
-        Ok(Client::new(&self.address)?)
+        let client = Client::new(&self.address)?;
+        let key = commands::key::given(self.api_key.as_ref(), self.api_key_file.as_deref())?;
+        Ok(match key {
+            Some(key) => client.with_key(&key),
+            None => client,
+        })
     }
 }
 
@@ -94,6 +107,10 @@ enum Command {
     Schedule(commands::schedule::Args),
     /// Keep secrets for handlers, list and remove them
     Secret(commands::secret::Args),
+    /// Make, list and revoke the keys by which a host knows who may do what
+    Key(commands::key::Args),
+    /// Show what was changed by whom
+    Audit(commands::audit::Args),
     /// Look at a data directory that no host holds, verify it, back it up, restore it, compact it
     Store(commands::store::Args),
 }
@@ -137,6 +154,8 @@ async fn run(global: &Global, command: Command) -> Result<Exit, CommandError> {
         Command::Usage(args) => commands::usage::run(global, args).await,
         Command::Schedule(args) => commands::schedule::run(global, args).await,
         Command::Secret(args) => commands::secret::run(global, args).await,
+        Command::Key(args) => commands::key::run(global, args).await,
+        Command::Audit(args) => commands::audit::run(global, args).await,
         Command::Store(args) => commands::store::run(global, args).await,
     }
 }

@@ -260,7 +260,7 @@ fn port_that_is_in_use_leaves_nothing_behind() {
     assert!(!data.exists());
     let (code, shown) = refused(&["serve", "--listen", "0.0.0.0:0", "--data", &data.display().to_string()]);
     assert_eq!(code, 2, "{shown}");
-    assert!(shown.contains("it is not a loopback address\nhint: "), "{shown}");
+    assert!(shown.contains("it is not a loopback address, and there is no API key that is good\nhint: "), "{shown}");
     assert!(!data.exists());
 }
 

@@ -38,6 +38,7 @@ mod image_batch;
 mod inspect;
 mod job_story;
 mod jobs;
+mod keys;
 mod large_bodies;
 mod memory;
 mod model;

@@ -1,5 +1,6 @@
 //! The verbs of the command line, a file each. They parse arguments, call the library and print; nothing else.
 
+pub(crate) mod audit;
 mod bulk;
 pub(crate) mod component;
 mod control;
@@ -10,6 +11,7 @@ pub(crate) mod events;
 pub(crate) mod handler;
 mod input;
 pub(crate) mod job;
+pub(crate) mod key;
 mod limit;
 mod permits;
 mod plan;

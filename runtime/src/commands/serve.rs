@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use sunaba_runtime::compile::Compiler;
-use sunaba_runtime::server::{BindError, Server};
+use sunaba_runtime::server::{Admission, NotAdmitted, Server};
 use sunaba_runtime::store::{OpenError, Options};
 use sunaba_runtime::task::{Durability, format_bytes, format_duration, parse_duration};
 use sunaba_runtime::{AllowedDir, MemoryBudget, Runtime, StartError};
@@ -33,6 +33,15 @@ pub(crate) struct Args {
     /// Where the API listens; port 0 takes any that is free
     #[arg(long, env = "SUNABA_LISTEN", default_value = DEFAULT_LISTEN, value_parser = listen_address)]
     listen: SocketAddr,
+    /// Answer only to those who have a key, on a loopback address too; on any other that is so anyway
+    #[arg(long, env = "SUNABA_REQUIRE_KEYS", conflicts_with = "insecure_no_keys")]
+    require_keys: bool,
+    /// Let whoever reaches an address that is not loopback do everything, without a key
+    #[arg(long)]
+    insecure_no_keys: bool,
+    /// A name by which requests may call the host, besides `localhost` and addresses: that of a proxy, or its own in a network
+    #[arg(long, value_name = "NAME")]
+    allow_host: Vec<String>,
     /// Attempts at a time [default: one for each core]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=512))]
     concurrency: Option<u16>,
@@ -67,17 +76,30 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
     // What cannot be is refused before anything is touched.
     args.operator.apply(Runtime::builder())?;
     // The port first: a host that cannot listen has not touched its data.
-    let server = Server::bind(args.listen).await.map_err(|error| match error {
-        BindError::NotLoopback { .. } => CommandError::new(Exit::Usage, error),
-        _ => CommandError::new(Exit::Unavailable, error),
-    })?;
-    let server = server.connections(raise_descriptors() / CONNECTIONS_SHARE);
+    let server = Server::bind(args.listen).await.map_err(|error| CommandError::new(Exit::Unavailable, error))?;
+    let server = server.connections(raise_descriptors() / CONNECTIONS_SHARE).named(args.allow_host.clone());
+    let server = match (args.require_keys, args.insecure_no_keys) {
+        (true, _) => server.admission(Admission::Keys),
+        (_, true) => server.admission(Admission::Anybody),
+        _ => server,
+    };
+    let not_admitted = |error: NotAdmitted| match error {
+        NotAdmitted::NoKeys { .. } => CommandError::new(Exit::Usage, error),
+        error => CommandError::new(Exit::Error, error),
+    };
+    if !args.data.exists() {
+        server.check_keys(None).await.map_err(not_admitted)?;
+    }
     let failed = |error: StartError| match error {
         StartError::Store(OpenError::InUse { .. }) => CommandError::new(Exit::Unavailable, error),
         _ => CommandError::new(Exit::Error, error),
     };
     let mut builder =
         Runtime::builder().data_with(&args.data, Options { durability: args.durability }).map_err(failed)?;
+    // Before anything of the queue runs.
+    if let Some(store) = builder.given_store() {
+        server.check_keys(Some(&**store)).await.map_err(not_admitted)?;
+    }
     // What is deployed may come from anybody: it is compiled where it can hurt nobody.
     builder = builder.compiler(Compiler::this_program());
     builder = args.operator.apply(builder.allow_dirs(args.allow_dir.clone()))?;
@@ -179,7 +201,7 @@ fn announce(global: &Global, args: &Args, server: &Server, runtime: &Runtime) ->
         let ready = json!({
             "address": address, "data": data, "durability": args.durability, "concurrency": runtime.slots(), "packages": packages,
             "memory_budget_bytes": runtime.memory_budget_bytes(), "follow_active": runtime.follows_active(),
-            "pid": std::process::id(),
+            "pid": std::process::id(), "keys": server.admits() == Admission::Keys,
         });
         return print::json(Format::Jsonl, &ready);
     }
@@ -197,6 +219,16 @@ fn announce(global: &Global, args: &Args, server: &Server, runtime: &Runtime) ->
         }
         if runtime.follows_active() {
             print::note("  versions     tasks follow the active one, unless they are pinned");
+        }
+        match (server.admits(), server.address().ip().is_loopback()) {
+            (Admission::Keys, true) => print::note("  keys         are asked for"),
+            (Admission::Keys, false) => {
+                print::note("  keys         are asked for, and travel unencrypted: put a proxy with TLS in front");
+            }
+            (Admission::Anybody, true) => {}
+            (Admission::Anybody, false) => {
+                print::note("  keys         none: whoever reaches this address may do everything")
+            }
         }
         for (name, value) in args.operator.rows() {
             print::note(format_args!("  {name:<12} {value}"));

@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sunaba_runtime::store::{
-    Activation, AwaiteePage, Blobs, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError, CompleteError,
-    DeleteError, Deployed, EmbeddedStore, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, LeaseRequest,
-    Leased, NewArtifact, NewCompletion, NewPackage, NewSecret, Package, PackageVersion, PlanPage, PlanQuery,
-    PutArtifactError, QueueStatus, Rerun, RerunError, RetryJob, RetryJobError, SecretInfo, SessionLimits, SettleError,
-    Settlement, Standing, Store, StoreError, StoreFuture, SubmitChildError, SubmitError, SubmitJobError, Submitted,
-    SubmittedJob, TaskPage, TaskQuery, Unready, Usage, UsageOf,
+    AccessStore, Activation, ApiKeys, AuditPage, AuditQuery, AwaiteePage, Blobs, BulkAction, BulkPage, CancelWish,
+    Cancelled, CheckpointError, CompleteError, DeleteError, Deployed, EmbeddedStore, EventPage, EventQuery,
+    HandlerStatus, JobPage, JobQuery, LeaseRequest, Leased, NewArtifact, NewCompletion, NewPackage, NewSecret, Package,
+    PackageVersion, PlanPage, PlanQuery, PutArtifactError, QueueStatus, Rerun, RerunError, RetryJob, RetryJobError,
+    SecretInfo, SessionLimits, SettleError, Settlement, Standing, Store, StoreError, StoreFuture, SubmitChildError,
+    SubmitError, SubmitJobError, Submitted, SubmittedJob, TaskPage, TaskQuery, Unready, Usage, UsageOf,
 };
 use sunaba_runtime::task::job::{Awaited, Job, JobId, NewJob, Node, NodeName};
 use sunaba_runtime::task::{
-    Artifact, ArtifactName, AttemptDetail, Clock as _, CompletionToken, Digest, Durability, HandlerChange, HandlerName,
-    LeaseToken, NewTask, Payload, Progress, QueueChange, Retention, Secret, SessionId, Task, TaskId,
+    ApiKey, Artifact, ArtifactName, AttemptDetail, Clock as _, CompletionToken, Digest, Durability, HandlerChange,
+    HandlerName, KeyId, LeaseToken, NewApiKey, NewTask, Payload, Progress, QueueChange, Retention, Secret, SessionId,
+    Task, TaskId,
 };
 
 use super::book::Book;
@@ -312,5 +313,15 @@ impl Store for Link {
         component(digest: Digest) -> Option<Bytes>;
         job_output(id: JobId) -> Option<Payload>;
         awaited(task: TaskId, only: Awaited, after: Option<NodeName>) -> AwaiteePage;
+    }
+}
+
+impl AccessStore for Link {
+    pass_on! {
+        create_key(key: NewApiKey) -> ApiKey;
+        api_keys() -> ApiKeys;
+        revoke_key(id: KeyId) -> Option<ApiKey>;
+        keys_used(ids: Vec<KeyId>) -> ();
+        audit_log(query: AuditQuery) -> AuditPage;
     }
 }

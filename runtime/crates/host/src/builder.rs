@@ -26,6 +26,11 @@ impl RuntimeBuilder {
         self
     }
 
+    /// The store that it was given, if it was.
+    pub fn given_store(&self) -> Option<&Arc<dyn Store>> {
+        self.store.as_ref()
+    }
+
     /// The embedded store in this directory, which is made if it is not there.
     ///
     /// # Errors

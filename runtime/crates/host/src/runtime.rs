@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sunaba_sandbox::{Compiler, Sandbox, SandboxBuilder};
 use sunaba_store::{EmbeddedStore, OpenError, Package, Store, StoreError};
-use sunaba_task::{Digest, Executor, HandlerName, Payload, Task, TaskId, Timestamp};
+use sunaba_task::{DEFAULT_QUEUE, Digest, Executor, HandlerName, Payload, Task, TaskId, Timestamp};
 use sunaba_worker::{RunningAttempt, Worker, WorkerConfig, WorkerError};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -259,6 +259,14 @@ impl Runtime {
     /// There is no such package, or it has no such handler.
     pub fn package(&self, name: &HandlerName) -> Result<Arc<Package>, RefusedTask> {
         self.packages.package(name)
+    }
+
+    /// The queue in which a task of this handler waits: the one that is asked for, or else the handler's. None: there is no such
+    /// handler.
+    pub fn queue_of(&self, handler: &HandlerName, asked: Option<&str>) -> Option<String> {
+        let package = self.packages.package(handler).ok()?;
+        let own = package.handler(&handler.handler)?.settings.queue.as_deref();
+        Some(asked.or(own).unwrap_or(DEFAULT_QUEUE).to_owned())
     }
 
     /// Checks a component, compiles it, and makes it the package's own from now on. Tasks that were submitted before stay

@@ -20,6 +20,8 @@ use crate::problem::Problem;
 
 /// A JSON body may be as large as the largest input in base64, and something around it.
 const MAX_JSON_BYTES: usize = 2 * MAX_INPUT_BYTES as usize;
+/// How deep its lists and objects may be nested: as deep as serde_json reads them, whoever uses it.
+pub(crate) const MAX_DEPTH: usize = 127;
 /// How long a body may take to arrive.
 const MAX_TIME: Duration = Duration::from_secs(60);
 
@@ -71,10 +73,34 @@ pub(crate) fn object<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T,
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Err(Problem::new(StatusCode::BAD_REQUEST, format!("the {what} is not a JSON object")));
     }
+    if depth(bytes) > MAX_DEPTH {
+        let message = format!("the {what} is nested deeper than {MAX_DEPTH}\nhint: that is the limit here");
+        return Err(Problem::new(StatusCode::BAD_REQUEST, message).code("too-deep"));
+    }
     serde_json::from_slice(bytes).map_err(|error| {
         let problem = with_place(&error);
         Problem::new(StatusCode::BAD_REQUEST, format!("the {what} is not what is expected here: {problem}"))
     })
+}
+
+/// How deep lists and objects are nested in what may be JSON. Whoever reads it goes down as deep, and some do so on their stack: the
+/// guest, who gets an input as it is.
+fn depth(bytes: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_text, mut escaped) = (0_usize, 0, false, false);
+    for byte in bytes {
+        match (in_text, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (_, b'"') => in_text = !in_text,
+            (false, b'[' | b'{') => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            (false, b']' | b'}') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 /// An error with its place behind what is wrong. serde puts it at the very end, which may be a hint.
@@ -104,18 +130,19 @@ pub(crate) async fn read(request: Request, media_type: &str, limit: usize) -> Re
     if length.is_some_and(|length: usize| length > limit) {
         return Err(too_large());
     }
-    let mut gathering = pin!(gather(request.into_body(), limit));
+    within(MAX_TIME, gather(request.into_body(), limit)).await?.ok_or_else(too_large)
+}
+
+/// What arrives in this time.
+async fn within<T>(time: Duration, arriving: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    let mut arriving = pin!(arriving);
     // Most bodies come with their head: they need no timer.
-    let gathered = match poll_fn(|context| Poll::Ready(gathering.as_mut().poll(context))).await {
-        Poll::Ready(gathered) => Ok(gathered),
-        Poll::Pending => tokio::time::timeout(MAX_TIME, gathering).await,
-    };
-    match gathered {
-        Ok(Ok(Some(body))) => Ok(body),
-        Ok(Ok(None)) => Err(too_large()),
-        Ok(Err(problem)) => Err(problem),
-        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")),
+    if let Poll::Ready(arrived) = poll_fn(|context| Poll::Ready(arriving.as_mut().poll(context))).await {
+        return arrived;
     }
+    tokio::time::timeout(time, arriving)
+        .await
+        .unwrap_or_else(|_| Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")))
 }
 
 /// All of a body; none when it is larger than the limit. Room is taken for what has arrived, not for what was announced:
@@ -147,7 +174,46 @@ async fn gather(mut body: axum::body::Body, limit: usize) -> Result<Option<Body>
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use hyper::body::Frame;
+
+    use super::*;
     use crate::api::QueuePatch;
+
+    /// A body of which nothing more comes.
+    struct Stalled;
+
+    impl hyper::body::Body for Stalled {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn body_that_stalls_is_given_up() {
+        let stalled = gather(axum::body::Body::new(Stalled), 1);
+        let problem = within(Duration::from_millis(10), stalled).await.err().expect("it does not come");
+        assert_eq!((problem.status, problem.code.as_ref()), (408, "request-timeout"));
+    }
+
+    #[test]
+    fn depth_counts_what_is_nested_and_no_text() {
+        for (text, expected) in [
+            ("1", 0),
+            ("{}", 1),
+            (r#"{"a":[{}],"b":[]}"#, 3),
+            (r#"["[[[", "\"[[["]"#, 1),
+            (r#"["\\",[]]"#, 2),
+            ("]]][", 1),
+        ] {
+            assert_eq!(depth(text.as_bytes()), expected, "{text}");
+        }
+    }
 
     #[test]
     fn place_of_an_error_is_no_part_of_its_hint() {

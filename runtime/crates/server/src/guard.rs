@@ -1,9 +1,10 @@
-//! What every request must be before anything looks at it: addressed to this host by a loopback name, and not sent by a
+//! What every request must be before anything looks at it: addressed to this host by a name of its own, and not sent by a
 //! web page of somebody else.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::header::HeaderName;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
@@ -12,23 +13,36 @@ use axum::response::{IntoResponse, Response};
 
 use crate::problem::Problem;
 
+/// The names of a host, besides those of loopback.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hosts {
+    /// Whether it may be called by any address: it listens where others reach it. No name that somebody else has made resolve to
+    /// it is an address.
+    pub(crate) by_address: bool,
+    /// What else it is called, in lower case.
+    pub(crate) names: Arc<[String]>,
+}
+
 /// Lets a request through, or not.
-pub(crate) async fn guard(request: Request, next: Next) -> Response {
-    match check(request.uri(), request.headers()) {
+pub(crate) async fn guard(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
+    match check(&hosts, request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
 }
 
-fn check(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+fn check(hosts: &Hosts, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     let host = one(headers, header::HOST)?.ok_or_else(|| bad("the request has no Host header"))?;
     let misdirected = |host: &str| {
         // A name that resolves to us by somebody else's doing: DNS rebinding.
-        let message = format!("the host `{host}` is not this one\nhint: use `http://127.0.0.1` or `http://localhost`");
+        let message = format!(
+            "the host `{host}` is not this one\nhint: use `http://127.0.0.1` or `http://localhost`; `sunaba serve --allow-host NAME` \
+             lets it have another name"
+        );
         Problem::new(StatusCode::MISDIRECTED_REQUEST, message)
     };
     for name in std::iter::once(host).chain(uri.authority().map(Authority::as_str)) {
-        if !is_loopback(name) {
+        if !hosts.have(name) {
             return Err(misdirected(name));
         }
     }
@@ -37,7 +51,8 @@ fn check(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
         Problem::new(StatusCode::FORBIDDEN, format!("requests from the {what} `{value}` are not taken\nhint: {hint}"))
     };
     if let Some(origin) = one(headers, header::ORIGIN)?
-        && origin.strip_prefix("http://") != Some(host)
+        // With TLS it is a proxy in front that has it.
+        && origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")) != Some(host)
     {
         return Err(forbidden("origin", origin));
     }
@@ -61,14 +76,22 @@ pub(crate) fn one(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>,
     }
 }
 
-/// Whether `host` or `host:port` names this machine to itself.
-fn is_loopback(host: &str) -> bool {
-    let Ok(authority) = host.parse::<Authority>() else { return false };
-    let port = host.strip_prefix(authority.host()).unwrap_or("@");
-    let has_port = port.strip_prefix(':').is_some_and(|digits| digits.parse::<u16>().is_ok());
-    let name = authority.host().trim_start_matches('[').trim_end_matches(']');
-    (port.is_empty() || has_port)
-        && (name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()))
+impl Hosts {
+    /// Whether `host` or `host:port` names this host.
+    fn have(&self, host: &str) -> bool {
+        let Ok(authority) = host.parse::<Authority>() else { return false };
+        let port = host.strip_prefix(authority.host()).unwrap_or("@");
+        let has_port = port.strip_prefix(':').is_some_and(|digits| digits.parse::<u16>().is_ok());
+        let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let is_own = match name.parse::<IpAddr>() {
+            Ok(address) => self.by_address || address.is_loopback(),
+            Err(_) => {
+                let own = self.names.iter().map(String::as_str);
+                own.chain(["localhost"]).any(|own| name.eq_ignore_ascii_case(own))
+            }
+        };
+        is_own && (port.is_empty() || has_port)
+    }
 }
 
 #[cfg(test)]
@@ -79,7 +102,7 @@ mod tests {
         let headers = headers
             .iter()
             .map(|(name, value)| (header::HeaderName::from_static(name), value.parse().expect("a header's value")));
-        check(&Uri::from_static("/v1/tasks"), &headers.collect()).err().map(|problem| problem.status)
+        check(&Hosts::default(), &Uri::from_static("/v1/tasks"), &headers.collect()).err().map(|problem| problem.status)
     }
 
     #[test]
@@ -95,16 +118,30 @@ mod tests {
     }
 
     #[test]
+    fn host_that_others_reach_has_its_addresses_and_the_names_that_it_was_given() {
+        let hosts = Hosts { by_address: true, names: ["queue.example.org".to_owned()].into() };
+        for host in ["10.0.0.1:7878", "[2001:db8::1]:1", "queue.example.org", "QUEUE.example.org:443", "localhost"] {
+            assert!(hosts.have(host), "{host}");
+            assert_eq!(Hosts::default().have(host), host == "localhost", "{host}");
+        }
+        for host in ["example.org", "a.queue.example.org", "10.0.0.1.example.org", "10.0.0.1:x", "user@10.0.0.1", ""] {
+            assert!(!hosts.have(host), "{host}");
+        }
+    }
+
+    #[test]
     fn absolute_targets_are_held_to_the_same() {
         let headers = HeaderMap::from_iter([(header::HOST, "localhost".parse().expect("a header's value"))]);
-        assert!(check(&Uri::from_static("http://localhost/v1"), &headers).is_ok());
-        assert!(check(&Uri::from_static("http://example.org/v1"), &headers).is_err());
+        assert!(check(&Hosts::default(), &Uri::from_static("http://localhost/v1"), &headers).is_ok());
+        assert!(check(&Hosts::default(), &Uri::from_static("http://example.org/v1"), &headers).is_err());
     }
 
     #[test]
     fn only_our_own_pages_are_answered() {
         let host = ("host", "localhost:7878");
-        assert_eq!(status(&[host, ("origin", "http://localhost:7878")]), None);
+        for origin in ["http://localhost:7878", "https://localhost:7878"] {
+            assert_eq!(status(&[host, ("origin", origin)]), None, "{origin}");
+        }
         for origin in ["https://example.org", "http://localhost:1", "http://127.0.0.1:7878", "null"] {
             assert_eq!(status(&[host, ("origin", origin)]), Some(403), "{origin}");
         }

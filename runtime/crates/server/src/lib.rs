@@ -1,11 +1,13 @@
 //! The HTTP API of a host, under `/v1`: JSON in and out, components as they are, errors as problem+json (RFC 9457).
 //!
-//! It serves loopback addresses only, as long as there are no keys to tell callers apart. It checks Host and Origin of
-//! every request and takes no body that a web page could send without asking first, so that no page that somebody visits
-//! can submit a task. What is checked of tasks and components is the business of [`sunaba_host`].
+//! On a loopback address whoever reaches it may do everything, unless told otherwise; on any other only whoever has a key, and what
+//! that may ([`Admission`]). It checks Host and Origin of every request and takes no body that a web page could send without asking
+//! first, so that no page that somebody visits can submit a task. What is checked of tasks and components is the business of [`sunaba_host`].
 
+mod access;
 pub mod api;
 mod body;
+mod envelope;
 mod extract;
 mod file_body;
 mod guard;
@@ -16,5 +18,6 @@ mod routes;
 mod server;
 mod unread;
 
+pub use access::Admission;
 pub use problem::Problem;
-pub use server::{BindError, Server};
+pub use server::{BindError, NotAdmitted, Server};

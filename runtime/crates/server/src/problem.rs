@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use sunaba_host::{AllowedDirError, Change, DeployError, GrantRefusal, RefusedTask, RerunRefusal, SubmitRefusal};
 use sunaba_store::{DeleteError, RerunError, StoreError, SubmitError, VersionError};
-use sunaba_task::TaskId;
+use sunaba_task::{ApiKeyError, TaskId};
 
 /// An error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,15 +13,21 @@ pub struct Problem {
     /// The status of the response.
     pub status: u16,
     /// What the status is called.
-    pub title: String,
+    pub title: Box<str>,
+    /// What is wrong, for programs: it does not change with the words. The status's own name where nothing tells more.
+    #[serde(default)]
+    pub code: Box<str>,
     /// What was tried and what is wrong with it; one line.
     pub detail: String,
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
+    pub hint: Option<Box<str>>,
     /// Of a deploy that is refused: all that it would widen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub widening: Vec<Change>,
+    /// By which the request is found in the host's log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<Box<str>>,
 }
 
 impl Problem {
@@ -29,11 +35,25 @@ impl Problem {
     pub(crate) fn new(status: StatusCode, message: impl ToString) -> Self {
         let message = message.to_string();
         let (detail, hint) = match message.split_once("\nhint: ") {
-            Some((detail, hint)) => (detail.to_owned(), Some(hint.to_owned())),
+            Some((detail, hint)) => (detail.to_owned(), Some(hint.into())),
             None => (message, None),
         };
-        let title = status.canonical_reason().unwrap_or("Error").to_owned();
-        Self { status: status.as_u16(), title, detail, hint, widening: Vec::new() }
+        let title = status.canonical_reason().unwrap_or("Error");
+        let code = title.to_ascii_lowercase().replace(' ', "-").into();
+        Self {
+            status: status.as_u16(),
+            title: title.into(),
+            code,
+            detail,
+            hint,
+            widening: Vec::new(),
+            request_id: None,
+        }
+    }
+
+    /// The same with a code of its own.
+    pub(crate) fn code(self, code: &str) -> Self {
+        Self { code: code.into(), ..self }
     }
 
     pub(crate) fn not_found(message: impl ToString) -> Self {
@@ -52,9 +72,11 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, axum::Json(self)).into_response();
+        let mut response = (status, axum::Json(&self)).into_response();
         let problem = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, problem);
+        // For whoever knows which request it answers.
+        response.extensions_mut().insert(self);
         response
     }
 }
@@ -63,7 +85,8 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let status = match &error {
             StoreError::NoRoom { .. } => StatusCode::INSUFFICIENT_STORAGE,
-            StoreError::Control(_) | StoreError::Secret(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            StoreError::ApiKey(ApiKeyError::TooMany(_)) => StatusCode::CONFLICT,
+            StoreError::Control(_) | StoreError::Secret(_) | StoreError::ApiKey(_) => StatusCode::UNPROCESSABLE_ENTITY,
             StoreError::Version(VersionError::NoPackage(_) | VersionError::NoVersion { .. }) => StatusCode::NOT_FOUND,
             StoreError::Version(_) => StatusCode::CONFLICT,
             StoreError::Unreachable(_) | StoreError::Busy { .. } | StoreError::Failed(_) | StoreError::Closed => {

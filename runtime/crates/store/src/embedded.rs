@@ -1,5 +1,6 @@
 //! The store that lives in the host's process: the planner behind a commit thread.
 
+mod access_calls;
 mod calls;
 mod schedule_calls;
 
@@ -10,6 +11,7 @@ use std::thread::{self, JoinHandle};
 use sunaba_task::{Clock, Durability};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::access;
 use crate::blobs::LocalBlobs;
 use crate::commit::{Commit, Request};
 use crate::maintenance::{Backup, Copying, MAX_PARTS, MaintenanceError, write_parts};
@@ -220,8 +222,12 @@ impl EmbeddedStore {
     where
         T: Send + 'static,
     {
+        // Here, where whoever asks for it is known.
+        let by = access::current();
         self.park(move |planner, turn, reply| {
+            turn.begin_change(by);
             let done = work(planner, turn);
+            planner.end_change(turn, done.is_ok());
             turn.answers.push(answer(reply, done));
         })
         .await

@@ -1,6 +1,6 @@
 //! Why a store could not do what it was asked.
 
-use sunaba_task::{ControlError, format_bytes};
+use sunaba_task::{ApiKeyError, ControlError, format_bytes};
 
 use crate::{EngineError, SecretError, VersionError};
 
@@ -40,6 +40,9 @@ pub enum StoreError {
     /// A secret is not kept.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// A key of the API is not kept.
+    #[error(transparent)]
+    ApiKey(#[from] ApiKeyError),
     /// The aging of a queue changes the place of all that waits in it, and that is too much to be done at once.
     #[error(
         "{waiting} tasks wait in the queue `{queue}`, and its aging can be changed with {limit} at most\nhint: let workers run \

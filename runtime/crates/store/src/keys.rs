@@ -45,6 +45,8 @@
 //! | `A` id name | an artifact of a task |
 //! | `R` digest id name | that this artifact of the task is the file of this digest |
 //! | `Z` what name | of a schedule: what was asked for, how far it is, or what its tasks get |
+//! | `Y` id | a key of the API |
+//! | `L` sequence | what was changed by whom |
 //! | `y` key | a damaged value that was taken out of its place |
 
 pub(crate) mod schedules;

@@ -6,6 +6,7 @@
 //!
 //! No executor, no engine of WebAssembly and no HTTP live here. A state moves by [`sunaba_task::transition`] alone.
 
+mod access;
 mod artifacts;
 mod beside;
 mod blobs;
@@ -35,6 +36,10 @@ mod txn;
 mod usage;
 mod versions;
 
+pub use access::{
+    AccessStore, ApiKeys, AuditPage, AuditQuery, MAX_API_KEYS, MAX_AUDIT_ENTRIES, MAX_AUDIT_PAGE, audited, carried,
+    new_key_text,
+};
 pub use artifacts::{NewArtifact, PutArtifactError};
 pub use blobs::{BlobError, BlobPlace, BlobReader, BlobWriter, Blobs, KeptBlob, MAX_READ_BYTES};
 pub use checkpoint::CheckpointError;

@@ -13,11 +13,11 @@ use sunaba_task::{
 };
 
 use crate::{
-    Activation, AwaiteePage, Blobs, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError, ChildPlanError,
-    CompleteError, DeleteError, Deployed, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, NewArtifact,
-    NewCompletion, NewPackage, NewSecret, Package, PackageVersion, PlanPage, PlanQuery, PutArtifactError, QueueStatus,
-    Rerun, RerunError, RetryJob, RetryJobError, ScheduleStore, SecretInfo, Standing, StoreError, SubmitChildError,
-    SubmitJobError, SubmittedJob, TaskPage, TaskQuery, Usage, UsageOf,
+    AccessStore, Activation, AwaiteePage, Blobs, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError,
+    ChildPlanError, CompleteError, DeleteError, Deployed, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery,
+    NewArtifact, NewCompletion, NewPackage, NewSecret, Package, PackageVersion, PlanPage, PlanQuery, PutArtifactError,
+    QueueStatus, Rerun, RerunError, RetryJob, RetryJobError, ScheduleStore, SecretInfo, Standing, StoreError,
+    SubmitChildError, SubmitJobError, SubmittedJob, TaskPage, TaskQuery, Usage, UsageOf,
 };
 
 /// What a store's methods return.
@@ -37,7 +37,7 @@ pub const MAX_LEASED_BYTES: u64 = 16 << 20;
 /// Every method is atomic: all of its changes are made, or none. A method that changes something returns when the change
 /// is on stable storage, and no method shows what is not, unless its [`durability`](Store::durability) says otherwise. A store has one clock of its own: durations count by that, and
 /// no caller's clock matters. A batch takes one commit, however many it holds.
-pub trait Store: ScheduleStore {
+pub trait Store: AccessStore + ScheduleStore {
     /// Whether the store is in its callers' process: then silence means that it is slow, and never that it has given their
     /// leases to others. Default: it may be elsewhere.
     fn is_in_process(&self) -> bool {

@@ -16,13 +16,15 @@ pub(crate) struct Txn<'a> {
     writes: Writes,
     /// All that was written, whether or not it was written again.
     written_bytes: usize,
+    /// Keys that were written or deleted, whether or not they were before.
+    changes: u64,
     /// The engine's first error. Whoever met it may have left half of what he had to do.
     failure: RefCell<Option<EngineError>>,
 }
 
 impl<'a> Txn<'a> {
     pub(crate) fn new(engine: &'a dyn Engine) -> Self {
-        Self { engine, writes: Writes::new(), written_bytes: 0, failure: RefCell::default() }
+        Self { engine, writes: Writes::new(), written_bytes: 0, changes: 0, failure: RefCell::default() }
     }
 
     pub(crate) fn into_writes(self) -> Writes {
@@ -37,6 +39,11 @@ impl<'a> Txn<'a> {
     /// Bytes that were written.
     pub(crate) fn written_bytes(&self) -> usize {
         self.written_bytes
+    }
+
+    /// How often a key was written or deleted: more by now, and something was changed.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// The first error of the engine, if there was one.
@@ -68,10 +75,12 @@ impl<'a> Txn<'a> {
 
     pub(crate) fn put(&mut self, key: Vec<u8>, value: Bytes) {
         self.written_bytes += key.len() + value.len();
+        self.changes += 1;
         self.writes.insert(key, Some(value));
     }
 
     pub(crate) fn delete(&mut self, key: Vec<u8>) {
+        self.changes += 1;
         self.writes.insert(key, None);
     }
 

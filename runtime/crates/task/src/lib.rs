@@ -4,6 +4,7 @@
 //! Plain data and pure functions. No I/O, no clock, no async runtime, no engine and no store live here, so that every
 //! other crate can speak these words without taking on a dependency.
 
+mod access;
 mod artifact;
 mod ask;
 mod attempt;
@@ -50,6 +51,11 @@ mod time;
 mod transition;
 mod units;
 
+pub use access::{
+    ApiKey, ApiKeyError, AuditEntry, KEY_PREFIX, KeyId, KeyIdError, KeyStanding, KeyText, MAX_AUDIT_OF_BYTES,
+    MAX_AUDIT_STATE_BYTES, MAX_AUDIT_WHAT_BYTES, MAX_AUDIT_WHO_BYTES, MAX_KEY_LIFE, MAX_KEY_NAME_BYTES, MAX_KEY_QUEUES,
+    NewApiKey, NewAudit, Scope, ScopeError,
+};
 pub use artifact::{
     Artifact, ArtifactError, ArtifactKind, ArtifactName, ArtifactSink, ArtifactSource, MAX_ARTIFACT_NAME_BYTES,
     MAX_ARTIFACTS, MAX_URL_BYTES, check_media_type, check_url,

@@ -70,8 +70,9 @@ impl Complete {
     pub(crate) fn request(self, task: TaskId) -> Result<CompleteRequest, Problem> {
         let Self { output, output_base64, media_type, by, token } = self;
         let renamed = |problem: Problem| {
-            let name = |text: String| text.replace("`input`", "`output`").replace("`input_base64`", "`output_base64`");
-            Problem { detail: name(problem.detail), hint: problem.hint.map(name), ..problem }
+            let name = |text: &str| text.replace("`input`", "`output`").replace("`input_base64`", "`output_base64`");
+            let hint = problem.hint.as_deref().map(|hint| name(hint).into());
+            Problem { detail: name(&problem.detail), hint, ..problem }
         };
         let given = payload(output.as_deref(), output_base64.as_deref(), media_type.as_deref()).map_err(renamed)?;
         let missing = "nothing is given as the task's output\nhint: give `output` in JSON, which may be `null`, or \

@@ -1,5 +1,6 @@
 //! What goes over the wire: the JSON that a host takes and gives. Durations are in milliseconds, instants in RFC 3339.
 
+mod access;
 mod artifact;
 mod bulk;
 mod complete;
@@ -24,6 +25,7 @@ mod version;
 
 use std::time::Duration;
 
+pub use access::{AuditView, AuditsView, CreateKey, CreatedKey, KeyView, KeysView, PageQuestion};
 pub use artifact::{ArtifactView, ArtifactsView};
 pub use bulk::{Bulk, BulkView, Cancel, Deleted, Filter, NewInput, NotDone};
 pub use complete::{AwaitsView, Complete, CompletedView, CompletionView};

@@ -5,6 +5,7 @@ use sunaba_store::{BulkAction, MAX_PAGE, TaskQuery};
 use sunaba_task::StateName;
 
 use super::{Answer, Shared};
+use crate::access::Caller;
 use crate::api::{Bulk, BulkView, Filter, Groups, GroupsView, NotDone};
 use crate::body::{Json, Reply};
 use crate::extract::Asked;
@@ -41,7 +42,7 @@ async fn act(shared: &Shared, action: BulkAction, bulk: Bulk) -> Answer<BulkView
 
 /// To which tasks it is to be done.
 fn query(bulk: Bulk) -> Result<TaskQuery, Problem> {
-    let Bulk { filter, all, cancel } = bulk;
+    let Bulk { mut filter, all, cancel } = bulk;
     if cancel.is_some() {
         return Err(Problem::invalid("`cancel` says how to cancel, and nothing is cancelled here\nhint: leave it out"));
     }
@@ -53,11 +54,13 @@ fn query(bulk: Bulk) -> Result<TaskQuery, Problem> {
         };
         return Err(Problem::invalid(message));
     }
+    Caller::now().narrow(&mut filter)?;
     filter.query()
 }
 
 /// Dead letters, as far as nothing was made in their stead, by what they died of.
-pub(super) async fn groups(State(shared): State<Shared>, Asked(filter): Asked<Filter>) -> Answer<GroupsView> {
+pub(super) async fn groups(State(shared): State<Shared>, Asked(mut filter): Asked<Filter>) -> Answer<GroupsView> {
+    Caller::now().narrow(&mut filter)?;
     if filter.state.is_some() || filter.unhandled.is_some() || filter.limit.is_some() {
         let message = "dead letters are dead and unhandled, and all are counted\nhint: leave out `state`, `unhandled` and \
                        `limit`";

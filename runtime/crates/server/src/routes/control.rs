@@ -6,6 +6,7 @@ use sunaba_store::{NAMES_PAGE, StoreError};
 use sunaba_task::{HandlerName, Retention, is_name};
 
 use super::{Answer, Shared};
+use crate::access::Caller;
 use crate::api::{ControlView, ControlsView, HandlerPatch, QueuePatch, QueueView, QueuesView, RetentionView};
 use crate::body::{Json, Reply};
 use crate::extract::{Asked, At};
@@ -19,9 +20,13 @@ pub(super) struct After {
 }
 
 pub(super) async fn queues(State(shared): State<Shared>, Asked(After { after }): Asked<After>) -> Answer<QueuesView> {
+    let caller = Caller::now();
     let queues = shared.runtime.store().queues(after).await?;
     let next = queues.last().filter(|_| queues.len() == NAMES_PAGE).map(|queue| queue.name.clone());
-    Ok(Reply(QueuesView { queues: queues.into_iter().map(QueueView::from).collect(), next }))
+    Ok(Reply(QueuesView {
+        queues: queues.into_iter().filter(|queue| caller.sees(&queue.name)).map(QueueView::from).collect(),
+        next,
+    }))
 }
 
 /// A queue may be set before anything waits in it.
@@ -36,6 +41,7 @@ pub(super) async fn set_queue(
             format!("`{shown}` cannot name a queue\nhint: a queue has up to 64 lower-case letters, digits and `-`");
         return Err(Problem::invalid(message));
     }
+    Caller::now().permit_queue(&name)?;
     Ok(Reply(shared.runtime.store().set_queue(name, patch.changes()).await?.into()))
 }
 

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use axum::extract::State;
 use serde::Deserialize;
-use sunaba_store::{EventQuery, EventsOf};
+use sunaba_store::{EventPage, EventQuery, EventsOf};
 use sunaba_task::TaskId;
 use sunaba_task::job::JobId;
 
 use super::{Answer, MAX_WAIT, Shared};
+use crate::access::Caller;
 use crate::api::EventsView;
 use crate::body::Reply;
 use crate::extract::Asked;
@@ -46,13 +47,24 @@ pub(super) async fn events(State(mut shared): State<Shared>, Asked(which): Asked
         limit: which.limit.unwrap_or(DEFAULT_PAGE),
         wait: Duration::from_millis(which.wait_ms.unwrap_or(0)).min(MAX_WAIT),
     };
+    if let Some(task) = task {
+        shared.permit_task(task).await?;
+    }
+    if let Some(job) = job {
+        shared.permit_job(job).await?;
+    }
+    let shown = |mut page: EventPage| {
+        let caller = Caller::now();
+        page.events.retain(|event| caller.sees_event(event, job.is_some()));
+        Ok(Reply(page.into()))
+    };
     let store = Arc::clone(shared.runtime.store());
     let now = EventQuery { wait: Duration::ZERO, ..query.clone() };
     if query.wait.is_zero() {
-        return Ok(Reply(store.events(query).await?.into()));
+        return shown(store.events(query).await?);
     }
     match shared.unless_stopping(store.events(query)).await? {
-        Some(page) => Ok(Reply(page?.into())),
-        None => Ok(Reply(store.events(now).await?.into())),
+        Some(page) => shown(page?),
+        None => shown(store.events(now).await?),
     }
 }

@@ -49,6 +49,7 @@ pub(super) async fn submit(State(shared): State<Shared>, request: Request) -> Re
         }
         job.idempotency_key = Some(key);
     }
+    shared.permit_nodes(&job)?;
     let (status, job) = match shared.runtime.submit_job(job).await? {
         SubmittedJob::Created(job) => (StatusCode::CREATED, job),
         SubmittedJob::Existing(job) => (StatusCode::OK, job),
@@ -131,6 +132,7 @@ pub(super) async fn cancel(
         let message = "a job has no `grace_ms`: each of its tasks has its worker's\nhint: leave it out";
         return Err(Problem::invalid(message));
     }
+    shared.permit_job(id).await?;
     match shared.runtime.cancel_job(id, cancel.wish()?).await? {
         Some(cancelled) => Ok(Reply(JobCancelView::from(&cancelled))),
         None => Err(shared.no_job(id).await),
@@ -145,7 +147,7 @@ impl Shared {
     pub(super) async fn find_job(&self, id: &str) -> Result<(JobId, Job), Problem> {
         let id: JobId = id.parse().map_err(Problem::invalid)?;
         match self.runtime.job(id).await? {
-            Some(job) => Ok((id, job)),
+            Some(job) => self.permit_job(id).await.map(|()| (id, job)),
             None => Err(self.no_job(id).await),
         }
     }

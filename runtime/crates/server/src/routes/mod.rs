@@ -1,5 +1,6 @@
 //! The routes of the API, each a translation between the wire and the host.
 
+mod access;
 mod artifacts;
 mod bulk;
 mod complete;
@@ -28,8 +29,10 @@ use sunaba_store::Readiness;
 use sunaba_task::{Task, TaskId};
 use tokio::sync::{Semaphore, watch};
 
+use crate::access::{Admission, Caller, Gate, Keys, admit};
 use crate::api::HostView;
-use crate::guard;
+use crate::envelope::envelope;
+use crate::guard::{self, Hosts};
 use crate::problem::Problem;
 
 /// The longest wait of one request; whoever wants to wait longer asks again.
@@ -43,11 +46,13 @@ pub(crate) struct Shared {
     pub(crate) stopping: watch::Receiver<bool>,
     /// Requests that may wait for something at a time: each keeps its connection meanwhile.
     pub(crate) waits: Arc<Semaphore>,
+    pub(crate) keys: Arc<Keys>,
 }
 
 type Answer<T> = Result<Reply<T>, Problem>;
 
-pub(crate) fn router(shared: Shared) -> Router {
+pub(crate) fn router(shared: Shared, admission: Admission, hosts: Hosts) -> Router {
+    let gate = Gate { admission, keys: Arc::clone(&shared.keys) };
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
@@ -89,6 +94,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/tasks/{id}/complete", post(complete::complete))
         .route("/v1/tasks/{id}/run-now", post(tasks::run_now))
         .route("/v1/tasks/{id}/rerun", post(tasks::rerun))
+        .merge(access::routes())
         .merge(job_retry::routes())
         .merge(job_story::routes())
         .merge(schedules::routes())
@@ -96,7 +102,9 @@ pub(crate) fn router(shared: Shared) -> Router {
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this method is not for this path")
         })
-        .layer(middleware::from_fn(guard::guard))
+        .layer(middleware::from_fn_with_state(gate, admit))
+        .layer(middleware::from_fn_with_state(hosts, guard::guard))
+        .layer(middleware::from_fn(envelope))
         .with_state(shared)
 }
 
@@ -161,7 +169,8 @@ impl Shared {
     async fn find(&self, id: &str) -> Result<(TaskId, Task), Problem> {
         let id: TaskId = id.parse().map_err(Problem::invalid)?;
         match self.runtime.store().task(id).await? {
-            Some(task) => Ok((id, task)),
+            Some(task) if Caller::now().sees(&task.spec.queue) => Ok((id, task)),
+            Some(_) => Err(Problem::no_task(id)),
             None => Err(self.no_task(id).await),
         }
     }

@@ -1,14 +1,19 @@
-//! What is said when there is no job, or no task, of an id: it may be the id of the other kind.
+//! What is said when there is no job, or no task, of an id: it may be the id of the other kind. Who is bound to queues
+//! is not told, since it may be of another one.
 
 use sunaba_task::TaskId;
 use sunaba_task::job::JobId;
 
 use super::{Shared, jobs};
+use crate::access::Caller;
 use crate::problem::Problem;
 
 impl Shared {
     /// There is no job of this id. Who has a task's is told so.
     pub(super) async fn no_job(&self, id: JobId) -> Problem {
+        if Caller::now().queues().is_some() {
+            return jobs::no_job(id);
+        }
         // A store that does not answer now changes nothing about the job.
         let task = self.runtime.store().task(TaskId::from_bytes(*id.as_bytes())).await.ok().flatten();
         let Some(task) = task else { return jobs::no_job(id) };
@@ -21,6 +26,9 @@ impl Shared {
 
     /// There is no task of this id. Who has a job's is told so.
     pub(super) async fn no_task(&self, id: TaskId) -> Problem {
+        if Caller::now().queues().is_some() {
+            return Problem::no_task(id);
+        }
         match self.runtime.store().job(JobId::from_bytes(*id.as_bytes())).await {
             Ok(Some(_)) => {
                 let hint = format!("that is a job: `sunaba job get {id}`, and `sunaba job tasks {id}`");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use sunaba_host::{DeployError, DeployOptions, MAX_COMPONENT_BYTES};
-use sunaba_store::Package;
+use sunaba_store::{Package, carried};
 use sunaba_task::{HandlerName, is_name};
 
 use super::{Answer, Shared};
@@ -34,10 +34,10 @@ pub(super) async fn deploy(
     check_name(&package)?;
     let Body { bytes, room } = body::read(request, "application/wasm", MAX_COMPONENT_BYTES).await?;
     // Not given up when the caller goes: what is half done would be done again.
-    let deploying = tokio::spawn(async move {
+    let deploying = tokio::spawn(carried(async move {
         let _room = room;
         shared.runtime.deploy_with(&package, bytes, DeployOptions { allow_widening, allow_signature_change }).await
-    });
+    }));
     let deployed = deploying.await.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error))?;
     Ok(Reply(PackageView::from(deployed?)))
 }
@@ -73,7 +73,8 @@ pub(super) async fn rollback(
     Json(Rollback { to, allow_signature_change }): Json<Rollback>,
 ) -> Answer<PackageView> {
     // Not given up when the caller goes, as a deploy.
-    let going = tokio::spawn(async move { shared.runtime.rollback(&package, to, allow_signature_change).await });
+    let going =
+        tokio::spawn(carried(async move { shared.runtime.rollback(&package, to, allow_signature_change).await }));
     let package = going.await.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error))??;
     Ok(Reply(PackageView::from(&*package)))
 }

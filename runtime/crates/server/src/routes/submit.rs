@@ -4,10 +4,11 @@ use axum::extract::{Request, State};
 use axum::http::header::HeaderName;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use sunaba_host::SubmitRefusal;
+use sunaba_host::{SubmitRefusal, TaskRequest};
 use sunaba_store::Submitted;
 
 use super::{Answer, Shared};
+use crate::access::Caller;
 use crate::api::{MAX_BULK_BYTES, MAX_BULK_TASKS, Submit, SubmitAll, SubmittedAll, SubmittedView, TaskView};
 use crate::body::{self, Body, Json, Reply};
 use crate::guard;
@@ -25,10 +26,13 @@ pub(super) async fn one(
         }
         request.idempotency_key = Some(key.to_owned());
     }
+    shared.permit_request(&request)?;
     let (status, task) = match shared.runtime.submit(request).await? {
         Submitted::Created(task) => (StatusCode::CREATED, task),
         Submitted::Existing(task) => (StatusCode::OK, task),
     };
+    // A key may be held by a task of somebody else.
+    Caller::now().permit_queue(&task.spec.queue)?;
     Ok((status, Reply(TaskView::from(&task))).into_response())
 }
 
@@ -43,7 +47,7 @@ pub(super) async fn many(State(shared): State<Shared>, request: Request) -> Answ
     }
     let (mut requests, mut unreadable) = (Vec::with_capacity(tasks.len()), Vec::with_capacity(tasks.len()));
     for task in tasks {
-        match body::object::<Submit>(task.get().as_bytes(), "task").and_then(Submit::request) {
+        match read(&shared, task.get()) {
             Ok(request) => {
                 requests.push(request);
                 unreadable.push(None);
@@ -57,6 +61,12 @@ pub(super) async fn many(State(shared): State<Shared>, request: Request) -> Answ
         None => answers.next().map_or_else(unanswered, view),
     };
     Ok(Reply(SubmittedAll { tasks: unreadable.into_iter().map(answer).collect() }))
+}
+
+/// A task that may be asked for.
+fn read(shared: &Shared, task: &str) -> Result<TaskRequest, Problem> {
+    let request = body::object::<Submit>(task.as_bytes(), "task").and_then(Submit::request)?;
+    shared.permit_request(&request).map(|()| request)
 }
 
 fn view(answer: Result<Submitted, SubmitRefusal>) -> SubmittedView {

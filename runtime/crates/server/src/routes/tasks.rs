@@ -10,6 +10,7 @@ use sunaba_store::StoreError;
 use sunaba_task::{AttemptDetail, Digest, Task, TaskId};
 
 use super::{Answer, MAX_WAIT, Shared};
+use crate::access::Caller;
 use crate::api::{
     AttemptLogs, Cancel, Deleted, Filter, LogsView, NewInput, ResultView, RunningView, TaskView, TasksView,
 };
@@ -17,7 +18,8 @@ use crate::body::{Json, Reply};
 use crate::extract::{Asked, At};
 use crate::problem::Problem;
 
-pub(super) async fn list(State(shared): State<Shared>, Asked(filter): Asked<Filter>) -> Answer<TasksView> {
+pub(super) async fn list(State(shared): State<Shared>, Asked(mut filter): Asked<Filter>) -> Answer<TasksView> {
+    Caller::now().narrow(&mut filter)?;
     let page = shared.runtime.store().tasks(filter.query()?).await?;
     let next = page.next.map(|id| id.to_string());
     Ok(Reply(TasksView { tasks: page.tasks.iter().map(TaskView::from).collect(), next }))
@@ -104,6 +106,7 @@ pub(super) async fn cancel(
     Json(cancel): Json<Cancel>,
 ) -> Answer<TaskView> {
     let id: TaskId = id.parse().map_err(Problem::invalid)?;
+    shared.permit_task(id).await?;
     match shared.runtime.store().cancel(vec![id], cancel.wish()?).await?.pop().flatten() {
         Some(task) => Ok(Reply(TaskView::from(&task))),
         None => Err(shared.no_task(id).await),
@@ -121,6 +124,7 @@ pub(super) async fn run_now(
     Json(Nothing {}): Json<Nothing>,
 ) -> Answer<TaskView> {
     let id: TaskId = id.parse().map_err(Problem::invalid)?;
+    shared.permit_task(id).await?;
     let Some(due) = shared.runtime.store().run_now(vec![id]).await?.pop().flatten() else {
         return Err(shared.no_task(id).await);
     };
@@ -140,12 +144,14 @@ pub(super) async fn rerun(
     Json(input): Json<NewInput>,
 ) -> Answer<TaskView> {
     let id: TaskId = id.parse().map_err(Problem::invalid)?;
+    shared.permit_task(id).await?;
     let made = shared.runtime.rerun(id, input.payload()?).await?;
     Ok(Reply(TaskView::from(&made)))
 }
 
 pub(super) async fn delete(State(shared): State<Shared>, At(id): At<String>) -> Answer<Deleted> {
     let id: TaskId = id.parse().map_err(Problem::invalid)?;
+    shared.permit_task(id).await?;
     shared.runtime.store().delete(vec![id]).await?.pop().ok_or(StoreError::Closed)??;
     Ok(Reply(Deleted { deleted: id.to_string() }))
 }

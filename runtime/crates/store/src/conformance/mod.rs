@@ -2,6 +2,7 @@
 //!
 //! A case begins with an empty store, sees it only through [`Store`], and lets time pass by the store's own clock.
 
+mod access;
 mod acts;
 mod artifact_budget;
 mod artifacts;
@@ -49,6 +50,7 @@ use crate::{
     CancelWish, Cancelled, LeaseRequest, Leased, NAMES_PAGE, QueueStatus, Queues, SettleError, Settlement, Store,
 };
 
+pub use access::*;
 use acts::*;
 pub use artifact_budget::*;
 pub use artifacts::*;
@@ -337,6 +339,13 @@ macro_rules! conformance_tests {
             secret_is_kept_changed_and_removed
             number_of_secrets_obeyed
             number_of_secrets_violated
+            // keys and the log of changes
+            key_is_kept_used_and_revoked
+            number_of_keys_obeyed
+            number_of_keys_violated
+            change_is_logged_with_what_it_changed
+            what_changes_nothing_is_not_logged
+            log_is_read_page_by_page
             // jobs
             chain_runs_in_its_order_and_its_job_succeeds
             join_runs_once_after_all_of_its_group

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use sunaba_task::job::{After, Job, OnFailure};
 use sunaba_task::{
-    Callback, Completion, CompletionKey, Digest, HandlerControl, NewTask, QueueSettings, Retention, State, Task,
-    TaskId, Timestamp,
+    ApiKey, AuditEntry, Callback, Completion, CompletionKey, Digest, HandlerControl, NewTask, QueueSettings, Retention,
+    State, Task, TaskId, Timestamp,
 };
 
 use super::{LastOpened, artifacts, body, schedules};
@@ -79,6 +79,12 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { letter: b'W', name: "what is to be done for jobs", check: |_, key, value| readable::<Chore>(key, value) },
     Kind { letter: b'C', name: "checkpoints", check: checkpoint },
     Kind { letter: b'Z', name: "parts of schedules", check: schedules::schedule },
+    Kind { letter: b'Y', name: "keys of the API", check: |_, key, value| readable::<ApiKey>(key, value) },
+    Kind {
+        letter: b'L',
+        name: "changes that were written down",
+        check: |_, key, value| readable::<AuditEntry>(key, value),
+    },
 ];
 
 /// What checks look others up in.

@@ -1,5 +1,6 @@
 //! Does the same to many tasks: what a query asks for, page by page.
 
+use serde_json::json;
 use sunaba_task::{Event, State, Task, TaskId};
 
 use super::{Planner, Turn};
@@ -53,6 +54,8 @@ impl Planner {
                 done.push(task.id);
             }
         }
+        // Of so many tasks their number is enough: what became of each is in its record.
+        turn.note_change(|| (None, Some(json!({ "tasks": done.len() }))));
         Ok(BulkPage { done, unchecked, next: page.next })
     }
 }

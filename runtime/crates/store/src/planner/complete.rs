@@ -3,13 +3,11 @@
 //! What is given while a task does not wait for it is kept in the place of the output, which nobody is shown before the task
 //! has succeeded: so it is there, and durable, when the attempt ends with a wait.
 
-use std::fs::File;
-use std::io::Read as _;
-
 use bytes::Bytes;
 use sunaba_task::{Completion, CompletionKey, CompletionToken, Digest, Event, PayloadInfo, Task, TaskId, transition};
 
 use super::{Planner, Stored, Turn, inline_or_put};
+use crate::access;
 use crate::{CompleteError, NewCompletion, OpenError, StoreError, codec, keys};
 
 impl Planner {
@@ -132,10 +130,8 @@ pub(super) fn leave_awaiting(turn: &mut Turn<'_>, before: &Task, after: &Task) {
     }
 }
 
-/// A key that nobody can guess. Not by the store's own random numbers, which a simulation can repeat.
+/// A key that nobody can guess.
 fn new_key() -> Result<CompletionKey, OpenError> {
-    let mut bytes = [0; 32];
     let unreadable = |error| OpenError::Unreadable(format!("there are no random numbers for a key: {error}"));
-    File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes)).map_err(unreadable)?;
-    Ok(CompletionKey::new(bytes))
+    access::random().map(CompletionKey::new).map_err(unreadable)
 }

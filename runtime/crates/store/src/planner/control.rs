@@ -7,6 +7,7 @@ use std::time::Duration;
 use sunaba_task::{Breaker, BreakerState, HandlerChange, HandlerControl, HandlerName, QueueChange, QueueSettings};
 use sunaba_task::{State, TaskId};
 
+use super::audit::json;
 use super::lanes::Handler;
 use super::{Planner, Turn};
 use crate::spot::{self, Spot};
@@ -58,6 +59,7 @@ impl Planner {
     ) -> Result<QueueStatus, StoreError> {
         let before = self.lanes.queue(name).map(|queue| queue.settings.clone()).unwrap_or_default();
         let settings = before.clone().with(changes)?;
+        turn.note_change(|| (json(&before), json(&settings)));
         if settings.aging == before.aging {
             self.lanes.set(name, settings.clone(), turn.elapsed);
         } else {
@@ -142,6 +144,7 @@ impl Planner {
     ) -> Result<HandlerStatus, StoreError> {
         let before = self.lanes.handlers.get(name).map(|handler| handler.control.clone()).unwrap_or_default();
         let control = before.clone().with(changes)?;
+        turn.note_change(|| (json(&before), json(&control)));
         let handler = self.lanes.handlers.entry(name.clone()).or_default();
         if control.breaker != before.breaker {
             // What it has seen, it saw with other eyes.

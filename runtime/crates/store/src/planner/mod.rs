@@ -8,7 +8,9 @@
 //! [`transition`] makes of the two; when the record has moved on, the entry is void.
 
 mod ahead;
+mod api_keys;
 mod artifacts;
+mod audit;
 mod bulk;
 mod callbacks;
 mod checkpoint;
@@ -116,6 +118,8 @@ pub(crate) struct Turn<'a> {
     ended: Ended,
     /// What reads have met that is damaged.
     suspects: RefCell<Vec<Suspect>>,
+    /// The change that is being made, if it is to be written down.
+    change: Option<audit::Change>,
     clock: &'a dyn Clock,
 }
 
@@ -136,6 +140,7 @@ impl<'a> Turn<'a> {
             released: Vec::new(),
             ended: Ended::default(),
             suspects: RefCell::default(),
+            change: None,
             clock,
         }
     }
@@ -210,6 +215,7 @@ pub(crate) struct Planner {
     next_purge: Option<Timestamp>,
     retention: Retention,
     completion_key: CompletionKey,
+    ledger: audit::Ledger,
     feed: Feed,
     jobs: Jobs,
     schedules: Schedules,
@@ -265,6 +271,7 @@ impl Planner {
             retention: Retention::default(),
             // Another is read or made before anybody asks.
             completion_key: CompletionKey::new([0; 32]),
+            ledger: audit::Ledger::default(),
             feed: Feed::default(),
             jobs: Jobs::default(),
             schedules: Schedules::default(),

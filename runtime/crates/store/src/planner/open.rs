@@ -43,6 +43,7 @@ impl Planner {
         self.reserved_sequences = self.next_sequence;
         self.read_settings(turn)?;
         self.read_completion_key(turn)?;
+        self.read_ledger(turn)?;
         self.read_packages(turn)?;
         self.read_usage(turn)?;
         self.read_queues(turn)?;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sunaba_task::{DeciderInfo, Digest, HandlerInfo, HandlerName, TaskSpec, Timestamp};
 
 use super::{Planner, Turn};
@@ -230,6 +230,8 @@ impl Planner {
     }
 
     fn make_active(&mut self, turn: &mut Turn<'_>, package: &Package) {
+        let shown = |it: &Package| json!({ "version": it.version, "component": it.component.to_string() });
+        turn.note_change(|| (self.shelves.active(&package.name).map(shown), Some(shown(package))));
         turn.txn.put(keys::package(&package.name), codec::write(package));
         let shelf = self.shelves.0.entry(package.name.clone()).or_default();
         shelf.versions.insert(package.version, package.component);

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sunaba_task::job::JobId;
 use sunaba_task::{Retention, State, Task, TaskId, Timestamp};
 
+use super::audit::json;
 use super::submit::Owner;
 use super::{Planner, Stored, Turn};
 use crate::codec;
@@ -58,6 +59,7 @@ impl Planner {
 
     pub(crate) fn set_retention(&mut self, turn: &mut Turn<'_>, retention: Retention) -> Result<(), StoreError> {
         retention.check()?;
+        turn.note_change(|| (json(&self.retention), json(&retention)));
         turn.txn.put(keys::RETENTION.to_vec(), codec::write(&retention));
         self.retention = retention;
         Ok(())

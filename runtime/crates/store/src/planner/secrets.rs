@@ -1,5 +1,6 @@
 //! Keeps secrets. A text leaves here by one way, to whoever runs attempts.
 
+use serde_json::{Value, json};
 use sunaba_task::Secret;
 
 use super::{Planner, Turn};
@@ -33,19 +34,20 @@ impl Planner {
                 None
             }
         };
-        let created_at = before.map_or(turn.now, |before| before.created_at);
+        let created_at = before.as_ref().map_or(turn.now, |before| before.created_at);
         let secret = StoredSecret { host: new.host, created_at, changed_at: turn.now, text: new.text };
+        turn.note_change(|| (before.as_ref().map(shown), Some(shown(&secret))));
         turn.txn.put(key, codec::write(&secret));
         Ok(info(new.name, &secret))
     }
 
     pub(crate) fn remove_secret(&self, turn: &mut Turn<'_>, name: &str) -> Result<bool, StoreError> {
         let key = keys::secret(name);
-        let is_there = turn.txn.get(&key)?.is_some();
-        if is_there {
-            turn.txn.delete(key);
-        }
-        Ok(is_there)
+        let Some(stored) = turn.txn.get(&key)? else { return Ok(false) };
+        let before = codec::read::<StoredSecret>(&key, &stored).ok();
+        turn.note_change(|| (before.as_ref().map(shown), None));
+        turn.txn.delete(key);
+        Ok(true)
     }
 
     pub(crate) fn secret(&self, turn: &Turn<'_>, name: &str) -> Result<Option<Secret>, StoreError> {
@@ -54,6 +56,11 @@ impl Planner {
         let StoredSecret { host, text, .. } = codec::read(&key, &stored)?;
         Ok(Some(Secret { name: name.to_owned(), text, host }))
     }
+}
+
+/// What of a secret may be written down: where it goes, and never its text.
+fn shown(secret: &StoredSecret) -> Value {
+    json!({ "host": secret.host.to_string(), "changed_at": secret.changed_at.to_string() })
 }
 
 fn info(name: String, secret: &StoredSecret) -> SecretInfo {
