@@ -24,6 +24,7 @@ mod jobs;
 mod leases;
 mod limits;
 mod memory;
+mod observed;
 mod order;
 mod queries;
 mod rerun;
@@ -69,6 +70,7 @@ pub use jobs::*;
 pub use leases::*;
 pub use limits::*;
 pub use memory::*;
+pub use observed::*;
 pub use order::*;
 pub use queries::*;
 pub use rerun::*;
@@ -310,6 +312,14 @@ macro_rules! conformance_tests {
             receipts_are_summed_by_handler_and_by_tag
             every_end_of_an_attempt_is_summed_once
             tags_beyond_a_number_share_one_sum
+            // observed
+            what_happens_is_counted_by_queue_and_handler
+            recoveries_are_told_with_what_they_came_from
+            dead_tasks_that_are_kept_are_counted
+            worker_that_is_silent_is_seen_to_be
+            notes_are_kept_by_name_and_replaced
+            notes_obeyed
+            notes_violated
             // secrets
             secret_is_kept_changed_and_removed
             number_of_secrets_obeyed

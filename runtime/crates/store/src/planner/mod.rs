@@ -25,6 +25,8 @@ mod lanes;
 mod lease;
 mod leases;
 mod memory;
+mod notes;
+mod observe;
 mod open;
 mod packages;
 mod parking;
@@ -73,6 +75,7 @@ use lanes::Lanes;
 use leases::OpenBatch;
 pub(crate) use leases::{Batch, Entry as LeaseEntry};
 use memory::Memory;
+use observe::Observer;
 pub(crate) use open::check_format;
 pub(crate) use packages::StoredVersion;
 use packages::{Shelves, Unfinished};
@@ -198,6 +201,8 @@ pub(crate) struct Planner {
     unfinished: Unfinished,
     /// What attempts have used.
     sums: Sums,
+    /// What was seen since the store was opened.
+    observer: Observer,
     /// Nothing is due before.
     next_due: Option<Timestamp>,
     /// Nothing expires before.
@@ -253,6 +258,7 @@ impl Planner {
             shelves: Shelves::default(),
             unfinished: Unfinished::default(),
             sums: Sums::default(),
+            observer: Observer::default(),
             next_due: None,
             next_expiry: None,
             next_purge: None,
@@ -361,6 +367,7 @@ impl Planner {
         }
         if let (State::Running(_), Some(attempt)) = (&before.state, stored.task.attempts.last()) {
             self.sum(&stored.task.spec, attempt);
+            self.observer.attempt(&stored.task, attempt);
             self.count_used(turn, &stored.task)?;
         }
         self.count_moved(turn, Some(&before), &stored.task)?;
@@ -373,6 +380,7 @@ impl Planner {
             self.unfinished.remove(&stored.task.spec);
             self.needs_no_decider(turn, &stored.task.spec);
             complete::drop_untaken(turn, &mut stored);
+            self.observe_end(turn, &stored.task)?;
             self.end(turn, &mut stored)?;
         }
         self.put(turn, &mut stored);
