@@ -35,6 +35,9 @@ pub(crate) struct Global {
     /// Print results and errors only
     #[arg(short, long, global = true)]
     quiet: bool,
+    /// How the log is written, on standard error
+    #[arg(long, env = "SUNABA_LOG_FORMAT", value_name = "FORMAT", global = true, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
     /// Print what the host does; twice and thrice for more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
@@ -59,6 +62,15 @@ pub(crate) enum Format {
     Json,
     /// JSON, one object a line
     Jsonl,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// JSON, one object a line
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -86,6 +98,12 @@ enum Command {
     Retention(commands::retention::Args),
     /// Show what attempts have used, summed by handler or by tag
     Usage(commands::usage::Args),
+    /// Show what is or was wrong with a host
+    Alert(commands::alert::Args),
+    /// Show what a host has done, with the figures of the service
+    Report(commands::report::Args),
+    /// Show like failures together, and what has resolved them before
+    Incident(commands::incident::Args),
     /// Keep secrets for handlers, list and remove them
     Secret(commands::secret::Args),
     /// Look at a data directory that no host holds, verify it, back it up, restore it, compact it
@@ -110,7 +128,11 @@ fn main() -> ExitCode {
     match done {
         Ok(exit) => exit.into(),
         Err(error) => {
-            print::error(&error);
+            if is_host {
+                print::host_error(&cli.global, &error)
+            } else {
+                print::error(&error)
+            }
             error.exit.into()
         }
     }
@@ -129,6 +151,9 @@ async fn run(global: &Global, command: Command) -> Result<Exit, CommandError> {
         Command::Events(args) => commands::events::run(global, args).await,
         Command::Retention(args) => commands::retention::run(global, args).await,
         Command::Usage(args) => commands::usage::run(global, args).await,
+        Command::Alert(args) => commands::alert::run(global, args).await,
+        Command::Report(args) => commands::report::run(global, args).await,
+        Command::Incident(args) => commands::incident::run(global, args).await,
         Command::Secret(args) => commands::secret::run(global, args).await,
         Command::Store(args) => commands::store::run(global, args).await,
     }
@@ -148,16 +173,19 @@ fn runtime(is_host: bool) -> Result<tokio::runtime::Runtime, CommandError> {
 fn start_log(global: &Global) {
     let level = match global.verbose {
         // And how far something is that takes long.
-        0 => "warn,sunaba_store::progress=info",
+        0 => "warn,sunaba_store::progress=info,sunaba=info",
         1 => {
             "sunaba=info,sunaba_host=info,sunaba_server=info,sunaba_store=info,sunaba_worker=info,sunaba_sandbox=info,warn"
         }
         2 => "debug,sled=info,h2=info,hyper=info,wasmtime=info,cranelift=info",
         _ => "trace",
     };
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(level))
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
-        .init();
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+    match global.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
 }

@@ -32,9 +32,11 @@ const EDGES: [(&str, &[&str]); 13] = [
 ];
 
 /// Dependencies that shape a crate have one owner.
-const OWNERS: [(&str, &str); 10] = [
+const OWNERS: [(&str, &str); 11] = [
     ("sled", "sunaba-store"),
     ("axum", "sunaba-server"),
+    // Metrics are a format of the wire; who counts keeps plain numbers.
+    ("prometheus-client", "sunaba-server"),
     ("jsonschema", "sunaba-host"),
     ("wasmtime", "sunaba-sandbox"),
     ("wasmtime-wasi", "sunaba-sandbox"),

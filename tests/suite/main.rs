@@ -40,6 +40,7 @@ mod job_story;
 mod jobs;
 mod large_bodies;
 mod memory;
+mod metrics;
 mod model;
 mod narrow;
 mod options;

@@ -1,5 +1,6 @@
 //! The verbs of the command line, a file each. They parse arguments, call the library and print; nothing else.
 
+pub(crate) mod alert;
 mod bulk;
 pub(crate) mod component;
 mod control;
@@ -8,12 +9,14 @@ mod decide;
 mod deploy;
 pub(crate) mod events;
 pub(crate) mod handler;
+pub(crate) mod incident;
 mod input;
 pub(crate) mod job;
 mod limit;
 mod permits;
 mod plan;
 pub(crate) mod queue;
+pub(crate) mod report;
 pub(crate) mod retention;
 pub(crate) mod run;
 pub(crate) mod secret;

@@ -33,8 +33,10 @@ mod report;
 mod runtime;
 mod schema;
 mod secrets;
+mod trace;
 mod usage;
 mod versions;
+mod watch;
 
 pub use admission::{MAX_INPUT_BYTES, RefusedTask, TaskRequest};
 pub use allowed::{AllowedDir, AllowedDirError};
@@ -63,3 +65,8 @@ pub use runtime::{Runtime, RuntimeBuilder, StartError};
 pub use schema::{Schema, SchemaError};
 pub use secrets::{SecretKeeper, SecretPlace, SecretSource, SecretSourceError};
 pub use sunaba_sandbox::{CompileLimits, Compiler, MAX_COMPONENT_BYTES};
+pub use watch::{
+    Alert, AlertRules, AlertSink, Check, Every, FailureSample, Figures, HandlerSample, Hour, Incident, Period,
+    QueueSample, Report as ServiceReport, Resolved, Rule, RuleSetting, RuleSettingError, Sample, TARGETS,
+    WaitingSample, WatchConfig,
+};

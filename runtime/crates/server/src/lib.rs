@@ -9,6 +9,7 @@ mod body;
 mod extract;
 mod file_body;
 mod guard;
+mod metrics;
 mod patient;
 mod problem;
 mod range;
