@@ -11,6 +11,7 @@ mod schedules;
 mod secrets;
 mod tasks;
 mod versions;
+mod watch;
 
 use std::fmt::Display;
 use std::time::Duration;

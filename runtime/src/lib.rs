@@ -36,14 +36,14 @@ pub mod compile {
 pub use client::{BulkVerb, Client, ClientError, Download, EventsWanted};
 pub use sunaba_host::job_story;
 pub use sunaba_host::{
-    AllowedDir, AllowedDirError, Attempt, CancelledJob, Change, ChildReport, CompleteRefusal, CompleteRequest,
-    DEFAULT_MAX_SCRATCH_BYTES, DependencyReport, DeployError, DeployOptions, Deployed, Difference, FailureReport,
-    GrantRefusal, InputError, JobAttention, JobOutput, JobOutputs, JobRefusal, JobRequest, MAX_INPUT_BYTES,
-    MemoryBudget, MemoryBudgetError, Native, NativeHandler, NodeRequest, PlanReport, ReceiptReport, RefusedTask,
-    Report, RerunRefusal, RetryRefusal, Runtime, RuntimeBuilder, ScheduleRefusal, ScheduleRequest, Schema, SchemaError,
-    SecretKeeper, SecretPlace, SecretSource, SecretSourceError, Shape, SnoozeReport, StartError, StatedLimits, Status,
-    Story, SubmitRefusal, TaskRequest, UnknownHandler, Work, chain, chord, default_ceilings, group, map,
-    package_name_of, task,
+    Alert, AlertRules, AlertSink, AllowedDir, AllowedDirError, Attempt, CancelledJob, Change, ChildReport,
+    CompleteRefusal, CompleteRequest, DEFAULT_MAX_SCRATCH_BYTES, DependencyReport, DeployError, DeployOptions,
+    Deployed, Difference, FailureReport, GrantRefusal, InputError, JobAttention, JobOutput, JobOutputs, JobRefusal,
+    JobRequest, MAX_INPUT_BYTES, MemoryBudget, MemoryBudgetError, Native, NativeHandler, NodeRequest, PlanReport,
+    ReceiptReport, RefusedTask, Report, RerunRefusal, RetryRefusal, Rule, RuleSetting, RuleSettingError, Runtime,
+    RuntimeBuilder, ScheduleRefusal, ScheduleRequest, Schema, SchemaError, SecretKeeper, SecretPlace, SecretSource,
+    SecretSourceError, Shape, SnoozeReport, StartError, StatedLimits, Status, Story, SubmitRefusal, TaskRequest,
+    UnknownHandler, WatchConfig, Work, chain, chord, default_ceilings, group, map, package_name_of, task,
 };
 pub use sunaba_server as server;
 pub use {sunaba_sandbox as sandbox, sunaba_store as store, sunaba_task as task, sunaba_worker as worker};

@@ -47,6 +47,9 @@ pub(crate) struct Global {
     /// Print results and errors only
     #[arg(short, long, global = true)]
     quiet: bool,
+    /// How the log is written, on standard error
+    #[arg(long, env = "SUNABA_LOG_FORMAT", value_name = "FORMAT", global = true, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
     /// Print what the host does; twice and thrice for more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
@@ -78,6 +81,15 @@ pub(crate) enum Format {
     Jsonl,
 }
 
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// JSON, one object a line
+    Json,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run one attempt of a handler, without a queue
@@ -105,6 +117,12 @@ enum Command {
     Usage(commands::usage::Args),
     /// Have tasks made again and again, by a calendar
     Schedule(commands::schedule::Args),
+    /// Show what is or was wrong with a host
+    Alert(commands::alert::Args),
+    /// Show what a host has done, with the figures of the service
+    Report(commands::report::Args),
+    /// Show like failures together, and what has resolved them before
+    Incident(commands::incident::Args),
     /// Keep secrets for handlers, list and remove them
     Secret(commands::secret::Args),
     /// Make, list and revoke the keys by which a host knows who may do what
@@ -133,7 +151,11 @@ fn main() -> ExitCode {
     match done {
         Ok(exit) => exit.into(),
         Err(error) => {
-            print::error(&error);
+            if is_host {
+                print::host_error(&cli.global, &error)
+            } else {
+                print::error(&error)
+            }
             error.exit.into()
         }
     }
@@ -153,6 +175,9 @@ async fn run(global: &Global, command: Command) -> Result<Exit, CommandError> {
         Command::Retention(args) => commands::retention::run(global, args).await,
         Command::Usage(args) => commands::usage::run(global, args).await,
         Command::Schedule(args) => commands::schedule::run(global, args).await,
+        Command::Alert(args) => commands::alert::run(global, args).await,
+        Command::Report(args) => commands::report::run(global, args).await,
+        Command::Incident(args) => commands::incident::run(global, args).await,
         Command::Secret(args) => commands::secret::run(global, args).await,
         Command::Key(args) => commands::key::run(global, args).await,
         Command::Audit(args) => commands::audit::run(global, args).await,
@@ -174,16 +199,19 @@ fn runtime(is_host: bool) -> Result<tokio::runtime::Runtime, CommandError> {
 fn start_log(global: &Global) {
     let level = match global.verbose {
         // And how far something is that takes long.
-        0 => "warn,sunaba_store::progress=info",
+        0 => "warn,sunaba_store::progress=info,sunaba=info",
         1 => {
             "sunaba=info,sunaba_host=info,sunaba_server=info,sunaba_store=info,sunaba_worker=info,sunaba_sandbox=info,warn"
         }
         2 => "debug,sled=info,h2=info,hyper=info,wasmtime=info,cranelift=info",
         _ => "trace",
     };
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(level))
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
-        .init();
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+    match global.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
 }

@@ -11,7 +11,7 @@ use comfy_table::Table;
 use serde::Serialize;
 
 use crate::exit::{CommandError, Exit};
-use crate::{Format, Global};
+use crate::{Format, Global, LogFormat};
 
 /// A colour for standard error, empty where nobody would see it.
 fn style(color: AnsiColor) -> Style {
@@ -33,6 +33,14 @@ pub(crate) fn inert(text: &str) -> Cow<'_, str> {
         if is_command(c) { inert.extend(c.escape_default()) } else { inert.push(c) }
     }
     Cow::Owned(inert)
+}
+
+/// Why a host ends: for people, or into the log, where that is for programs.
+pub(crate) fn host_error(global: &Global, failure: &CommandError) {
+    match global.log_format {
+        LogFormat::Json => tracing::error!("{failure}"),
+        LogFormat::Text => error(failure),
+    }
 }
 
 /// An error and its hint.

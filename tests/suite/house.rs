@@ -32,11 +32,13 @@ const EDGES: [(&str, &[&str]); 13] = [
 ];
 
 /// Dependencies that shape a crate have one owner.
-const OWNERS: [(&str, &str); 12] = [
+const OWNERS: [(&str, &str); 13] = [
     ("sled", "sunaba-store"),
     ("croner", "sunaba-task"),
     ("jiff", "sunaba-task"),
     ("axum", "sunaba-server"),
+    // Metrics are a format of the wire; who counts keeps plain numbers.
+    ("prometheus-client", "sunaba-server"),
     ("jsonschema", "sunaba-host"),
     ("wasmtime", "sunaba-sandbox"),
     ("wasmtime-wasi", "sunaba-sandbox"),

@@ -41,6 +41,7 @@ mod jobs;
 mod keys;
 mod large_bodies;
 mod memory;
+mod metrics;
 mod model;
 mod narrow;
 mod options;

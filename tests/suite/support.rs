@@ -222,17 +222,7 @@ impl Host {
 
     /// A request as it goes over the wire, and what is answered: the status, and the body.
     pub(crate) fn raw(&self, target: &str, headers: &str, body: &str) -> (String, String) {
-        let address = self.address.strip_prefix("http://").expect("an address");
-        let mut stream = TcpStream::connect(address).expect("it listens");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
-        let host = if headers.contains("Host:") { String::new() } else { format!("Host: {address}\r\n") };
-        let length = body.len();
-        let head = format!("{target} HTTP/1.1\r\n{host}{headers}Connection: close\r\nContent-Length: {length}\r\n\r\n");
-        stream.write_all((head + body).as_bytes()).expect("it reads");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("it answers in time");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-        (head.split(' ').nth(1).expect("a status").to_owned(), body.to_owned())
+        raw(&self.address, target, headers, body)
     }
 
     /// Sends a signal, and waits for the end; the exit code and what was said on standard error.
@@ -261,6 +251,21 @@ impl Drop for Host {
             let _ = process.wait();
         }
     }
+}
+
+/// A request to this address as it goes over the wire, and what is answered: the status, and the body.
+pub(crate) fn raw(address: &str, target: &str, headers: &str, body: &str) -> (String, String) {
+    let address = address.strip_prefix("http://").expect("an address");
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    let host = if headers.contains("Host:") { String::new() } else { format!("Host: {address}\r\n") };
+    let length = body.len();
+    let head = format!("{target} HTTP/1.1\r\n{host}{headers}Connection: close\r\nContent-Length: {length}\r\n\r\n");
+    stream.write_all((head + body).as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers in time");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    (head.split(' ').nth(1).expect("a status").to_owned(), body.to_owned())
 }
 
 /// Real time, for whatever waits for another process or measures one.

@@ -1,5 +1,6 @@
 //! The verbs of the command line, a file each. They parse arguments, call the library and print; nothing else.
 
+pub(crate) mod alert;
 pub(crate) mod audit;
 mod bulk;
 pub(crate) mod component;
@@ -9,6 +10,7 @@ mod decide;
 mod deploy;
 pub(crate) mod events;
 pub(crate) mod handler;
+pub(crate) mod incident;
 mod input;
 pub(crate) mod job;
 pub(crate) mod key;
@@ -16,6 +18,7 @@ mod limit;
 mod permits;
 mod plan;
 pub(crate) mod queue;
+pub(crate) mod report;
 pub(crate) mod retention;
 pub(crate) mod run;
 pub(crate) mod schedule;

@@ -11,13 +11,13 @@ use sunaba_runtime::compile::Compiler;
 use sunaba_runtime::server::{Admission, NotAdmitted, Server};
 use sunaba_runtime::store::{OpenError, Options};
 use sunaba_runtime::task::{Durability, format_bytes, format_duration, parse_duration};
-use sunaba_runtime::{AllowedDir, MemoryBudget, Runtime, StartError};
+use sunaba_runtime::{AllowedDir, MemoryBudget, RuleSetting, Runtime, StartError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
 use super::permits::OperatorArgs;
 use crate::exit::{CommandError, Exit};
-use crate::{Format, Global, print};
+use crate::{Format, Global, LogFormat, print};
 
 /// Where a host listens, and where its clients look for it, unless told otherwise.
 const DEFAULT_LISTEN: &str = "127.0.0.1:7878";
@@ -67,6 +67,12 @@ pub(crate) struct Args {
     /// How long attempts have to end at a stop; what does not is handed back
     #[arg(long, value_parser = parse_duration, default_value = "30s")]
     grace: Duration,
+    /// Another value for an alert rule, such as `failure-percent=20`, `queue-wait=5m` or `min-workers=2`
+    #[arg(long, value_name = "NAME=VALUE")]
+    alert: Vec<RuleSetting>,
+    /// How often the host is looked at for alerts and its history
+    #[arg(long, value_parser = parse_duration, default_value = "10s", hide = true)]
+    watch_interval: Duration,
     /// How long the tasks of a host that was lost wait for another attempt
     #[arg(long, value_parser = parse_duration, default_value = "30s", hide = true)]
     lease_time: Duration,
@@ -108,6 +114,10 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
         worker.name = format!("host-{}", std::process::id());
         worker.lease_time = args.lease_time;
     });
+    builder = builder.watch(|watch| {
+        watch.interval = args.watch_interval;
+        watch.rules = watch.rules.clone().with(&args.alert);
+    });
     if args.follow_active {
         builder = builder.follow_active();
     }
@@ -133,7 +143,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
                 return Err(lost);
             }
             // Nothing runs and nothing is taken on any more, but what is durable can be looked at, and `/readyz` says why.
-            print::error(&lost);
+            print::host_error(global, &lost);
             say(global, "read-only until it is stopped");
             signals.next().await;
             stop_serving.notify_one();
@@ -205,7 +215,9 @@ fn announce(global: &Global, args: &Args, server: &Server, runtime: &Runtime) ->
         });
         return print::json(Format::Jsonl, &ready);
     }
-    if !global.quiet {
+    if global.log_format == LogFormat::Json {
+        say(global, format_args!("ready at {address}"));
+    } else if !global.quiet {
         print::headline(true, "ready", &format!("sunaba {}", env!("CARGO_PKG_VERSION")));
         for (name, value) in [
             ("address", address),
@@ -237,9 +249,12 @@ fn announce(global: &Global, args: &Args, server: &Server, runtime: &Runtime) ->
     Ok(())
 }
 
+/// For people; into the log, where that is for programs.
 fn say(global: &Global, line: impl std::fmt::Display) {
-    if !global.quiet {
-        print::note(line);
+    match global.log_format {
+        _ if global.quiet => {}
+        LogFormat::Json => tracing::info!("{line}"),
+        LogFormat::Text => print::note(line),
     }
 }
 

@@ -8,10 +8,11 @@ use bytes::Bytes;
 use sunaba_runtime::store::{
     AccessStore, Activation, ApiKeys, AuditPage, AuditQuery, AwaiteePage, Blobs, BulkAction, BulkPage, CancelWish,
     Cancelled, CheckpointError, CompleteError, DeleteError, Deployed, EmbeddedStore, EventPage, EventQuery,
-    HandlerStatus, JobPage, JobQuery, LeaseRequest, Leased, NewArtifact, NewCompletion, NewPackage, NewSecret, Package,
-    PackageVersion, PlanPage, PlanQuery, PutArtifactError, QueueStatus, Rerun, RerunError, RetryJob, RetryJobError,
-    SecretInfo, SessionLimits, SettleError, Settlement, Standing, Store, StoreError, StoreFuture, SubmitChildError,
-    SubmitError, SubmitJobError, Submitted, SubmittedJob, TaskPage, TaskQuery, Unready, Usage, UsageOf,
+    HandlerStatus, JobPage, JobQuery, LeaseRequest, Leased, NewArtifact, NewCompletion, NewPackage, NewSecret, Note,
+    Observations, Package, PackageVersion, PlanPage, PlanQuery, PutArtifactError, QueueStatus, Rerun, RerunError,
+    RetryJob, RetryJobError, SecretInfo, SessionLimits, SettleError, Settlement, Standing, Store, StoreError,
+    StoreFuture, SubmitChildError, SubmitError, SubmitJobError, Submitted, SubmittedJob, TaskPage, TaskQuery, Unready,
+    Usage, UsageOf,
 };
 use sunaba_runtime::task::job::{Awaited, Job, JobId, NewJob, Node, NodeName};
 use sunaba_runtime::task::{
@@ -305,6 +306,9 @@ impl Store for Link {
         versions(package: String) -> Vec<PackageVersion>;
         activate(activation: Activation) -> Package;
         usage(of: UsageOf, after: Option<String>) -> Vec<Usage>;
+        observe(after: u64) -> Observations;
+        notes(prefix: String, after: Option<String>) -> Vec<Note>;
+        set_notes(notes: Vec<Note>) -> ();
         secrets() -> Vec<SecretInfo>;
         set_secret(secret: NewSecret) -> SecretInfo;
         remove_secret(name: String) -> bool;

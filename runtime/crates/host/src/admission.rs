@@ -19,6 +19,7 @@ use crate::limits::{self, StatedLimits};
 use crate::options;
 use crate::packages::Packages;
 use crate::permits::Permits;
+use crate::trace;
 
 /// A longer input is refused.
 pub const MAX_INPUT_BYTES: u64 = 1 << 20;
@@ -76,6 +77,10 @@ pub struct TaskRequest {
     pub follow: Option<bool>,
     /// A second request with this key gives the same task.
     pub idempotency_key: Option<String>,
+    /// The trace that it is a part of, as W3C Trace Context has it; another text is left out. It is no part of what is asked for: a
+    /// request with another one is the same request.
+    #[serde(skip)]
+    pub traceparent: Option<String>,
     /// Environment variables.
     pub env: Vec<EnvGrant>,
     /// Directories of the host's machine.
@@ -128,6 +133,7 @@ impl TaskRequest {
             memory_bytes: None,
             follow: None,
             idempotency_key: None,
+            traceparent: None,
             env: Vec::new(),
             dirs: Vec::new(),
             http: Vec::new(),
@@ -284,6 +290,7 @@ pub(crate) fn admit(
         grants,
         follows: request.follow.unwrap_or(permits.follow_active),
         idempotency_key: request.idempotency_key,
+        attributes: trace::attributes(request.traceparent),
         tags: request.tags,
         decider: packages.decider(request.decider.as_deref().or(handler.settings.decider.as_deref()))?,
         ..spec

@@ -12,6 +12,7 @@ use crate::hooks::On;
 use crate::memory::MemoryBudget;
 use crate::native::Native;
 use crate::runtime::{RuntimeBuilder, StartError};
+use crate::watch::WatchConfig;
 
 /// Where compiled code is, in the store's directory.
 const ARTIFACTS: &str = "artifacts";
@@ -48,6 +49,7 @@ impl RuntimeBuilder {
         // It was just made, if it was not there; whatever its path is, this is where it leads.
         self.permits.allowance.private.extend(directory.as_ref().canonicalize());
         self.scratch = Some(directory.as_ref().join(SCRATCH));
+        self.data = Some(directory.as_ref().to_owned());
         let artifacts = self.artifacts.take().unwrap_or_else(|| directory.as_ref().join(ARTIFACTS));
         Ok(self.store(Arc::new(store)).artifacts(artifacts))
     }
@@ -159,6 +161,13 @@ impl RuntimeBuilder {
     #[must_use]
     pub fn on_retry(mut self, hook: impl Fn(&Task) + Send + Sync + 'static) -> Self {
         self.hooks.add(On::Retry, hook);
+        self
+    }
+
+    /// How the host is watched: how often, when an alert fires, and who is told of it.
+    #[must_use]
+    pub fn watch(mut self, change: impl FnOnce(&mut WatchConfig)) -> Self {
+        change(&mut self.watch);
         self
     }
 

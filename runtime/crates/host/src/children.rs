@@ -19,6 +19,7 @@ use crate::effective::{self, Operator};
 use crate::memory;
 use crate::packages::{self, Packages};
 use crate::permits::Permits;
+use crate::trace;
 use settings::ChildSettings;
 
 /// Children after which others of the host's work may go on.
@@ -139,7 +140,8 @@ impl Children {
             effective::still_requested(&info.settings.requests, granted);
         let own = request.priority.or(info.settings.priority).unwrap_or(parent.task.spec.priority);
         let priority = Some(own.min(parent.task.spec.priority));
-        Ok(TaskRequest { env, dirs, http, secrets, scratch_bytes, clock, priority, ..request })
+        let traceparent = trace::of(&parent.task.spec);
+        Ok(TaskRequest { env, dirs, http, secrets, scratch_bytes, clock, priority, traceparent, ..request })
     }
 
     /// What a child asks for, with the grants that its parent can pass on to it.

@@ -34,8 +34,10 @@ mod runtime;
 mod schedule;
 mod schema;
 mod secrets;
+mod trace;
 mod usage;
 mod versions;
+mod watch;
 
 pub use admission::{MAX_INPUT_BYTES, RefusedTask, TaskRequest};
 pub use allowed::{AllowedDir, AllowedDirError};
@@ -65,3 +67,8 @@ pub use schedule::{ScheduleRefusal, ScheduleRequest};
 pub use schema::{Schema, SchemaError};
 pub use secrets::{SecretKeeper, SecretPlace, SecretSource, SecretSourceError};
 pub use sunaba_sandbox::{CompileLimits, Compiler, MAX_COMPONENT_BYTES};
+pub use watch::{
+    Alert, AlertRules, AlertSink, Check, Every, FailureSample, Figures, HandlerSample, Hour, Incident, Period,
+    QueueSample, Report as ServiceReport, Resolved, Rule, RuleSetting, RuleSettingError, Sample, TARGETS,
+    WaitingSample, WatchConfig,
+};

@@ -4,6 +4,7 @@ pub(crate) mod jobs;
 pub(crate) mod ready;
 mod schedules;
 mod take;
+mod watching;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ use crate::memory::MemoryBudget;
 use crate::native::NativePackage;
 use crate::packages::{self, DeployError, Packages};
 use crate::permits::{Manifests, Permits};
+use crate::watch::{Eyes, Watch, WatchConfig};
 use ready::{FUEL_MODES, keys};
 
 /// Hooks have at least this long for what has happened before a stop.
@@ -68,6 +70,8 @@ pub enum StartError {
 pub struct RuntimeBuilder {
     pub(crate) store: Option<Arc<dyn Store>>,
     pub(crate) scratch: Option<PathBuf>,
+    pub(crate) data: Option<PathBuf>,
+    pub(crate) watch: WatchConfig,
     pub(crate) native: BTreeMap<String, NativePackage>,
     pub(crate) executor: Option<Arc<dyn Executor>>,
     pub(crate) bad_name: Option<String>,
@@ -86,6 +90,8 @@ impl Default for RuntimeBuilder {
         Self {
             store: None,
             scratch: None,
+            data: None,
+            watch: WatchConfig::default(),
             native: BTreeMap::new(),
             executor: None,
             bad_name: None,
@@ -173,7 +179,18 @@ impl RuntimeBuilder {
             memory_bytes,
         };
         let (unready, admission) = (guests.unready(), Arc::new(admission));
-        let worker = Worker::start_admitting(Arc::clone(&store), executors, worker, unready, admission);
+        let lease_time = worker.lease_time;
+        let worker = Arc::new(Worker::start_admitting(Arc::clone(&store), executors, worker, unready, admission));
+        let eyes = Eyes {
+            store: Arc::clone(&store),
+            worker: Arc::downgrade(&worker),
+            slots,
+            memory_budget_bytes: memory_bytes,
+            lease_time,
+            data: self.data,
+            begun: None,
+        };
+        let watch = Watch::start(eyes, self.watch).await?;
         let deploying = Mutex::default();
         Ok(Runtime {
             store,
@@ -187,6 +204,7 @@ impl RuntimeBuilder {
             slots,
             deploying,
             hooked,
+            watch,
         })
     }
 }
@@ -203,13 +221,14 @@ pub struct Runtime {
     runs_guests: bool,
     pub(crate) packages: Arc<Packages>,
     natives: Vec<sunaba_task::Digest>,
-    pub(crate) worker: Worker,
+    pub(crate) worker: Arc<Worker>,
     pub(crate) memory_bytes: Option<u64>,
     pub(crate) permits: Arc<Permits>,
     slots: usize,
     /// One deploy at a time: what is kept in the store and what is known here are the same.
     pub(crate) deploying: Mutex<()>,
     hooked: Option<Hooked>,
+    watch: Watch,
 }
 
 impl Runtime {
@@ -318,10 +337,12 @@ impl Runtime {
     /// The worker had lost its store.
     pub async fn stop(&self, grace: Duration) -> Result<(), WorkerError> {
         let begun = Instant::now();
+        self.watch.leaving();
         let stopped = self.worker.stop(grace).await;
         if let Some(hooked) = &self.hooked {
             hooked.stop(grace.saturating_sub(begun.elapsed()).max(MIN_HOOK_GRACE)).await;
         }
+        self.watch.stop(MIN_HOOK_GRACE).await;
         stopped
     }
 

@@ -11,6 +11,7 @@ mod envelope;
 mod extract;
 mod file_body;
 mod guard;
+mod metrics;
 mod patient;
 mod problem;
 mod range;

@@ -2,7 +2,7 @@
 
 use sunaba_task::{ApiKeyError, ControlError, format_bytes};
 
-use crate::{EngineError, SecretError, VersionError};
+use crate::{EngineError, NoteError, SecretError, VersionError};
 
 /// Why a store could not do what it was asked. Nothing was changed, unless it says so.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -43,6 +43,9 @@ pub enum StoreError {
     /// A key of the API is not kept.
     #[error(transparent)]
     ApiKey(#[from] ApiKeyError),
+    /// A note is not kept.
+    #[error(transparent)]
+    Note(#[from] NoteError),
     /// The aging of a queue changes the place of all that waits in it, and that is too much to be done at once.
     #[error(
         "{waiting} tasks wait in the queue `{queue}`, and its aging can be changed with {limit} at most\nhint: let workers run \

@@ -28,6 +28,7 @@
 //! | `I` need | how many tasks that have not ended are decided about by that component |
 //! | `w` kind name | what the attempts of a handler or of a tag have used |
 //! | `S` name | a secret |
+//! | `O` name | a note of a host, such as of what it has observed |
 //! | `m` | the key of the tokens by which tasks are completed |
 //! | `j` job | a job |
 //! | `J` digest | the job that has this idempotency key, and the digest of its body |
@@ -301,6 +302,10 @@ pub(crate) fn read_decides(key: &[u8]) -> Option<Need> {
 
 pub(crate) fn secret(name: &str) -> Vec<u8> {
     of(b'S', &[name.as_bytes()])
+}
+
+pub(crate) fn note(name: &str) -> Vec<u8> {
+    of(b'O', &[name.as_bytes()])
 }
 
 pub(crate) fn artifact(task: TaskId, name: &str) -> Vec<u8> {

@@ -23,6 +23,8 @@ mod error;
 mod jobs;
 mod keys;
 pub mod maintenance;
+mod notes;
+mod observed;
 mod planner;
 mod progress;
 mod query;
@@ -50,6 +52,11 @@ pub use embedded::{EmbeddedStore, Options};
 pub use engine::{Barrier, Engine, EngineError, MemoryEngine, OpenError, Pair, SledEngine, Writes};
 pub use error::StoreError;
 pub use jobs::{Awaitee, AwaiteePage, JobPage, JobQuery, PlanPage, PlanQuery, SubmitJobError, SubmittedJob};
+pub use notes::{MAX_NOTE_BYTES, MAX_NOTES, Note, NoteError};
+pub use observed::{
+    Came, Counts, ENDS, FUEL, Fault, MAX_SERIES, MAX_TROUBLES, MEMORY, OTHER, Observations, Series, Spread, TIMES,
+    Totals, Trouble, end_of, is_failure,
+};
 pub use query::{
     BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, EventPage, EventQuery, EventsOf, HandlerStatus, Hold,
     QueueStatus, Rerun, RerunError, Stalled, Standing, TaskPage, TaskQuery,

@@ -15,9 +15,9 @@ use sunaba_task::{
 use crate::{
     AccessStore, Activation, AwaiteePage, Blobs, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError,
     ChildPlanError, CompleteError, DeleteError, Deployed, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery,
-    NewArtifact, NewCompletion, NewPackage, NewSecret, Package, PackageVersion, PlanPage, PlanQuery, PutArtifactError,
-    QueueStatus, Rerun, RerunError, RetryJob, RetryJobError, ScheduleStore, SecretInfo, Standing, StoreError,
-    SubmitChildError, SubmitJobError, SubmittedJob, TaskPage, TaskQuery, Usage, UsageOf,
+    NewArtifact, NewCompletion, NewPackage, NewSecret, Note, Observations, Package, PackageVersion, PlanPage,
+    PlanQuery, PutArtifactError, QueueStatus, Rerun, RerunError, RetryJob, RetryJobError, ScheduleStore, SecretInfo,
+    Standing, StoreError, SubmitChildError, SubmitJobError, SubmittedJob, TaskPage, TaskQuery, Usage, UsageOf,
 };
 
 /// What a store's methods return.
@@ -272,6 +272,18 @@ pub trait Store: AccessStore + ScheduleStore {
 
     /// What attempts have used, by name: the first [`NAMES_PAGE`] of them, or of those after this one.
     fn usage(&self, of: UsageOf, after: Option<String>) -> StoreFuture<'_, Vec<Usage>>;
+
+    /// What was seen since the store was opened, with the troubles after this one.
+    fn observe(&self, after: u64) -> StoreFuture<'_, Observations>;
+
+    /// The notes whose names begin so, by name: the first [`NAMES_PAGE`] of them, or of those after this one.
+    fn notes(&self, prefix: String, after: Option<String>) -> StoreFuture<'_, Vec<Note>>;
+
+    /// Keeps notes of a host, each in place of the one of its name; one that is empty goes.
+    ///
+    /// # Errors
+    /// [`StoreError::Note`]: one cannot be one, or there are too many. None is kept then.
+    fn set_notes(&self, notes: Vec<Note>) -> StoreFuture<'_, ()>;
 
     /// What may be shown of every secret, by name.
     fn secrets(&self) -> StoreFuture<'_, Vec<SecretInfo>>;

@@ -66,6 +66,11 @@ impl<'a> Txn<'a> {
         }
     }
 
+    /// What the disk has left, if it is known, and what must be left for anything new.
+    pub(crate) fn room(&self) -> (Option<u64>, u64) {
+        (self.engine.free_bytes(), FLOOR_BYTES)
+    }
+
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         match self.writes.get(key) {
             Some(written) => Ok(written.clone()),

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::artifacts::Artifacts;
 use crate::asks::Asks;
@@ -92,6 +93,12 @@ impl Watch {
         let live = lock(&self.live).clone();
         let logs = lock(&self.said).lines.clone();
         RunningAttempt { attempt: self.attempt, live: live.map(|live| live.view()), logs }
+    }
+
+    /// The host call that the attempt is in, and for how long; none while it computes, or when its executor does not say.
+    pub(crate) fn host_call(&self) -> Option<(String, Duration)> {
+        let live = lock(&self.live).clone();
+        live.and_then(|live| live.view().host_call)
     }
 
     /// It has ended: there is nothing more to look at.

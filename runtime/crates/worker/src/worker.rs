@@ -156,6 +156,15 @@ impl Worker {
         Some(watch.running())
     }
 
+    /// The attempts that are in a host call now, with its name and for how long they have been.
+    pub fn in_host_calls(&self) -> Vec<(TaskId, String, Duration)> {
+        // Not under the lock: looking takes locks of its own.
+        let watches: Vec<_> =
+            self.shared.attempts().watches.iter().map(|(task, watch)| (*task, Arc::clone(watch))).collect();
+        let call = |(task, watch): (TaskId, Arc<Watch>)| watch.host_call().map(|(call, since)| (task, call, since));
+        watches.into_iter().filter_map(call).collect()
+    }
+
     /// What the attempts that run now may make their host hold, in bytes.
     pub fn held_bytes(&self) -> u64 {
         self.shared.held_bytes.load(Ordering::Relaxed)

@@ -63,7 +63,9 @@ const fn change(
 /// Every route, in the order of its path.
 pub(super) const ROUTES: &[Route] = &[
     look("/livez", OPEN, Queues::None),
+    look("/metrics", READ, Queues::All),
     look("/readyz", OPEN, Queues::None),
+    look("/v1/alerts", READ, Queues::All),
     look("/v1/audit", ADMIN, Queues::All),
     look("/v1/dead/groups", READ, Queues::Own),
     look("/v1/events", READ, Queues::Own),
@@ -71,6 +73,7 @@ pub(super) const ROUTES: &[Route] = &[
     look("/v1/handlers/{package}/{handler}", READ, Queues::None),
     change("PATCH", "/v1/handlers/{package}/{handler}", OPERATE, Queues::All, Some("handler.set")),
     look("/v1/host", READ, Queues::None),
+    look("/v1/incidents", READ, Queues::All),
     look("/v1/jobs", READ, Queues::All),
     change("POST", "/v1/jobs", SUBMIT, Queues::Own, None),
     look("/v1/jobs/{id}", READ, Queues::Own),
@@ -91,6 +94,7 @@ pub(super) const ROUTES: &[Route] = &[
     look("/v1/packages/{package}/versions", READ, Queues::None),
     look("/v1/queues", READ, Queues::Own),
     change("PATCH", "/v1/queues/{name}", OPERATE, Queues::Own, Some("queue.set")),
+    look("/v1/report", READ, Queues::All),
     look("/v1/retention", READ, Queues::None),
     change("PUT", "/v1/retention", OPERATE, Queues::All, Some("retention.set")),
     look("/v1/schedules", READ, Queues::All),

@@ -22,6 +22,7 @@ mod task;
 mod to_submit;
 mod usage;
 mod version;
+mod watch;
 
 use std::time::Duration;
 
@@ -55,6 +56,10 @@ pub use submit::{
 pub use task::{AttemptView, CancelView, OriginView, TaskView, TasksView};
 pub use usage::{UsageBy, UsageView, UsagesView};
 pub use version::{Rollback, VersionView, VersionsView};
+pub use watch::{
+    AlertState, AlertView, AlertsView, FiguresView, IncidentView, IncidentsView, PeriodView, ReportBy, ReportView,
+    ResolvedView,
+};
 
 /// Milliseconds; what is longer than they can say is the most that they can.
 fn ms(duration: Duration) -> u64 {

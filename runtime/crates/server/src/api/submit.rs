@@ -247,6 +247,7 @@ impl Submit {
             follow: self.follow,
             decider: self.decider,
             idempotency_key: self.idempotency_key,
+            traceparent: None,
             env: self.env.into_iter().map(|(key, value)| EnvGrant { key, value }).collect(),
             dirs: self.dirs.iter().map(|dir| dir.parse()).collect::<Result<_, _>>().map_err(Problem::invalid)?,
             http: self.http.iter().map(|place| place.parse()).collect::<Result<_, _>>().map_err(Problem::invalid)?,

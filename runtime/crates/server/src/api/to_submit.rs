@@ -127,6 +127,7 @@ mod tests {
             follow: Some(true),
             decider: Some("calm".into()),
             idempotency_key: Some("key".into()),
+            traceparent: None,
             env: vec![sunaba_task::EnvGrant { key: "A".into(), value: "b".into() }],
             dirs: vec!["/tmp::/data:rw".parse().expect("a grant")],
             http: vec!["https://api.example.com".parse().expect("a grant")],

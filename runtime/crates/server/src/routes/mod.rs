@@ -13,6 +13,7 @@ mod other_kind;
 mod packages;
 mod schedules;
 mod secrets;
+mod standing;
 mod submit;
 mod tasks;
 mod usage;
@@ -25,7 +26,6 @@ use axum::http::StatusCode;
 use axum::routing::{get, patch, post, put};
 use axum::{Json as Reply, Router, middleware};
 use sunaba_host::Runtime;
-use sunaba_store::Readiness;
 use sunaba_task::{Task, TaskId};
 use tokio::sync::{Semaphore, watch};
 
@@ -54,8 +54,6 @@ type Answer<T> = Result<Reply<T>, Problem>;
 pub(crate) fn router(shared: Shared, admission: Admission, hosts: Hosts) -> Router {
     let gate = Gate { admission, keys: Arc::clone(&shared.keys) };
     Router::new()
-        .route("/livez", get(async || "ok\n"))
-        .route("/readyz", get(ready))
         .route("/v1/host", get(host))
         .route("/v1/packages", get(packages::list))
         .route("/v1/packages/{package}", put(packages::deploy))
@@ -98,6 +96,7 @@ pub(crate) fn router(shared: Shared, admission: Admission, hosts: Hosts) -> Rout
         .merge(job_retry::routes())
         .merge(job_story::routes())
         .merge(schedules::routes())
+        .merge(standing::routes())
         .fallback(async || Problem::not_found("there is nothing here\nhint: the API is under `/v1`"))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this method is not for this path")
@@ -106,32 +105,6 @@ pub(crate) fn router(shared: Shared, admission: Admission, hosts: Hosts) -> Rout
         .layer(middleware::from_fn_with_state(hosts, guard::guard))
         .layer(middleware::from_fn(envelope))
         .with_state(shared)
-}
-
-/// Ready is a host whose store takes changes; it says how durable they are.
-async fn ready(State(shared): State<Shared>) -> Result<String, Problem> {
-    let store = shared.runtime.store();
-    if let Some(failure) = store.failure() {
-        return Err(failure.into());
-    }
-    store.packages().await?;
-    let mut text = format!("ok\ndurability {}\n", store.durability());
-    // A package that cannot run yet holds up nobody else, so that the host is ready all the same.
-    for package in shared.runtime.packages() {
-        if let Some(problem) = shared.runtime.readiness(&package).map(problem) {
-            text.push_str(&format!("package {}: {problem}\n", package.name));
-        }
-    }
-    Ok(text)
-}
-
-/// What is said of a package that cannot run yet, in one line.
-fn problem(readiness: Readiness) -> String {
-    match readiness {
-        Readiness::Compiling(None) => "its component is being compiled".into(),
-        Readiness::Compiling(Some(problem)) => format!("its component is compiled again after: {problem}"),
-        Readiness::Failed(problem) => format!("its component cannot be compiled on this host: {problem}"),
-    }
 }
 
 async fn host(State(shared): State<Shared>) -> Reply<HostView> {

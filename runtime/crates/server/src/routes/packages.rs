@@ -19,7 +19,7 @@ use crate::problem::Problem;
 pub(super) async fn list(State(shared): State<Shared>) -> Reply<PackagesView> {
     let packages = shared.runtime.packages();
     let view = |package: &Arc<Package>| PackageView {
-        problem: shared.runtime.readiness(package).map(super::problem),
+        problem: shared.runtime.readiness(package).map(super::standing::problem),
         ..PackageView::from(&**package)
     };
     Reply(PackagesView { packages: packages.iter().map(view).collect() })

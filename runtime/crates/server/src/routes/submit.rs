@@ -26,6 +26,7 @@ pub(super) async fn one(
         }
         request.idempotency_key = Some(key.to_owned());
     }
+    request.traceparent = traceparent(&headers);
     shared.permit_request(&request)?;
     let (status, task) = match shared.runtime.submit(request).await? {
         Submitted::Created(task) => (StatusCode::CREATED, task),
@@ -36,7 +37,13 @@ pub(super) async fn one(
     Ok((status, Reply(TaskView::from(&task))).into_response())
 }
 
+/// The trace that a request is a part of. Who sends it twice, or as no text, has none.
+fn traceparent(headers: &HeaderMap) -> Option<String> {
+    guard::one(headers, HeaderName::from_static("traceparent")).ok().flatten().map(str::to_owned)
+}
+
 pub(super) async fn many(State(shared): State<Shared>, request: Request) -> Answer<SubmittedAll> {
+    let traceparent = traceparent(request.headers());
     // The room is given back when all of it is answered: the tasks are as large as the body.
     let Body { bytes, room: _room } = body::read(request, "application/json", MAX_BULK_BYTES).await?;
     let SubmitAll { tasks } = body::object(&bytes, "body")?;
@@ -49,7 +56,7 @@ pub(super) async fn many(State(shared): State<Shared>, request: Request) -> Answ
     for task in tasks {
         match read(&shared, task.get()) {
             Ok(request) => {
-                requests.push(request);
+                requests.push(TaskRequest { traceparent: traceparent.clone(), ..request });
                 unreadable.push(None);
             }
             Err(problem) => unreadable.push(Some(problem)),

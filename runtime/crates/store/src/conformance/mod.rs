@@ -25,6 +25,7 @@ mod jobs;
 mod leases;
 mod limits;
 mod memory;
+mod observed;
 mod order;
 mod overlaps;
 mod queries;
@@ -73,6 +74,7 @@ pub use jobs::*;
 pub use leases::*;
 pub use limits::*;
 pub use memory::*;
+pub use observed::*;
 pub use order::*;
 pub use overlaps::*;
 pub use queries::*;
@@ -335,6 +337,14 @@ macro_rules! conformance_tests {
             tasks_of_one_schedule_at_a_time_obeyed_and_violated
             trigger_makes_a_task_now_as_the_policy_allows
             what_waits_of_a_paused_schedule_waits_for_its_end
+            // observed
+            what_happens_is_counted_by_queue_and_handler
+            recoveries_are_told_with_what_they_came_from
+            dead_tasks_that_are_kept_are_counted
+            worker_that_is_silent_is_seen_to_be
+            notes_are_kept_by_name_and_replaced
+            notes_obeyed
+            notes_violated
             // secrets
             secret_is_kept_changed_and_removed
             number_of_secrets_obeyed

@@ -17,10 +17,10 @@ use crate::retry;
 use crate::{
     Activation, AwaiteePage, Blobs, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError, CompleteError,
     DeleteError, Deployed, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery, LeaseRequest, Leased, NewArtifact,
-    NewCompletion, NewPackage, NewSecret, Package, PackageVersion, PlanPage, PlanQuery, PutArtifactError, QueueStatus,
-    Rerun, RerunError, RetryJob, RetryJobError, SecretInfo, SessionLimits, SettleError, Settlement, Standing, Store,
-    StoreError, StoreFuture, SubmitChildError, SubmitError, SubmitJobError, Submitted, SubmittedJob, TaskPage,
-    TaskQuery, Unready, Usage, UsageOf,
+    NewCompletion, NewPackage, NewSecret, Note, Observations, Package, PackageVersion, PlanPage, PlanQuery,
+    PutArtifactError, QueueStatus, Rerun, RerunError, RetryJob, RetryJobError, SecretInfo, SessionLimits, SettleError,
+    Settlement, Standing, Store, StoreError, StoreFuture, SubmitChildError, SubmitError, SubmitJobError, Submitted,
+    SubmittedJob, TaskPage, TaskQuery, Unready, Usage, UsageOf,
 };
 
 use super::EmbeddedStore;
@@ -308,6 +308,18 @@ impl Store for EmbeddedStore {
 
     fn usage(&self, of: UsageOf, after: Option<String>) -> StoreFuture<'_, Vec<Usage>> {
         Box::pin(self.read(move |planner, turn| planner.usage(turn, of, after.as_deref())))
+    }
+
+    fn observe(&self, after: u64) -> StoreFuture<'_, Observations> {
+        Box::pin(self.read(move |planner, turn| Ok(planner.observe(turn, after))))
+    }
+
+    fn notes(&self, prefix: String, after: Option<String>) -> StoreFuture<'_, Vec<Note>> {
+        Box::pin(self.read(move |planner, turn| planner.notes(turn, &prefix, after.as_deref())))
+    }
+
+    fn set_notes(&self, notes: Vec<Note>) -> StoreFuture<'_, ()> {
+        Box::pin(self.change(move |planner, turn| planner.set_notes(turn, notes)))
     }
 
     fn secrets(&self) -> StoreFuture<'_, Vec<SecretInfo>> {

@@ -62,6 +62,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { letter: b'I', name: "counts of tasks with deciders", check: |_, key, value| readable::<u64>(key, value) },
     Kind { letter: b'w', name: "sums of what was used", check: |_, key, value| readable::<UsageSums>(key, value) },
     Kind { letter: b'S', name: "secrets", check: |_, key, value| readable::<StoredSecret>(key, value) },
+    Kind { letter: b'O', name: "notes of hosts", check: |_, key, value| readable::<Vec<u8>>(key, value) },
     Kind { letter: b'm', name: "key of tokens", check: |_, key, value| readable::<CompletionKey>(key, value) },
     Kind { letter: b'j', name: "jobs", check: |_, key, value| readable::<Job>(key, value) },
     Kind { letter: b'J', name: "idempotency keys of jobs", check: |_, key, value| readable::<JobOwner>(key, value) },

@@ -213,6 +213,7 @@ impl Planner {
     /// Writes what happened in the turn, and answers whoever waited for it.
     pub(super) fn write_feed(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
         let told = std::mem::take(&mut turn.told);
+        self.observer.told(&told);
         for events in told.chunks(MAX_BATCH) {
             turn.txn.put(keys::events(self.feed.next), codec::write(&Batch::of(events)));
             self.feed.oldest.get_or_insert(Oldest { first: self.feed.next, at: turn.now });

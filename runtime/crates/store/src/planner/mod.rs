@@ -11,6 +11,7 @@ mod ahead;
 mod api_keys;
 mod artifacts;
 mod audit;
+mod bodies;
 mod bulk;
 mod callbacks;
 mod checkpoint;
@@ -27,6 +28,8 @@ mod lanes;
 mod lease;
 mod leases;
 mod memory;
+mod notes;
+mod observe;
 mod open;
 mod packages;
 mod parking;
@@ -54,8 +57,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sunaba_task::job::Reserved;
 use sunaba_task::{
-    ChangeSet, Clock, CompletionKey, Digest, Event, FeedEvent, LeaseToken, LimitCaps, Payload, Retention, SessionId,
-    State, Task, TaskId, Timestamp, transition,
+    ChangeSet, Clock, CompletionKey, Digest, Event, FeedEvent, LeaseToken, LimitCaps, Retention, SessionId, State,
+    Task, TaskId, Timestamp, transition,
 };
 use tokio::sync::mpsc;
 
@@ -67,6 +70,7 @@ use crate::txn::Txn;
 use crate::{Cancelled, Engine, OpenError, Queues, Runs, StoreError, Unready};
 
 pub(crate) use artifacts::is_named;
+use bodies::{body, inline_or_put};
 pub(crate) use feed::Batch as EventBatch;
 use feed::Feed;
 use fresh::Fresh;
@@ -76,6 +80,7 @@ use lanes::Lanes;
 use leases::OpenBatch;
 pub(crate) use leases::{Batch, Entry as LeaseEntry};
 use memory::Memory;
+use observe::Observer;
 pub(crate) use open::check_format;
 pub(crate) use packages::StoredVersion;
 use packages::{Shelves, Unfinished};
@@ -207,6 +212,8 @@ pub(crate) struct Planner {
     unfinished: Unfinished,
     /// What attempts have used.
     sums: Sums,
+    /// What was seen since the store was opened.
+    observer: Observer,
     /// Nothing is due before.
     next_due: Option<Timestamp>,
     /// Nothing expires before.
@@ -265,6 +272,7 @@ impl Planner {
             shelves: Shelves::default(),
             unfinished: Unfinished::default(),
             sums: Sums::default(),
+            observer: Observer::default(),
             next_due: None,
             next_expiry: None,
             next_purge: None,
@@ -378,6 +386,7 @@ impl Planner {
         }
         if let (State::Running(_), Some(attempt)) = (&before.state, stored.task.attempts.last()) {
             self.sum(&stored.task.spec, attempt);
+            self.observer.attempt(&stored.task, attempt);
             self.count_used(turn, &stored.task)?;
         }
         self.count_moved(turn, Some(&before), &stored.task)?;
@@ -390,6 +399,7 @@ impl Planner {
             self.unfinished.remove(&stored.task.spec);
             self.needs_no_decider(turn, &stored.task.spec);
             complete::drop_untaken(turn, &mut stored);
+            self.observe_end(turn, &stored.task)?;
             self.end(turn, &mut stored)?;
         }
         self.put(turn, &mut stored);
@@ -473,27 +483,6 @@ impl Planner {
         }
         sequence
     }
-}
-
-/// What is left of a body for its record; a long one gets a key of its own.
-fn inline_or_put(turn: &mut Turn<'_>, key: Vec<u8>, body: &Bytes) -> Option<Bytes> {
-    if body.len() <= MAX_INLINE_BYTES {
-        return Some(body.clone());
-    }
-    turn.txn.put(key, codec::write_bytes(body));
-    None
-}
-
-/// A body, from its record or from its own key.
-fn body(turn: &Turn<'_>, key: &[u8], inline: Option<&Bytes>, media_type: &str) -> Result<Payload, StoreError> {
-    let bytes = match inline {
-        Some(bytes) => bytes.clone(),
-        None => {
-            let stored = turn.txn.get(key)?.ok_or_else(|| codec::damaged(key, "it is not there".into()))?;
-            codec::read_bytes(key, &stored)?
-        }
-    };
-    Ok(Payload::new(media_type, bytes))
 }
 
 /// Shared with the commit thread's callers: the clock by which durations count.

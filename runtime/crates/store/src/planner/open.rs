@@ -49,6 +49,7 @@ impl Planner {
         self.read_queues(turn)?;
         self.read_next_due(turn)?;
         self.read_feed(turn)?;
+        self.read_dead(turn)?;
         self.read_next_expiry(turn)?;
         self.read_retention(turn)?;
         self.read_chores(turn)?;

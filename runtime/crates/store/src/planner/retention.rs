@@ -218,7 +218,7 @@ impl Planner {
     }
 
     /// Deletes a task that has ended, and every key that is there for it.
-    pub(super) fn forget(&self, turn: &mut Turn<'_>, stored: &Stored) -> Result<(), StoreError> {
+    pub(super) fn forget(&mut self, turn: &mut Turn<'_>, stored: &Stored) -> Result<(), StoreError> {
         let task = &stored.task;
         if let Some(key) = &task.spec.idempotency_key {
             let key = keys::idempotency(key);
@@ -248,6 +248,7 @@ impl Planner {
         if let Some(key) = keys::in_state(task.state.name()) {
             turn.txn.delete(keys::among(key, task.id));
         }
+        self.observer.forgotten(task);
         turn.txn.delete(keys::task(task.id));
         Ok(())
     }

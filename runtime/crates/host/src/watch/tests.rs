@@ -1,0 +1,158 @@
+//! A watch over a store in memory, from its start to its stop: what it has seen by then is noted.
+
+use std::sync::Weak;
+
+use sunaba_store::{EmbeddedStore, LeaseRequest, Queues, Rerun, Settlement};
+use sunaba_task::{
+    AttemptDetail, Decision, Digest, Ending, NewTask, Payload, Policy, SessionId, Task, TaskSpec, Verdict,
+};
+
+use super::*;
+
+/// Longer than any test.
+const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
+const GRACE: Duration = Duration::from_secs(20);
+
+#[derive(Default)]
+struct Told(Mutex<Vec<(Rule, bool)>>);
+
+impl AlertSink for Told {
+    fn tell(&self, alert: &Alert) {
+        let told = (alert.rule, alert.resolved_at.is_some());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(told);
+    }
+}
+
+async fn start(store: &Arc<dyn Store>, rules: AlertRules, sinks: Vec<Arc<dyn AlertSink>>) -> Watch {
+    let eyes = Eyes {
+        store: Arc::clone(store),
+        worker: Weak::new(),
+        slots: 2,
+        memory_budget_bytes: None,
+        lease_time: Duration::from_secs(30),
+        data: None,
+        begun: None,
+    };
+    Watch::start(eyes, WatchConfig { interval: NEVER, rules, sinks }).await.expect("the store can be read")
+}
+
+async fn submit(store: &dyn Store) -> Task {
+    let spec = TaskSpec::new("words/count".parse().expect("a name"), Digest::of(b"component"));
+    let mut submitted = store.submit(vec![NewTask::new(spec, Payload::json("1"))]).await.expect("the store works");
+    submitted.remove(0).expect("it is taken on").into_task()
+}
+
+async fn session(store: &dyn Store) -> SessionId {
+    store.open_session("worker".into(), NEVER).await.expect("the store works")
+}
+
+async fn finish(store: &dyn Store, session: SessionId, verdict: Verdict) {
+    let request = LeaseRequest { session, queues: Queues::All, slots: 1, wait: GRACE };
+    let leased = store.lease(request).await.expect("the session lives").pop().expect("there is one");
+    let failed = Ending::Failed { kind: "network".into(), message: "host 7 said 503".into() };
+    let ending = if verdict == Verdict::Succeed { Ending::Completed } else { failed };
+    let settlement = Settlement {
+        token: leased.token,
+        revision: leased.task.revision,
+        ending,
+        decision: Decision { verdict, charged: true, policy: Policy::Retry, reason: "r".into() },
+        receipt: None,
+        output: None,
+        detail: AttemptDetail::default(),
+        plan: None,
+    };
+    store.settle(vec![settlement]).await.expect("the store works").remove(0).expect("it has the lease");
+}
+
+fn memory() -> Arc<dyn Store> {
+    Arc::new(EmbeddedStore::memory().expect("there is memory"))
+}
+
+fn of_the_day(watch: &Watch, now: Timestamp) -> Hour {
+    watch.report(now, Every::Last).periods[0].sum
+}
+
+async fn now(store: &dyn Store) -> Timestamp {
+    store.observe(0).await.expect("the store works").now
+}
+
+#[tokio::test]
+async fn what_happens_until_the_stop_is_noted_and_counted_once() {
+    let store = memory();
+    let watch = start(&store, AlertRules::default(), Vec::new()).await;
+    let session = session(&*store).await;
+    submit(&*store).await;
+    finish(&*store, session, Verdict::Retry(Duration::ZERO)).await;
+    finish(&*store, session, Verdict::Succeed).await;
+    let dead = submit(&*store).await;
+    finish(&*store, session, Verdict::GiveUp).await;
+    watch.stop(GRACE).await;
+
+    // On the same store, whose counts go on.
+    let again = start(&store, AlertRules::default(), Vec::new()).await;
+    let rerun = Rerun { task: dead.id, input: None, checked: None, once: false };
+    store.rerun(vec![rerun]).await.expect("the store works").remove(0).expect("it has ended");
+    finish(&*store, session, Verdict::Succeed).await;
+    again.stop(GRACE).await;
+    let sum = of_the_day(&again, now(&*store).await);
+    assert_eq!((sum.submitted, sum.succeeded, sum.dead, sum.failed), (3, 2, 1, 2));
+    assert_eq!((sum.recovered, sum.recovered_by_person, sum.down_ms), (1, 1, 0));
+    let incidents = again.incidents(Timestamp::from_unix_ms(0));
+    assert_eq!(incidents.len(), 1);
+    let incident = &incidents[0];
+    assert_eq!((incident.pattern.as_str(), incident.failures, incident.ended), ("host # said #", 2, 1));
+    assert_eq!((incident.resolved.by_retry, incident.resolved.by_rerun), (1, 1));
+}
+
+#[tokio::test]
+async fn sink_is_told_of_what_is_wrong_and_of_its_end() {
+    let store = memory();
+    let told = Arc::new(Told::default());
+    let at_once = AlertRules { fire_after: Duration::ZERO, resolve_after: Duration::ZERO, ..AlertRules::default() };
+    let seen = Arc::clone(&told);
+    // Nobody has a session yet.
+    let watch = start(&store, at_once, vec![told]).await;
+    while watch.alerts().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    session(&*store).await;
+    watch.stop(GRACE).await;
+    let told = seen.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    assert_eq!(told, [(Rule::Workers, false), (Rule::Workers, true)]);
+    assert_eq!((watch.alerts().len(), watch.alerts_fired()), (1, 1));
+}
+
+#[tokio::test]
+async fn watch_that_was_dropped_leaves_the_time_since_as_down() {
+    let store = memory();
+    let watch = start(&store, AlertRules::default(), Vec::new()).await;
+    // Its first look is noted.
+    while store.notes(SEEN.into(), None).await.expect("the store works").is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let begun = now(&*store).await;
+    drop(watch);
+    while now(&*store).await == begun {
+        tokio::task::yield_now().await;
+    }
+    let again = start(&store, AlertRules::default(), Vec::new()).await;
+    assert!(of_the_day(&again, now(&*store).await).down_ms > 0);
+}
+
+#[tokio::test]
+async fn stop_in_good_order_is_no_trouble() {
+    let store = memory();
+    let told = Arc::new(Told::default());
+    let at_once = AlertRules { fire_after: Duration::ZERO, ..AlertRules::default() };
+    let session = session(&*store).await;
+    let seen = Arc::clone(&told);
+    let watch = start(&store, at_once, vec![told]).await;
+    while store.notes(SEEN.into(), None).await.expect("the store works").is_empty() {
+        tokio::task::yield_now().await;
+    }
+    watch.leaving();
+    store.close_session(session).await.expect("the store works");
+    watch.stop(GRACE).await;
+    assert_eq!(*seen.0.lock().unwrap_or_else(PoisonError::into_inner), []);
+    assert_eq!(of_the_day(&watch, now(&*store).await).down_ms, 0);
+}

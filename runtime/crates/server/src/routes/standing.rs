@@ -1,0 +1,109 @@
+//! How the host stands: whether it is ready, its metrics, its alerts, what it has done, and what went wrong.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json as Reply, Router};
+use serde::Deserialize;
+use sunaba_host::Every;
+use sunaba_store::Readiness;
+use sunaba_task::Timestamp;
+
+use super::{Answer, Shared};
+use crate::api::{AlertsView, IncidentsView, ReportBy, ReportView};
+use crate::extract::Asked;
+use crate::metrics::{CONTENT_TYPE, Page};
+use crate::problem::Problem;
+
+/// Incidents are shown that were seen so lately, unless asked otherwise.
+const DEFAULT_DAYS: u32 = 30;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/v1/alerts", get(alerts))
+        .route("/v1/report", get(report))
+        .route("/v1/incidents", get(incidents))
+}
+
+/// Ready is a host whose store takes changes and has room, and whose worker was heard of lately. Both answers say each of these,
+/// and how durable answers are.
+async fn ready(State(shared): State<Shared>) -> Result<String, Problem> {
+    let checks = shared.runtime.checks().await;
+    if checks.iter().any(|check| !check.is_good) {
+        let told = checks.iter().map(|check| {
+            let word = if check.is_good { "good" } else { "bad" };
+            format!("{} is {word} ({})", check.name, check.found)
+        });
+        let message = format!("the host is not ready: {}", told.collect::<Vec<_>>().join("; "));
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, message));
+    }
+    let mut text = format!("ok\ndurability {}\n", shared.runtime.store().durability());
+    checks.iter().for_each(|check| text.push_str(&format!("{}: {}\n", check.name, check.found)));
+    // A package that cannot run yet holds up nobody else, so that the host is ready all the same.
+    for package in shared.runtime.packages() {
+        if let Some(problem) = shared.runtime.readiness(&package).map(problem) {
+            text.push_str(&format!("package {}: {problem}\n", package.name));
+        }
+    }
+    Ok(text)
+}
+
+/// What is said of a package that cannot run yet, in one line.
+pub(super) fn problem(readiness: Readiness) -> String {
+    match readiness {
+        Readiness::Compiling(None) => "its component is being compiled".into(),
+        Readiness::Compiling(Some(problem)) => format!("its component is compiled again after: {problem}"),
+        Readiness::Failed(problem) => format!("its component cannot be compiled on this host: {problem}"),
+    }
+}
+
+async fn metrics(State(shared): State<Shared>) -> Result<impl IntoResponse, Problem> {
+    let (sample, observations) = shared.runtime.sample().await;
+    let (alerts, alerts_fired) = (shared.runtime.alerts(), shared.runtime.alerts_fired());
+    let page = Page { version: env!("CARGO_PKG_VERSION"), sample, observations, alerts, alerts_fired };
+    let text = page.text().map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error))?;
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text))
+}
+
+async fn alerts(State(shared): State<Shared>) -> Reply<AlertsView> {
+    Reply(AlertsView { alerts: shared.runtime.alerts().into_iter().map(Into::into).collect() })
+}
+
+/// By which periods.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Periods {
+    #[serde(default)]
+    by: ReportBy,
+}
+
+async fn report(State(shared): State<Shared>, Asked(Periods { by }): Asked<Periods>) -> Answer<ReportView> {
+    let every = match by {
+        ReportBy::Last => Every::Last,
+        ReportBy::Day => Every::Day,
+        ReportBy::Week => Every::Week,
+    };
+    Ok(Reply(shared.runtime.report(every).await?.into()))
+}
+
+/// How far back.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Back {
+    days: Option<u32>,
+}
+
+async fn incidents(State(shared): State<Shared>, Asked(Back { days }): Asked<Back>) -> Reply<IncidentsView> {
+    let (sample, _) = shared.runtime.sample().await;
+    let back = DAY.saturating_mul(days.unwrap_or(DEFAULT_DAYS));
+    let back = u64::try_from(back.as_millis()).unwrap_or(u64::MAX);
+    let since = Timestamp::from_unix_ms(sample.at.unix_ms().saturating_sub(back));
+    Reply(IncidentsView { incidents: shared.runtime.incidents(since).into_iter().map(Into::into).collect() })
+}
