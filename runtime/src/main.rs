@@ -199,7 +199,7 @@ fn runtime(is_host: bool) -> Result<tokio::runtime::Runtime, CommandError> {
 fn start_log(global: &Global) {
     let level = match global.verbose {
         // And how far something is that takes long.
-        0 => "warn,sunaba_store::progress=info,sunaba=info",
+        0 => "warn,sunaba_store::progress=info,sunaba::commands=info",
         1 => {
             "sunaba=info,sunaba_host=info,sunaba_server=info,sunaba_store=info,sunaba_worker=info,sunaba_sandbox=info,warn"
         }

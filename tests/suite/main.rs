@@ -44,6 +44,7 @@ mod memory;
 mod metrics;
 mod model;
 mod narrow;
+mod on_shard;
 mod options;
 mod queues;
 mod readme;

@@ -20,20 +20,20 @@ fn sandbox(slots: u32) -> Sandbox {
     Sandbox::builder().slots(slots).start().expect("threads")
 }
 
-fn output(report: &AttemptReport) -> String {
+pub(crate) fn output(report: &AttemptReport) -> String {
     match &report.result {
         AttemptResult::Returned(Outcome::Complete(output)) => String::from_utf8_lossy(&output.bytes).into_owned(),
         other => panic!("it should have completed: {other:?}"),
     }
 }
 
-async fn hello_attempt(sandbox: &Sandbox) -> Attempt {
+pub(crate) async fn hello_attempt(sandbox: &Sandbox) -> Attempt {
     let component = load(sandbox, "hello").await;
     let attempt = Attempt::of(&component, "hello").expect("it is there");
     attempt.input(Payload::json(r#"{"name":"Ada"}"#)).expect("it matches")
 }
 
-async fn hello(sandbox: &Sandbox) -> AttemptReport {
+pub(crate) async fn hello(sandbox: &Sandbox) -> AttemptReport {
     run(sandbox, hello_attempt(sandbox).await).await
 }
 

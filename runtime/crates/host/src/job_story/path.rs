@@ -61,20 +61,21 @@ impl JobGraph {
                 break;
             }
             path.push(index);
-            at = self.before(index, &awaited[index]);
+            at = self.before(index, &awaited[index], &seen);
         }
         path.reverse();
         path
     }
 
     /// What had to end before a node began.
-    fn before(&self, index: usize, awaited: &[usize]) -> Option<At> {
+    fn before(&self, index: usize, awaited: &[usize], seen: &[bool]) -> Option<At> {
         let node = &self.nodes[index];
         let began = node.started_at.or(node.ended_at).unwrap_or(self.now);
         let in_time = |other: &usize| self.nodes[*other].ended_at.is_some_and(|end| end <= began);
         if node.undoes {
+            // Of two within one millisecond each has ended when the other began.
             let undone =
-                (0..self.nodes.len()).filter(|other| *other != index && self.nodes[*other].undoes).filter(in_time);
+                (0..self.nodes.len()).filter(|other| !seen[*other] && self.nodes[*other].undoes).filter(in_time);
             let before = undone.max_by_key(|other| self.end(*other));
             let planned =
                 (0..self.nodes.len()).filter(|other| !self.nodes[*other].undoes && self.nodes[*other].parent.is_none());

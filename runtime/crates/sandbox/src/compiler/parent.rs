@@ -136,7 +136,9 @@ fn command(program: &Path, limits: &CompileLimits, mode: FuelMode) -> Command {
     let numbers = [limits.cpu.as_secs().max(1), limits.address_bytes, limits.artifact_bytes];
     command.arg(CHILD_ARGUMENT).arg(mode.to_string()).args(numbers.map(|number| number.to_string()));
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
-    command.env_clear().env("RAYON_NUM_THREADS", threads.to_string()).env("MALLOC_ARENA_MAX", MAX_THREADS.to_string());
+    command.env_clear().env("RAYON_NUM_THREADS", threads.to_string());
+    // Allocators take address space ahead, which is limited here: glibc's, and mimalloc, which takes a gigabyte.
+    command.env("MALLOC_ARENA_MAX", MAX_THREADS.to_string()).env("MIMALLOC_ARENA_RESERVE", "0");
     command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

@@ -88,6 +88,7 @@ impl Caller {
         match event {
             FeedEvent::Task(event) => self.sees(&event.queue),
             FeedEvent::Job(_) => is_of_job || self.queues().is_none(),
+            FeedEvent::Schedule(_) => self.queues().is_none(),
         }
     }
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get};
-use axum::{Json as Reply, Router};
 use sunaba_host::{JobRequest, TaskRequest};
 use sunaba_store::{AuditQuery, MAX_AUDIT_PAGE, MAX_PAGE, PlanQuery, new_key_text};
 use sunaba_task::job::JobId;
@@ -15,7 +15,7 @@ use sunaba_task::{KeyId, NewApiKey, TaskId};
 use super::{Answer, Shared};
 use crate::access::Caller;
 use crate::api::{AuditView, AuditsView, CreateKey, CreatedKey, KeyView, KeysView, PageQuestion};
-use crate::body::Json;
+use crate::body::{Json, Reply};
 use crate::extract::{Asked, At};
 use crate::problem::Problem;
 

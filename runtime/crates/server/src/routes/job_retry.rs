@@ -1,10 +1,10 @@
 //! Jobs that are made over again.
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
-use axum::{Json as Reply, Router};
 use sunaba_host::{JobRefusal, RetryRefusal};
 use sunaba_store::RetryJobError;
 use sunaba_task::job::JobId;
@@ -12,7 +12,7 @@ use sunaba_task::job::JobId;
 use super::Shared;
 use super::jobs::no_job;
 use crate::api::{JobRetry, JobView};
-use crate::body::Json;
+use crate::body::{Json, Reply};
 use crate::extract::At;
 use crate::problem::Problem;
 

@@ -1,15 +1,16 @@
 //! Why a job ended so, and its tasks as a graph.
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json as Reply, Router};
 use sunaba_host::job_story::{GraphBounds, JobGraph, JobStory, explain_job, read_job};
 use sunaba_task::job::JobId;
 
 use super::{Answer, Shared};
 use crate::api::{GraphFormat, GraphQuestion};
+use crate::body::Reply;
 use crate::extract::{Asked, At};
 use crate::problem::Problem;
 

@@ -24,13 +24,14 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, patch, post, put};
-use axum::{Json as Reply, Router, middleware};
+use axum::{Router, middleware};
 use sunaba_host::Runtime;
 use sunaba_task::{Task, TaskId};
 use tokio::sync::{Semaphore, watch};
 
 use crate::access::{Admission, Caller, Gate, Keys, admit};
 use crate::api::HostView;
+use crate::body::Reply;
 use crate::envelope::envelope;
 use crate::guard::{self, Hosts};
 use crate::problem::Problem;

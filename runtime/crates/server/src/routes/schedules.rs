@@ -1,11 +1,11 @@
 //! Schedules: put, looked at, paused, triggered, deleted. A change may say by `If-Match` which revision it is a change of.
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::header::{ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use axum::{Json as Reply, Router};
 use serde::Deserialize;
 use sunaba_host::ScheduleRefusal;
 use sunaba_store::{Expected, NAMES_PAGE, ScheduleChangeError, ScheduleQuery};
@@ -16,7 +16,7 @@ use super::{Answer, Shared};
 use crate::api::{
     DeletedSchedule, FiresView, PutSchedule, ScheduleFilter, ScheduleView, SchedulesView, TaskView, TriggeredView,
 };
-use crate::body::Json;
+use crate::body::{Json, Reply};
 use crate::extract::{Asked, At};
 use crate::guard;
 use crate::problem::Problem;

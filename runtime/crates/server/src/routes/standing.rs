@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use axum::{Json as Reply, Router};
 use serde::Deserialize;
 use sunaba_host::Every;
 use sunaba_store::Readiness;
@@ -14,6 +14,7 @@ use sunaba_task::Timestamp;
 
 use super::{Answer, Shared};
 use crate::api::{AlertsView, IncidentsView, ReportBy, ReportView};
+use crate::body::Reply;
 use crate::extract::Asked;
 use crate::metrics::{CONTENT_TYPE, Page};
 use crate::problem::Problem;

@@ -25,6 +25,8 @@ use crate::watch::Watch;
 
 /// How long one request for work waits; the next follows at once.
 const LEASE_WAIT: Duration = Duration::from_secs(60);
+/// How long a slot may take to stop that is dropped: a guest that computes looks once in a tick.
+const STOPS_TIME: Duration = Duration::from_millis(500);
 /// What the host says of an attempt's lines, beyond what these have.
 const MARKS_BYTES: u64 = 4 << 10;
 /// Attempts that are settled in one call.
@@ -366,9 +368,12 @@ impl Shared {
 
 /// Has a slot run where its executor runs attempts, if there is such a place, and here otherwise; whoever drops this stops it.
 async fn beside(executor: Arc<dyn Executor>, slot: impl Future<Output = ()> + Send + 'static) {
-    let (_kept, dropped) = oneshot::channel::<Infallible>();
+    let (kept, dropped) = oneshot::channel::<Infallible>();
     let (end, ended) = oneshot::channel();
+    let (held, gone) = std::sync::mpsc::channel::<Infallible>();
     let slot = async move {
+        // Dropped last, when nothing of the slot is there any more.
+        let _held = held;
         // Who loses: an attempt that nobody will settle.
         tokio::select! {
             biased;
@@ -377,13 +382,31 @@ async fn beside(executor: Arc<dyn Executor>, slot: impl Future<Output = ()> + Se
         }
         let _ = end.send(());
     };
+    let stops = Stops { kept: Some(kept), gone };
     match executor.spawn(Box::pin(slot)) {
         Ok(()) => {
             if ended.await.is_err() {
                 tracing::error!("a slot panicked, or went with its executor; its attempt was not settled");
             }
         }
-        Err(slot) => slot.await,
+        Err(slot) => {
+            slot.await;
+        }
+    }
+    drop(stops);
+}
+
+/// A slot that runs elsewhere, and stops when this is dropped.
+struct Stops {
+    kept: Option<oneshot::Sender<Infallible>>,
+    gone: std::sync::mpsc::Receiver<Infallible>,
+}
+
+impl Drop for Stops {
+    /// Waits for it a little: whoever drops a host may open its store again at once.
+    fn drop(&mut self) {
+        self.kept = None;
+        let _ = self.gone.recv_timeout(STOPS_TIME);
     }
 }
 
