@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sunaba_store::{LeaseRequest, Leased, StoreError};
@@ -14,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::held::{Held, Known};
-use super::{Attempts, Shared};
+use super::{Attempts, BEAT, Shared};
 use crate::asks::Asks;
 use crate::attempt;
 use crate::decider::{self, Deciding};
@@ -23,7 +24,7 @@ use crate::settle::{self, kept_bytes};
 use crate::watch::Watch;
 
 /// How long one request for work waits; the next follows at once.
-const LEASE_WAIT: Duration = Duration::from_secs(60);
+const LEASE_WAIT: Duration = BEAT;
 /// What the host says of an attempt's lines, beyond what these have.
 const MARKS_BYTES: u64 = 4 << 10;
 /// Attempts that are settled in one call.
@@ -61,6 +62,13 @@ pub(super) struct Line {
     ended: Option<mpsc::UnboundedSender<Ended>>,
 }
 
+impl Line {
+    /// Slots in use.
+    pub(super) fn busy(&self) -> usize {
+        self.busy
+    }
+}
+
 /// A slot in use, until it is dropped.
 struct Slot {
     shared: Arc<Shared>,
@@ -71,8 +79,12 @@ impl Slot {
     /// What is to run next; with nothing there the slot is free, for whoever looks from then on.
     fn next(&mut self) -> Option<Waiting> {
         let next = {
+            // Before the attempts, as everywhere: whoever changes the number holds nothing else.
+            let slots = *self.shared.slots.borrow();
             let mut attempts = self.shared.attempts();
-            let next = attempts.line.waiting.pop_front();
+            // One slot too many since somebody has set fewer is given up.
+            let is_too_many = attempts.line.busy > slots;
+            let next = if is_too_many { None } else { attempts.line.waiting.pop_front() };
             if next.is_none() {
                 self.is_given_back = true;
                 attempts.line.busy -= 1;
@@ -163,7 +175,14 @@ impl Shared {
         let mut is_dry = true;
         loop {
             self.fill(running);
-            let wish = self.attempts().wish(self.config.slots, is_dry);
+            self.beats.fetch_add(1, Ordering::Relaxed);
+            if running.settlers.try_join_next().is_some() {
+                // One has panicked: what has ended may wait for it for ever.
+                tracing::error!("attempts are not settled any more; the session is given up");
+                return Over::Lost;
+            }
+            let slots = *self.slots.borrow();
+            let wish = self.attempts().wish(slots, is_dry);
             let (slots, wait) = match wish {
                 Wish::Lease { slots, wait } => (slots, wait),
                 Wish::GiveBack(waiting) => {
@@ -195,7 +214,7 @@ impl Shared {
         match until {
             // Who loses has waited long enough, or is told again.
             Some(until) => drop(tokio::time::timeout_at(until, self.room.notified()).await),
-            None => self.room.notified().await,
+            None => drop(tokio::time::timeout(BEAT, self.room.notified()).await),
         }
     }
 
@@ -218,8 +237,9 @@ impl Shared {
     /// Has free slots begin what waits.
     fn fill(self: &Arc<Self>, running: &mut Running) {
         let begin = {
+            let slots = *self.slots.borrow();
             let mut attempts = self.attempts();
-            let free = self.config.slots.saturating_sub(attempts.line.busy);
+            let free = slots.saturating_sub(attempts.line.busy);
             let begin = free.min(attempts.line.waiting.len());
             attempts.line.busy += begin;
             begin
