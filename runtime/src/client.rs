@@ -9,6 +9,7 @@ mod jobs;
 mod secrets;
 mod tasks;
 mod versions;
+mod workers;
 
 use std::fmt::Display;
 use std::time::Duration;

@@ -20,6 +20,7 @@ mod task;
 mod to_submit;
 mod usage;
 mod version;
+mod worker;
 
 use std::time::Duration;
 
@@ -48,6 +49,7 @@ pub use submit::{
 pub use task::{AttemptView, CancelView, OriginView, TaskView, TasksView};
 pub use usage::{UsageBy, UsageView, UsagesView};
 pub use version::{Rollback, VersionView, VersionsView};
+pub use worker::{SetWorker, WorkerView, WorkersView};
 
 /// Milliseconds; what is longer than they can say is the most that they can.
 fn ms(duration: Duration) -> u64 {

@@ -14,6 +14,7 @@ mod secrets;
 mod submit;
 mod tasks;
 mod usage;
+mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,6 +91,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/tasks/{id}/rerun", post(tasks::rerun))
         .merge(job_retry::routes())
         .merge(job_story::routes())
+        .merge(workers::routes())
         .fallback(async || Problem::not_found("there is nothing here\nhint: the API is under `/v1`"))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this method is not for this path")
