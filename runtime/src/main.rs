@@ -5,10 +5,12 @@ mod exit;
 mod print;
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use sunaba_runtime::Client;
+use sunaba_runtime::config::{Config, Layers};
 
 use crate::exit::{CommandError, Exit};
 
@@ -29,9 +31,12 @@ pub(crate) struct Global {
     // Not `--output`: that is what a task gives.
     #[arg(short, long = "format", value_name = "FORMAT", global = true, value_enum, default_value_t = Format::Text)]
     output: Format,
-    /// The host to talk to
-    #[arg(long, env = "SUNABA_ADDRESS", default_value = "http://127.0.0.1:7878", global = true)]
-    address: String,
+    /// The host to talk to [env: SUNABA_ADDRESS] [default: http://127.0.0.1:7878]
+    #[arg(long, global = true)]
+    address: Option<String>,
+    /// The configuration [env: SUNABA_CONFIG] [default: sunaba.toml, if it is there]
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
     /// Print results and errors only
     #[arg(short, long, global = true)]
     quiet: bool,
@@ -44,9 +49,22 @@ impl Global {
     /// A client of the host. Nothing is sent yet.
     ///
     /// # Errors
-    /// The address is none.
+    /// The address is none, or the configuration is wrong that would say it.
     pub(crate) fn client(&self) -> Result<Client, CommandError> {
-        Ok(Client::new(&self.address)?)
+        match &self.address {
+            Some(address) => Ok(Client::new(address)?),
+            None => Ok(Client::new(&self.read_config()?.address)?),
+        }
+    }
+
+    /// What the file and the environment say.
+    ///
+    /// # Errors
+    /// The file cannot be read, or something is wrong.
+    pub(crate) fn read_config(&self) -> Result<Config, CommandError> {
+        let mut layers = Layers::of_process(self.config.as_deref())?;
+        layers.flag("address", self.address.clone());
+        Ok(Config::read(&layers)?)
     }
 }
 
@@ -65,6 +83,8 @@ pub(crate) enum Format {
 enum Command {
     /// Run one attempt of a handler, without a queue
     Run(commands::run::Args),
+    /// Make a project with a handler that builds and runs at once
+    New(commands::new::Args),
     /// Look at components
     #[command(subcommand)]
     Component(commands::component::Command),
@@ -88,6 +108,16 @@ enum Command {
     Usage(commands::usage::Args),
     /// Keep secrets for handlers, list and remove them
     Secret(commands::secret::Args),
+    /// Show how many attempts the worker groups of a host run at a time, and change that
+    Workers(commands::workers::Args),
+    /// Show what is configured and where that comes from, check it, and write a file to begin with
+    Config(commands::config::Args),
+    /// Check what a host needs: toolchain, store, limits of the system, clock, permissions; ends with 1 when something is wrong
+    Doctor,
+    /// Print a script that completes commands in a shell
+    Completions(commands::docs::CompletionsArgs),
+    /// Print the manual page, or write one for each command
+    Man(commands::docs::ManArgs),
     /// Look at a data directory that no host holds, verify it, back it up, restore it, compact it
     Store(commands::store::Args),
 }
@@ -119,6 +149,7 @@ fn main() -> ExitCode {
 async fn run(global: &Global, command: Command) -> Result<Exit, CommandError> {
     match command {
         Command::Run(args) => commands::run::run(global, args).await,
+        Command::New(args) => commands::new::run(global, &args),
         Command::Component(command) => commands::component::run(global, command).await,
         Command::Serve(args) => commands::serve::run(global, args).await,
         Command::Handler(args) => commands::handler::run(global, args).await,
@@ -130,6 +161,11 @@ async fn run(global: &Global, command: Command) -> Result<Exit, CommandError> {
         Command::Retention(args) => commands::retention::run(global, args).await,
         Command::Usage(args) => commands::usage::run(global, args).await,
         Command::Secret(args) => commands::secret::run(global, args).await,
+        Command::Workers(args) => commands::workers::run(global, args).await,
+        Command::Config(args) => commands::config::run(global, args).await,
+        Command::Doctor => commands::doctor::run(global).await,
+        Command::Completions(args) => commands::docs::completions(&args),
+        Command::Man(args) => commands::docs::man(global, &args),
         Command::Store(args) => commands::store::run(global, args).await,
     }
 }

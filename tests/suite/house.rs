@@ -32,7 +32,7 @@ const EDGES: [(&str, &[&str]); 13] = [
 ];
 
 /// Dependencies that shape a crate have one owner.
-const OWNERS: [(&str, &str); 10] = [
+const OWNERS: [(&str, &str); 12] = [
     ("sled", "sunaba-store"),
     ("axum", "sunaba-server"),
     ("jsonschema", "sunaba-host"),
@@ -40,6 +40,8 @@ const OWNERS: [(&str, &str); 10] = [
     ("wasmtime-wasi", "sunaba-sandbox"),
     ("wasmparser", "sunaba-sandbox"),
     ("clap", "sunaba-runtime"),
+    ("clap_complete", "sunaba-runtime"),
+    ("clap_mangen", "sunaba-runtime"),
     ("plotters", "sunaba-report"),
     ("askama", "sunaba-report"),
     ("wit-bindgen", "sunaba-sdk"),

@@ -2,16 +2,20 @@
 
 mod bulk;
 pub(crate) mod component;
+pub(crate) mod config;
 mod control;
 pub(crate) mod dead;
 mod decide;
 mod deploy;
+pub(crate) mod docs;
+pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod handler;
 mod input;
 pub(crate) mod job;
 mod limit;
-mod permits;
+pub(crate) mod new;
+pub(crate) mod permits;
 mod plan;
 pub(crate) mod queue;
 pub(crate) mod retention;
@@ -24,6 +28,7 @@ pub(crate) mod task;
 pub(crate) mod usage;
 mod versions;
 mod which;
+pub(crate) mod workers;
 
 use std::path::Path;
 use std::sync::Arc;
