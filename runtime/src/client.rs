@@ -12,6 +12,7 @@ mod secrets;
 mod tasks;
 mod versions;
 mod watch;
+mod workers;
 
 use std::fmt::Display;
 use std::time::Duration;

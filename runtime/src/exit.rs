@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::process::ExitCode;
 
+use sunaba_runtime::config::{ConfigError, Origin};
 use sunaba_runtime::sandbox::LoadError;
 use sunaba_runtime::task::ExecuteError;
 use sunaba_runtime::{ClientError, GrantRefusal, InputError, UnknownHandler};
@@ -76,6 +77,20 @@ impl CommandError {
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
+    }
+}
+
+impl From<ConfigError> for CommandError {
+    fn from(error: ConfigError) -> Self {
+        let is_typed = |origin: &Origin| matches!(origin, Origin::Flag(_) | Origin::Env(_));
+        let exit = match &error {
+            ConfigError::Wrong(problems) if problems.first().is_some_and(|first| is_typed(&first.origin)) => {
+                Exit::Usage
+            }
+            ConfigError::Unreadable { path, .. } if !path.exists() => Exit::NotFound,
+            _ => Exit::Invalid,
+        };
+        Self::new(exit, error)
     }
 }
 

@@ -25,6 +25,7 @@
 //! One attempt without a queue is [`Attempt`]; a host somewhere else is spoken to by [`Client`].
 
 mod client;
+pub mod config;
 
 pub mod compile {
     //! Where components are compiled. A program that takes components from others compiles them in a child of itself:
@@ -37,13 +38,14 @@ pub use client::{BulkVerb, Client, ClientError, Download, EventsWanted};
 pub use sunaba_host::job_story;
 pub use sunaba_host::{
     Alert, AlertRules, AlertSink, AllowedDir, AllowedDirError, Attempt, CancelledJob, Change, ChildReport,
-    CompleteRefusal, CompleteRequest, DEFAULT_MAX_SCRATCH_BYTES, DependencyReport, DeployError, DeployOptions,
-    Deployed, Difference, FailureReport, GrantRefusal, InputError, JobAttention, JobOutput, JobOutputs, JobRefusal,
-    JobRequest, MAX_INPUT_BYTES, MemoryBudget, MemoryBudgetError, Native, NativeHandler, NodeRequest, PlanReport,
-    ReceiptReport, RefusedTask, Report, RerunRefusal, RetryRefusal, Rule, RuleSetting, RuleSettingError, Runtime,
-    RuntimeBuilder, ScheduleRefusal, ScheduleRequest, Schema, SchemaError, SecretKeeper, SecretPlace, SecretSource,
-    SecretSourceError, Shape, SnoozeReport, StartError, StatedLimits, Status, Story, SubmitRefusal, TaskRequest,
-    UnknownHandler, WatchConfig, Work, chain, chord, default_ceilings, group, map, package_name_of, task,
+    CompleteRefusal, CompleteRequest, DEFAULT_MAX_SCRATCH_BYTES, Declared, DependencyReport, DeployError,
+    DeployOptions, Deployed, Difference, FailureReport, GrantRefusal, InputError, JobAttention, JobOutput, JobOutputs,
+    JobRefusal, JobRequest, MAX_INPUT_BYTES, MemoryBudget, MemoryBudgetError, Native, NativeHandler, NodeRequest,
+    PlanReport, ReceiptReport, RefusedTask, Report, RerunRefusal, RetentionChange, RetryRefusal, Rule, RuleSetting,
+    RuleSettingError, Runtime, RuntimeBuilder, ScheduleRefusal, ScheduleRequest, Schema, SchemaError, SecretKeeper,
+    SecretPlace, SecretSource, SecretSourceError, Shape, SlotsRefusal, SnoozeReport, StartError, StatedLimits, Status,
+    Story, SubmitRefusal, TaskRequest, UnknownHandler, WatchConfig, Work, WorkerGroup, WorkerStatus, chain, chord,
+    default_ceilings, group, map, package_name_of, task,
 };
 pub use sunaba_server as server;
 pub use {sunaba_sandbox as sandbox, sunaba_store as store, sunaba_task as task, sunaba_worker as worker};

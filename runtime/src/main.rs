@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use sunaba_runtime::Client;
+use sunaba_runtime::config::{Config, Layers};
 
 use crate::commands::key::ApiKey;
 use crate::exit::{CommandError, Exit};
@@ -35,9 +36,13 @@ pub(crate) struct Global {
     // Not `--output`: that is what a task gives.
     #[arg(short, long = "format", value_name = "FORMAT", global = true, value_enum, default_value_t = Format::Text)]
     output: Format,
-    /// The host to talk to
-    #[arg(long, env = "SUNABA_ADDRESS", default_value = "http://127.0.0.1:7878", global = true)]
-    address: String,
+    /// The host to talk to [env: SUNABA_ADDRESS] [default: http://127.0.0.1:7878]
+    #[arg(long, global = true)]
+    address: Option<String>,
+    /// The configuration [env: SUNABA_CONFIG] [default: sunaba.toml, if it is there]
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    // No settings: what shows a configuration never has a key.
     /// A key of the host; other programs on this machine can see an argument, so better set the variable, or name a file
     #[arg(long, value_name = "KEY", env = "SUNABA_API_KEY", hide_env_values = true, global = true)]
     api_key: Option<ApiKey>,
@@ -59,14 +64,35 @@ impl Global {
     /// A client of the host. Nothing is sent yet.
     ///
     /// # Errors
-    /// The address is none, or there is no key where one was named.
+    /// The address is none, or the configuration is wrong that would say it, or there is no key where one was named.
     pub(crate) fn client(&self) -> Result<Client, CommandError> {
-        let client = Client::new(&self.address)?;
+        match &self.address {
+            Some(address) => self.client_at(address),
+            None => self.client_at(&self.read_config()?.address),
+        }
+    }
+
+    /// A client of the host at this address, with the key that was given.
+    ///
+    /// # Errors
+    /// The address is none, or there is no key where one was named.
+    pub(crate) fn client_at(&self, address: &str) -> Result<Client, CommandError> {
+        let client = Client::new(address)?;
         let key = commands::key::given(self.api_key.as_ref(), self.api_key_file.as_deref())?;
         Ok(match key {
             Some(key) => client.with_key(&key),
             None => client,
         })
+    }
+
+    /// What the file and the environment say.
+    ///
+    /// # Errors
+    /// The file cannot be read, or something is wrong.
+    pub(crate) fn read_config(&self) -> Result<Config, CommandError> {
+        let mut layers = Layers::of_process(self.config.as_deref())?;
+        layers.flag("address", self.address.clone());
+        Ok(Config::read(&layers)?)
     }
 }
 
@@ -94,6 +120,8 @@ pub(crate) enum LogFormat {
 enum Command {
     /// Run one attempt of a handler, without a queue
     Run(commands::run::Args),
+    /// Make a project with a handler that builds and runs at once
+    New(commands::new::Args),
     /// Look at components
     #[command(subcommand)]
     Component(commands::component::Command),
@@ -129,6 +157,16 @@ enum Command {
     Key(commands::key::Args),
     /// Show what was changed by whom
     Audit(commands::audit::Args),
+    /// Show how many attempts the worker groups of a host run at a time, and change that
+    Workers(commands::workers::Args),
+    /// Show what is configured and where that comes from, check it, and write a file to begin with
+    Config(commands::config::Args),
+    /// Check what a host needs: toolchain, store, limits of the system, clock, permissions; ends with 1 when something is wrong
+    Doctor,
+    /// Print a script that completes commands in a shell
+    Completions(commands::docs::CompletionsArgs),
+    /// Print the manual page, or write one for each command
+    Man(commands::docs::ManArgs),
     /// Look at a data directory that no host holds, verify it, back it up, restore it, compact it
     Store(commands::store::Args),
 }
@@ -164,6 +202,7 @@ fn main() -> ExitCode {
 async fn run(global: &Global, command: Command) -> Result<Exit, CommandError> {
     match command {
         Command::Run(args) => commands::run::run(global, args).await,
+        Command::New(args) => commands::new::run(global, &args),
         Command::Component(command) => commands::component::run(global, command).await,
         Command::Serve(args) => commands::serve::run(global, args).await,
         Command::Handler(args) => commands::handler::run(global, args).await,
@@ -181,6 +220,11 @@ async fn run(global: &Global, command: Command) -> Result<Exit, CommandError> {
         Command::Secret(args) => commands::secret::run(global, args).await,
         Command::Key(args) => commands::key::run(global, args).await,
         Command::Audit(args) => commands::audit::run(global, args).await,
+        Command::Workers(args) => commands::workers::run(global, args).await,
+        Command::Config(args) => commands::config::run(global, args).await,
+        Command::Doctor => commands::doctor::run(global).await,
+        Command::Completions(args) => commands::docs::completions(&args),
+        Command::Man(args) => commands::docs::man(global, &args),
         Command::Store(args) => commands::store::run(global, args).await,
     }
 }

@@ -32,7 +32,7 @@ const EDGES: [(&str, &[&str]); 13] = [
 ];
 
 /// Dependencies that shape a crate have one owner.
-const OWNERS: [(&str, &str); 13] = [
+const OWNERS: [(&str, &str); 15] = [
     ("sled", "sunaba-store"),
     ("croner", "sunaba-task"),
     ("jiff", "sunaba-task"),
@@ -44,6 +44,8 @@ const OWNERS: [(&str, &str); 13] = [
     ("wasmtime-wasi", "sunaba-sandbox"),
     ("wasmparser", "sunaba-sandbox"),
     ("clap", "sunaba-runtime"),
+    ("clap_complete", "sunaba-runtime"),
+    ("clap_mangen", "sunaba-runtime"),
     ("plotters", "sunaba-report"),
     ("askama", "sunaba-report"),
     ("wit-bindgen", "sunaba-sdk"),

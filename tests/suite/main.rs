@@ -13,6 +13,7 @@ mod clocks;
 mod command_line;
 mod compile;
 mod completion;
+mod config;
 mod contract;
 mod crash;
 mod data;

@@ -1,9 +1,8 @@
 //! The flags by which an operator, a submitter, or somebody who runs a handler by hand says what tasks may do and use.
 
-use std::path::PathBuf;
-
-use sunaba_runtime::task::{Capture, ClockAccess, HttpGrant, LimitCaps, format_bytes, parse_bytes};
-use sunaba_runtime::{DEFAULT_MAX_SCRATCH_BYTES, RuntimeBuilder, SecretSource, SecretSourceError};
+use sunaba_runtime::config::Layers;
+use sunaba_runtime::task::{Capture, ClockAccess, HttpGrant, LimitCaps, parse_bytes};
+use sunaba_runtime::{SecretSource, SecretSourceError};
 
 use crate::exit::{CommandError, Exit};
 
@@ -47,59 +46,37 @@ fn together(caps: &[LimitCaps]) -> LimitCaps {
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct OperatorArgs {
     /// A place to which submitters may let requests go, and the addresses beside public ones that it may have; none by default
+    /// [env: SUNABA_ALLOW_HTTP]
     #[arg(long, value_name = "URL[@CIDR]")]
     allow_http: Vec<HttpGrant>,
     /// A secret that submitters may pass on, where it is, and the one host that it is sent to: `NAME=env:VARIABLE@URL` or
-    /// `NAME=file:PATH@URL`
+    /// `NAME=file:PATH@URL` [env: SUNABA_SECRET]
     #[arg(long, value_name = "NAME=WHERE@URL")]
     secret: Vec<String>,
-    /// Ceilings of limits by their names, such as `timeout=1h,open-files=512` [default: timeout=600s,memory=1GiB and others]
+    /// Ceilings of limits by their names, such as `timeout=1h,open-files=512` [env: SUNABA_MAX] [default: timeout=600s,memory=1GiB and
+    /// others]
     #[arg(long, value_name = "NAME=VALUE[,..]")]
     max: Vec<LimitCaps>,
-    /// The largest scratch directory of an attempt; `0` for none
-    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, default_value_t = DEFAULT_MAX_SCRATCH_BYTES,
-        hide_default_value = true)]
-    max_scratch: u64,
-    /// Let submitters grant the fine clock
+    /// The largest scratch directory of an attempt; `0` for none [env: SUNABA_MAX_SCRATCH] [default: 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    max_scratch: Option<u64>,
+    /// Let submitters grant the fine clock [env: SUNABA_ALLOW_FINE_CLOCK]
     #[arg(long)]
     allow_fine_clock: bool,
-    /// A file of certificate authorities, in PEM, that outgoing requests believe beside the system's
+    /// A file of certificate authorities, in PEM, that outgoing requests believe beside the system's [env: SUNABA_HTTP_CA]
     #[arg(long, value_name = "FILE")]
-    http_ca: Vec<PathBuf>,
+    http_ca: Vec<String>,
 }
 
 impl OperatorArgs {
-    /// The builder of a host that allows this.
-    ///
-    /// # Errors
-    /// Something of it cannot be.
-    pub(crate) fn apply(&self, builder: RuntimeBuilder) -> Result<RuntimeBuilder, CommandError> {
-        let builder = builder.allow_http(self.allow_http.iter().cloned()).secrets(secrets(&self.secret)?);
-        let builder = builder.ceilings(&together(&self.max)).max_scratch(self.max_scratch);
-        let mut builder = builder;
-        for file in &self.http_ca {
-            let failed = |error| CommandError::new(Exit::Error, format!("cannot read `{}`: {error}", file.display()));
-            builder = builder.root_certificates(std::fs::read(file).map_err(failed)?);
-        }
-        Ok(if self.allow_fine_clock { builder.allow_fine_clock() } else { builder })
-    }
-
-    /// What of it differs from the defaults, for people.
-    pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
-        let secret = |text: &String| text.split('=').next().unwrap_or_default().to_owned();
-        let joined = |texts: Vec<String>| (!texts.is_empty()).then(|| texts.join(", "));
-        let rows = [
-            ("http", joined(self.allow_http.iter().map(ToString::to_string).collect())),
-            ("secrets", joined(self.secret.iter().map(secret).collect())),
-            ("ceilings", Some(together(&self.max).to_string()).filter(|caps| !caps.is_empty())),
-            (
-                "scratch",
-                (self.max_scratch != DEFAULT_MAX_SCRATCH_BYTES)
-                    .then(|| format!("up to {}", format_bytes(self.max_scratch))),
-            ),
-            ("clock", self.allow_fine_clock.then(|| "fine, for who asks".to_owned())),
-        ];
-        rows.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    /// Lays what was typed over the other layers.
+    pub(crate) fn lay_over(&self, layers: &mut Layers) {
+        layers.flag("limits", self.max.iter().map(ToString::to_string));
+        layers.flag("grants.http", self.allow_http.iter().map(ToString::to_string));
+        layers.flag("grants.secrets", self.secret.iter().cloned());
+        layers.flag("grants.scratch", self.max_scratch.map(|bytes| bytes.to_string()));
+        layers.flag("grants.fine-clock", self.allow_fine_clock.then(|| "true".to_owned()));
+        layers.flag("grants.http-ca", self.http_ca.iter().cloned());
     }
 }
 

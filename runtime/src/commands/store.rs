@@ -14,9 +14,9 @@ use crate::{Format, Global, print};
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
-    /// The directory of the queue
-    #[arg(long, env = "SUNABA_DATA", default_value = "sunaba-data", global = true)]
-    data: PathBuf,
+    /// The directory of the queue [env: SUNABA_DATA] [default: sunaba-data]
+    #[arg(long, global = true)]
+    data: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -41,13 +41,14 @@ enum Command {
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
     // On a thread of its own: it reads for as long as there is something.
+    let Args { command, data } = args;
+    let data = data.map_or_else(|| Ok(global.read_config()?.host.data), Ok::<_, CommandError>)?;
     let output = global.output;
-    let working = tokio::task::spawn_blocking(move || work(output, args));
+    let working = tokio::task::spawn_blocking(move || work(output, command, data));
     working.await.map_err(|error| CommandError::new(Exit::Error, error))?
 }
 
-fn work(output: Format, args: Args) -> Result<Exit, CommandError> {
-    let Args { command, data } = args;
+fn work(output: Format, command: Command, data: PathBuf) -> Result<Exit, CommandError> {
     match command {
         Command::Info => {
             let info = maintenance::info(&data).map_err(failed)?;

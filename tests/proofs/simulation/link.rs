@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde_json::Value;
 use sunaba_runtime::store::{
     AccessStore, Activation, ApiKeys, AuditPage, AuditQuery, AwaiteePage, Blobs, BulkAction, BulkPage, CancelWish,
     Cancelled, CheckpointError, CompleteError, DeleteError, Deployed, EmbeddedStore, EventPage, EventQuery,
@@ -326,6 +327,7 @@ impl AccessStore for Link {
         api_keys() -> ApiKeys;
         revoke_key(id: KeyId) -> Option<ApiKey>;
         keys_used(ids: Vec<KeyId>) -> ();
+        log_change(before: Value, after: Value) -> ();
         audit_log(query: AuditQuery) -> AuditPage;
     }
 }

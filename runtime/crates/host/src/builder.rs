@@ -8,6 +8,8 @@ use sunaba_store::{EmbeddedStore, Options, Store};
 use sunaba_task::{BoxFuture, Executor, Failure, HandlerName, Outcome, Task};
 use sunaba_worker::WorkerConfig;
 
+use crate::declared::Declared;
+use crate::groups::WorkerGroup;
 use crate::hooks::On;
 use crate::memory::MemoryBudget;
 use crate::native::Native;
@@ -88,6 +90,21 @@ impl RuntimeBuilder {
     #[must_use]
     pub fn concurrency(mut self, slots: usize) -> Self {
         self.worker.slots = slots;
+        self
+    }
+
+    /// Worker groups, in place of one that serves all queues. Of what [`worker`](Self::worker) says, the queues, the slots and the
+    /// memory give way to theirs. Default: none.
+    #[must_use]
+    pub fn worker_groups(mut self, groups: impl IntoIterator<Item = WorkerGroup>) -> Self {
+        self.groups.extend(groups);
+        self
+    }
+
+    /// Settings that are in force before the first task is leased. Default: none.
+    #[must_use]
+    pub fn declare(mut self, declared: Declared) -> Self {
+        self.declared = declared;
         self
     }
 

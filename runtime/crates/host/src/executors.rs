@@ -7,19 +7,21 @@ use sunaba_task::{
     AttemptHost, AttemptReport, AttemptRequest, BoxFuture, DeciderAnswer, Digest, ExecuteError, Executor, Grants,
     NotDecided, Situation, format_duration,
 };
-
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
+use crate::groups::Given;
 use crate::permits::{Manifests, Permits};
 
 /// Executors by the component that they have, and one for all others. What the operator allows is asked once more before
 /// each attempt.
 pub(crate) struct Executors {
-    pub(crate) own: HashMap<Digest, Arc<dyn Executor>>,
+    pub(crate) own: Arc<HashMap<Digest, Arc<dyn Executor>>>,
     pub(crate) others: Arc<dyn Executor>,
     pub(crate) permits: Arc<Permits>,
-    pub(crate) manifests: Manifests,
+    pub(crate) manifests: Arc<Manifests>,
+    /// What the worker group grants of its own.
+    pub(crate) given: Arc<Given>,
     /// Where the program's own functions run, wherever they are asked for: none of them is to hold up guests.
     pub(crate) home: Handle,
 }
@@ -31,7 +33,7 @@ impl Executors {
         host: Arc<dyn AttemptHost>,
     ) -> Result<AttemptReport, ExecuteError> {
         request.limits = request.limits.at_most(&self.permits.ceilings);
-        if request.grants != Grants::default() {
+        if request.grants != Grants::default() || !self.given.is_empty() {
             let (timeout, grants) = (request.limits.timeout, request.grants.clone());
             // Not for longer than the attempt may last: who loses is left to end by itself.
             request = match tokio::time::timeout(timeout, self.admit(request)).await {
@@ -68,7 +70,18 @@ impl Executors {
 
     async fn admit(&self, request: AttemptRequest) -> Result<AttemptRequest, ExecuteError> {
         let asked = self.manifests.of(&request);
-        self.permits.admit_attempt(request, asked.as_ref()).await
+        let mut request = self.permits.admit_attempt(request, asked.as_ref()).await?;
+        if let Some(asked) = asked.filter(|_| !self.given.is_empty()) {
+            // On another thread, as what was passed on is.
+            let (given, mut grants) = (Arc::clone(&self.given), request.grants);
+            let adding = tokio::task::spawn_blocking(move || {
+                given.add(&asked, &mut grants).map_err(|error| ExecuteError::NotAllowed(error.to_string()))?;
+                grants.check().map_err(|error| ExecuteError::NotAllowed(error.to_string()))?;
+                Ok::<_, ExecuteError>(grants)
+            });
+            request.grants = adding.await.map_err(|error| ExecuteError::Internal(error.to_string()))??;
+        }
+        Ok(request)
     }
 }
 

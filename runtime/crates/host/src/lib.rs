@@ -11,11 +11,13 @@ mod builder;
 mod checks;
 mod children;
 mod complete;
+mod declared;
 mod deploy;
 mod diff;
 mod effective;
 mod executors;
 mod explain;
+mod groups;
 mod guests;
 mod hooks;
 mod input;
@@ -38,11 +40,13 @@ mod trace;
 mod usage;
 mod versions;
 mod watch;
+mod workers;
 
 pub use admission::{MAX_INPUT_BYTES, RefusedTask, TaskRequest};
 pub use allowed::{AllowedDir, AllowedDirError};
 pub use attempt::{Attempt, UnknownHandler};
 pub use complete::{CompleteRefusal, CompleteRequest};
+pub use declared::{Declared, RetentionChange, handler_change_value, queue_change_value};
 pub use deploy::{DeployOptions, Deployed, Difference};
 pub use diff::{Change, Side, diff};
 pub use effective::{DEFAULT_MAX_SCRATCH_BYTES, GrantRefusal, Operator, effective};
@@ -51,6 +55,7 @@ pub use explain::{
     InputReport, LimitsReport, Link, Observed, OutcomeReport, PolicyReport, RunningAttempt, Story, Submission, explain,
     stalled,
 };
+pub use groups::WorkerGroup;
 pub use input::InputError;
 pub use job::{JobRefusal, JobRequest, NodeRequest, Shape, Work, chain, chord, group, map, task};
 pub use limits::{StatedLimits, default_ceilings};
@@ -67,8 +72,10 @@ pub use schedule::{ScheduleRefusal, ScheduleRequest};
 pub use schema::{Schema, SchemaError};
 pub use secrets::{SecretKeeper, SecretPlace, SecretSource, SecretSourceError};
 pub use sunaba_sandbox::{CompileLimits, Compiler, MAX_COMPONENT_BYTES};
+pub use sunaba_worker::{Slots, SlotsError, Supervision};
 pub use watch::{
     Alert, AlertRules, AlertSink, Check, Every, FailureSample, Figures, HandlerSample, Hour, Incident, Period,
     QueueSample, Report as ServiceReport, Resolved, Rule, RuleSetting, RuleSettingError, Sample, TARGETS,
     WaitingSample, WatchConfig,
 };
+pub use workers::{SlotsRefusal, WorkerStatus};

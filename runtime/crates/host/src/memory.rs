@@ -84,9 +84,37 @@ pub fn machine_memory_bytes() -> Option<u64> {
     machine.into_iter().chain(limits).min()
 }
 
+/// The part of the memory that is free, from 0 to 1: of the machine's, or of what its control groups let this process have, whichever
+/// is smaller. None where the system does not tell.
+pub(crate) fn free_memory() -> Option<f64> {
+    let read = |path: &Path| std::fs::read_to_string(path).ok();
+    let meminfo = read(Path::new("/proc/meminfo"))?;
+    let machine = free_part(kilobytes(&meminfo, "MemAvailable:")?, total(&meminfo)?);
+    let groups = read(Path::new("/proc/self/cgroup")).unwrap_or_default();
+    let of_group = |file: PathBuf| {
+        // The first version of control groups names these otherwise, and counts otherwise.
+        let limit = read(&file)?.trim().parse::<u64>().ok()?;
+        let used = read(&file.with_file_name("memory.current"))?.trim().parse::<u64>().ok()?;
+        let stat = read(&file.with_file_name("memory.stat")).unwrap_or_default();
+        // What the kernel drops when somebody needs the room is as good as free.
+        let cache = stat.lines().find_map(|line| line.strip_prefix("inactive_file ")?.trim().parse::<u64>().ok());
+        Some(free_part(limit.saturating_sub(used.saturating_sub(cache.unwrap_or(0))), limit))
+    };
+    let groups = limit_files(&groups).into_iter().filter_map(of_group);
+    Some(groups.fold(machine, f64::min))
+}
+
+fn free_part(free: u64, all: u64) -> f64 {
+    if all == 0 { 1.0 } else { (free as f64 / all as f64).min(1.0) }
+}
+
 /// The machine's memory, as `/proc/meminfo` has it.
 fn total(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    kilobytes(meminfo, "MemTotal:")
+}
+
+fn kilobytes(meminfo: &str, name: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1_024)
 }
 
@@ -118,7 +146,7 @@ impl Runtime {
 
     /// What those that run now may hold of it, in bytes.
     pub fn memory_held_bytes(&self) -> u64 {
-        self.worker.held_bytes()
+        self.workers.held_bytes()
     }
 }
 
@@ -167,6 +195,8 @@ mod tests {
     fn memory_of_the_machine_is_read() {
         assert_eq!(total("MemTotal:        2048 kB\nMemFree: 1 kB\n"), Some(2 << 20));
         assert_eq!(total("nothing"), None);
+        assert!(free_memory().is_none_or(|free| (0.0..=1.0).contains(&free)));
+        assert_eq!((free_part(1, 4), free_part(5, 4), free_part(0, 0)), (0.25, 1.0, 1.0));
     }
 
     #[test]

@@ -15,14 +15,17 @@ use bytes::Bytes;
 use sunaba_sandbox::{Compiler, Sandbox, SandboxBuilder};
 use sunaba_store::{EmbeddedStore, OpenError, Package, Store, StoreError};
 use sunaba_task::{DEFAULT_QUEUE, Digest, Executor, HandlerName, Payload, Task, TaskId, Timestamp};
-use sunaba_worker::{RunningAttempt, Worker, WorkerConfig, WorkerError};
+use sunaba_worker::{RunningAttempt, Slots, Supervised, Worker, WorkerConfig, WorkerError};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::admission::RefusedTask;
+use crate::allowed::AllowedDirError;
 use crate::children::Children;
+use crate::declared::Declared;
 use crate::deploy::{DeployOptions, Deployed};
 use crate::executors::Executors;
+use crate::groups::{Given, WorkerGroup, memory_of};
 use crate::guests::Guests;
 use crate::hooks::{Hooked, Hooks};
 use crate::memory::MemoryBudget;
@@ -30,10 +33,14 @@ use crate::native::NativePackage;
 use crate::packages::{self, DeployError, Packages};
 use crate::permits::{Manifests, Permits};
 use crate::watch::{Eyes, Watch, WatchConfig};
+use crate::workers::{Group, NewGroup, Workers};
 use ready::{FUEL_MODES, keys};
 
 /// Hooks have at least this long for what has happened before a stop.
 const MIN_HOOK_GRACE: Duration = Duration::from_secs(1);
+
+/// The worker of a host without groups.
+const ONLY_GROUP: &str = "host";
 
 /// Why a host does not start.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +55,19 @@ pub enum StartError {
     /// The sandbox cannot be started.
     #[error("cannot start the sandbox: {0}")]
     Sandbox(String),
+    /// A directory that a worker group grants.
+    #[error("the worker group `{group}` cannot grant its directories: {problem}")]
+    Grants {
+        /// The group.
+        group: String,
+        /// Why.
+        problem: AllowedDirError,
+    },
+    /// What other worker groups may hold leaves none of the memory for this one.
+    #[error(
+        "the worker group `{0}` has no memory left\nhint: give the others less, or the host a larger memory budget"
+    )]
+    Memory(String),
     /// A native handler's name.
     #[error(
         "`{0}` cannot name a native handler\nhint: a package and a handler have up to 64 lower-case letters, digits and `-`"
@@ -76,6 +96,8 @@ pub struct RuntimeBuilder {
     pub(crate) executor: Option<Arc<dyn Executor>>,
     pub(crate) bad_name: Option<String>,
     pub(crate) worker: WorkerConfig,
+    pub(crate) groups: Vec<WorkerGroup>,
+    pub(crate) declared: Declared,
     pub(crate) permits: Permits,
     pub(crate) memory: MemoryBudget,
     pub(crate) oversubscribe: f64,
@@ -96,6 +118,8 @@ impl Default for RuntimeBuilder {
             executor: None,
             bad_name: None,
             worker: WorkerConfig { slots: cores(), ..WorkerConfig::default() },
+            groups: Vec::new(),
+            declared: Declared::default(),
             permits: Permits::default(),
             memory: MemoryBudget::default(),
             oversubscribe: 1.0,
@@ -120,7 +144,21 @@ impl RuntimeBuilder {
             Some(store) => store,
             None => Arc::new(EmbeddedStore::memory()?),
         };
-        let slots = self.worker.slots.max(1);
+        for line in self.declared.apply(&*store).await? {
+            tracing::info!("declared: {line}");
+        }
+        let has_groups = !self.groups.is_empty();
+        let groups = if has_groups {
+            self.groups
+        } else {
+            let own = WorkerGroup::new(ONLY_GROUP, Slots::fixed(self.worker.slots));
+            vec![WorkerGroup {
+                queues: self.worker.queues.clone(),
+                max_slots: Some(self.worker.max_slots.max(self.worker.slots)),
+                ..own
+            }]
+        };
+        let slots = groups.iter().map(WorkerGroup::most_slots).sum::<usize>();
         let shards = cores().min(slots);
         let per_shard = u32::try_from(slots.div_ceil(shards)).unwrap_or(u32::MAX);
         let sandbox = Sandbox::builder().shards(shards).slots(per_shard).compiler(self.compiler);
@@ -166,27 +204,66 @@ impl RuntimeBuilder {
             guests.prepare(&deployed.iter().flat_map(keys).collect::<Vec<_>>()).await;
         }
         let others = self.executor.unwrap_or_else(|| Arc::clone(&guests) as _);
-        let manifests = Manifests { packages: Arc::clone(&packages), guests: Arc::clone(&guests) };
-        let home = tokio::runtime::Handle::current();
-        let executors = Arc::new(Executors { own, others, permits: Arc::clone(&permits), manifests, home });
+        let manifests = Arc::new(Manifests { packages: Arc::clone(&packages), guests: Arc::clone(&guests) });
         let hooked = self.hooks.start(Arc::clone(&store)).await?;
         let memory_bytes = self.worker.memory_bytes.or_else(|| self.memory.bytes(self.oversubscribe));
-        let worker = WorkerConfig { memory_bytes, attempt: permits.ceilings.clone(), ..self.worker };
-        let admission = Children {
+        let shares = memory_of(&groups, memory_bytes, self.oversubscribe).map_err(StartError::Memory)?;
+        let largest_bytes = if shares.contains(&None) { None } else { shares.iter().flatten().max().copied() };
+        let admission = Arc::new(Children {
             store: Arc::clone(&store),
             packages: Arc::clone(&packages),
             permits: Arc::clone(&permits),
-            memory_bytes,
+            memory_bytes: largest_bytes,
+        });
+        let own = Arc::new(own);
+        // All of them before the first worker: a host that cannot start has run nothing.
+        let given = |group: &WorkerGroup| {
+            let failed = |problem| StartError::Grants { group: group.id.clone(), problem };
+            Given::new(group, &permits.allowance.private).map_err(failed)
         };
-        let (unready, admission) = (guests.unready(), Arc::new(admission));
-        let lease_time = worker.lease_time;
-        let worker = Arc::new(Worker::start_admitting(Arc::clone(&store), executors, worker, unready, admission));
+        let given = groups.iter().map(given).collect::<Result<Vec<_>, _>>()?;
+        let home = tokio::runtime::Handle::current();
+        let mut workers = Vec::with_capacity(groups.len());
+        for ((group, given), memory_bytes) in groups.into_iter().zip(given).zip(shares) {
+            let (own, others) = (Arc::clone(&own), Arc::clone(&others));
+            let (permits, manifests) = (Arc::clone(&permits), Arc::clone(&manifests));
+            let attempt = permits.ceilings.clone().tighter(&group.limits);
+            let (given, home) = (Arc::new(given), home.clone());
+            let executors = Arc::new(Executors { own, others, permits, manifests, given, home });
+            // A range begins with its least.
+            let (first, most_slots) = (group.slots.min, group.most_slots());
+            // As it is shown in records: a process, and a group where there are several.
+            let name = match has_groups {
+                true => format!("{}-{}", self.worker.name, group.id),
+                false => self.worker.name.clone(),
+            };
+            let config = WorkerConfig {
+                name,
+                slots: first,
+                max_slots: most_slots,
+                queues: group.queues.clone(),
+                memory_bytes,
+                attempt: attempt.clone(),
+                ..self.worker.clone()
+            };
+            let (from, unready, admission) = (Arc::clone(&store), guests.unready(), Arc::clone(&admission));
+            let worker = Supervised::start(&group.id, Arc::clone(&store), move || {
+                let (executors, admission) = (Arc::clone(&executors), Arc::clone(&admission));
+                Worker::start_admitting(Arc::clone(&from), executors, config.clone(), unready.clone(), admission)
+            });
+            let WorkerGroup { id, queues, slots, .. } = group;
+            let new = NewGroup { id, queues, slots, most_slots, memory_bytes, limits: attempt };
+            workers.push(Group::start(new, &store, worker));
+        }
+        // What was said of all, or what they have together.
+        let memory_bytes =
+            workers.iter().map(|group| group.memory_bytes).try_fold(0_u64, |sum, own| Some(sum.saturating_add(own?)));
+        let workers = Arc::new(Workers::new(workers));
         let eyes = Eyes {
             store: Arc::clone(&store),
-            worker: Arc::downgrade(&worker),
-            slots,
+            workers: Arc::downgrade(&workers),
             memory_budget_bytes: memory_bytes,
-            lease_time,
+            lease_time: self.worker.lease_time,
             data: self.data,
             begun: None,
         };
@@ -198,10 +275,10 @@ impl RuntimeBuilder {
             runs_guests,
             packages,
             natives,
-            worker,
+            workers,
             memory_bytes,
+            largest_bytes,
             permits,
-            slots,
             deploying,
             hooked,
             watch,
@@ -221,10 +298,11 @@ pub struct Runtime {
     runs_guests: bool,
     pub(crate) packages: Arc<Packages>,
     natives: Vec<sunaba_task::Digest>,
-    pub(crate) worker: Arc<Worker>,
+    pub(crate) workers: Arc<Workers>,
     pub(crate) memory_bytes: Option<u64>,
+    /// What the worker group may hold that may hold the most.
+    pub(crate) largest_bytes: Option<u64>,
     pub(crate) permits: Arc<Permits>,
-    slots: usize,
     /// One deploy at a time: what is kept in the store and what is known here are the same.
     pub(crate) deploying: Mutex<()>,
     hooked: Option<Hooked>,
@@ -249,7 +327,7 @@ impl Runtime {
 
     /// Attempts at a time.
     pub fn slots(&self) -> usize {
-        self.slots
+        self.workers.slots()
     }
 
     /// Whether tasks follow the active version when nobody says whether they do.
@@ -259,12 +337,12 @@ impl Runtime {
 
     /// Attempts that run now.
     pub fn running(&self) -> usize {
-        self.worker.running()
+        self.workers.running()
     }
 
     /// The attempt of this task that runs on this very host now, if one does. Of one that runs on another, nothing is known.
     pub fn live(&self, id: TaskId) -> Option<RunningAttempt> {
-        self.worker.live(id)
+        self.workers.live(id)
     }
 
     /// Every package, by name.
@@ -338,7 +416,7 @@ impl Runtime {
     pub async fn stop(&self, grace: Duration) -> Result<(), WorkerError> {
         let begun = Instant::now();
         self.watch.leaving();
-        let stopped = self.worker.stop(grace).await;
+        let stopped = self.workers.stop(grace).await;
         if let Some(hooked) = &self.hooked {
             hooked.stop(grace.saturating_sub(begun.elapsed()).max(MIN_HOOK_GRACE)).await;
         }
@@ -348,7 +426,7 @@ impl Runtime {
 
     /// Cuts the grace period of a stop short.
     pub fn force_stop(&self) {
-        self.worker.force();
+        self.workers.force();
     }
 
     /// Waits until the worker has ended, by a stop or because it has lost its store.
@@ -356,6 +434,6 @@ impl Runtime {
     /// # Errors
     /// It has lost its store.
     pub async fn ended(&self) -> Result<(), WorkerError> {
-        self.worker.ended().await
+        self.workers.ended().await
     }
 }

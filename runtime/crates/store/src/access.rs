@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::sync::Arc;
 
+use serde_json::Value;
 use sunaba_task::{ApiKey, AuditEntry, KeyId, KeyText, NewApiKey, NewAudit, Timestamp};
 
 use crate::StoreFuture;
@@ -35,6 +36,10 @@ pub trait AccessStore: Send + Sync {
 
     /// Notes that these were used just now. That is no change that is logged.
     fn keys_used(&self, ids: Vec<KeyId>) -> StoreFuture<'_, ()>;
+
+    /// Logs a change that no call makes, since what it changes is kept nowhere: how that stood before, and how it will. Of who makes
+    /// it as [`audited`] says; when nobody has said so, nothing is logged.
+    fn log_change(&self, before: Value, after: Value) -> StoreFuture<'_, ()>;
 
     /// What was changed, the newest first.
     fn audit_log(&self, query: AuditQuery) -> StoreFuture<'_, AuditPage>;

@@ -2,20 +2,21 @@
 
 mod held;
 mod slots;
+mod telling;
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sunaba_store::{Cancelled, Queues, SessionLimits, Store, StoreError, Unready};
-use sunaba_task::{Cause, Executor, LimitCaps, SessionId, TaskId};
+use sunaba_store::{Cancelled, SessionLimits, Store, StoreError, Unready};
+use sunaba_task::{Cause, Executor, SessionId, TaskId};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::admission::{Admission, Childless};
 use crate::ahead::Ahead;
+use crate::config::WorkerConfig;
 use crate::session::{self, Over};
 use crate::watch::{RunningAttempt, Watch};
 use slots::{Line, Running, SETTLING_PER_SLOT};
@@ -25,51 +26,15 @@ const MIN_LEASE_TIME: Duration = Duration::from_secs(1);
 const MAX_LEASE_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long attempts have to end once they were told to. A sandbox needs two ticks.
 const STOP_TIME: Duration = Duration::from_secs(2);
+/// A worker turns to its work at least so often, whether or not there is any.
+pub(crate) const BEAT: Duration = Duration::from_secs(60);
 /// A cancelled attempt that wants to end by itself has no longer for it.
 const MAX_CANCEL_GRACE: Duration = Duration::from_secs(10 * 60);
-
-/// What a worker is like.
-#[derive(Debug, Clone)]
-pub struct WorkerConfig {
-    /// Its name in the records.
-    pub name: String,
-    /// Attempts at a time, from 1.
-    pub slots: usize,
-    /// Where it takes tasks from.
-    pub queues: Queues,
-    /// How long its leases live without a renewal: how long its tasks wait when it is lost. From 1 s to a day.
-    pub lease_time: Duration,
-    /// How long a cancelled attempt has to end by itself.
-    pub cancel_grace: Duration,
-    /// What attempts say of their progress is passed on at most so often: of each the last that it said. What an attempt
-    /// says shortly before its end may be dropped.
-    pub progress_interval: Duration,
-    /// What all its attempts at a time may make their host hold, by [`Limits::host_bytes`](sunaba_task::Limits::host_bytes). None:
-    /// no matter how much.
-    pub memory_bytes: Option<u64>,
-    /// What an attempt may use here at most, whatever its task and its queue say.
-    pub attempt: LimitCaps,
-}
-
-impl Default for WorkerConfig {
-    fn default() -> Self {
-        Self {
-            name: "worker".into(),
-            slots: 1,
-            queues: Queues::All,
-            lease_time: Duration::from_secs(30),
-            cancel_grace: Duration::from_secs(1),
-            progress_interval: Duration::from_secs(1),
-            memory_bytes: None,
-            attempt: LimitCaps::NONE,
-        }
-    }
-}
 
 /// Why a worker has ended by itself.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the worker has lost its store: {0}")]
-pub struct WorkerError(StoreError);
+pub struct WorkerError(pub(crate) StoreError);
 
 /// How it is to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,35 +78,97 @@ impl Worker {
         unready: watch::Receiver<Unready>,
         admission: Arc<dyn Admission>,
     ) -> Self {
+        Self::begin(Self::shared(store, executor, config, unready, admission), Shared::run)
+    }
+
+    fn shared(
+        store: Arc<dyn Store>,
+        executor: Arc<dyn Executor>,
+        config: WorkerConfig,
+        unready: watch::Receiver<Unready>,
+        admission: Arc<dyn Admission>,
+    ) -> Arc<Shared> {
         let slots = config.slots.max(1);
+        let max_slots = config.max_slots.max(slots);
         let lease_time = config.lease_time.clamp(MIN_LEASE_TIME, MAX_LEASE_TIME);
-        let shared = Arc::new(Shared {
+        Arc::new(Shared {
             store,
             executor,
             admission,
             room: Notify::new(),
-            settling: Arc::new(Semaphore::new(slots.saturating_mul(SETTLING_PER_SLOT).min(Semaphore::MAX_PERMITS))),
-            config: WorkerConfig { slots, lease_time, ..config },
+            settling: Arc::new(Semaphore::new(max_slots.saturating_mul(SETTLING_PER_SLOT).min(Semaphore::MAX_PERMITS))),
+            slots: watch::Sender::new(slots),
+            beats: AtomicU64::new(0),
+            session: Mutex::default(),
+            config: WorkerConfig { slots, max_slots, lease_time, ..config },
             attempts: Mutex::default(),
             progressed: Arc::default(),
             unready,
             held_bytes: AtomicU64::new(0),
-        });
+        })
+    }
+
+    /// One that opens a session and does this instead of a worker's work.
+    #[cfg(test)]
+    pub(crate) fn start_faulty<F>(
+        store: Arc<dyn Store>,
+        executor: Arc<dyn Executor>,
+        config: WorkerConfig,
+        fault: impl FnOnce(Arc<dyn Store>, SessionId) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let shared = Self::shared(store, executor, config, watch::channel(Unready::default()).1, Arc::new(Childless));
+        Self::begin(shared, |shared, _| async move {
+            let session = shared.open_session().await.map_err(WorkerError)?;
+            fault(Arc::clone(&shared.store), session).await;
+            Ok(())
+        })
+    }
+
+    /// Has this do a worker's work.
+    fn begin<F>(shared: Arc<Shared>, work: impl FnOnce(Arc<Shared>, watch::Receiver<Stop>) -> F) -> Self
+    where
+        F: Future<Output = Result<(), WorkerError>> + Send + 'static,
+    {
         let (stop, stopping) = watch::channel(Stop::No);
         let (end, ended) = watch::channel(None);
+        let work = work(Arc::clone(&shared), stopping);
         let running = tokio::spawn({
             let shared = Arc::clone(&shared);
             async move {
                 // Who loses: what attempts have said and nobody was told.
                 let done = tokio::select! {
                     biased;
-                    done = Arc::clone(&shared).run(stopping) => done,
+                    done = work => done,
                     never = shared.tell_progress() => match never {},
                 };
+                // Whoever is told that it has ended may have the store to himself.
+                drop(shared);
                 end.send_replace(Some(done));
             }
         });
         Self { shared, stop, ended, running }
+    }
+
+    /// Attempts at a time.
+    pub fn slots(&self) -> usize {
+        *self.shared.slots.borrow()
+    }
+
+    /// Has it run so many attempts at a time from now on, from 1 to what it was started for; how many that are. What runs beyond
+    /// that ends by itself.
+    pub fn set_slots(&self, slots: usize) -> usize {
+        let slots = slots.clamp(1, self.shared.config.max_slots);
+        self.shared.slots.send_replace(slots);
+        self.shared.room.notify_one();
+        slots
+    }
+
+    /// Slots in use.
+    pub fn busy(&self) -> usize {
+        self.shared.attempts().line.busy()
     }
 
     /// Attempts that run now.
@@ -180,7 +207,11 @@ impl Worker {
         if let Ok(done) = tokio::time::timeout(grace, self.ended()).await {
             return done;
         }
-        tracing::warn!(running = self.running(), "the grace period is over; attempts are stopped and handed back");
+        // Without a grace period it is over before an idle worker has ended.
+        let running = self.running();
+        if running > 0 {
+            tracing::warn!(running, "the grace period is over; attempts are stopped and handed back");
+        }
         self.force();
         self.ended().await
     }
@@ -200,6 +231,33 @@ impl Worker {
             Ok(Some(done)) => done,
             // It ended without a word: it panicked.
             _ => Err(WorkerError(StoreError::Closed)),
+        }
+    }
+
+    /// How it has ended; none when it has panicked.
+    pub(crate) async fn end(&self) -> Option<Result<(), WorkerError>> {
+        let mut ended = self.ended.clone();
+        ended.wait_for(Option::is_some).await.ok()?.clone()
+    }
+
+    /// A number that changes as long as it gets on: at least every [`BEAT`] while its store answers.
+    pub(crate) fn beats(&self) -> u64 {
+        self.shared.beats.load(Ordering::Relaxed)
+    }
+
+    /// Takes it down without its help, as far as that goes, and gives back what it has leased. Whatever it runs is dropped.
+    pub(crate) async fn abandon(&self) {
+        self.running.abort();
+        // What holds its thread cannot be taken down, and another one need not wait for that.
+        let mut ended = self.ended.clone();
+        let _ = tokio::time::timeout(STOP_TIME, ended.wait_for(|_| false)).await;
+        let session = self.shared.session.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(session) = session {
+            // Else its leases run out.
+            let closing = tokio::time::timeout(STOP_TIME, self.shared.store.close_session(session)).await;
+            if !matches!(closing, Ok(Ok(()))) {
+                tracing::warn!("the session was not closed; what it had leased waits until it runs out");
+            }
         }
     }
 
@@ -228,6 +286,12 @@ struct Shared {
     /// Held while an attempt is settled.
     settling: Arc<Semaphore>,
     attempts: Mutex<Attempts>,
+    /// Attempts at a time, as they were set last.
+    slots: watch::Sender<usize>,
+    /// Counted on whenever it turns to its work.
+    beats: AtomicU64,
+    /// The session that it has.
+    session: Mutex<Option<SessionId>>,
     /// Woken when an attempt has said how far it is.
     progressed: Arc<Notify>,
     /// What the executor cannot run just now.
@@ -277,6 +341,7 @@ impl Shared {
                 over = &mut kept => Some(over),
                 over = self.lease(session, &mut running) => Some(over),
                 over = self.tell_unready(session) => Some(over),
+                over = self.tell_slots(session) => Some(over),
                 _ = stop.wait_for(|stop| *stop != Stop::No) => None,
             };
             if over.is_none() {
@@ -316,10 +381,10 @@ impl Shared {
     /// A session that leases no more than there is memory for, and nothing that may use more than it may here. The store counts
     /// the largest of its leases, as many as there are slots, which is as much as can run or a little more.
     async fn open_session(&self) -> Result<SessionId, StoreError> {
+        self.beats.fetch_add(1, Ordering::Relaxed);
         let session = self.store.open_session(self.config.name.clone(), self.config.lease_time).await?;
-        let slots = self.config.memory_bytes.map(|_| self.config.slots);
-        let (memory_bytes, attempt) = (self.config.memory_bytes, self.config.attempt.clone());
-        let limits = SessionLimits { memory_bytes, slots, attempt };
+        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+        let limits = self.session_limits(*self.slots.borrow());
         if limits != SessionLimits::default() {
             self.store.limit_session(session, limits).await?;
         }
@@ -348,52 +413,6 @@ impl Shared {
             tokio::time::sleep(grace).await;
             watch.stop(Cause::Cancelled);
         });
-    }
-
-    /// Passes on what attempts say of their progress, for ever: all of them in one call, and the last word of each.
-    async fn tell_progress(&self) -> Infallible {
-        loop {
-            self.progressed.notified().await;
-            let mut reports: Vec<_> =
-                self.attempts().watches.values().filter_map(|watch| watch.take_progress()).collect();
-            // In an order that a simulation can repeat.
-            reports.sort_by_key(|(token, _)| token.sequence);
-            if !reports.is_empty()
-                && let Err(error) = self.store.progress(reports).await
-            {
-                // The next will say more than this one.
-                tracing::debug!(%error, "the progress of attempts was not told");
-            }
-            tokio::time::sleep(self.config.progress_interval).await;
-        }
-    }
-
-    /// Says what the executor cannot run, as often as that changes, for ever.
-    async fn tell_unready(&self, session: SessionId) -> Over {
-        let mut unready = self.unready.clone();
-        // The first was told, or is empty; one too many does no harm.
-        while unready.changed().await.is_ok() {
-            let now = unready.borrow_and_update().clone();
-            if let Some(over) = self.set_unready(session, now).await {
-                return over;
-            }
-        }
-        std::future::pending().await
-    }
-
-    /// None once the store knows it.
-    async fn set_unready(&self, session: SessionId, unready: Unready) -> Option<Over> {
-        loop {
-            match self.store.set_unready(session, Unready::clone(&unready)).await {
-                Ok(()) => return None,
-                Err(StoreError::SessionLost) => return Some(Over::Lost),
-                Err(error) if error.is_retryable() => {
-                    tracing::warn!(%error, "the store was not told what cannot be run here");
-                    tokio::time::sleep(session::PAUSE).await;
-                }
-                Err(error) => return Some(Over::Store(error)),
-            }
-        }
     }
 
     /// Gives back what has not begun, and waits until every attempt has ended; once forced, not much longer.

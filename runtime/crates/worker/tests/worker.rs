@@ -265,6 +265,36 @@ fn no_more_run_than_there_are_slots() {
 }
 
 #[test]
+fn slots_that_are_changed_while_attempts_run_hold_for_what_comes_next() {
+    test(async |house| {
+        let mut tasks = Vec::new();
+        for _ in 0..12 {
+            tasks.push(house.submit("gated").await);
+        }
+        let config = WorkerConfig { slots: 1, max_slots: 4, ..WorkerConfig::default() };
+        let worker = Worker::start(Arc::clone(&house.store) as _, Arc::clone(&house.guests) as _, config);
+        house.until_running(1).await;
+        assert_eq!((worker.slots(), worker.busy()), (1, 1));
+        // No more than it was started for.
+        assert_eq!(worker.set_slots(9), 4);
+        house.until_running(4).await;
+        // What runs beyond fewer slots ends by itself, and nothing takes its place.
+        assert_eq!(worker.set_slots(1), 1);
+        assert_eq!(worker.busy(), 4);
+        house.guests.gate.add_permits(3);
+        while worker.busy() > 1 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(house.guests.seen.lock().expect("no test panicked").len(), 4);
+        house.guests.gate.add_permits(20);
+        for task in &tasks {
+            assert_eq!(house.end(task).await.state, State::Succeeded);
+        }
+        assert_eq!(house.guests.most.load(Ordering::SeqCst), 4);
+    });
+}
+
+#[test]
 fn panic_of_host_code_is_one_attempts_failure() {
     test(async |house| {
         let _worker = house.worker(1);

@@ -88,9 +88,9 @@ impl Runtime {
     pub(super) async fn look_ahead(&self, new: &NewTask) -> Result<(), SubmitRefusal> {
         for spec in new.callbacks.iter().map(|callback| &callback.spec).chain([&new.spec]) {
             // Nearly always it fits whatever its queue says, which need not be asked then.
-            if memory::check(&spec.limits, self.memory_bytes).is_err() {
+            if memory::check(&spec.limits, self.largest_bytes).is_err() {
                 let queue = self.store.queue(spec.queue.clone()).await?;
-                memory::check(&spec.limits.clone().at_most(&queue.settings.limits), self.memory_bytes)?;
+                memory::check(&spec.limits.clone().at_most(&queue.settings.limits), self.largest_bytes)?;
             }
         }
         if let Some(decider) = new.spec.decider.as_ref().filter(|_| self.runs_guests) {

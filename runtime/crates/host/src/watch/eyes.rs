@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use sunaba_store::{NAMES_PAGE, Observations, Store, StoreError};
 use sunaba_task::Timestamp;
-use sunaba_worker::Worker;
 use tokio::time::Instant;
 
 use super::machine;
 use super::sample::{HandlerSample, QueueSample, Sample, WaitingSample};
+use crate::workers::Workers;
 
 /// Pages of queues, and of handlers, that are looked at.
 const MAX_PAGES: usize = 5;
@@ -18,9 +18,8 @@ const MAX_PAGES: usize = 5;
 /// What a look needs.
 pub(crate) struct Eyes {
     pub(crate) store: Arc<dyn Store>,
-    /// Not held: a host that is dropped takes its worker with it.
-    pub(crate) worker: Weak<Worker>,
-    pub(crate) slots: usize,
+    /// Not held: a host that is dropped takes its workers with it.
+    pub(crate) workers: Weak<Workers>,
     pub(crate) memory_budget_bytes: Option<u64>,
     pub(crate) lease_time: Duration,
     /// Where the store is, if that is a directory.
@@ -66,16 +65,16 @@ impl Eyes {
     }
 
     fn without_store(&self) -> Sample {
-        let worker = self.worker.upgrade();
-        let waiting = worker.as_ref().map(|worker| worker.in_host_calls()).unwrap_or_default();
+        let workers = self.workers.upgrade();
+        let waiting = workers.as_ref().map(|workers| workers.in_host_calls()).unwrap_or_default();
         Sample {
             at: self.begun.map_or(Timestamp::from_unix_ms(0), |(at, begun)| at.after(begun.elapsed())),
             up: Duration::ZERO,
             lease_time: self.lease_time,
-            slots: self.slots,
-            running: worker.as_ref().map_or(0, |worker| worker.running()),
+            slots: workers.as_ref().map_or(0, |workers| workers.slots()),
+            running: workers.as_ref().map_or(0, |workers| workers.running()),
             memory_budget_bytes: self.memory_budget_bytes,
-            memory_held_bytes: worker.as_ref().map_or(0, |worker| worker.held_bytes()),
+            memory_held_bytes: workers.as_ref().map_or(0, |workers| workers.held_bytes()),
             resident_bytes: machine::resident_bytes(),
             free_bytes: None,
             floor_bytes: 0,

@@ -26,8 +26,7 @@ impl AlertSink for Told {
 async fn start(store: &Arc<dyn Store>, rules: AlertRules, sinks: Vec<Arc<dyn AlertSink>>) -> Watch {
     let eyes = Eyes {
         store: Arc::clone(store),
-        worker: Weak::new(),
-        slots: 2,
+        workers: Weak::new(),
         memory_budget_bytes: None,
         lease_time: Duration::from_secs(30),
         data: None,

@@ -127,6 +127,8 @@ pub(super) const ROUTES: &[Route] = &[
     look("/v1/tasks/{id}/result", READ, Queues::Own),
     change("POST", "/v1/tasks/{id}/run-now", OPERATE, Queues::Own, Some("task.run-now")),
     look("/v1/usage", READ, Queues::All),
+    look("/v1/workers", READ, Queues::All),
+    change("PATCH", "/v1/workers/{id}", OPERATE, Queues::All, Some("worker.set")),
 ];
 
 /// What is asked for here.

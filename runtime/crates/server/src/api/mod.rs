@@ -23,6 +23,7 @@ mod to_submit;
 mod usage;
 mod version;
 mod watch;
+mod worker;
 
 use std::time::Duration;
 
@@ -60,6 +61,7 @@ pub use watch::{
     AlertState, AlertView, AlertsView, FiguresView, IncidentView, IncidentsView, PeriodView, ReportBy, ReportView,
     ResolvedView,
 };
+pub use worker::{SetWorker, WorkerView, WorkersView};
 
 /// Milliseconds; what is longer than they can say is the most that they can.
 fn ms(duration: Duration) -> u64 {

@@ -17,6 +17,7 @@ mod standing;
 mod submit;
 mod tasks;
 mod usage;
+mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,6 +97,7 @@ pub(crate) fn router(shared: Shared, admission: Admission, hosts: Hosts) -> Rout
         .merge(access::routes())
         .merge(job_retry::routes())
         .merge(job_story::routes())
+        .merge(workers::routes())
         .merge(schedules::routes())
         .merge(standing::routes())
         .fallback(async || Problem::not_found("there is nothing here\nhint: the API is under `/v1`"))

@@ -119,6 +119,18 @@ pub async fn change_is_logged_with_what_it_changed(subject: &mut impl Subject) {
     assert!(!format!("{entries:?}").contains("hunter2"), "{entries:?}");
 }
 
+/// By whoever says so; without a name it is nobody's.
+pub async fn change_of_what_is_kept_nowhere_is_logged(subject: &mut impl Subject) {
+    let store = subject.store();
+    store.log_change(1.into(), 2.into()).await.expect("the store works");
+    assert_eq!(log(&*store).await, []);
+    let logged = audited(NewAudit::by("ada", "worker.set", "fast"), store.log_change(2.into(), 4.into())).await;
+    logged.expect("the store works");
+    let entries = log(&*store).await;
+    assert_eq!(told(&entries), [["ada", "worker.set", "fast"]]);
+    assert_eq!((entries[0].before.as_deref(), entries[0].after.as_deref()), (Some("2"), Some("4")));
+}
+
 /// What is refused, and what was so before.
 pub async fn what_changes_nothing_is_not_logged(subject: &mut impl Subject) {
     let store = subject.store();

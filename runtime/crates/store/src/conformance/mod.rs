@@ -354,6 +354,7 @@ macro_rules! conformance_tests {
             number_of_keys_obeyed
             number_of_keys_violated
             change_is_logged_with_what_it_changed
+            change_of_what_is_kept_nowhere_is_logged
             what_changes_nothing_is_not_logged
             log_is_read_page_by_page
             // jobs

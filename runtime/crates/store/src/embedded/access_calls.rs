@@ -1,5 +1,6 @@
 //! The calls about keys and the audit log.
 
+use serde_json::Value;
 use sunaba_task::{ApiKey, KeyId, NewApiKey};
 
 use crate::{AccessStore, ApiKeys, AuditPage, AuditQuery, StoreFuture};
@@ -21,6 +22,13 @@ impl AccessStore for EmbeddedStore {
 
     fn keys_used(&self, ids: Vec<KeyId>) -> StoreFuture<'_, ()> {
         Box::pin(self.change(move |planner, turn| planner.keys_used(turn, &ids)))
+    }
+
+    fn log_change(&self, before: Value, after: Value) -> StoreFuture<'_, ()> {
+        Box::pin(self.change(move |_, turn| {
+            turn.change_is_elsewhere(before, after);
+            Ok(())
+        }))
     }
 
     fn audit_log(&self, query: AuditQuery) -> StoreFuture<'_, AuditPage> {

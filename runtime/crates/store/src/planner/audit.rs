@@ -32,8 +32,8 @@ impl Default for Ledger {
 /// A change that is being made.
 pub(crate) struct Change {
     by: Arc<NewAudit>,
-    /// How much had been done in the turn when it began.
-    done: (u64, usize),
+    /// How much had been done in the turn when it began. None: it is logged whatever is done here.
+    done: Option<(u64, usize)>,
     states: (Option<Value>, Option<Value>),
 }
 
@@ -54,7 +54,7 @@ pub(super) fn json(settings: &impl Serialize) -> Option<Value> {
 impl Turn<'_> {
     /// From here on, what is done is done by this one.
     pub(crate) fn begin_change(&mut self, by: Option<Arc<NewAudit>>) {
-        let done = self.done();
+        let done = Some(self.done());
         self.change = by.map(|by| Change { by, done, states: (None, None) });
     }
 
@@ -66,9 +66,16 @@ impl Turn<'_> {
         }
     }
 
+    /// The change is of what is not kept here.
+    pub(crate) fn change_is_elsewhere(&mut self, before: Value, after: Value) {
+        if let Some(change) = &mut self.change {
+            (change.done, change.states) = (None, (Some(before), Some(after)));
+        }
+    }
+
     /// Whose change it is when nobody has said so: the program's that has the store.
     pub(super) fn change_of_program(&mut self, what: &str) {
-        let done = self.done();
+        let done = Some(self.done());
         let by = || Arc::new(NewAudit::by("program", what, ""));
         self.change.get_or_insert_with(|| Change { by: by(), done, states: (None, None) });
     }
@@ -89,7 +96,7 @@ impl Planner {
     /// Writes down the change that was begun, if anything was changed.
     pub(crate) fn end_change(&mut self, turn: &mut Turn<'_>, is_done: bool) {
         let Some(Change { by, done, states: (before, after) }) = turn.change.take() else { return };
-        if !is_done || turn.done() == done {
+        if !is_done || done == Some(turn.done()) {
             return;
         }
         let entry = by.entry(self.ledger.next, turn.now, before.as_ref(), after.as_ref());

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sunaba_store::{LeaseRequest, Leased, StoreError};
@@ -15,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::held::{Held, Known};
-use super::{Attempts, Shared};
+use super::{Attempts, BEAT, Shared};
 use crate::asks::Asks;
 use crate::attempt;
 use crate::decider::{self, Deciding};
@@ -24,7 +25,7 @@ use crate::settle::{self, kept_bytes};
 use crate::watch::Watch;
 
 /// How long one request for work waits; the next follows at once.
-const LEASE_WAIT: Duration = Duration::from_secs(60);
+const LEASE_WAIT: Duration = BEAT;
 /// How long a slot may take to stop that is dropped: a guest that computes looks once in a tick.
 const STOPS_TIME: Duration = Duration::from_millis(500);
 /// What the host says of an attempt's lines, beyond what these have.
@@ -65,7 +66,8 @@ pub(super) struct Line {
 }
 
 impl Line {
-    fn busy(&self) -> usize {
+    /// Slots in use.
+    pub(super) fn busy(&self) -> usize {
         Arc::strong_count(&self.busy) - 1
     }
 }
@@ -81,10 +83,14 @@ impl Slot {
     /// What is to run next; with nothing there the slot is free, for whoever looks from then on.
     fn next(&mut self) -> Option<Waiting> {
         let next = {
+            // Before the attempts, as everywhere: whoever changes the number holds nothing else.
+            let slots = *self.shared.slots.borrow();
             let mut attempts = self.shared.attempts();
             // One that was stopped and has not heard of it yet is no slot of the session that is there now.
             let is_ours = self.busy.as_ref().is_some_and(|busy| Arc::ptr_eq(busy, &attempts.line.busy));
-            let next = if is_ours { attempts.line.waiting.pop_front() } else { None };
+            // One slot too many since somebody has set fewer is given up.
+            let is_too_many = attempts.line.busy() > slots;
+            let next = if is_ours && !is_too_many { attempts.line.waiting.pop_front() } else { None };
             match next {
                 // Under the lock: whoever finds nothing to do is free for what comes.
                 None => self.busy = None,
@@ -173,7 +179,14 @@ impl Shared {
         let mut is_dry = true;
         loop {
             self.fill(running);
-            let wish = self.attempts().wish(self.config.slots, is_dry);
+            self.beats.fetch_add(1, Ordering::Relaxed);
+            if running.settlers.try_join_next().is_some() {
+                // One has panicked: what has ended may wait for it for ever.
+                tracing::error!("attempts are not settled any more; the session is given up");
+                return Over::Lost;
+            }
+            let slots = *self.slots.borrow();
+            let wish = self.attempts().wish(slots, is_dry);
             let (slots, wait) = match wish {
                 Wish::Lease { slots, wait } => (slots, wait),
                 Wish::GiveBack(waiting) => {
@@ -205,7 +218,7 @@ impl Shared {
         match until {
             // Who loses has waited long enough, or is told again.
             Some(until) => drop(tokio::time::timeout_at(until, self.room.notified()).await),
-            None => self.room.notified().await,
+            None => drop(tokio::time::timeout(BEAT, self.room.notified()).await),
         }
     }
 
@@ -227,12 +240,15 @@ impl Shared {
 
     /// Has free slots begin what waits.
     fn fill(self: &Arc<Self>, running: &mut Running) {
-        let (begin, busy) = {
+        let busy: Vec<_> = {
+            let slots = *self.slots.borrow();
             let attempts = self.attempts();
-            let free = self.config.slots.saturating_sub(attempts.line.busy());
-            (free.min(attempts.line.waiting.len()), Arc::clone(&attempts.line.busy))
+            let free = slots.saturating_sub(attempts.line.busy());
+            let begin = free.min(attempts.line.waiting.len());
+            // All of them under the lock: nobody is to count one more than there are.
+            std::iter::repeat_n(Arc::clone(&attempts.line.busy), begin).collect()
         };
-        for busy in std::iter::repeat_n(busy, begin) {
+        for busy in busy {
             let slot = Slot { shared: Arc::clone(self), busy: Some(busy) };
             running.slots.spawn(beside(Arc::clone(&self.executor), Arc::clone(self).run_slot(slot)));
         }
