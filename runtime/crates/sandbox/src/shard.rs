@@ -133,6 +133,7 @@ pub(crate) fn start(
         runtime.block_on(shard.serve(work));
         // Not a plain drop: that would wait for a thread that hangs in a slow file system.
         runtime.shutdown_background();
+        HERE.set(None);
     })
 }
 

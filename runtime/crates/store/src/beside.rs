@@ -3,6 +3,7 @@
 //! There is one at a time, and its answers are given by that thread as soon as it is over: whoever waits for them does not wait for
 //! what is planned meanwhile, too.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread;
@@ -41,7 +42,19 @@ struct Job {
     barrier: Barrier,
     answers: Vec<Answer>,
     failure: Arc<OnceLock<EngineError>>,
-    over: Arc<Over>,
+    over: Teller,
+}
+
+/// Tells what has come of a barrier, if only that nobody knows.
+struct Teller(Arc<Over>);
+
+thread_local! {
+    static IS_HERE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this is the thread of some store's barriers.
+pub(crate) fn is_here() -> bool {
+    IS_HERE.get()
 }
 
 impl Beside {
@@ -54,7 +67,7 @@ impl Beside {
         failure: Arc<OnceLock<EngineError>>,
     ) -> Flight {
         let over = Arc::<Over>::default();
-        let job = Job { barrier, answers, failure, over: Arc::clone(&over) };
+        let job = Job { barrier, answers, failure, over: Teller(Arc::clone(&over)) };
         let refused = match self.jobs() {
             Some(jobs) => jobs.send(job).err().map(|mpsc::SendError(job)| job),
             None => Some(job),
@@ -67,7 +80,10 @@ impl Beside {
     fn jobs(&mut self) -> Option<&mpsc::Sender<Job>> {
         if self.jobs.is_none() {
             let (sender, jobs) = mpsc::channel::<Job>();
-            let run = move || jobs.into_iter().for_each(Job::run);
+            let run = move || {
+                IS_HERE.set(true);
+                jobs.into_iter().for_each(Job::run);
+            };
             thread::Builder::new().name("sunaba-barrier".into()).spawn(run).ok()?;
             self.jobs = Some(sender);
         }
@@ -107,6 +123,15 @@ impl Over {
     }
 }
 
+impl Drop for Teller {
+    fn drop(&mut self) {
+        let is_told = self.0.done.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        if !is_told {
+            self.0.tell(Err(EngineError::new("cannot sync", "the thread for it has ended")));
+        }
+    }
+}
+
 impl Job {
     fn run(self) {
         let Self { barrier, answers, failure, over } = self;
@@ -118,9 +143,14 @@ impl Job {
         }
         let is_durable = done.is_ok();
         // Before the answers: one of them may drop the store, which waits for the commit thread, which waits for this.
-        over.tell(done);
+        over.0.tell(done);
         if is_durable {
-            answers.into_iter().for_each(|answer| answer());
+            for answer in answers {
+                // Of somebody who is woken by it, and nobody else's concern.
+                if catch_unwind(AssertUnwindSafe(answer)).is_err() {
+                    tracing::error!("whoever was told of a change panicked");
+                }
+            }
         }
     }
 }

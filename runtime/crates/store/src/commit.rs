@@ -187,6 +187,7 @@ impl Commit {
     }
 
     fn turn(&mut self, unwanted: Option<LeaseToken>, gathered: &mut Vec<Request>) -> Result<(), Failed> {
+        self.wait_for_late()?;
         let begun = self.clock.elapsed();
         // Whoever is alone waits for nobody; one who comes while others are on their way goes with them.
         let is_busy = gathered.len() > 1 || self.flight.is_some();
@@ -283,7 +284,7 @@ impl Commit {
     /// Has what was applied become durable beside what comes, as soon as nothing else does; false when the engine can do no two
     /// things at a time.
     fn go_on(&mut self, begun: Duration, is_behind: bool) -> Result<bool, EngineError> {
-        let is_young = |flight: &Flight| self.clock.elapsed().saturating_sub(flight.begun) < MAX_FLIGHT;
+        let is_young = |flight: &Flight| !self.left_of(flight).is_zero();
         if self.unsynced.len() < MAX_WRITTEN
             && self.flight.as_ref().is_some_and(|flight| !flight.is_over() && is_young(flight))
         {
@@ -291,6 +292,12 @@ impl Commit {
             return Ok(true);
         }
         self.land()?;
+        if self.unsynced_since.is_none() {
+            // It has written nothing.
+            self.forgive(begun, is_behind);
+            self.answer();
+            return Ok(true);
+        }
         let Some(barrier) = self.engine.barrier_beside() else { return Ok(false) };
         self.forgive(begun, is_behind);
         self.depart(barrier);
@@ -306,8 +313,9 @@ impl Commit {
 
     /// What was on its way is durable; the next follows.
     fn landed(&mut self) -> Result<(), Failed> {
-        self.land().map_err(|error| self.fail(error))?;
-        if self.unsynced_since.is_none() && self.answers.is_empty() {
+        self.land_and_forgive()?;
+        if self.unsynced_since.is_none() {
+            self.answer();
             return Ok(());
         }
         match self.engine.barrier_beside() {
@@ -315,6 +323,25 @@ impl Commit {
             None => self.barrier()?,
         }
         Ok(())
+    }
+
+    /// Before time passes: what is on its way for too long is waited for.
+    fn wait_for_late(&mut self) -> Result<(), Failed> {
+        let is_late = self.flight.as_ref().is_some_and(|flight| self.left_of(flight).is_zero());
+        if is_late { self.land_and_forgive() } else { Ok(()) }
+    }
+
+    /// Sessions whose renewals were on their way are given that time again, if it was long.
+    fn land_and_forgive(&mut self) -> Result<(), Failed> {
+        let Some(begun) = self.flight.as_ref().map(|flight| flight.begun) else { return Ok(()) };
+        self.land().map_err(|error| self.fail(error))?;
+        self.forgive(begun, false);
+        Ok(())
+    }
+
+    /// How long it may be on its way yet, until the next turn waits for it.
+    fn left_of(&self, flight: &Flight) -> Duration {
+        MAX_FLIGHT.saturating_sub(self.clock.elapsed().saturating_sub(flight.begun))
     }
 
     /// Tells those who have waited for what is durable now.
@@ -369,7 +396,11 @@ impl Commit {
             return Duration::ZERO;
         }
         let planned = self.planner.until_next(self.clock.now(), self.clock.elapsed());
-        self.until_barrier().map_or(planned, |left| left.min(planned))
+        // What waits for its own barrier has it after the one that is under way.
+        match &self.flight {
+            Some(flight) => planned.min(self.left_of(flight)),
+            None => self.until_barrier().map_or(planned, |left| left.min(planned)),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use sunaba_task::{Clock, Durability};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::access;
+use crate::beside;
 use crate::blobs::LocalBlobs;
 use crate::commit::{Commit, Request};
 use crate::maintenance::{Backup, Copying, MAX_PARTS, MaintenanceError, write_parts};
@@ -260,8 +261,10 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.requests = None;
         let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        // The last clone may be dropped on the commit thread itself, by an answer.
-        if let Some(thread) = thread.filter(|thread| thread.thread().id() != thread::current().id()) {
+        // The last clone may be dropped on the commit thread itself, by an answer, or on that of its barriers, for which it waits.
+        let is_own =
+            |thread: &thread::JoinHandle<()>| thread.thread().id() == thread::current().id() || beside::is_here();
+        if let Some(thread) = thread.filter(|thread| !is_own(thread)) {
             // A panic there was reported where it happened.
             let _ = thread.join();
         }

@@ -133,8 +133,8 @@ mod tests {
         let mut task = Task::submitted(TaskId::from_bytes([7; 16]), 1, &new, Timestamp::from_unix_ms(1));
         assert_eq!(attributes(&task), [pair("tenant", "a")]);
         let name = "nightly".parse().expect("a name");
-        let link = |tick| Some(Box::new(ScheduleLink { name, tick }));
-        task.schedule = link(Some(Timestamp::from_unix_ms(1_767_225_600_000)));
+        let tick = Some(Timestamp::from_unix_ms(1_767_225_600_000));
+        task.schedule = Some(Box::new(ScheduleLink { name, tick }));
         let told = [pair(SCHEDULE, "nightly"), pair(SCHEDULE_TICK, "2026-01-01T00:00:00.000Z"), pair("tenant", "a")];
         assert_eq!(attributes(&task), told);
     }

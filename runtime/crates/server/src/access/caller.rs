@@ -115,7 +115,7 @@ impl Caller {
         }
     }
 
-    fn other_queue(&self, why: &str) -> Problem {
+    pub(crate) fn other_queue(&self, why: &str) -> Problem {
         let queues = self.queues().unwrap_or_default();
         let own = queues.iter().map(|queue| format!("`{queue}`")).collect::<Vec<_>>().join(", ");
         let message = format!("the key is for {own}, {why}\nhint: name one of its queues, or use another key");

@@ -10,7 +10,7 @@ use axum::routing::{delete, get};
 use sunaba_host::{JobRequest, TaskRequest};
 use sunaba_store::{AuditQuery, MAX_AUDIT_PAGE, MAX_PAGE, PlanQuery, new_key_text};
 use sunaba_task::job::JobId;
-use sunaba_task::{KeyId, NewApiKey, TaskId};
+use sunaba_task::{KeyId, NewApiKey, OnConflict, TaskId, Unique};
 
 use super::{Answer, Shared};
 use crate::access::Caller;
@@ -132,6 +132,12 @@ impl Shared {
         let caller = Caller::now();
         if caller.queues().is_none() {
             return Ok(());
+        }
+        // Unique keys are one for all queues: what it would take the place of may be in another.
+        let replaces =
+            |unique: &Unique| matches!(unique.on_conflict, OnConflict::Replace | OnConflict::Debounce { .. });
+        if request.unique.as_ref().is_some_and(replaces) {
+            return Err(caller.other_queue("and what this would replace may be elsewhere"));
         }
         // What is not there is told by whoever looks for it.
         if let Some(queue) = self.runtime.queue_of(&request.handler, request.queue.as_deref()) {

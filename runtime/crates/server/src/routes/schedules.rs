@@ -9,10 +9,12 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use sunaba_host::ScheduleRefusal;
 use sunaba_store::{Expected, NAMES_PAGE, ScheduleChangeError, ScheduleQuery};
+use sunaba_task::Scope;
 use sunaba_task::schedule::{Schedule, ScheduleName};
 
 use super::tasks::Nothing;
 use super::{Answer, Shared};
+use crate::access::Caller;
 use crate::api::{
     DeletedSchedule, FiresView, PutSchedule, ScheduleFilter, ScheduleView, SchedulesView, TaskView, TriggeredView,
 };
@@ -54,6 +56,8 @@ async fn put(
     headers: HeaderMap,
     Json(put): Json<PutSchedule>,
 ) -> Result<Response, Problem> {
+    // It makes tasks.
+    Caller::now().permit(Scope::Submit)?;
     let request = put.request(named(&name)?)?;
     let schedule = shared.runtime.put_schedule(request, expected(&headers)?).await?;
     let status = if schedule.revision == 1 { StatusCode::CREATED } else { StatusCode::OK };
@@ -108,6 +112,7 @@ async fn trigger(
     At(name): At<String>,
     Json(Nothing {}): Json<Nothing>,
 ) -> Answer<TriggeredView> {
+    Caller::now().permit(Scope::Submit)?;
     let triggered = shared.runtime.store().trigger_schedule(named(&name)?).await??;
     let schedule = ScheduleView::new(&triggered.schedule, None);
     Ok(Reply(TriggeredView { schedule, task: triggered.task.as_ref().map(TaskView::from) }))

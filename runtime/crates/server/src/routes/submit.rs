@@ -84,7 +84,10 @@ fn view(answer: Result<Submitted, SubmitRefusal>) -> SubmittedView {
     };
     match answer {
         Ok(Submitted::Created(task)) => taken(true, &task),
-        Ok(Submitted::Existing(task)) => taken(false, &task),
+        Ok(Submitted::Existing(task)) => match Caller::now().permit_queue(&task.spec.queue) {
+            Ok(()) => taken(false, &task),
+            Err(problem) => SubmittedView::Refused { problem },
+        },
         Err(error) => SubmittedView::Refused { problem: error.into() },
     }
 }

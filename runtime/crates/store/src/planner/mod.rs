@@ -296,7 +296,6 @@ impl Planner {
     /// What happened by itself until now: tasks became due, sessions ran out. Comes first in a turn, so that nobody can
     /// use a lease whose time is up.
     pub(crate) fn pass_time(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
-        self.first_sequence = self.next_sequence;
         self.lanes.pass_time(turn.elapsed);
         self.promote_due(turn)?;
         self.expire(turn)?;
@@ -318,7 +317,9 @@ impl Planner {
         self.write_jobs(turn)?;
         self.write_ended(turn);
         self.write_usage(turn);
-        self.write_feed(turn)
+        self.write_feed(turn)?;
+        self.first_sequence = self.next_sequence;
+        Ok(())
     }
 
     /// How long nothing happens by itself.

@@ -29,15 +29,18 @@ impl Planner {
     pub(crate) fn set_notes(&self, turn: &mut Turn<'_>, notes: Vec<Note>) -> Result<(), StoreError> {
         turn.txn.check_room()?;
         notes.iter().try_for_each(Note::check)?;
-        let mut new = BTreeSet::new();
-        for note in notes.iter().filter(|note| !note.text.is_empty()) {
-            if turn.txn.get(&keys::note(&note.name))?.is_none() {
-                new.insert(&note.name);
+        let (mut new, mut gone) = (BTreeSet::new(), BTreeSet::new());
+        for note in &notes {
+            match (turn.txn.get(&keys::note(&note.name))?.is_some(), note.text.is_empty()) {
+                (false, false) => drop(new.insert(&note.name)),
+                (true, true) => drop(gone.insert(&note.name)),
+                _ => {}
             }
         }
-        if !new.is_empty() {
+        if new.len() > gone.len() {
             let (first, end) = keys::all(b'O');
-            if turn.txn.scan(&first, &end, false).take(MAX_NOTES).count() + new.len() > MAX_NOTES {
+            let kept = turn.txn.scan(&first, &end, false).take(MAX_NOTES).count();
+            if kept + new.len() - gone.len() > MAX_NOTES {
                 return Err(NoteError::TooMany.into());
             }
         }

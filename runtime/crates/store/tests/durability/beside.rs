@@ -147,6 +147,29 @@ fn failure_is_told_to_those_who_wait_though_nobody_asks_for_anything() {
 }
 
 #[test]
+fn session_is_not_lost_while_a_barrier_beside_takes_long() {
+    test(async {
+        let house = beside();
+        let store = &house.store;
+        let session = store.open_session("w".into(), Duration::from_secs(1)).await.expect("the store works");
+        let first = submitting(store);
+        house.until_barriers(1).await;
+        let second = pair(store).await;
+        house.order([Order::Pass]);
+        assert!(first.await.expect("it ends").is_ok());
+        house.until_barriers(2).await;
+        // Nobody asks for anything, and nobody can be told that he has renewed it.
+        house.clock.advance(Duration::from_secs(5));
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        house.order([Order::Pass]);
+        assert!(told(second).await.iter().all(Result::is_ok));
+        assert!(store.renew(session, Duration::ZERO).await.is_ok());
+    });
+}
+
+#[test]
 fn store_that_is_dropped_by_an_answer_ends() {
     test(async {
         let house = beside();

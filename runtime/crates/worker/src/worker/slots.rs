@@ -124,7 +124,7 @@ enum Wish {
 }
 
 impl Attempts {
-    /// `is_dry`: the last answer had nothing.
+    /// `is_dry`: the last answer had less than was asked for.
     fn wish(&mut self, slots: usize, is_dry: bool) -> Wish {
         let (now, patience) = (Instant::now(), self.ahead.patience());
         let free = slots.saturating_sub(self.line.busy());
@@ -200,7 +200,7 @@ impl Shared {
             };
             match self.store.lease(LeaseRequest { session, queues: self.config.queues.clone(), slots, wait }).await {
                 Ok(leased) => {
-                    is_dry = leased.is_empty();
+                    is_dry = leased.len() < slots;
                     self.take(leased);
                 }
                 Err(StoreError::SessionLost) => return Over::Lost,

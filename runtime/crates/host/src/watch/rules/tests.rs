@@ -59,7 +59,8 @@ fn each_rule_violated() {
     let task = TaskId::from_bytes([1; 16]).to_string();
     let open = HandlerSample { name: "p/h".into(), breaker: BreakerState::Open { until: MINUTE } };
     let paused = QueueSample { paused: true, ..queue(1_000, MINUTE * 10, 0) };
-    let cases: Vec<(&str, Sample, Vec<(Rule, &str)>)> = vec![
+    type Case<'a> = (&'a str, Sample, Vec<(Rule, &'a str)>);
+    let cases: Vec<Case<'_>> = vec![
         ("failures", Sample { failures: vec![failures(10, 4)], ..calm() }, vec![(Rule::FailureRate, "p/h")]),
         ("few failures", Sample { failures: vec![failures(9, 9)], ..calm() }, vec![]),
         ("backlog", Sample { queues: vec![queue(101, MINUTE / 2, 1)], ..calm() }, vec![(Rule::Backlog, "")]),
