@@ -4,7 +4,7 @@
 //! `cargo xtask guests` has built (`SUNABA_GUESTS` names another folder). A word of `soak` adds ten minutes at 80 % load
 //! (`SUNABA_SOAK_SECONDS` says how many seconds instead).
 //!
-//! - `saturated`: 64 callers submit one task at a time each, beside a bare loop that writes the same keys and bytes and runs the
+//! - `saturated`: 256 callers submit one task at a time each, beside a bare loop that writes the same keys and bytes and runs the
 //!   same attempts, without a queue.
 //! - `idle`, `half loaded`: one task after another, on a host that has nothing else to do, or half of what it can.
 //! - `submits`: the HTTP API beside the embedding API, without the tasks being run.

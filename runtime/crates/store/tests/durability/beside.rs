@@ -5,7 +5,7 @@ use std::time::Duration;
 use sunaba_store::{EmbeddedStore, Store, StoreError};
 use sunaba_task::TaskId;
 
-use crate::slow::{Order, beside};
+use crate::slow::{House, Order, beside};
 use crate::{new_task, submit, test};
 
 type Submitting = tokio::task::JoinHandle<Result<TaskId, StoreError>>;
@@ -25,6 +25,18 @@ async fn pair(store: &EmbeddedStore) -> [Submitting; 2] {
     pair
 }
 
+/// A task that is durable, and two callers whose barrier is under way on another thread. What was before has had so many.
+async fn under_way(house: &House, before: usize) -> (TaskId, [Submitting; 2]) {
+    // Alone, it is made durable by the commit thread, and others gather meanwhile.
+    let first = submitting(&house.store);
+    house.until_barriers(before + 1).await;
+    let second = pair(&house.store).await;
+    house.order([Order::Pass]);
+    let id = first.await.expect("it ends").expect("it is durable");
+    house.until_barriers(before + 2).await;
+    (id, second)
+}
+
 async fn told(callers: [Submitting; 2]) -> Vec<Result<TaskId, StoreError>> {
     let mut told = Vec::new();
     for caller in callers {
@@ -38,14 +50,8 @@ fn turn_is_planned_beside_a_barrier_and_told_after_its_own() {
     test(async {
         let house = beside();
         let store = &house.store;
-        // Alone, it is made durable by the commit thread, and others gather meanwhile.
-        let first = submitting(store);
-        house.until_barriers(1).await;
-        let second = pair(store).await;
-        house.order([Order::Pass]);
-        assert!(first.await.expect("it ends").is_ok());
-        house.until_barriers(2).await;
-        // Their barrier is under way on another thread: the store goes on.
+        let (_, second) = under_way(&house, 0).await;
+        // The store goes on.
         let third = pair(store).await;
         house.until_applies(3).await;
         assert!(second.iter().chain(&third).all(|caller| !caller.is_finished()), "nothing of it is durable");
@@ -64,12 +70,7 @@ fn read_shows_nothing_before_all_that_was_planned_is_durable() {
     test(async {
         let house = beside();
         let store = &house.store;
-        let first = submitting(store);
-        house.until_barriers(1).await;
-        let second = pair(store).await;
-        house.order([Order::Pass]);
-        let id = first.await.expect("it ends").expect("it is durable");
-        house.until_barriers(2).await;
+        let (id, second) = under_way(&house, 0).await;
         let reading = tokio::spawn({
             let store = store.clone();
             async move { store.task(id).await }
@@ -92,12 +93,7 @@ fn barrier_that_fails_beside_the_next_turn_fails_both() {
             let store = &house.store;
             house.order([Order::Pass]);
             let kept = submit(store).await;
-            let first = submitting(store);
-            house.until_barriers(2).await;
-            let second = pair(store).await;
-            house.order([Order::Pass]);
-            let also_kept = first.await.expect("it ends").expect("it is durable");
-            house.until_barriers(3).await;
+            let (also_kept, second) = under_way(&house, 1).await;
             let third = pair(store).await;
             house.until_applies(4).await;
             house.order([order]);
@@ -120,12 +116,7 @@ fn failure_is_told_to_those_who_wait_though_nobody_asks_for_anything() {
     test(async {
         let house = beside();
         let store = &house.store;
-        let first = submitting(store);
-        house.until_barriers(1).await;
-        let second = pair(store).await;
-        house.order([Order::Pass]);
-        let id = first.await.expect("it ends").expect("it is durable");
-        house.until_barriers(2).await;
+        let (id, second) = under_way(&house, 0).await;
         house.order([Order::Pass]);
         assert!(told(second).await.iter().all(Result::is_ok));
         // Parked in the store; the turn that parks it is its own.
@@ -134,12 +125,7 @@ fn failure_is_told_to_those_who_wait_though_nobody_asks_for_anything() {
             async move { store.wait(id, Duration::from_secs(3600)).await }
         });
         tokio::task::yield_now().await;
-        let lone = submitting(store);
-        house.until_barriers(3).await;
-        let last = pair(store).await;
-        house.order([Order::Pass]);
-        assert!(lone.await.expect("it ends").is_ok());
-        house.until_barriers(4).await;
+        let (_, last) = under_way(&house, 2).await;
         house.order([Order::Fail]);
         assert!(told(last).await.iter().all(Result::is_err));
         assert!(matches!(waiting.await.expect("it ends"), Err(StoreError::Failed(_))));
@@ -152,12 +138,7 @@ fn session_is_not_lost_while_a_barrier_beside_takes_long() {
         let house = beside();
         let store = &house.store;
         let session = store.open_session("w".into(), Duration::from_secs(1)).await.expect("the store works");
-        let first = submitting(store);
-        house.until_barriers(1).await;
-        let second = pair(store).await;
-        house.order([Order::Pass]);
-        assert!(first.await.expect("it ends").is_ok());
-        house.until_barriers(2).await;
+        let (_, second) = under_way(&house, 0).await;
         // Nobody asks for anything, and nobody can be told that he has renewed it.
         house.clock.advance(Duration::from_secs(5));
         for _ in 0..100 {
@@ -170,15 +151,10 @@ fn session_is_not_lost_while_a_barrier_beside_takes_long() {
 }
 
 #[test]
-fn store_that_is_dropped_by_an_answer_ends() {
+fn store_that_is_dropped_while_a_barrier_is_under_way_still_answers() {
     test(async {
         let house = beside();
-        let first = submitting(&house.store);
-        house.until_barriers(1).await;
-        let callers = pair(&house.store).await;
-        house.order([Order::Pass]);
-        assert!(first.await.expect("it ends").is_ok());
-        house.until_barriers(2).await;
+        let (_, callers) = under_way(&house, 0).await;
         let (orders, engine) = (house.orders.clone(), house.engine.clone());
         drop(house);
         orders.send(Order::Pass).expect("the engine listens");
