@@ -34,6 +34,18 @@ enum Fault {
     Hang,
 }
 
+/// Time stands still until this is dropped, as what a store's own threads do is to take none of it.
+struct Still(#[expect(dead_code, reason = "what it is for is its drop")] std::sync::mpsc::Sender<()>);
+
+impl Still {
+    fn hold() -> Self {
+        let (held, until) = std::sync::mpsc::channel();
+        // A paused clock goes on by itself only when nothing blocks.
+        tokio::task::spawn_blocking(move || until.recv());
+        Self(held)
+    }
+}
+
 /// A supervised worker whose first loops lease a task and then fail in this way.
 fn faulty(store: &Arc<dyn Store>, fault: Fault, times: usize) -> Supervised {
     let (started, own) = (AtomicUsize::new(0), Arc::clone(store));
@@ -43,9 +55,11 @@ fn faulty(store: &Arc<dyn Store>, fault: Fault, times: usize) -> Supervised {
         if number >= times {
             return Worker::start(Arc::clone(&own), Arc::new(Echo), config);
         }
+        let still = Still::hold();
         Worker::start_faulty(Arc::clone(&own), Arc::new(Echo), config, move |store, session| async move {
             let request = LeaseRequest { session, queues: Queues::All, slots: 1, wait: Duration::ZERO };
             store.lease(request).await.expect("the store works");
+            drop(still);
             match fault {
                 Fault::Panic => panic!("the loop panics"),
                 Fault::Hang => std::future::pending().await,
