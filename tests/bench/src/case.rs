@@ -21,13 +21,14 @@ fn say(line: impl Display) {
 
 /// A benchmark program: what it was asked for, and where its samples go.
 ///
-/// Its arguments: `--quick` (fewer rounds, less work), `--rounds N`, `--way NAME` (this way alone, for a profile), and words, of which
+/// Its arguments: `--quick` (fewer rounds, less work), `--rounds N`, `--way NAME` (this way, and others so named, alone), and words, of which
 /// `area: case` must contain one.
 pub struct Bench {
     area: &'static str,
     rounds: usize,
     quick: bool,
-    way: Option<String>,
+    /// Empty: all.
+    wanted_ways: Vec<String>,
     words: Vec<String>,
     file: Option<File>,
 }
@@ -39,7 +40,7 @@ impl Bench {
     /// `--rounds` is followed by no number, or the file of samples cannot be opened.
     pub fn start(area: &'static str) -> Self {
         let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
-        let (mut rounds, mut quick, mut way, mut words) = (None, false, None, Vec::new());
+        let (mut rounds, mut quick, mut wanted_ways, mut words) = (None, false, Vec::new(), Vec::new());
         while let Some(argument) = arguments.next() {
             match &*argument {
                 "--quick" => quick = true,
@@ -47,7 +48,9 @@ impl Bench {
                     let number = arguments.next().and_then(|text| text.parse().ok());
                     rounds = Some(number.expect("`--rounds` is followed by a number, such as `--rounds 5`"));
                 }
-                "--way" => way = Some(arguments.next().expect("`--way` is followed by a name, such as `--way sunaba`")),
+                "--way" => {
+                    wanted_ways.push(arguments.next().expect("`--way` is followed by a name, such as `--way sunaba`"));
+                }
                 _ => words.push(argument),
             }
         }
@@ -56,7 +59,7 @@ impl Bench {
             opened.unwrap_or_else(|error| panic!("`{}`: {error}", path.display()))
         });
         let rounds = rounds.unwrap_or(if quick { QUICK_ROUNDS } else { ROUNDS }).max(1);
-        Self { area, rounds, quick, way, words, file }
+        Self { area, rounds, quick, wanted_ways, words, file }
     }
 
     /// Whether less work was asked for, for everyday use.
@@ -78,6 +81,11 @@ impl Bench {
     pub fn wants(&self, case: &str) -> bool {
         let whole = format!("{}: {case}", self.area);
         self.words.is_empty() || self.words.iter().any(|word| whole.contains(word.as_str()))
+    }
+
+    /// Whether somebody wants this way of its cases.
+    pub fn wants_way(&self, way: &str) -> bool {
+        self.wanted_ways.is_empty() || self.wanted_ways.iter().any(|wanted| wanted == way)
     }
 
     /// Whether somebody has asked for the whole area by its name: what takes too long to be measured unasked.
@@ -199,9 +207,8 @@ impl<'a> Case<'_, 'a> {
         if !self.bench.wants(&self.name) {
             return;
         }
-        if let Some(way) = &self.bench.way {
-            self.ways.retain(|(name, _)| name == way);
-        }
+        let bench = &*self.bench;
+        self.ways.retain(|(name, _)| bench.wants_way(name));
         if self.ways.is_empty() {
             return;
         }

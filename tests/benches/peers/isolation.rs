@@ -42,7 +42,7 @@ pub(crate) fn run(bench: &mut Bench) {
         way("fork + exec", "an address space of its own; not durable", &["/bin/true"]),
         way(
             "bubblewrap",
-            "all namespaces of its own; not durable (Debian: `apt-get install bubblewrap`)",
+            "all namespaces of its own; not durable",
             &["bwrap", "--ro-bind", "/", "/", "--unshare-all", "/bin/true"],
         ),
         way("python", "a process with Python's start; not durable", &["python3", "-c", "pass"]),
@@ -58,6 +58,12 @@ pub(crate) fn run(bench: &mut Bench) {
         Err(error) => bench.gap(CASE, "runc", format_args!("{error:#}")),
     }
     ways.retain(|way| {
+        if way.name == "bubblewrap"
+            && let Err(error) = setup::installed("bwrap", "bubblewrap")
+        {
+            bench.gap(CASE, way.name, format_args!("{error:#}"));
+            return false;
+        }
         let command: Vec<&str> = way.command.iter().map(String::as_str).collect();
         let tried = setup::run(&command, LONGEST);
         tried.map_err(|error| bench.gap(CASE, way.name, format_args!("{error:#}; {}", way.promise))).is_ok()
@@ -77,6 +83,7 @@ pub(crate) fn run(bench: &mut Bench) {
 
 /// A container's folder with as little in it as there can be.
 fn bundle() -> Result<PathBuf> {
+    setup::installed("runc", "runc")?;
     let bundle = folder()?.join("runc");
     if bundle.exists() {
         fs::remove_dir_all(&bundle)?;

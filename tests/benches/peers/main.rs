@@ -64,6 +64,7 @@ fn server<T>(bench: &mut Bench, made: anyhow::Result<T>, peers: &[&str]) -> Opti
 const BULLMQ: [&str; 2] = ["BullMQ + Redis, synced always", "BullMQ + Redis"];
 const CELERY: [&str; 2] = ["Celery + Redis, synced always", "Celery + Redis"];
 const RQ: [&str; 2] = ["RQ, no isolation", "RQ, a process per job"];
+const APALIS: [&str; 2] = ["apalis + Redis, synced always", "apalis + SQLite"];
 const GRAPHILE: &str = "Graphile Worker + PostgreSQL";
 
 fn saturated(bench: &mut Bench, peers: &Peers) {
@@ -72,14 +73,14 @@ fn saturated(bench: &mut Bench, peers: &Peers) {
     let plain = server(bench, Redis::start(peers, Sync::Never), &[BULLMQ[1], CELERY[1], RQ[0], RQ[1]]);
     let postgres = server(bench, Postgres::start(peers), &[GRAPHILE]);
     let mut tried = Vec::new();
-    for peer in all(peers, synced.as_ref(), plain.as_ref(), postgres.as_ref()) {
+    for peer in all(bench, peers, synced.as_ref(), plain.as_ref(), postgres.as_ref()) {
+        if !bench.wants_way(peer.name) {
+            continue;
+        }
         match best(&peer, peer.tasks / share / 2) {
             Ok(workers) => tried.push((peer, workers)),
             Err(error) => bench.gap(SATURATED, peer.name, format_args!("{error:#}")),
         }
-    }
-    for peer in ["apalis (Redis)", "apalis (SQLite)"] {
-        bench.gap(SATURATED, peer, "the harness does not set it up yet");
     }
     let ours = Ours::start();
     let promise =
@@ -101,6 +102,7 @@ fn saturated(bench: &mut Bench, peers: &Peers) {
 }
 
 fn all<'a>(
+    bench: &mut Bench,
     peers: &'a Peers,
     synced: Option<&'a Redis>,
     plain: Option<&'a Redis>,
@@ -135,7 +137,28 @@ fn all<'a>(
         let promise = "durable: PostgreSQL's own settings; no isolation: one Node.js process; fetched 500 at a time, completed in batches";
         all.push(peer(GRAPHILE, promise, TASKS, &[1, 10, 50], graphile));
     }
+    if !APALIS.iter().any(|peer| bench.wants_way(peer)) {
+        return all;
+    }
+    match peers.build_apalis() {
+        Ok(()) => apalis(&mut all, peers, synced),
+        Err(error) => APALIS.iter().for_each(|peer| bench.gap(SATURATED, peer, format_args!("{error:#}"))),
+    }
     all
+}
+
+fn apalis<'a>(all: &mut Vec<Peer<'a>>, peers: &'a Peers, synced: Option<&'a Redis>) {
+    if let Some(redis) = synced {
+        let on_redis = |tasks: usize, workers: usize| peers.apalis("redis", &redis.url(), tasks, workers);
+        let promise = "durable: Redis syncs its log before each answer; no isolation: one process; fetched 100 or more at a time";
+        all.push(peer(APALIS[0], promise, TASKS / 4, &[10, 100, 1_000], on_redis));
+    }
+    let on_sqlite = |tasks: usize, workers: usize| {
+        let folder = tempfile::tempdir()?;
+        peers.apalis("sqlite", &folder.path().join("tasks.db").to_string_lossy(), tasks, workers)
+    };
+    let promise = "durable: write-ahead log, synced at each commit; no isolation: one process; fetched 100 or more at a time";
+    all.push(peer(APALIS[1], promise, TASKS / 10, &[10, 100, 1_000], on_sqlite));
 }
 
 fn peer<'a>(

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use sunaba_bench::Stopwatch;
 
-use crate::setup::{Peers, run};
+use crate::setup::{Peers, installed, run};
 
 const START: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(10);
@@ -57,6 +57,7 @@ pub(crate) struct Redis {
 
 impl Redis {
     pub(crate) fn start(peers: &Peers, sync: Sync) -> Result<Self> {
+        installed("redis-server", "redis-server")?;
         let folder = fresh(peers, if sync == Sync::Always { "redis-synced" } else { "redis" })?;
         let port = free_port()?;
         let mut command = Command::new("redis-server");
@@ -97,6 +98,9 @@ pub(crate) struct Postgres {
 
 impl Postgres {
     pub(crate) fn start(peers: &Peers) -> Result<Self> {
+        if programs().is_none() {
+            installed("pg_ctl", "postgresql").or_else(|error| programs().map(|_| ()).ok_or(error))?;
+        }
         let programs = programs().context("there is no PostgreSQL (Debian: `apt-get install postgresql`)")?;
         let folder = fresh(peers, "postgres")?;
         // It refuses to run as root.

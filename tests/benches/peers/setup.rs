@@ -23,6 +23,11 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// A registry may be slow.
 const FETCH: Duration = Duration::from_secs(600);
 
+/// apalis is a library: the program that uses it is compiled.
+const APALIS: (&str, &str) = (include_str!("apalis.toml"), include_str!("apalis.rs"));
+/// As long as to compile what it needs may take.
+const BUILD: Duration = Duration::from_secs(1800);
+
 /// Where everything of peers is.
 pub(crate) fn folder() -> Result<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench/peers");
@@ -78,6 +83,30 @@ impl Peers {
         run(&command, FETCH).context("`npm` (Debian: `apt-get install nodejs npm`)").map(drop)
     }
 
+    /// Compiles the program that uses apalis, if it is not there yet.
+    pub(crate) fn build_apalis(&self) -> Result<()> {
+        let folder = self.folder.join("apalis");
+        fs::create_dir_all(folder.join("src"))?;
+        for (name, text) in [("Cargo.toml", APALIS.0), ("src/main.rs", APALIS.1)] {
+            // What is written anew is compiled anew.
+            if fs::read_to_string(folder.join(name)).is_ok_and(|old| old == text) {
+                continue;
+            }
+            fs::write(folder.join(name), text)?;
+        }
+        say("peers: apalis is brought from crates.io and compiled");
+        let (manifest, target) = (folder.join("Cargo.toml"), folder.join("target"));
+        let paths = [manifest, target].map(|path| path.to_string_lossy().into_owned());
+        let [manifest, target] = &paths;
+        run(&["cargo", "build", "--release", "--quiet", "--manifest-path", manifest, "--target-dir", target], BUILD)
+            .map(drop)
+    }
+
+    pub(crate) fn apalis(&self, store: &str, place: &str, tasks: usize, workers: usize) -> Result<f64> {
+        let program = self.folder.join("apalis/target/release/apalis-peer");
+        self.measure(&[&program.to_string_lossy(), store, place, &tasks.to_string(), &workers.to_string()])
+    }
+
     pub(crate) fn python(&self, peer: &str, url: &str, tasks: usize, workers: usize) -> Result<f64> {
         let python = self.folder.join("venv/bin/python");
         self.measure(&[&python.to_string_lossy(), "measure.py", peer, url, &tasks.to_string(), &workers.to_string()])
@@ -92,6 +121,23 @@ impl Peers {
         let text = String::from_utf8_lossy(&output.stdout);
         text.trim().parse().with_context(|| format!("`{}` did not print a number: `{text}`", command.join(" ")))
     }
+}
+
+/// Brings what this program is in, if it is not here and Debian's packages can be installed.
+pub(crate) fn installed(program: &str, package: &str) -> Result<()> {
+    let is_here = || {
+        let paths = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&paths).chain(["/usr/sbin".into()]).any(|folder| folder.join(program).exists())
+    };
+    if is_here() {
+        return Ok(());
+    }
+    say(format_args!("peers: `{package}` is brought from Debian"));
+    // Some of these packages start a server of their own when they are installed: not here.
+    let command = ["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get", "install", "--yes", "--quiet=2",
+        "--no-install-recommends", package];
+    let tried = run(&command, FETCH);
+    if is_here() { Ok(()) } else { tried.and_then(|_| bail!("apt-get has not brought it")).with_context(|| format!("`{program}` is not installed: `apt-get install {package}`")) }
 }
 
 /// Runs a command to its end, and no longer than this.
