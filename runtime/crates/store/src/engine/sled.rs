@@ -31,7 +31,7 @@ use crate::{BlobPlace, keys, progress};
 /// A flush writes at least a segment. Set when a store is made; sled keeps it.
 const SEGMENT_BYTES: usize = 128 << 10;
 /// sled's cache, by the bytes of its log; what it holds takes about twice as much.
-const CACHE_BYTES: u64 = 32 << 20;
+const CACHE_BYTES: u64 = 24 << 20;
 /// Sixteen of these, ten more that a page may have gathered since, and their keys are below a quarter of a segment.
 const MAX_VALUE_BYTES: usize = 768;
 /// Recovering a log of this size takes a second or more.
