@@ -12,6 +12,7 @@ mod extract;
 mod file_body;
 mod guard;
 mod metrics;
+mod operations;
 mod patient;
 mod problem;
 mod range;
@@ -20,5 +21,6 @@ mod server;
 mod unread;
 
 pub use access::Admission;
+pub use operations::{Access, Operation, operations};
 pub use problem::Problem;
 pub use server::{BindError, NotAdmitted, Server};
