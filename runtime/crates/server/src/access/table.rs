@@ -65,6 +65,8 @@ const fn change(
 
 /// Every route, in the order of its path.
 pub(crate) const ROUTES: &[Route] = &[
+    look("get_docs", "/docs", OPEN, Queues::None),
+    look("get_docs_style", "/docs/style.css", OPEN, Queues::None),
     look("get_liveness", "/livez", OPEN, Queues::None),
     look("get_metrics", "/metrics", READ, Queues::All),
     look("get_readiness", "/readyz", OPEN, Queues::None),
@@ -90,6 +92,7 @@ pub(crate) const ROUTES: &[Route] = &[
     look("list_keys", "/v1/keys", ADMIN, Queues::All),
     change("create_key", "POST", "/v1/keys", ADMIN, Queues::All, Some("key.create")),
     change("revoke_key", "DELETE", "/v1/keys/{id}", ADMIN, Queues::All, Some("key.revoke")),
+    look("get_openapi", "/v1/openapi.json", OPEN, Queues::None),
     look("list_packages", "/v1/packages", READ, Queues::None),
     change("deploy_package", "PUT", "/v1/packages/{package}", DEPLOY, Queues::All, Some("package.deploy")),
     change("preview_package", "POST", "/v1/packages/{package}/preview", DEPLOY, Queues::All, None),
@@ -243,8 +246,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_probes_is_open() {
+    fn nothing_but_probes_and_what_the_api_is_is_open() {
         let open: Vec<_> = ROUTES.iter().filter(|route| route.needs == OPEN).map(|route| route.path).collect();
-        assert_eq!(open, ["/livez", "/readyz"]);
+        assert_eq!(open, ["/docs", "/docs/style.css", "/livez", "/readyz", "/v1/openapi.json"]);
     }
 }
