@@ -167,7 +167,7 @@ fn document_and_its_page_are_served_and_load_nothing() {
 fn answers_have_what_the_document_says_and_nothing_else() {
     let host = Host::start(&[]);
     let document = document();
-    for guest in ["hello", "retry-or-fail", "artifacts"] {
+    for guest in ["hello", "retry-or-fail", "abuse-artifacts"] {
         host.deploy(guest);
     }
     let mut seen = Seen { host: &host, document: &document, good: BTreeSet::new() };
@@ -182,7 +182,10 @@ fn answers_have_what_the_document_says_and_nothing_else() {
     let later = seen.ask("POST", "/v1/tasks", &[], "", Some(later))["id"].as_str().expect("an id").to_owned();
     let all = json!({"tasks": [hello, {"handler": "no/such"}, {"handler": 1}]});
     seen.ask("POST", "/v1/tasks/bulk", &[], "", Some(all));
-    for id in [&task, &dead, &later] {
+    let put = json!({"handler": "abuse-artifacts/abuse-artifacts", "input": {"what": "put", "name": "a", "bytes": 3}});
+    let put = seen.ask("POST", "/v1/tasks", &[], "", Some(put))["id"].as_str().expect("an id").to_owned();
+    seen.ask("GET", "/v1/tasks/{id}", &[&put], "?wait_ms=60000", None);
+    for id in [&task, &dead, &later, &put] {
         for part in ["result", "logs", "explain", "artifacts"] {
             seen.ask("GET", &format!("/v1/tasks/{{id}}/{part}"), &[id], "", None);
         }
@@ -291,7 +294,7 @@ fn field_that_is_not_described_and_one_that_is_not_there_are_found() {
 /// document tells of.
 #[test]
 fn server_keeps_to_its_document_whatever_is_sent() {
-    let host = Host::start(&["--insecure-no-keys"]);
+    let host = Host::start(&[]);
     host.deploy("hello");
     for _ in 0..3 {
         host.ok(&["task", "submit", "hello/hello", "--input", r#"{"name":"Ada"}"#]);
