@@ -167,6 +167,8 @@ enum Command {
     Completions(commands::docs::CompletionsArgs),
     /// Print the manual page, or write one for each command
     Man(commands::docs::ManArgs),
+    /// Print what the HTTP API is, as an OpenAPI 3.1 document
+    Openapi,
     /// Look at a data directory that no host holds, verify it, back it up, restore it, compact it
     Store(commands::store::Args),
 }
@@ -223,6 +225,7 @@ async fn run(global: &Global, command: Command) -> Result<Exit, CommandError> {
         Command::Workers(args) => commands::workers::run(global, args).await,
         Command::Config(args) => commands::config::run(global, args).await,
         Command::Doctor => commands::doctor::run(global).await,
+        Command::Openapi => commands::docs::openapi(),
         Command::Completions(args) => commands::docs::completions(&args),
         Command::Man(args) => commands::docs::man(global, &args),
         Command::Store(args) => commands::store::run(global, args).await,

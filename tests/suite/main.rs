@@ -46,6 +46,7 @@ mod metrics;
 mod model;
 mod narrow;
 mod on_shard;
+mod openapi;
 mod options;
 mod queues;
 mod readme;

@@ -1,4 +1,5 @@
-//! `sunaba completions` and `sunaba man`: what a shell and `man` are given, made of the command line itself.
+//! `sunaba completions`, `sunaba man` and `sunaba openapi`: what a shell, `man` and other programs are given, made of the command
+//! line and the API themselves.
 
 use std::path::{Path, PathBuf};
 
@@ -45,6 +46,12 @@ pub(crate) fn man(global: &Global, args: &ManArgs) -> Result<Exit, CommandError>
     clap_mangen::generate_to(Cli::command(), folder).map_err(failed)?;
     let pages = pages(folder).map_err(failed)?;
     print::aside(global, format_args!("wrote {pages} pages to {}", folder.display()));
+    Ok(Exit::Ok)
+}
+
+/// Prints what the API of a host of this release is; no host is asked.
+pub(crate) fn openapi() -> Result<Exit, CommandError> {
+    print::data(sunaba_server::openapi_text().as_bytes())?;
     Ok(Exit::Ok)
 }
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod component;
+mod contract;
 mod frame;
 mod guests;
 mod say;
@@ -18,6 +19,7 @@ usage: cargo xtask COMMAND
 
   guests           build every guest into target/guests, and what that needs
   test [FILTER]    run all tests, or those whose name contains FILTER
+  contract         install what reads the API's document and tests it, into target/contract
   soak [--minutes N] [--seed S]
                    crash, starve and unplug the queue for N minutes (5), and show what was lost
   demo             run a host, and on it some hundred tasks, each in its own sandbox
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let done = match arguments.as_slice() {
         ["guests"] => guests::build(),
         ["test"] => test(None),
+        ["contract"] => contract::set_up(),
         ["test", filter] => test(Some(filter)),
         ["soak", options @ ..] => soak(options),
         ["demo"] => demo(),
@@ -69,6 +72,7 @@ fn target() -> PathBuf {
 
 fn test(filter: Option<&str>) -> Result<()> {
     guests::build()?;
+    contract::set_up()?;
     say::step("building the binaries that the tests run");
     run(build())?;
     if filter.is_none() {
@@ -86,7 +90,7 @@ fn test(filter: Option<&str>) -> Result<()> {
         );
         cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"])
     };
-    tests.args(filter).env("SUNABA_GUESTS", guests::folder());
+    tests.args(filter).env("SUNABA_GUESTS", guests::folder()).env("SUNABA_CONTRACT", contract::folder());
     run(tests)
 }
 

@@ -16,7 +16,7 @@ pub struct Side<'a> {
 }
 
 /// One difference.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Change {
     /// The handler that it is about. Null: the component as a whole.
     pub handler: Option<String>,

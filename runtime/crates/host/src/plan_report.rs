@@ -7,7 +7,7 @@ use sunaba_task::{Child, Dependency, Plan};
 use crate::payload_json;
 
 /// The children that a handler returned instead of an output.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PlanReport {
     /// In the handler's order.
     pub children: Vec<ChildReport>,
@@ -18,7 +18,7 @@ pub struct PlanReport {
 }
 
 /// One of them.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ChildReport {
     /// Its name.
     pub name: String,
@@ -33,7 +33,7 @@ pub struct ChildReport {
 }
 
 /// What a child waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DependencyReport {
     /// A child's name, or `GROUP/*`.
     pub name: String,

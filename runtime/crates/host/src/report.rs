@@ -14,7 +14,7 @@ use sunaba_task::{
 use crate::PlanReport;
 
 /// Whether the task would have succeeded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// The handler completed.
@@ -28,7 +28,7 @@ pub enum Status {
 }
 
 /// An attempt's report.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Report {
     /// Whether the task would have succeeded.
     pub status: Status,
@@ -48,7 +48,7 @@ pub struct Report {
 }
 
 /// When a handler wants to be run again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SnoozeReport {
     /// Until then.
     pub delay_ms: u64,
@@ -60,7 +60,7 @@ pub struct SnoozeReport {
 }
 
 /// Why an attempt failed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FailureReport {
     /// `handler` when the handler returned the failure, else the host's cause: `timeout`, `trap unreachable` ...
     pub cause: String,
@@ -79,7 +79,7 @@ pub struct FailureReport {
 }
 
 /// What an attempt used.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ReceiptReport {
     /// The component's digest.
     pub component: String,
@@ -137,7 +137,7 @@ pub struct ReceiptReport {
 }
 
 /// How often something was called.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HostCallReport {
     /// Such as `wasi:io/poll.poll`.
     pub name: String,

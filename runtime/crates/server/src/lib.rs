@@ -12,6 +12,8 @@ mod extract;
 mod file_body;
 mod guard;
 mod metrics;
+mod openapi;
+mod operations;
 mod patient;
 mod problem;
 mod range;
@@ -20,5 +22,7 @@ mod server;
 mod unread;
 
 pub use access::Admission;
+pub use openapi::{openapi, openapi_text};
+pub use operations::{Access, Operation, operations};
 pub use problem::Problem;
 pub use server::{BindError, NotAdmitted, Server};

@@ -8,7 +8,7 @@ use sunaba_store::{DeleteError, RerunError, StoreError, SubmitError, VersionErro
 use sunaba_task::{ApiKeyError, TaskId};
 
 /// An error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Problem {
     /// The status of the response.
     pub status: u16,

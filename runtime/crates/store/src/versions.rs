@@ -86,7 +86,7 @@ pub struct Deployed {
 }
 
 /// What a deploy has changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeployChange {
     /// There is a new version, and it is active.

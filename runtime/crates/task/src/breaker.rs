@@ -17,7 +17,7 @@ const MAX_OVER: u32 = 1_000;
 const MAX_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// When a breaker opens, written `50%/20, 30s`: at half of the last 20 attempts failed, for 30 s.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(into = "String", try_from = "String")]
 pub struct BreakerSettings {
     /// It opens when so many per cent have failed; 1 to 100.

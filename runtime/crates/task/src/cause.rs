@@ -116,7 +116,7 @@ impl TryFrom<String> for Cause {
 }
 
 /// One function of the guest's stack, innermost first in a backtrace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Frame {
     /// The function's name, demangled; `wasm-function[N]` when the component has no name section.
     pub function: String,

@@ -54,7 +54,7 @@ pub struct EnvGrant {
 }
 
 /// How exactly a guest sees time pass.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ClockAccess {
     /// In steps of a millisecond: enough for a handler, too little to listen to its neighbours.

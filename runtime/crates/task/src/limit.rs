@@ -218,7 +218,7 @@ pub enum NamedLimitError {
 }
 
 /// Some of the limits, each with a value. Written `open-files=16,output=4MiB`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(into = "String", try_from = "String")]
 pub struct LimitCaps(BTreeMap<Limit, u64>);
 

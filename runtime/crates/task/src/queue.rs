@@ -18,7 +18,7 @@ const MAX_RATE_COUNT: u32 = 1_000_000;
 const MIN_AGING: Duration = Duration::from_secs(1);
 
 /// At most so many starts in any span of such a time, written `100/1s`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(into = "String", try_from = "String")]
 pub struct Rate {
     /// Starts; from 1 to a million.

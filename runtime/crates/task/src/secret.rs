@@ -20,7 +20,7 @@ pub fn is_secret_name(text: &str) -> bool {
 }
 
 /// A text that nobody sees: neither in a log nor in an error.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct SecretText(String);
 

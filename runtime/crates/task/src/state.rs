@@ -51,7 +51,7 @@ pub enum Block {
 }
 
 /// A [`State`] without what belongs to it: the word that people read and filter by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StateName {
     /// Waits for other tasks of its job.

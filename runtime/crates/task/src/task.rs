@@ -212,7 +212,7 @@ impl NewTask {
 }
 
 /// What is known of a body without having it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PayloadInfo {
     /// An IANA media type, without parameters.
     pub media_type: String,

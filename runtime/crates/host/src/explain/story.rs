@@ -9,7 +9,7 @@ use sunaba_task::{ClockAccess, StateName, format_bytes};
 use crate::ReceiptReport;
 
 /// Why a task is where it is. Instants are in RFC 3339.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Story {
     /// The task.
     pub id: String,
@@ -49,7 +49,7 @@ pub struct Story {
 }
 
 /// What was asked for. It is the same for every attempt.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Submission {
     /// When the store had it.
     pub at: String,
@@ -88,7 +88,7 @@ pub struct Submission {
 }
 
 /// What an attempt may use.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LimitsReport {
     /// A number of instructions, `exact` or `off`.
     pub fuel: String,
@@ -133,7 +133,7 @@ pub struct LimitsReport {
 }
 
 /// What an attempt may do.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct GrantsReport {
     /// The names of its environment variables. Their values may be secrets, and are not told.
     pub env: Vec<String>,
@@ -166,7 +166,7 @@ impl GrantsReport {
 }
 
 /// What an attempt is given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct InputReport {
     /// An IANA media type.
     pub media_type: String,
@@ -177,7 +177,7 @@ pub struct InputReport {
 }
 
 /// An attempt that has ended, and what was done about it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AttemptStory {
     /// From 1.
     pub number: u32,
@@ -200,7 +200,7 @@ pub struct AttemptStory {
 }
 
 /// How an attempt ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct OutcomeReport {
     /// `completed`, `snoozed`, `failed`, `stopped`, `host-failed`, `host-lost` or `handed-back`.
     pub ending: String,
@@ -213,7 +213,7 @@ pub struct OutcomeReport {
 }
 
 /// What was done about an attempt, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DecisionReport {
     /// What was known when it was decided.
     pub observed: Observed,
@@ -235,7 +235,7 @@ pub struct DecisionReport {
 }
 
 /// What a decider was asked and said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DeciderReport {
     /// The package whose policy it is.
     pub package: String,
@@ -252,7 +252,7 @@ pub struct DeciderReport {
 }
 
 /// What was known when something was decided.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Observed {
     /// The kind of the failure, if it was one.
     pub kind: Option<String>,
@@ -265,7 +265,7 @@ pub struct Observed {
 }
 
 /// The rule by which something was decided.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PolicyReport {
     /// Its name.
     pub name: String,
@@ -274,7 +274,7 @@ pub struct PolicyReport {
 }
 
 /// What an attempt's end made of the task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Changed {
     /// Where it stood from then on.
     pub state: StateName,
@@ -287,7 +287,7 @@ pub struct Changed {
 }
 
 /// The attempt that runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RunningAttempt {
     /// From 1.
     pub number: u32,
@@ -300,7 +300,7 @@ pub struct RunningAttempt {
 }
 
 /// What keeps a task from being started.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HoldReport {
     /// The word for it, such as `queue-paused`.
     pub hold: String,
@@ -309,7 +309,7 @@ pub struct HoldReport {
 }
 
 /// That somebody asked to cancel a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CancelReport {
     /// When.
     pub at: String,
@@ -318,7 +318,7 @@ pub struct CancelReport {
 }
 
 /// What somebody has given as a task's output.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CompletionReport {
     /// Who it was. Null: they did not say.
     pub by: Option<String>,
@@ -333,7 +333,7 @@ pub struct CompletionReport {
 }
 
 /// Another task, and what it is to this one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Link {
     /// `rerun-of`, `callback-of`, `replaces`, `replaced-by` or `followed-by`.
     pub link: String,

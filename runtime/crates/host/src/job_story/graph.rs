@@ -43,7 +43,7 @@ impl GraphBounds {
 }
 
 /// A job as a graph.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobGraph {
     /// The job.
     pub id: String,
@@ -53,12 +53,15 @@ pub struct JobGraph {
     pub state: JobState,
     /// When the store had it.
     #[serde(with = "instant")]
+    #[schemars(with = "String")]
     pub submitted_at: Timestamp,
     /// When it ended.
     #[serde(with = "maybe_instant")]
+    #[schemars(with = "Option<String>")]
     pub ended_at: Option<Timestamp>,
     /// When it was looked at, by the store's clock.
     #[serde(with = "instant")]
+    #[schemars(with = "String")]
     pub now: Timestamp,
     /// Tasks that there are, and those that are still to be made.
     pub tasks: u64,
@@ -77,7 +80,7 @@ pub struct JobGraph {
 }
 
 /// A task, or a group of them folded into one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct GraphNode {
     /// Its name in its plan; `GROUP/*` of a group, and `3,000 others` of those for which there was no room.
     pub name: String,
@@ -97,29 +100,37 @@ pub struct GraphNode {
     pub fuel: u64,
     /// How long it waited in its queue, before all of its attempts.
     #[serde(rename = "waited_ms", with = "millis")]
+    #[schemars(with = "f64")]
     pub waited: Duration,
     /// How long its attempts ran, one after the other.
     #[serde(rename = "ran_ms", with = "millis")]
+    #[schemars(with = "f64")]
     pub ran: Duration,
     /// From the end of an attempt to the next one, where that was to come: until it was due, and in the queue.
     #[serde(rename = "between_attempts_ms", with = "millis")]
+    #[schemars(with = "f64")]
     pub between_attempts: Duration,
     /// How long it waited for somebody to complete it.
     #[serde(rename = "for_somebody_ms", with = "millis")]
+    #[schemars(with = "f64")]
     pub for_somebody: Duration,
     /// The longest times in which none of its attempts ran, in their order; none of a group.
     pub pauses: Vec<Pause>,
     /// When it was made.
     #[serde(with = "instant")]
+    #[schemars(with = "String")]
     pub submitted_at: Timestamp,
     /// When its first attempt began.
     #[serde(with = "maybe_instant")]
+    #[schemars(with = "Option<String>")]
     pub started_at: Option<Timestamp>,
     /// When its last attempt ended that has.
     #[serde(with = "maybe_instant")]
+    #[schemars(with = "Option<String>")]
     pub ran_until: Option<Timestamp>,
     /// When it ended.
     #[serde(with = "maybe_instant")]
+    #[schemars(with = "Option<String>")]
     pub ended_at: Option<Timestamp>,
     /// Why it does not succeed, or has not yet; one line.
     pub cause: Option<String>,
@@ -130,7 +141,7 @@ pub struct GraphNode {
 }
 
 /// The tasks that one node stands for.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Fold {
     /// How many there are.
     pub members: u64,
@@ -167,7 +178,7 @@ impl Fold {
 }
 
 /// One node waits for another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct GraphEdge {
     /// Which is awaited.
     pub from: usize,

@@ -11,20 +11,22 @@ use super::wire::instant;
 const MAX_PAUSES: usize = 8;
 
 /// A time in which none of a task's attempts ran.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Pause {
     /// What it waited for.
     pub until: PauseUntil,
     /// When the attempt before ended.
     #[serde(with = "instant")]
+    #[schemars(with = "String")]
     pub from: Timestamp,
     /// When the next began, or the task ended; or now.
     #[serde(with = "instant")]
+    #[schemars(with = "String")]
     pub to: Timestamp,
 }
 
 /// What a task waits for between two attempts, or after the last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PauseUntil {
     /// The time of its next attempt, and a slot for that.

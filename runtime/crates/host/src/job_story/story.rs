@@ -7,7 +7,7 @@ use sunaba_task::StateName;
 use sunaba_task::job::{JobState, OnFailure};
 
 /// Why a job is where it is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobStory {
     /// The job.
     pub id: String,
@@ -72,7 +72,7 @@ pub struct JobStory {
 }
 
 /// What a job's attempts have used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct UsedReport {
     /// Attempts that began.
     pub attempts: u64,
@@ -91,7 +91,7 @@ pub struct UsedReport {
 }
 
 /// What a job may spend.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct BudgetReport {
     /// Which.
     pub name: String,
@@ -102,7 +102,7 @@ pub struct BudgetReport {
 }
 
 /// A task that did not succeed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FailedTask {
     /// Its name, after those of the tasks in whose plans it is: `count > part/1`.
     pub name: String,
@@ -123,7 +123,7 @@ pub struct FailedTask {
 }
 
 /// Tasks that were not run, or were stopped, for one reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct NotRun {
     /// Why.
     pub reason: String,
@@ -136,7 +136,7 @@ pub struct NotRun {
 }
 
 /// A task that was undone.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct UndoneTask {
     /// Its name.
     pub name: String,
@@ -153,7 +153,7 @@ pub struct UndoneTask {
 }
 
 /// A task of the longest chain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PathStep {
     /// Its name, after those of the tasks in whose plans it is.
     pub name: String,
@@ -174,7 +174,7 @@ pub struct PathStep {
 }
 
 /// What a task waits for that could run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct WaitReport {
     /// Its name, after those of the tasks in whose plans it is.
     pub name: String,

@@ -16,7 +16,7 @@ const CLEAR_PART: f64 = 0.8;
 pub(crate) const MAX_CONDITIONS: usize = 200;
 
 /// What can be wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
     /// Too many attempts of a handler fail.

@@ -12,6 +12,7 @@ mod table;
 pub(crate) use caller::Caller;
 pub(crate) use keys::Keys;
 pub(crate) use layer::{Gate, admit};
+pub(crate) use table::{Needs, ROUTES};
 
 /// Whether requests need a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use sunaba_task::Scope;
 
 /// What whoever calls a route must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Needs {
+pub(crate) enum Needs {
     /// Nothing.
     Nothing,
     /// This scope.
@@ -29,10 +29,12 @@ pub(super) enum Queues {
 
 /// A route.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Route {
-    pub(super) method: &'static str,
-    pub(super) path: &'static str,
-    pub(super) needs: Needs,
+pub(crate) struct Route {
+    /// What it does, by which documents, clients and verbs name it.
+    pub(crate) id: &'static str,
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) needs: Needs,
     pub(super) queues: Queues,
     /// What its change is called in the log. None: it changes nothing, or takes tasks on, which have records of their own.
     pub(super) audit: Option<&'static str>,
@@ -46,89 +48,100 @@ const DEPLOY: Needs = Needs::Scope(Scope::Deploy);
 const ADMIN: Needs = Needs::Scope(Scope::Admin);
 const TOKEN: Needs = Needs::ScopeOrToken;
 
-const fn look(path: &'static str, needs: Needs, queues: Queues) -> Route {
-    Route { method: "GET", path, needs, queues, audit: None }
+const fn look(id: &'static str, path: &'static str, needs: Needs, queues: Queues) -> Route {
+    Route { id, method: "GET", path, needs, queues, audit: None }
 }
 
 const fn change(
+    id: &'static str,
     method: &'static str,
     path: &'static str,
     needs: Needs,
     queues: Queues,
     audit: Option<&'static str>,
 ) -> Route {
-    Route { method, path, needs, queues, audit }
+    Route { id, method, path, needs, queues, audit }
 }
 
 /// Every route, in the order of its path.
-pub(super) const ROUTES: &[Route] = &[
-    look("/livez", OPEN, Queues::None),
-    look("/metrics", READ, Queues::All),
-    look("/readyz", OPEN, Queues::None),
-    look("/v1/alerts", READ, Queues::All),
-    look("/v1/audit", ADMIN, Queues::All),
-    look("/v1/dead/groups", READ, Queues::Own),
-    look("/v1/events", READ, Queues::Own),
-    look("/v1/handlers", READ, Queues::None),
-    look("/v1/handlers/{package}/{handler}", READ, Queues::None),
-    change("PATCH", "/v1/handlers/{package}/{handler}", OPERATE, Queues::All, Some("handler.set")),
-    look("/v1/host", READ, Queues::None),
-    look("/v1/incidents", READ, Queues::All),
-    look("/v1/jobs", READ, Queues::All),
-    change("POST", "/v1/jobs", SUBMIT, Queues::Own, None),
-    look("/v1/jobs/{id}", READ, Queues::Own),
-    change("POST", "/v1/jobs/{id}/cancel", OPERATE, Queues::Own, Some("job.cancel")),
-    look("/v1/jobs/{id}/explain", READ, Queues::All),
-    look("/v1/jobs/{id}/graph", READ, Queues::All),
-    look("/v1/jobs/{id}/outputs", READ, Queues::Own),
-    look("/v1/jobs/{id}/result", READ, Queues::Own),
-    change("POST", "/v1/jobs/{id}/retry", OPERATE, Queues::All, Some("job.retry")),
-    look("/v1/jobs/{id}/tasks", READ, Queues::Own),
-    look("/v1/keys", ADMIN, Queues::All),
-    change("POST", "/v1/keys", ADMIN, Queues::All, Some("key.create")),
-    change("DELETE", "/v1/keys/{id}", ADMIN, Queues::All, Some("key.revoke")),
-    look("/v1/packages", READ, Queues::None),
-    change("PUT", "/v1/packages/{package}", DEPLOY, Queues::All, Some("package.deploy")),
-    change("POST", "/v1/packages/{package}/preview", DEPLOY, Queues::All, None),
-    change("POST", "/v1/packages/{package}/rollback", DEPLOY, Queues::All, Some("package.rollback")),
-    look("/v1/packages/{package}/versions", READ, Queues::None),
-    look("/v1/queues", READ, Queues::Own),
-    change("PATCH", "/v1/queues/{name}", OPERATE, Queues::Own, Some("queue.set")),
-    look("/v1/report", READ, Queues::All),
-    look("/v1/retention", READ, Queues::None),
-    change("PUT", "/v1/retention", OPERATE, Queues::All, Some("retention.set")),
-    look("/v1/schedules", READ, Queues::All),
-    change("DELETE", "/v1/schedules/{name}", OPERATE, Queues::All, Some("schedule.delete")),
-    look("/v1/schedules/{name}", READ, Queues::All),
-    change("PUT", "/v1/schedules/{name}", OPERATE, Queues::All, Some("schedule.put")),
-    look("/v1/schedules/{name}/next", READ, Queues::All),
-    change("POST", "/v1/schedules/{name}/pause", OPERATE, Queues::All, Some("schedule.pause")),
-    change("POST", "/v1/schedules/{name}/resume", OPERATE, Queues::All, Some("schedule.resume")),
-    change("POST", "/v1/schedules/{name}/trigger", OPERATE, Queues::All, Some("schedule.trigger")),
-    look("/v1/secrets", ADMIN, Queues::All),
-    change("PUT", "/v1/secrets/{name}", ADMIN, Queues::All, Some("secret.set")),
-    change("DELETE", "/v1/secrets/{name}", ADMIN, Queues::All, Some("secret.remove")),
-    look("/v1/tasks", READ, Queues::Own),
-    change("POST", "/v1/tasks", SUBMIT, Queues::Own, None),
-    change("POST", "/v1/tasks/bulk", SUBMIT, Queues::Own, None),
-    change("POST", "/v1/tasks/cancel", OPERATE, Queues::Own, Some("tasks.cancel")),
-    change("POST", "/v1/tasks/delete", OPERATE, Queues::Own, Some("tasks.delete")),
-    change("POST", "/v1/tasks/rerun", OPERATE, Queues::Own, Some("tasks.rerun")),
-    change("POST", "/v1/tasks/run-now", OPERATE, Queues::Own, Some("tasks.run-now")),
-    look("/v1/tasks/{id}", READ, Queues::Own),
-    change("DELETE", "/v1/tasks/{id}", OPERATE, Queues::Own, Some("task.delete")),
-    look("/v1/tasks/{id}/artifacts", READ, Queues::Own),
-    look("/v1/tasks/{id}/artifacts/{name}", READ, Queues::Own),
-    change("POST", "/v1/tasks/{id}/cancel", OPERATE, Queues::Own, Some("task.cancel")),
-    change("POST", "/v1/tasks/{id}/complete", TOKEN, Queues::Own, Some("task.complete")),
-    look("/v1/tasks/{id}/explain", READ, Queues::Own),
-    look("/v1/tasks/{id}/logs", READ, Queues::Own),
-    change("POST", "/v1/tasks/{id}/rerun", OPERATE, Queues::Own, Some("task.rerun")),
-    look("/v1/tasks/{id}/result", READ, Queues::Own),
-    change("POST", "/v1/tasks/{id}/run-now", OPERATE, Queues::Own, Some("task.run-now")),
-    look("/v1/usage", READ, Queues::All),
-    look("/v1/workers", READ, Queues::All),
-    change("PATCH", "/v1/workers/{id}", OPERATE, Queues::All, Some("worker.set")),
+pub(crate) const ROUTES: &[Route] = &[
+    look("get_docs", "/docs", OPEN, Queues::None),
+    look("get_docs_style", "/docs/style.css", OPEN, Queues::None),
+    look("get_liveness", "/livez", OPEN, Queues::None),
+    look("get_metrics", "/metrics", READ, Queues::All),
+    look("get_readiness", "/readyz", OPEN, Queues::None),
+    look("list_alerts", "/v1/alerts", READ, Queues::All),
+    look("list_audit", "/v1/audit", ADMIN, Queues::All),
+    look("list_dead_groups", "/v1/dead/groups", READ, Queues::Own),
+    look("stream_events", "/v1/events", READ, Queues::Own),
+    look("list_handlers", "/v1/handlers", READ, Queues::None),
+    look("get_handler", "/v1/handlers/{package}/{handler}", READ, Queues::None),
+    change("set_handler", "PATCH", "/v1/handlers/{package}/{handler}", OPERATE, Queues::All, Some("handler.set")),
+    look("get_host", "/v1/host", READ, Queues::None),
+    look("list_incidents", "/v1/incidents", READ, Queues::All),
+    look("list_jobs", "/v1/jobs", READ, Queues::All),
+    change("submit_job", "POST", "/v1/jobs", SUBMIT, Queues::Own, None),
+    look("get_job", "/v1/jobs/{id}", READ, Queues::Own),
+    change("cancel_job", "POST", "/v1/jobs/{id}/cancel", OPERATE, Queues::Own, Some("job.cancel")),
+    look("explain_job", "/v1/jobs/{id}/explain", READ, Queues::All),
+    look("get_job_graph", "/v1/jobs/{id}/graph", READ, Queues::All),
+    look("get_job_outputs", "/v1/jobs/{id}/outputs", READ, Queues::Own),
+    look("get_job_result", "/v1/jobs/{id}/result", READ, Queues::Own),
+    change("retry_job", "POST", "/v1/jobs/{id}/retry", OPERATE, Queues::All, Some("job.retry")),
+    look("list_job_tasks", "/v1/jobs/{id}/tasks", READ, Queues::Own),
+    look("list_keys", "/v1/keys", ADMIN, Queues::All),
+    change("create_key", "POST", "/v1/keys", ADMIN, Queues::All, Some("key.create")),
+    change("revoke_key", "DELETE", "/v1/keys/{id}", ADMIN, Queues::All, Some("key.revoke")),
+    look("get_openapi", "/v1/openapi.json", OPEN, Queues::None),
+    look("list_packages", "/v1/packages", READ, Queues::None),
+    change("deploy_package", "PUT", "/v1/packages/{package}", DEPLOY, Queues::All, Some("package.deploy")),
+    change("preview_package", "POST", "/v1/packages/{package}/preview", DEPLOY, Queues::All, None),
+    change(
+        "rollback_package",
+        "POST",
+        "/v1/packages/{package}/rollback",
+        DEPLOY,
+        Queues::All,
+        Some("package.rollback"),
+    ),
+    look("list_package_versions", "/v1/packages/{package}/versions", READ, Queues::None),
+    look("list_queues", "/v1/queues", READ, Queues::Own),
+    change("set_queue", "PATCH", "/v1/queues/{name}", OPERATE, Queues::Own, Some("queue.set")),
+    look("get_report", "/v1/report", READ, Queues::All),
+    look("get_retention", "/v1/retention", READ, Queues::None),
+    change("set_retention", "PUT", "/v1/retention", OPERATE, Queues::All, Some("retention.set")),
+    look("list_schedules", "/v1/schedules", READ, Queues::All),
+    change("delete_schedule", "DELETE", "/v1/schedules/{name}", OPERATE, Queues::All, Some("schedule.delete")),
+    look("get_schedule", "/v1/schedules/{name}", READ, Queues::All),
+    change("put_schedule", "PUT", "/v1/schedules/{name}", OPERATE, Queues::All, Some("schedule.put")),
+    look("list_schedule_fires", "/v1/schedules/{name}/next", READ, Queues::All),
+    change("pause_schedule", "POST", "/v1/schedules/{name}/pause", OPERATE, Queues::All, Some("schedule.pause")),
+    change("resume_schedule", "POST", "/v1/schedules/{name}/resume", OPERATE, Queues::All, Some("schedule.resume")),
+    change("trigger_schedule", "POST", "/v1/schedules/{name}/trigger", OPERATE, Queues::All, Some("schedule.trigger")),
+    look("list_secrets", "/v1/secrets", ADMIN, Queues::All),
+    change("set_secret", "PUT", "/v1/secrets/{name}", ADMIN, Queues::All, Some("secret.set")),
+    change("remove_secret", "DELETE", "/v1/secrets/{name}", ADMIN, Queues::All, Some("secret.remove")),
+    look("list_tasks", "/v1/tasks", READ, Queues::Own),
+    change("submit_task", "POST", "/v1/tasks", SUBMIT, Queues::Own, None),
+    change("submit_tasks", "POST", "/v1/tasks/bulk", SUBMIT, Queues::Own, None),
+    change("cancel_tasks", "POST", "/v1/tasks/cancel", OPERATE, Queues::Own, Some("tasks.cancel")),
+    change("delete_tasks", "POST", "/v1/tasks/delete", OPERATE, Queues::Own, Some("tasks.delete")),
+    change("rerun_tasks", "POST", "/v1/tasks/rerun", OPERATE, Queues::Own, Some("tasks.rerun")),
+    change("run_tasks_now", "POST", "/v1/tasks/run-now", OPERATE, Queues::Own, Some("tasks.run-now")),
+    look("get_task", "/v1/tasks/{id}", READ, Queues::Own),
+    change("delete_task", "DELETE", "/v1/tasks/{id}", OPERATE, Queues::Own, Some("task.delete")),
+    look("list_artifacts", "/v1/tasks/{id}/artifacts", READ, Queues::Own),
+    look("get_artifact", "/v1/tasks/{id}/artifacts/{name}", READ, Queues::Own),
+    change("cancel_task", "POST", "/v1/tasks/{id}/cancel", OPERATE, Queues::Own, Some("task.cancel")),
+    change("complete_task", "POST", "/v1/tasks/{id}/complete", TOKEN, Queues::Own, Some("task.complete")),
+    look("explain_task", "/v1/tasks/{id}/explain", READ, Queues::Own),
+    look("get_task_logs", "/v1/tasks/{id}/logs", READ, Queues::Own),
+    change("rerun_task", "POST", "/v1/tasks/{id}/rerun", OPERATE, Queues::Own, Some("task.rerun")),
+    look("get_task_result", "/v1/tasks/{id}/result", READ, Queues::Own),
+    change("run_task_now", "POST", "/v1/tasks/{id}/run-now", OPERATE, Queues::Own, Some("task.run-now")),
+    look("list_usage", "/v1/usage", READ, Queues::All),
+    look("list_workers", "/v1/workers", READ, Queues::All),
+    change("set_worker", "PATCH", "/v1/workers/{id}", OPERATE, Queues::All, Some("worker.set")),
 ];
 
 /// What is asked for here.
@@ -214,6 +227,16 @@ mod tests {
     }
 
     #[test]
+    fn every_operation_has_a_name_of_its_own() {
+        let names: BTreeSet<_> = ROUTES.iter().map(|route| route.id).collect();
+        assert_eq!(names.len(), ROUTES.len(), "a name stands there twice");
+        for name in names {
+            let is_snake = name.split('_').all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase()));
+            assert!(is_snake && name.contains('_'), "`{name}` is no verb and noun");
+        }
+    }
+
+    #[test]
     fn what_changes_something_is_logged_and_what_looks_is_not() {
         for route in ROUTES {
             let takes_on = route.needs == SUBMIT || route.path.ends_with("/preview");
@@ -223,8 +246,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_probes_is_open() {
+    fn nothing_but_probes_and_what_the_api_is_is_open() {
         let open: Vec<_> = ROUTES.iter().filter(|route| route.needs == OPEN).map(|route| route.path).collect();
-        assert_eq!(open, ["/livez", "/readyz"]);
+        assert_eq!(open, ["/docs", "/docs/style.css", "/livez", "/readyz", "/v1/openapi.json"]);
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use sunaba_task::{ApiKey, AuditEntry, KeyStanding, Scope, Timestamp};
 
 /// A key to be made.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateKey {
     /// Whose it is, or what it is for; one line of up to 64 bytes.
@@ -21,7 +21,7 @@ pub struct CreateKey {
 }
 
 /// A key that was made.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CreatedKey {
     /// Its text, which is shown this once.
     pub key: String,
@@ -37,7 +37,7 @@ impl std::fmt::Debug for CreatedKey {
 }
 
 /// What is shown of a key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct KeyView {
     /// What it is called where its text must not be shown.
     pub id: String,
@@ -60,7 +60,7 @@ pub struct KeyView {
 }
 
 /// Some keys.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct KeysView {
     /// The oldest first.
     pub keys: Vec<KeyView>,
@@ -69,7 +69,7 @@ pub struct KeysView {
 }
 
 /// A change that was made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AuditView {
     /// Its number.
     pub sequence: u64,
@@ -90,7 +90,7 @@ pub struct AuditView {
 }
 
 /// Some changes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AuditsView {
     /// The newest first.
     pub entries: Vec<AuditView>,
@@ -99,7 +99,7 @@ pub struct AuditsView {
 }
 
 /// Which page.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PageQuestion {
     /// Of keys: those after this one.

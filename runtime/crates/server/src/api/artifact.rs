@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sunaba_task::{Artifact, ArtifactKind};
 
 /// The artifacts of a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ArtifactsView {
     /// The task.
     pub id: String,
@@ -13,7 +13,7 @@ pub struct ArtifactsView {
 }
 
 /// A file or a link.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ArtifactView {
     /// Unique in its task.
     pub name: String,

@@ -15,7 +15,7 @@ use crate::problem::Problem;
 const DEFAULT_PAGE: usize = 50;
 
 /// Which tasks: those to which all of it applies.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Filter {
     /// In one of these states, with commas between them.
@@ -51,7 +51,7 @@ pub struct Filter {
 }
 
 /// Something to be done to a page of tasks.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Bulk {
     /// Which; without anything in it, `all` must be said.
@@ -65,7 +65,7 @@ pub struct Bulk {
 }
 
 /// How a task is to be cancelled.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cancel {
     /// How long a running attempt has to end by itself; up to an hour. Null: as its worker has it.
@@ -77,7 +77,7 @@ pub struct Cancel {
 }
 
 /// Another input for a task that is made over again; nothing means the same.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NewInput {
     /// As [`super::Submit::input`].
@@ -92,7 +92,7 @@ pub struct NewInput {
 }
 
 /// What was done to a page of tasks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct BulkView {
     /// The tasks that it was done to, newest first.
     pub done: Vec<String>,
@@ -104,7 +104,7 @@ pub struct BulkView {
 }
 
 /// A task to which something could not be done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct NotDone {
     /// Which.
     pub id: String,
@@ -113,7 +113,7 @@ pub struct NotDone {
 }
 
 /// That a task was deleted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Deleted {
     /// Which.
     pub deleted: String,

@@ -9,7 +9,7 @@ use super::submit::payload;
 use crate::problem::Problem;
 
 /// What a task gives, by somebody else than its handler.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Complete {
     /// The output, in JSON.
@@ -30,7 +30,7 @@ pub struct Complete {
 }
 
 /// What became of a completion. Tells no more of the task than whoever has its token may know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CompletedView {
     /// The task.
     pub id: String,
@@ -41,7 +41,7 @@ pub struct CompletedView {
 }
 
 /// That a task waits to be completed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AwaitsView {
     /// Since when.
     pub since: String,
@@ -52,7 +52,7 @@ pub struct AwaitsView {
 }
 
 /// What somebody has given as a task's output.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CompletionView {
     /// Who it was. Null: they did not say.
     pub by: Option<String>,

@@ -12,7 +12,7 @@ use sunaba_task::{
 use super::ms;
 
 /// A queue. What is null is without a limit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct QueueView {
     /// Its name.
     pub name: String,
@@ -47,7 +47,7 @@ pub struct QueueView {
 }
 
 /// Some queues.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct QueuesView {
     /// By name.
     pub queues: Vec<QueueView>,
@@ -56,7 +56,7 @@ pub struct QueuesView {
 }
 
 /// Changes of a queue's settings: what is left out stays, and null takes a limit away.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct QueuePatch {
     /// [`QueueView::paused`].
@@ -89,7 +89,7 @@ pub struct QueuePatch {
 }
 
 /// A handler, and what an operator has set for it. What is null is without a limit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ControlView {
     /// `package/handler`.
     pub name: String,
@@ -116,7 +116,7 @@ pub struct ControlView {
 }
 
 /// Some of the handlers that have run, wait or are controlled.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ControlsView {
     /// By name.
     pub handlers: Vec<ControlView>,
@@ -125,7 +125,7 @@ pub struct ControlsView {
 }
 
 /// Changes of a handler's control: what is left out stays, and null takes a limit away.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HandlerPatch {
     /// [`ControlView::paused`].
@@ -140,7 +140,7 @@ pub struct HandlerPatch {
 }
 
 /// How long what has ended is kept. Null: until somebody deletes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetentionView {
     /// The results of tasks that have succeeded.

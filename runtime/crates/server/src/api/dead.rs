@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sunaba_task::{Ending, Task};
 
 /// Dead letters of one handler that died of the same.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct GroupView {
     /// `package/handler`.
     pub handler: String,
@@ -23,7 +23,7 @@ pub struct GroupView {
 }
 
 /// The groups of dead letters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct GroupsView {
     /// The largest first.
     pub groups: Vec<GroupView>,

@@ -7,7 +7,7 @@ use sunaba_task::schedule::{Occasion, ScheduleEvent, ScheduleHappening};
 use sunaba_task::{FeedEvent, Happening, TaskEvent, format_bytes};
 
 /// Something that happened to a task, to a job, or to a schedule.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct EventView {
     /// The host's count of events: `after` of whoever goes on from here.
     pub sequence: u64,
@@ -58,7 +58,7 @@ pub struct EventView {
 }
 
 /// Some events.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct EventsView {
     /// Oldest first.
     pub events: Vec<EventView>,

@@ -19,7 +19,7 @@ const DEFAULT_PAGE: usize = 50;
 const MAX_JOBS_PAGE: usize = 200;
 
 /// A job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobView {
     /// Its id.
     pub id: String,
@@ -73,7 +73,7 @@ pub struct JobView {
 }
 
 /// Why a job does not end well.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CauseView {
     /// `task`, `budget`, `cancelled` or `stuck`.
     pub kind: String,
@@ -86,7 +86,7 @@ pub struct CauseView {
 }
 
 /// How many tasks a job has, and where they stand.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobTasksView {
     /// With those that are still to be made.
     pub total: u64,
@@ -101,7 +101,7 @@ pub struct JobTasksView {
 }
 
 /// What a job has spent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SpentView {
     /// Attempts that began.
     pub attempts: u64,
@@ -116,7 +116,7 @@ pub struct SpentView {
 }
 
 /// Some jobs, the newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobsView {
     /// Newest first.
     pub jobs: Vec<JobView>,
@@ -125,7 +125,7 @@ pub struct JobsView {
 }
 
 /// A task of a job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobTaskView {
     /// Its name in its plan.
     pub name: String,
@@ -148,7 +148,7 @@ pub struct JobTaskView {
 }
 
 /// Tasks of a plan, by their names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PlanView {
     /// By name.
     pub tasks: Vec<JobTaskView>,
@@ -157,7 +157,7 @@ pub struct PlanView {
 }
 
 /// What came of a job.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobResultView {
     /// The job.
     pub id: String,
@@ -175,7 +175,7 @@ pub struct JobResultView {
 }
 
 /// What tasks of a plan gave.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobOutputsView {
     /// By name.
     pub outputs: Vec<JobOutputView>,
@@ -184,7 +184,7 @@ pub struct JobOutputsView {
 }
 
 /// What one task of a plan gave.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobOutputView {
     /// Its name.
     pub name: String,
@@ -199,7 +199,7 @@ pub struct JobOutputView {
 }
 
 /// What a cancel of a job came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobCancelView {
     /// The job as it stood then.
     pub job: JobView,
@@ -212,7 +212,7 @@ pub struct JobCancelView {
 }
 
 /// Which jobs: those to which all of it applies.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct JobFilter {
     /// In one of these states, with commas between them.
@@ -226,7 +226,7 @@ pub struct JobFilter {
 }
 
 /// Which tasks of a plan.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PlanFilter {
     /// Of the plan of this task. Null: the job's own.

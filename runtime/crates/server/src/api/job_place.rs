@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sunaba_task::job::JobLink;
 
 /// Where a task stands in its job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct JobPlaceView {
     /// The job.
     pub id: String,

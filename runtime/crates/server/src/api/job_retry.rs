@@ -5,7 +5,7 @@ use sunaba_store::RetryJob;
 use sunaba_task::job::{Awaited, JobId};
 
 /// From where on a job is made over again.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct JobRetry {
     /// Tasks of its own plan by their names, or groups by `GROUP/*`, that are run anew although they have succeeded. What waits for

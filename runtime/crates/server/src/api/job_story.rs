@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What is asked of a job's graph.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GraphQuestion {
     /// As what; as JSON unless told otherwise.
@@ -13,7 +13,7 @@ pub struct GraphQuestion {
 }
 
 /// As what a graph is given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum GraphFormat {
     /// For programs.

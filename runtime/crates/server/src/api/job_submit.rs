@@ -1,6 +1,7 @@
 //! Submits of jobs, as JSON. A task of a job is written as one that is submitted alone, with its name, what it waits for and what
 //! undoes it beside. Plans are bounded while they are read.
 
+mod described;
 mod fields;
 mod read;
 
@@ -25,7 +26,7 @@ pub const MAX_JOB_BYTES: usize = 64 << 20;
 const MAX_REPEATED_BYTES: usize = 256 << 20;
 
 /// A job to be submitted.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SubmitJob {
     /// For people.
@@ -63,7 +64,7 @@ pub struct SubmitJob {
 }
 
 /// What a job may spend. What is left out has no limit; of tasks there may be a million.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct JobBudget {
     /// Attempts that begin.
@@ -90,15 +91,17 @@ pub struct JobBudget {
 }
 
 /// A task of a job, or with `map` a group of them.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, schemars::JsonSchema)]
 pub struct SubmitNode {
     /// Unique in its plan.
     pub name: String,
     /// What has to end before: names, `GROUP/*`, or objects with a rule for failures.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "described::Dependencies", default)]
     pub after: Vec<AfterNode>,
     /// What undoes it, should the job fail after it has succeeded; without an input.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<described::Undo>")]
     pub compensation: Option<Box<Submit>>,
     /// A task for each of these inputs, named `NAME/1` and so on, in place of a handler and an input.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,7 +112,7 @@ pub struct SubmitNode {
 }
 
 /// The same handler for many inputs.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MapNode {
     /// `package/handler`.
@@ -120,7 +123,7 @@ pub struct MapNode {
 }
 
 /// Something that has to end before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum AfterNode {
     /// A name, or `GROUP/*`.

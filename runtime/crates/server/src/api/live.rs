@@ -6,7 +6,7 @@ use sunaba_task::LiveView;
 use super::ms;
 
 /// Where the running attempt of a task is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RunningView {
     /// From 1.
     pub attempt: u32,

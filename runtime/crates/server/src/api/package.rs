@@ -11,7 +11,7 @@ use sunaba_task::HandlerInfo;
 use super::UsageView;
 
 /// A deployed package.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PackageView {
     /// Its name.
     pub name: String,
@@ -45,7 +45,7 @@ pub struct PackageView {
 }
 
 /// What a deploy would change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PreviewView {
     /// Against the active version; at the first deploy, all that there is.
     pub changes: Vec<Change>,
@@ -56,7 +56,7 @@ pub struct PreviewView {
 }
 
 /// How a component is deployed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeployQuestion {
     /// Whether it may do and use more than the active version.
@@ -66,14 +66,14 @@ pub struct DeployQuestion {
 }
 
 /// Every package.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PackagesView {
     /// By name.
     pub packages: Vec<PackageView>,
 }
 
 /// A handler.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HandlerView {
     /// `package/handler`.
     pub name: String,
@@ -91,7 +91,7 @@ pub struct HandlerView {
 }
 
 /// The host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HostView {
     /// Of sunaba.
     pub version: String,

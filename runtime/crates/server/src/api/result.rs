@@ -6,7 +6,7 @@ use sunaba_host::{FailureReport, ReceiptReport, payload_json};
 use sunaba_task::{AttemptDetail, AttemptRecord, Ending, LogEntry, Payload, State, StateName, Task};
 
 /// What came of a task. Also says what is not there yet.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ResultView {
     /// The task.
     pub id: String,
@@ -25,7 +25,7 @@ pub struct ResultView {
 }
 
 /// What the attempts of a task said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LogsView {
     /// The task.
     pub id: String,
@@ -36,7 +36,7 @@ pub struct LogsView {
 }
 
 /// What an attempt said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AttemptLogs {
     /// From 1.
     pub number: u32,

@@ -14,8 +14,9 @@ use crate::problem::Problem;
 pub const MAX_FIRES: usize = 1_000;
 
 /// A schedule to be made or changed.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["cron", "task"]))]
 pub struct PutSchedule {
     /// Minute, hour, day of the month, month and day of the week; seconds may stand in front.
     pub cron: String,
@@ -54,7 +55,7 @@ impl PutSchedule {
 }
 
 /// A schedule.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ScheduleView {
     /// Its name.
     pub name: String,
@@ -104,7 +105,7 @@ pub struct ScheduleView {
 }
 
 /// When a schedule fires.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FireView {
     /// What its calendar says.
     pub tick: String,
@@ -115,7 +116,7 @@ pub struct FireView {
 }
 
 /// A tick or a trigger that could make no task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TroubleView {
     /// When it was tried.
     pub at: String,
@@ -126,7 +127,7 @@ pub struct TroubleView {
 }
 
 /// Some schedules.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SchedulesView {
     /// By name.
     pub schedules: Vec<ScheduleView>,
@@ -135,14 +136,14 @@ pub struct SchedulesView {
 }
 
 /// What comes next of a schedule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FiresView {
     /// The soonest first.
     pub fires: Vec<FireView>,
 }
 
 /// What came of a trigger.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TriggeredView {
     /// The schedule as it stands.
     pub schedule: ScheduleView,
@@ -151,14 +152,14 @@ pub struct TriggeredView {
 }
 
 /// That a schedule is gone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DeletedSchedule {
     /// Its name.
     pub deleted: String,
 }
 
 /// Which schedules to list.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleFilter {
     /// Of this package.
@@ -170,7 +171,7 @@ pub struct ScheduleFilter {
 }
 
 /// Which schedule made a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct OfSchedule {
     /// Its name.
     pub name: String,

@@ -5,7 +5,7 @@ use sunaba_store::SecretInfo;
 use sunaba_task::SecretText;
 
 /// What is shown of a secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SecretView {
     /// Its name.
     pub name: String,
@@ -18,14 +18,14 @@ pub struct SecretView {
 }
 
 /// Every secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SecretsView {
     /// By name.
     pub secrets: Vec<SecretView>,
 }
 
 /// A secret to be kept.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetSecret {
     /// The only place that it is sent to, as `https://api.example.com`.
@@ -35,7 +35,7 @@ pub struct SetSecret {
 }
 
 /// That a secret is gone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RemovedSecret {
     /// Its name.
     pub removed: String,

@@ -20,8 +20,9 @@ pub const MAX_BULK_TASKS: usize = 10_000;
 pub const MAX_BULK_BYTES: usize = 16 << 20;
 
 /// A task to be submitted. What is left out is up to the handler's settings, and then to the defaults.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["handler"]))]
 pub struct Submit {
     /// `package/handler`.
     pub handler: String,
@@ -139,7 +140,7 @@ pub struct Submit {
 }
 
 /// That there should be one task of a kind at a time.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UniqueSubmit {
     /// What makes two tasks the same.
@@ -153,7 +154,7 @@ pub struct UniqueSubmit {
 }
 
 /// One task for a burst of submits: each takes the place of the one before, and is delayed anew.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Debounce {
     /// What makes two tasks the same.
@@ -166,23 +167,24 @@ pub struct Debounce {
 }
 
 /// Many tasks to be submitted.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SubmitAll {
     /// Each as [`Submit`] has it; at most [`MAX_BULK_TASKS`]. Each is read by itself, so that one that cannot be read does
     /// not hold back the others.
+    #[schemars(with = "Vec<Submit>")]
     pub tasks: Vec<Box<RawValue>>,
 }
 
 /// What became of many submits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SubmittedAll {
     /// In the order of the submits.
     pub tasks: Vec<SubmittedView>,
 }
 
 /// What became of one of many submits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum SubmittedView {
     /// It was taken on, or had been before.

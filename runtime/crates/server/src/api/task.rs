@@ -7,7 +7,7 @@ use sunaba_task::{AttemptRecord, CancelRequest, Origin, PayloadInfo, StateName, 
 use super::{AwaitsView, CompletionView, JobPlaceView, OfSchedule, RunningView, ms};
 
 /// A task.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TaskView {
     /// Its id.
     pub id: String,
@@ -108,7 +108,7 @@ pub struct TaskView {
 }
 
 /// A wish to cancel a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CancelView {
     /// When it came.
     pub at: String,
@@ -119,7 +119,7 @@ pub struct CancelView {
 }
 
 /// What a task was made from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct OriginView {
     /// `rerun`, `callback`, `replaces` or `reuses`.
     pub how: String,
@@ -128,7 +128,7 @@ pub struct OriginView {
 }
 
 /// An attempt that has ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AttemptView {
     /// From 1.
     pub number: u32,
@@ -159,7 +159,7 @@ pub struct AttemptView {
 }
 
 /// Some tasks, the newest first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TasksView {
     /// Newest first.
     pub tasks: Vec<TaskView>,

@@ -6,7 +6,7 @@ use sunaba_store::{Usage, UsageOf, UsageSums};
 use super::ms;
 
 /// What the attempts of one handler, or of one tag, have used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct UsageView {
     /// The handler, or the tag; `(others)` for all beyond the first thousand.
     pub name: String,
@@ -57,7 +57,7 @@ pub struct UsageView {
 }
 
 /// Some of these sums.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct UsagesView {
     /// By name.
     pub usage: Vec<UsageView>,
@@ -66,7 +66,7 @@ pub struct UsagesView {
 }
 
 /// By what is summed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum UsageBy {
     /// By `package/handler`.

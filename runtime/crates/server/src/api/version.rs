@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sunaba_store::PackageVersion;
 
 /// A version of a package.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct VersionView {
     /// From 1; never given twice.
     pub version: u32,
@@ -21,7 +21,7 @@ pub struct VersionView {
 }
 
 /// The versions of a package that are kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct VersionsView {
     /// Its name.
     pub package: String,
@@ -30,7 +30,7 @@ pub struct VersionsView {
 }
 
 /// A wish for another version of a package.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rollback {
     /// Which. Null: the one that was active before.

@@ -7,7 +7,7 @@ use sunaba_task::Timestamp;
 use super::ms;
 
 /// Whether an alert fires.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AlertState {
     /// It does.
@@ -17,7 +17,7 @@ pub enum AlertState {
 }
 
 /// An alert.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AlertView {
     /// By which rule.
     pub alert: Rule,
@@ -36,14 +36,14 @@ pub struct AlertView {
 }
 
 /// The alerts of a host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AlertsView {
     /// Those that fire, the oldest first; then those that were resolved lately, the newest first.
     pub alerts: Vec<AlertView>,
 }
 
 /// The figures of the service. Null: nothing happened that it could be made of.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FiguresView {
     /// In a hundred: of the time for which the host should have been there, that in which there were enough workers.
     pub availability_percent: Option<f64>,
@@ -56,7 +56,7 @@ pub struct FiguresView {
 }
 
 /// Some time, and what was done in it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PeriodView {
     /// Its hours begin here or later,
     pub from: String,
@@ -91,7 +91,7 @@ pub struct PeriodView {
 }
 
 /// What a host has done.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ReportView {
     /// The last first.
     pub periods: Vec<PeriodView>,
@@ -100,7 +100,7 @@ pub struct ReportView {
 }
 
 /// By which periods a report is made.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReportBy {
     /// The last day as a whole.
@@ -113,7 +113,7 @@ pub enum ReportBy {
 }
 
 /// Like failures, and what came of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct IncidentView {
     /// Always the same for the same.
     pub id: String,
@@ -140,7 +140,7 @@ pub struct IncidentView {
 }
 
 /// What has helped against like failures.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ResolvedView {
     /// Tasks that succeeded when they were tried again, by themselves.
     pub by_retry: u64,
@@ -155,7 +155,7 @@ pub struct ResolvedView {
 }
 
 /// Incidents.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct IncidentsView {
     /// The last that was seen first.
     pub incidents: Vec<IncidentView>,

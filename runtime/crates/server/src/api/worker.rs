@@ -6,7 +6,7 @@ use sunaba_store::Queues;
 use sunaba_task::LimitCaps;
 
 /// A worker group.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct WorkerView {
     /// Its name.
     pub id: String,
@@ -33,14 +33,14 @@ pub struct WorkerView {
 }
 
 /// The worker groups, in the order in which they were declared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct WorkersView {
     /// All of them.
     pub workers: Vec<WorkerView>,
 }
 
 /// A change of a worker group, until the host ends.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetWorker {
     /// Attempts at a time: a number as a text, or a range, such as `1..8`.

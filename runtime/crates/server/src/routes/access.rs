@@ -31,7 +31,7 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/v1/audit", get(audit))
 }
 
-async fn list(
+pub(super) async fn list(
     State(shared): State<Shared>,
     Asked(PageQuestion { after, limit, .. }): Asked<PageQuestion>,
 ) -> Answer<KeysView> {
@@ -50,7 +50,7 @@ async fn list(
     Ok(Reply(KeysView { keys: page.iter().map(|key| KeyView::new(key, known.now)).collect(), next }))
 }
 
-async fn create(State(shared): State<Shared>, Json(create): Json<CreateKey>) -> Result<Response, Problem> {
+pub(super) async fn create(State(shared): State<Shared>, Json(create): Json<CreateKey>) -> Result<Response, Problem> {
     let CreateKey { name, scopes, queues, expires_in_ms } = create;
     let text = new_key_text().map_err(|error| {
         let message = format!("there are no random numbers for a key: {error}");
@@ -65,7 +65,7 @@ async fn create(State(shared): State<Shared>, Json(create): Json<CreateKey>) -> 
     Ok((StatusCode::CREATED, Reply(CreatedKey { key: text.reveal().to_owned(), view })).into_response())
 }
 
-async fn revoke(State(shared): State<Shared>, At(id): At<String>) -> Answer<KeyView> {
+pub(super) async fn revoke(State(shared): State<Shared>, At(id): At<String>) -> Answer<KeyView> {
     let id: KeyId = id.parse().map_err(Problem::invalid)?;
     let revoked = shared.runtime.store().revoke_key(id).await;
     // Whatever came of it, and before it is answered: from then on nobody gets in by it.
@@ -76,7 +76,7 @@ async fn revoke(State(shared): State<Shared>, At(id): At<String>) -> Answer<KeyV
     Ok(Reply(KeyView::new(&revoked, revoked.revoked_at.unwrap_or(revoked.created_at))))
 }
 
-async fn audit(
+pub(super) async fn audit(
     State(shared): State<Shared>,
     Asked(PageQuestion { before, limit, .. }): Asked<PageQuestion>,
 ) -> Answer<AuditsView> {

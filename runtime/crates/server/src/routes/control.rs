@@ -13,7 +13,7 @@ use crate::extract::{Asked, At};
 use crate::problem::Problem;
 
 /// Where a page begins.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct After {
     after: Option<String>,

@@ -20,7 +20,7 @@ use crate::problem::Problem;
 const DEFAULT_PAGE: usize = 100;
 
 /// Which events to show.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
     /// After this one; 0 means from the oldest that is kept, and nothing means from now on.

@@ -21,7 +21,7 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 /// The new job.
-async fn retry(
+pub(super) async fn retry(
     State(shared): State<Shared>,
     At(id): At<String>,
     Json(retry): Json<JobRetry>,

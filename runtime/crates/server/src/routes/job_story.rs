@@ -21,7 +21,7 @@ pub(super) fn routes() -> Router<Shared> {
     Router::new().route("/v1/jobs/{id}/explain", get(explain)).route("/v1/jobs/{id}/graph", get(graph))
 }
 
-async fn explain(State(shared): State<Shared>, At(id): At<String>) -> Answer<JobStory> {
+pub(super) async fn explain(State(shared): State<Shared>, At(id): At<String>) -> Answer<JobStory> {
     let id: JobId = id.parse().map_err(Problem::invalid)?;
     let story = explain_job(&**shared.runtime.store(), id, GraphBounds::default()).await?;
     match story {
@@ -30,7 +30,7 @@ async fn explain(State(shared): State<Shared>, At(id): At<String>) -> Answer<Job
     }
 }
 
-async fn graph(
+pub(super) async fn graph(
     State(shared): State<Shared>,
     At(id): At<String>,
     Asked(GraphQuestion { format, fold }): Asked<GraphQuestion>,

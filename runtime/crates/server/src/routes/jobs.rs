@@ -73,7 +73,7 @@ pub(super) async fn list(State(shared): State<Shared>, Asked(filter): Asked<JobF
 }
 
 /// How long to wait for the end of a job.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 pub(super) struct Wait {
     wait_ms: Option<u64>,
 }

@@ -5,6 +5,8 @@ mod artifacts;
 mod bulk;
 mod complete;
 mod control;
+mod described;
+mod docs;
 mod feed;
 mod job_retry;
 mod job_story;
@@ -18,6 +20,8 @@ mod submit;
 mod tasks;
 mod usage;
 mod workers;
+
+pub(crate) use described::described;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,6 +99,7 @@ pub(crate) fn router(shared: Shared, admission: Admission, hosts: Hosts) -> Rout
         .route("/v1/tasks/{id}/run-now", post(tasks::run_now))
         .route("/v1/tasks/{id}/rerun", post(tasks::rerun))
         .merge(access::routes())
+        .merge(docs::routes())
         .merge(job_retry::routes())
         .merge(job_story::routes())
         .merge(workers::routes())

@@ -36,7 +36,7 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/v1/schedules/{name}/trigger", post(trigger))
 }
 
-async fn list(State(shared): State<Shared>, Asked(filter): Asked<ScheduleFilter>) -> Answer<SchedulesView> {
+pub(super) async fn list(State(shared): State<Shared>, Asked(filter): Asked<ScheduleFilter>) -> Answer<SchedulesView> {
     let ScheduleFilter { package, after, limit } = filter;
     let after = after.map(|name| name.parse()).transpose().map_err(Problem::invalid)?;
     let query = ScheduleQuery { package, after, limit: limit.unwrap_or(NAMES_PAGE) };
@@ -45,12 +45,12 @@ async fn list(State(shared): State<Shared>, Asked(filter): Asked<ScheduleFilter>
     Ok(Reply(SchedulesView { schedules, next: page.next.map(String::from) }))
 }
 
-async fn one(State(shared): State<Shared>, At(name): At<String>) -> Result<Response, Problem> {
+pub(super) async fn one(State(shared): State<Shared>, At(name): At<String>) -> Result<Response, Problem> {
     let schedule = find(&shared, &name).await?;
     tagged(&shared, StatusCode::OK, &schedule).await
 }
 
-async fn put(
+pub(super) async fn put(
     State(shared): State<Shared>,
     At(name): At<String>,
     headers: HeaderMap,
@@ -64,19 +64,23 @@ async fn put(
     tagged(&shared, status, &schedule).await
 }
 
-async fn delete(State(shared): State<Shared>, At(name): At<String>, headers: HeaderMap) -> Answer<DeletedSchedule> {
+pub(super) async fn delete(
+    State(shared): State<Shared>,
+    At(name): At<String>,
+    headers: HeaderMap,
+) -> Answer<DeletedSchedule> {
     let deleted = shared.runtime.store().delete_schedule(named(&name)?, expected(&headers)?).await??;
     Ok(Reply(DeletedSchedule { deleted: deleted.name.into() }))
 }
 
 /// How many fires to show.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Count {
+pub(super) struct Count {
     count: Option<usize>,
 }
 
-async fn next(
+pub(super) async fn next(
     State(shared): State<Shared>,
     At(name): At<String>,
     Asked(Count { count }): Asked<Count>,
@@ -84,7 +88,7 @@ async fn next(
     Ok(Reply(FiresView::new(&find(&shared, &name).await?, count.unwrap_or(FIRES))))
 }
 
-async fn pause(
+pub(super) async fn pause(
     State(shared): State<Shared>,
     At(name): At<String>,
     headers: HeaderMap,
@@ -93,7 +97,7 @@ async fn pause(
     set_paused(&shared, &name, true, &headers).await
 }
 
-async fn resume(
+pub(super) async fn resume(
     State(shared): State<Shared>,
     At(name): At<String>,
     headers: HeaderMap,
@@ -107,7 +111,7 @@ async fn set_paused(shared: &Shared, name: &str, paused: bool, headers: &HeaderM
     tagged(shared, StatusCode::OK, &schedule).await
 }
 
-async fn trigger(
+pub(super) async fn trigger(
     State(shared): State<Shared>,
     At(name): At<String>,
     Json(Nothing {}): Json<Nothing>,

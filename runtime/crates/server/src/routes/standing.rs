@@ -35,7 +35,7 @@ pub(super) fn routes() -> Router<Shared> {
 
 /// Ready is a host whose store takes changes and has room, and whose worker was heard of lately. Both answers say each of these,
 /// and how durable answers are.
-async fn ready(State(shared): State<Shared>) -> Result<String, Problem> {
+pub(super) async fn ready(State(shared): State<Shared>) -> Result<String, Problem> {
     let checks = shared.runtime.checks().await;
     if checks.iter().any(|check| !check.is_good) {
         let told = checks.iter().map(|check| {
@@ -73,19 +73,19 @@ async fn metrics(State(shared): State<Shared>) -> Result<impl IntoResponse, Prob
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text))
 }
 
-async fn alerts(State(shared): State<Shared>) -> Reply<AlertsView> {
+pub(super) async fn alerts(State(shared): State<Shared>) -> Reply<AlertsView> {
     Reply(AlertsView { alerts: shared.runtime.alerts().into_iter().map(Into::into).collect() })
 }
 
 /// By which periods.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Periods {
+pub(super) struct Periods {
     #[serde(default)]
     by: ReportBy,
 }
 
-async fn report(State(shared): State<Shared>, Asked(Periods { by }): Asked<Periods>) -> Answer<ReportView> {
+pub(super) async fn report(State(shared): State<Shared>, Asked(Periods { by }): Asked<Periods>) -> Answer<ReportView> {
     let every = match by {
         ReportBy::Last => Every::Last,
         ReportBy::Day => Every::Day,
@@ -95,13 +95,13 @@ async fn report(State(shared): State<Shared>, Asked(Periods { by }): Asked<Perio
 }
 
 /// How far back.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Back {
+pub(super) struct Back {
     days: Option<u32>,
 }
 
-async fn incidents(State(shared): State<Shared>, Asked(Back { days }): Asked<Back>) -> Reply<IncidentsView> {
+pub(super) async fn incidents(State(shared): State<Shared>, Asked(Back { days }): Asked<Back>) -> Reply<IncidentsView> {
     let (sample, _) = shared.runtime.sample().await;
     let back = DAY.saturating_mul(days.unwrap_or(DEFAULT_DAYS));
     let back = u64::try_from(back.as_millis()).unwrap_or(u64::MAX);

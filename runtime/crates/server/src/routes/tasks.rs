@@ -26,7 +26,7 @@ pub(super) async fn list(State(shared): State<Shared>, Asked(mut filter): Asked<
 }
 
 /// How long to wait for the end of a task.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 pub(super) struct Wait {
     wait_ms: Option<u64>,
 }
@@ -114,7 +114,7 @@ pub(super) async fn cancel(
 }
 
 /// What takes nothing, as JSON: no web page can send that without asking.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 

@@ -10,7 +10,7 @@ use crate::body::Reply;
 use crate::extract::Asked;
 
 /// By what, and where a page begins.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Question {
     #[serde(default)]

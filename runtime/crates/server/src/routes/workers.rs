@@ -17,11 +17,11 @@ pub(super) fn routes() -> Router<Shared> {
     Router::new().route("/v1/workers", get(list)).route("/v1/workers/{id}", patch(set))
 }
 
-async fn list(State(shared): State<Shared>) -> Reply<WorkersView> {
+pub(super) async fn list(State(shared): State<Shared>) -> Reply<WorkersView> {
     Reply(WorkersView { workers: shared.runtime.workers().into_iter().map(WorkerView::from).collect() })
 }
 
-async fn set(
+pub(super) async fn set(
     State(shared): State<Shared>,
     At(id): At<String>,
     Json(SetWorker { slots }): Json<SetWorker>,

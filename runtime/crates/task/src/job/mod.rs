@@ -112,7 +112,7 @@ impl After {
 }
 
 /// What it means that a task has not succeeded: to one that waits for it, or to its job.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnFailure {
     /// Whoever waits for it is not run, and the job fails.

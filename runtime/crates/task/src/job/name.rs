@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 const MAX_BYTES: usize = 128;
 
 /// A node's name in its plan. What stands before its last `/` is the group that it is in.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(into = "String", try_from = "String")]
 pub struct NodeName(String);
 
@@ -68,7 +68,7 @@ impl fmt::Display for NodeName {
 }
 
 /// What a node can wait for; written as the name of a node, or as `GROUP/*`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(into = "String", try_from = "String")]
 pub enum Awaited {
     /// One node.
