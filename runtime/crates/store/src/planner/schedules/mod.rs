@@ -20,13 +20,15 @@ use crate::{Expected, NewSchedule, ScheduleChangeError, StoreError, Triggered, c
 /// What is in memory of the schedules.
 #[derive(Default)]
 pub(super) struct Schedules {
-    /// All of them, and what comes next of each.
-    known: BTreeMap<ScheduleName, Option<Fire>>,
+    /// All of them, what comes next of each, and how far it is; of one that cannot be read that is nowhere.
+    known: BTreeMap<ScheduleName, (Option<Fire>, Option<Timestamp>)>,
     /// By when they fire.
     next: BTreeSet<(Timestamp, ScheduleName)>,
 }
 
 impl Schedules {
+    /// By how far they are.
+    decided: BTreeSet<(Timestamp, ScheduleName)>,
     /// Nothing fires before.
     pub(super) fn first(&self) -> Option<Timestamp> {
         self.next.first().map(|(at, _)| *at)
@@ -37,19 +39,35 @@ impl Schedules {
         self.next.first().filter(|(at, _)| *at <= now).map(|(_, name)| name.clone())
     }
 
-    fn set(&mut self, name: &ScheduleName, next: Option<Fire>) {
+    /// The one that is furthest, and how far that is.
+    fn furthest(&self) -> Option<&(Timestamp, ScheduleName)> {
+        self.decided.last()
+    }
+
+    fn set(&mut self, name: &ScheduleName, next: Option<Fire>, decided_until: Timestamp) {
         self.forget(name);
-        self.known.insert(name.clone(), next);
+        self.known.insert(name.clone(), (next, Some(decided_until)));
         self.next.extend(next.map(|fire| (fire.at, name.clone())));
     }
 
     fn forget(&mut self, name: &ScheduleName) {
-        if let Some(Some(fire)) = self.known.remove(name) {
+        self.decided.insert((decided_until, name.clone()));
+    }
+
+    /// It cannot be read, and nothing comes of it.
+    fn set_unreadable(&mut self, name: &ScheduleName) {
+        self.forget(name);
+        self.known.insert(name.clone(), (None, None));
+        let Some((next, decided)) = self.known.remove(name) else { return };
+        if let Some(fire) = next {
             self.next.remove(&(fire.at, name.clone()));
         }
     }
 }
 
+        if let Some(decided) = decided {
+            self.decided.remove(&(decided, name.clone()));
+        }
 /// A schedule while a turn changes it.
 struct Open {
     name: ScheduleName,
@@ -65,7 +83,10 @@ impl Open {
         }
         let spec = &self.settings.spec;
         match spec.calendar() {
-            Ok(calendar) => calendar.next_fire(&self.name, self.progress.decided_until, spec.jitter),
+            Ok(calendar) => {
+                let progress = &self.progress;
+                progress.next_fire(&self.name, &calendar, progress.decided_until, spec.jitter)
+            }
             Err(error) => {
                 tracing::error!(schedule = %self.name, %error, "a schedule has no ticks");
                 None
@@ -85,13 +106,11 @@ impl Planner {
                 continue;
             };
             match self.open_schedule(turn, &name) {
-                Ok(open) => {
-                    let next = open.and_then(|open| open.next());
-                    self.schedules.set(&name, next);
-                }
+                Ok(Some(open)) => self.schedules.set(&name, open.next(), open.progress.decided_until),
+                Ok(None) => {}
                 Err(error @ StoreError::Damaged { .. }) => {
                     tracing::error!(schedule = %name, %error, "a schedule cannot be read, and makes no tasks");
-                    self.schedules.set(&name, None);
+                    self.schedules.set_unreadable(&name);
                 }
                 Err(error) => return Err(error),
             }
@@ -156,7 +175,10 @@ impl Planner {
             Some(Open { settings, mut progress, .. }) => {
                 let paused = paused.unwrap_or(settings.paused);
                 // A tick that has come and waits for its jitter is not lost to another change.
-                if !spec.has_the_ticks_of(&settings.spec) || settings.paused {
+                if !spec.has_the_ticks_of(&settings.spec) {
+                    progress.decided_until = now;
+                    progress.met.clear();
+                } else if settings.paused {
                     progress.decided_until = now;
                 }
                 let (revision, updated_at) = if is_readmission {
@@ -243,7 +265,7 @@ impl Planner {
     fn close_schedule(&mut self, turn: &mut Turn<'_>, open: Open) -> Schedule {
         let next = open.next();
         turn.txn.put(keys::key(PROGRESS, &open.name), codec::write(&open.progress));
-        self.schedules.set(&open.name, next);
+        self.schedules.set(&open.name, next, open.progress.decided_until);
         shown(open, next)
     }
 
