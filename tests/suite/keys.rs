@@ -232,6 +232,30 @@ fn key_is_shown_once_and_is_nowhere_afterwards() {
     assert_eq!(code, Some(0));
     everything += &said;
     let data = host.data.path().join("data");
+#[test]
+fn what_goes_on_by_a_key_ends_when_it_is_revoked() {
+    let (host, admin) = guarded(&[]);
+    let key = key(&host, &admin, &["--scope", "submit,read"]);
+    let id = last_id(&host, &admin);
+    let mut slow = TcpStream::connect(&host.address[7..]).expect("it listens");
+    slow.set_read_timeout(Some(Duration::from_secs(50))).expect("a timeout");
+    let head = format!(
+        "POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\n{}{JSON}Content-Length: 10\r\nExpect: 100-continue\r\nConnection: \
+         close\r\n\r\n",
+        bearer(&key)
+    );
+    slow.write_all(head.as_bytes()).expect("it reads");
+    let mut answer = BufReader::new(slow);
+    let mut line = String::new();
+    // By then the key was found to be good, and the body is waited for.
+    answer.read_line(&mut line).expect("text");
+    assert!(line.starts_with("HTTP/1.1 100"), "{line}");
+    host.ok(&["key", "revoke", &id, "--api-key", &admin]);
+    let mut rest = String::new();
+    answer.read_to_string(&mut rest).expect("it is answered before the body is given up");
+    assert!(rest.contains("HTTP/1.1 401") && rest.contains("key-revoked"), "{rest}");
+}
+
     for command in ["verify", "info"] {
         everything += &text(&host.sunaba(["store", command, "--data", &data.display().to_string()]).stdout);
     }
