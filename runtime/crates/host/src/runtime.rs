@@ -32,7 +32,7 @@ use crate::memory::MemoryBudget;
 use crate::native::NativePackage;
 use crate::packages::{self, DeployError, Packages};
 use crate::permits::{Manifests, Permits};
-use crate::watch::{Eyes, Watch, WatchConfig};
+use crate::watch::{Eyes, LOOK_TIME, Watch, WatchConfig};
 use crate::workers::{Group, NewGroup, Workers};
 use ready::{FUEL_MODES, keys};
 
@@ -267,6 +267,7 @@ impl RuntimeBuilder {
             data: self.data,
             begun: None,
         };
+            look_time: LOOK_TIME,
         let watch = Watch::start(eyes, self.watch).await?;
         let deploying = Mutex::default();
         Ok(Runtime {

@@ -23,16 +23,20 @@ impl AlertSink for Told {
     }
 }
 
-async fn start(store: &Arc<dyn Store>, rules: AlertRules, sinks: Vec<Arc<dyn AlertSink>>) -> Watch {
-    let eyes = Eyes {
+fn eyes(store: &Arc<dyn Store>) -> Eyes {
+    Eyes {
         store: Arc::clone(store),
         workers: Weak::new(),
         memory_budget_bytes: None,
         lease_time: Duration::from_secs(30),
         data: None,
+        look_time: GRACE,
         begun: None,
-    };
-    Watch::start(eyes, WatchConfig { interval: NEVER, rules, sinks }).await.expect("the store can be read")
+    }
+}
+
+async fn start(store: &Arc<dyn Store>, rules: AlertRules, sinks: Vec<Arc<dyn AlertSink>>) -> Watch {
+    Watch::start(eyes(store), WatchConfig { interval: NEVER, rules, sinks }).await.expect("the store can be read")
 }
 
 async fn submit(store: &dyn Store) -> Task {
@@ -154,4 +158,37 @@ async fn stop_in_good_order_is_no_trouble() {
     watch.stop(GRACE).await;
     assert_eq!(*seen.0.lock().unwrap_or_else(PoisonError::into_inner), []);
     assert_eq!(of_the_day(&watch, now(&*store).await).down_ms, 0);
+}
+
+#[tokio::test]
+async fn many_who_ask_whether_the_host_is_ready_cost_no_look() {
+    let store = memory();
+    let watch = start(&store, AlertRules::default(), Vec::new()).await;
+    while *watch.looks.borrow() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let before = *watch.looks.borrow();
+    let begun = Instant::now();
+    for _ in 0..100 {
+        watch.checks().await;
+    }
+    let most = begun.elapsed().as_secs() + 1;
+    assert!(*watch.looks.borrow() <= before + most, "the last look is young");
+}
+
+/// Neither the watch nor who asks waits for it, and nobody takes it for well.
+#[tokio::test]
+async fn store_that_does_not_answer_is_not_ready_and_holds_up_nobody() {
+    let store = memory();
+    let _session = session(&*store).await;
+    let eyes = Eyes { look_time: Duration::ZERO, ..eyes(&store) };
+    let config = WatchConfig { interval: NEVER, ..WatchConfig::default() };
+    let watch = Watch::start(eyes, config).await.expect("the store can be read");
+    let bad: Vec<_> = watch.checks().await.into_iter().filter(|check| !check.is_good).collect();
+    assert_eq!(bad.iter().map(|check| check.name).collect::<Vec<_>>(), ["store", "worker"]);
+    assert!(bad[0].found.contains("has not answered"), "{bad:?}");
+    let (sample, observations) = watch.sample().await;
+    assert!(sample.unseen.is_some() && observations.is_none());
+    watch.stop(GRACE).await;
+    assert!(watch.looks.has_changed().is_err(), "its loop has ended");
 }

@@ -24,6 +24,8 @@ fn sample() -> Sample {
         floor_bytes: 1,
         store_bytes: Some(10),
         failure: None,
+        unseen: None,
+        elapsed: Duration::ZERO,
         workers: 1,
         quietest: None,
         dead: 3,
@@ -51,6 +53,7 @@ fn page() -> Page {
     counts.wait_us.add(2_000);
     let series = Series { queue: "ma\"il\n".into(), handler: "p/h".into(), counts };
     let observations = Observations {
+        elapsed: Duration::ZERO,
         since: sample().at,
         now: sample().at,
         series: vec![series],
