@@ -176,7 +176,15 @@ fn key_of_a_queue_has_to_do_with_that_alone() {
     }
     assert_eq!(ask(&host, &bound, &format!("DELETE /v1/tasks/{other}"), &Value::Null).0, "404");
     assert_eq!(ask(&host, &bound, &format!("GET /v1/events?after=0&task={other}"), &Value::Null).0, "404");
-    let (_, job) = ask(&host, &admin, "POST /v1/jobs", &job("print"));
+    // Whether or not its tasks are made.
+    let (_, mixed) = ask(&host, &admin, "POST /v1/jobs", &{
+        let (mut both, mut other) = (job("mail"), job("print")["nodes"][0].clone());
+        other["name"] = "b".into();
+        both["nodes"].as_array_mut().expect("a list").push(other);
+        both
+    });
+    let mixed = mixed["id"].as_str().expect("text");
+    let (_, job) = ask(&host, &bound, "POST /v1/jobs", &job("mail"));
     let job = job["id"].as_str().expect("text");
     while ask(&host, &admin, &format!("GET /v1/jobs/{job}/tasks"), &Value::Null).1["tasks"] == json!([]) {
         std::thread::yield_now();
@@ -185,7 +193,7 @@ fn key_of_a_queue_has_to_do_with_that_alone() {
     // What is asked for without a queue is asked for in its own.
     let (_, tasks) = ask(&host, &bound, "GET /v1/tasks", &Value::Null);
     assert!(tasks["tasks"].as_array().expect("a list").iter().all(|task| task["queue"] == "mail"), "{tasks:#}");
-    assert_eq!(tasks["tasks"].as_array().map(Vec::len), Some(2));
+    assert!(tasks["tasks"].as_array().is_some_and(|tasks| tasks.len() >= 2));
     let (_, events) = ask(&host, &bound, "GET /v1/events?after=0", &Value::Null);
     let events = events["events"].as_array().expect("a list").clone();
     assert!(!events.is_empty() && events.iter().all(|event| event["queue"] == "mail"), "{events:#?}");

@@ -414,6 +414,7 @@ macro_rules! conformance_tests {
             job_that_has_spent_its_attempts_is_undone
             // children
             parent_ends_with_the_output_of_its_join
+            job_knows_the_queues_of_all_its_tasks
             plans_of_no_child_and_of_one_end
             plans_below_plans_end_from_below
             failure_of_a_child_is_its_parents_matter
