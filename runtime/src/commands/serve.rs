@@ -262,10 +262,9 @@ async fn reloads(
     notify: &Notify,
     started: &Config,
 ) {
-    let mut last = started.clone();
     while hangups.next().await {
         notify.say("STATUS=reloading");
-        reload::reload(global, args, runtime, started, &mut last).await;
+        reload::reload(global, args, runtime, started).await;
         notify.say("STATUS=");
     }
 }

@@ -9,8 +9,11 @@ mod query;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sunaba_task::schedule::{Fire, Schedule, ScheduleEvent, ScheduleHappening, ScheduleName, ScheduleProgress};
-use sunaba_task::{FeedEvent, Timestamp};
+use serde_json::Value;
+use sunaba_task::schedule::{
+    Fire, Schedule, ScheduleEvent, ScheduleHappening, ScheduleName, ScheduleProgress, ScheduleSpec,
+};
+use sunaba_task::{FeedEvent, Timestamp, format_duration};
 
 use super::{Planner, Turn};
 use crate::keys::schedules::{self as keys, INPUT, PROGRESS, SETTINGS};
@@ -24,11 +27,11 @@ pub(super) struct Schedules {
     known: BTreeMap<ScheduleName, (Option<Fire>, Option<Timestamp>)>,
     /// By when they fire.
     next: BTreeSet<(Timestamp, ScheduleName)>,
+    /// By how far they are.
+    decided: BTreeSet<(Timestamp, ScheduleName)>,
 }
 
 impl Schedules {
-    /// By how far they are.
-    decided: BTreeSet<(Timestamp, ScheduleName)>,
     /// Nothing fires before.
     pub(super) fn first(&self) -> Option<Timestamp> {
         self.next.first().map(|(at, _)| *at)
@@ -48,9 +51,6 @@ impl Schedules {
         self.forget(name);
         self.known.insert(name.clone(), (next, Some(decided_until)));
         self.next.extend(next.map(|fire| (fire.at, name.clone())));
-    }
-
-    fn forget(&mut self, name: &ScheduleName) {
         self.decided.insert((decided_until, name.clone()));
     }
 
@@ -58,16 +58,19 @@ impl Schedules {
     fn set_unreadable(&mut self, name: &ScheduleName) {
         self.forget(name);
         self.known.insert(name.clone(), (None, None));
+    }
+
+    fn forget(&mut self, name: &ScheduleName) {
         let Some((next, decided)) = self.known.remove(name) else { return };
         if let Some(fire) = next {
             self.next.remove(&(fire.at, name.clone()));
         }
-    }
-}
-
         if let Some(decided) = decided {
             self.decided.remove(&(decided, name.clone()));
         }
+    }
+}
+
 /// A schedule while a turn changes it.
 struct Open {
     name: ScheduleName,
@@ -169,6 +172,18 @@ impl Planner {
         if let Some(active) = self.shelves.active(&task.handler.package).filter(|it| it.component != task.component) {
             return Ok(Err(ScheduleChangeError::Unchecked { active: Box::new(active.clone()) }));
         }
+        if is_readmission {
+            // Nobody has asked for another: the deploy that it follows is what was changed.
+            turn.change = None;
+        }
+        if let Some(open) = before.as_ref().filter(|open| paused.is_none_or(|paused| paused == open.settings.paused))
+            && open.settings.spec == spec
+            && query::input_of(turn, open).is_ok_and(|stored| stored == input)
+        {
+            let next = open.next();
+            return Ok(Ok(shown(before.expect("it was just looked at"), next)));
+        }
+        let told_before = before.as_ref().and_then(|open| told(&open.settings));
         let is_new = before.is_none();
         let now = turn.now;
         let mut open = match before {
@@ -201,6 +216,7 @@ impl Planner {
             let what = if is_new { ScheduleHappening::Created } else { ScheduleHappening::Updated };
             self.tell_of_schedule(turn, &open.name, what);
         }
+        turn.note_change(|| (told_before, told(&open.settings)));
         self.let_go(turn, &mut open)?;
         Ok(Ok(self.close_schedule(turn, open)))
     }
@@ -216,17 +232,21 @@ impl Planner {
             Ok(open) => open,
             Err(error) => return Ok(Err(error)),
         };
-        if open.settings.paused != paused {
-            open.settings.paused = paused;
-            open.settings.revision += 1;
-            open.settings.updated_at = turn.now;
-            turn.txn.put(keys::key(SETTINGS, name), codec::write(&open.settings));
-            let what = if paused { ScheduleHappening::Paused } else { ScheduleHappening::Resumed };
-            self.tell_of_schedule(turn, name, what);
-            if !paused {
-                open.progress.decided_until = turn.now;
-                self.let_go(turn, &mut open)?;
-            }
+        if open.settings.paused == paused {
+            let next = open.next();
+            return Ok(Ok(shown(open, next)));
+        }
+        let before = told(&open.settings);
+        open.settings.paused = paused;
+        open.settings.revision += 1;
+        open.settings.updated_at = turn.now;
+        turn.note_change(|| (before, told(&open.settings)));
+        turn.txn.put(keys::key(SETTINGS, name), codec::write(&open.settings));
+        let what = if paused { ScheduleHappening::Paused } else { ScheduleHappening::Resumed };
+        self.tell_of_schedule(turn, name, what);
+        if !paused {
+            open.progress.decided_until = turn.now;
+            self.let_go(turn, &mut open)?;
         }
         Ok(Ok(self.close_schedule(turn, open)))
     }
@@ -253,6 +273,7 @@ impl Planner {
             Ok(open) => open,
             Err(error) => return Ok(Err(error)),
         };
+        turn.note_change(|| (told(&open.settings), None));
         for what in [SETTINGS, PROGRESS, INPUT] {
             turn.txn.delete(keys::key(what, name));
         }
@@ -274,6 +295,23 @@ impl Planner {
         let sequence = self.feed.following(turn);
         turn.told.push(FeedEvent::Schedule(ScheduleEvent { sequence, at: turn.now, schedule: name.clone(), what }));
     }
+}
+
+/// What was asked for, as the log of changes has it: not what its tasks get, which may be anything.
+fn told(settings: &StoredSchedule) -> Option<Value> {
+    let StoredSchedule { revision, spec, paused, .. } = settings;
+    let ScheduleSpec { cron, time_zone, overlap, catch_up, jitter, task } = spec;
+    Some(serde_json::json!({
+        "revision": revision,
+        "cron": cron,
+        "time_zone": time_zone,
+        "overlap": overlap.to_string(),
+        "catch_up": catch_up.to_string(),
+        "jitter": format_duration(*jitter),
+        "paused": paused,
+        "handler": task.spec.handler.to_string(),
+        "queue": task.spec.queue,
+    }))
 }
 
 fn read_progress(turn: &Turn<'_>, name: &ScheduleName) -> Result<ScheduleProgress, StoreError> {
