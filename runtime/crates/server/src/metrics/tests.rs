@@ -149,3 +149,13 @@ fn number_of_queues_violated() {
     assert_eq!((bounded.len(), last.name.as_str(), last.queued), (MAX_SERIES + 1, OTHER, 3));
     assert_eq!(last.oldest, Some(Duration::from_secs(MAX_SERIES as u64 + 2)));
 }
+
+#[test]
+fn queue_that_is_called_as_the_others_are_is_one_of_them() {
+    let queue = |name: String| QueueSample { name, paused: false, queued: 1, scheduled: 0, running: 0, oldest: None };
+    let mut queues: Vec<_> = (0..=MAX_SERIES).map(|number| queue(format!("q{number}"))).collect();
+    queues[0].name = OTHER.into();
+    let bounded = bounded(&queues);
+    let others: Vec<_> = bounded.iter().filter(|queue| queue.name == OTHER).map(|queue| queue.queued).collect();
+    assert_eq!((others, bounded.len()), (vec![2], MAX_SERIES));
+}
