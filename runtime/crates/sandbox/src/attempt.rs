@@ -18,7 +18,7 @@ use crate::clock::now;
 use crate::error::{LoadError, one_line};
 use crate::guest_clock::GuestClock;
 use crate::http::{Client, Http, Outgoing, Vault};
-use crate::interrupt::{Halt, Interrupt};
+use crate::interrupt::{Halt, Interrupt, TurnsIfDropped};
 use crate::scratch::{Scratch, ScratchDir};
 use crate::sight::Sight;
 use crate::state::{Means, Purpose, State, no_scratch, with_files};
@@ -58,6 +58,7 @@ struct Cell {
     /// Deleted with the rest, however the attempt ends.
     scratch: Option<ScratchDir>,
 }
+    ending: TurnsIfDropped,
 
 /// What an attempt is given besides its limits.
 struct Given<'a> {
@@ -115,7 +116,8 @@ impl Cell {
                 Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
             }
         });
-        Ok(Self { store, interrupt, book, limits: limits.clone(), begun, scratch })
+        let ending = TurnsIfDropped::new(&interrupt);
+        Ok(Self { store, interrupt, book, limits: limits.clone(), begun, scratch, ending })
     }
 
     /// What the guest has used so far, at most its limit; none when it is not counted.
@@ -148,12 +150,13 @@ impl Cell {
 
     /// Takes the sandbox down.
     async fn close(self) -> (Vec<LogEntry>, Counts) {
-        let Self { store, book, scratch, .. } = self;
+        let Self { store, book, scratch, ending, .. } = self;
         drop(store);
         if let Some(scratch) = scratch {
             scratch.remove().await;
         }
         book.close()
+        ending.ended();
     }
 }
 
