@@ -186,10 +186,23 @@ fn key_of_a_queue_has_to_do_with_that_alone() {
     let mixed = mixed["id"].as_str().expect("text");
     let (_, job) = ask(&host, &bound, "POST /v1/jobs", &job("mail"));
     let job = job["id"].as_str().expect("text");
-    while ask(&host, &admin, &format!("GET /v1/jobs/{job}/tasks"), &Value::Null).1["tasks"] == json!([]) {
-        std::thread::yield_now();
+    for target in ["", "/tasks", "/outputs", "/result"] {
+        assert_eq!(ask(&host, &bound, &format!("GET /v1/jobs/{mixed}{target}"), &Value::Null).0, "404", "{target}");
+        assert_eq!(ask(&host, &bound, &format!("GET /v1/jobs/{job}{target}"), &Value::Null).0, "200", "{target}");
     }
-    assert_eq!(ask(&host, &bound, &format!("GET /v1/jobs/{job}"), &Value::Null).0, "404");
+    assert_eq!(ask(&host, &bound, &format!("POST /v1/jobs/{mixed}/cancel"), &json!({})).0, "404");
+    assert_eq!(ask(&host, &bound, &format!("GET /v1/events?after=0&job={mixed}"), &Value::Null).0, "404");
+    // Whose a key is that others have used is not told.
+    for (field, key) in [("idempotency_key", json!("k")), ("unique", json!({"key": "k"}))] {
+        let mut theirs = submit("print");
+        theirs["delay_ms"] = 3_600_000.into();
+        theirs[field] = key;
+        let other = id(ask(&host, &admin, "POST /v1/tasks", &theirs));
+        theirs["queue"] = "mail".into();
+        let (status, problem) = ask(&host, &bound, "POST /v1/tasks", &theirs);
+        assert_eq!(status, "409", "{problem}");
+        assert!(!problem.to_string().contains(&other), "{problem}");
+    }
     // What is asked for without a queue is asked for in its own.
     let (_, tasks) = ask(&host, &bound, "GET /v1/tasks", &Value::Null);
     assert!(tasks["tasks"].as_array().expect("a list").iter().all(|task| task["queue"] == "mail"), "{tasks:#}");
@@ -220,27 +233,6 @@ fn revoked_key_is_refused_from_the_answer_on_and_after_a_restart() {
 }
 
 #[test]
-fn key_is_shown_once_and_is_nowhere_afterwards() {
-    let (mut host, admin) = guarded(&["-vvv"]);
-    let file = host.data.path().join("key");
-    let path = file.display().to_string();
-    let made = host.ok(&["key", "create", "saved", "--scope", "read", "--save", &path, "--api-key", &admin]);
-    assert_eq!(made, "");
-    let saved = std::fs::read_to_string(&file).expect("it is there");
-    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).expect("it is there").permissions());
-    assert_eq!(mode & 0o777, 0o600);
-    let again = host.sunaba(["key", "create", "saved", "--scope", "read", "--save", &path, "--api-key", &admin]);
-    assert_eq!(again.status.code(), Some(4), "{}", text(&again.stderr));
-    assert_eq!(ask(&host, saved.trim(), "GET /v1/tasks", &Value::Null).0, "200");
-    let mut everything = host.ok(&["key", "list", "--api-key", &admin]);
-    everything += &host.ok(&["key", "list", "-o", "json", "--api-key", &admin]);
-    everything += &host.ok(&["audit", "list", "-o", "jsonl", "--api-key", &admin]);
-    assert!(everything.contains("saved"), "{everything}");
-    let (code, said) = host.stop(Signal::TERM);
-    assert_eq!(code, Some(0));
-    everything += &said;
-    let data = host.data.path().join("data");
-#[test]
 fn what_goes_on_by_a_key_ends_when_it_is_revoked() {
     let (host, admin) = guarded(&[]);
     let key = key(&host, &admin, &["--scope", "submit,read"]);
@@ -264,6 +256,27 @@ fn what_goes_on_by_a_key_ends_when_it_is_revoked() {
     assert!(rest.contains("HTTP/1.1 401") && rest.contains("key-revoked"), "{rest}");
 }
 
+#[test]
+fn key_is_shown_once_and_is_nowhere_afterwards() {
+    let (mut host, admin) = guarded(&["-vvv"]);
+    let file = host.data.path().join("key");
+    let path = file.display().to_string();
+    let made = host.ok(&["key", "create", "saved", "--scope", "read", "--save", &path, "--api-key", &admin]);
+    assert_eq!(made, "");
+    let saved = std::fs::read_to_string(&file).expect("it is there");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).expect("it is there").permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let again = host.sunaba(["key", "create", "saved", "--scope", "read", "--save", &path, "--api-key", &admin]);
+    assert_eq!(again.status.code(), Some(4), "{}", text(&again.stderr));
+    assert_eq!(ask(&host, saved.trim(), "GET /v1/tasks", &Value::Null).0, "200");
+    let mut everything = host.ok(&["key", "list", "--api-key", &admin]);
+    everything += &host.ok(&["key", "list", "-o", "json", "--api-key", &admin]);
+    everything += &host.ok(&["audit", "list", "-o", "jsonl", "--api-key", &admin]);
+    assert!(everything.contains("saved"), "{everything}");
+    let (code, said) = host.stop(Signal::TERM);
+    assert_eq!(code, Some(0));
+    everything += &said;
+    let data = host.data.path().join("data");
     for command in ["verify", "info"] {
         everything += &text(&host.sunaba(["store", command, "--data", &data.display().to_string()]).stdout);
     }
