@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sunaba_task::trace::TRACEPARENT;
 use sunaba_task::{
     AttemptHost, AttemptReport, AttemptRequest, AttemptResult, Cause, ExecuteError, Fuel, FuelMode, Grants, Limits,
     Live, LogEntry, Outcome, Payload, Receipt, SCRATCH, Seed, Stop, Unattended, catch_panic, format_bytes,
@@ -57,8 +58,8 @@ struct Cell {
     begun: Instant,
     /// Deleted with the rest, however the attempt ends.
     scratch: Option<ScratchDir>,
-}
     ending: TurnsIfDropped,
+}
 
 /// What an attempt is given besides its limits.
 struct Given<'a> {
@@ -155,8 +156,8 @@ impl Cell {
         if let Some(scratch) = scratch {
             scratch.remove().await;
         }
-        book.close()
         ending.ended();
+        book.close()
     }
 }
 
@@ -296,7 +297,9 @@ pub(crate) async fn run(
     if let Some(vault) = &vault {
         cell.book.redact_with(Arc::clone(vault.redactor()));
     }
+    let traceparent = context.attributes.iter().find(|(name, _)| name == TRACEPARENT).map(|(_, text)| text.as_str());
     let outgoing = Outgoing::new(Arc::clone(client), http, vault.clone(), &limits, &interrupt, &cell.book);
+    let outgoing = outgoing.traced(traceparent);
     let traffic = Arc::clone(outgoing.traffic());
     cell.store.data_mut().set_http(Http::of(outgoing));
     let (book, written) = (cell.book.clone(), Arc::clone(cell.store.data().artifacts.written()));

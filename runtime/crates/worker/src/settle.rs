@@ -126,20 +126,13 @@ fn unsettled<K>(ended: Ended<K>, answer: Result<Task, SettleError>) -> Option<En
 
 fn settlement<K>(ended: &Ended<K>) -> Settlement {
     let Ended { token, task, seen, .. } = ended;
-    let report = match seen {
-        Observation::HostFailed { .. } | Observation::HostStopping | Observation::NotReady | Observation::NotBegun => {
-            None
-        }
-        Observation::Reported(report)
-        | Observation::Decomposed { report, .. }
-        | Observation::PlanRefused { report, .. } => Some(report),
-    };
+    let report = seen.report();
     let ruling = ended.ruling.as_ref();
     let plan = match (ruling.and_then(|ruling| ruling.plan.as_ref()), seen) {
         (Some(plan), _) | (None, Observation::Decomposed { plan, .. }) => Some(Arc::clone(plan)),
         (None, _) => None,
     };
-    let mut detail = report.map(|report| detail(report)).unwrap_or_default();
+    let mut detail = report.map(detail).unwrap_or_default();
     detail.decider = ruling.and_then(|ruling| ruling.record.clone());
     Settlement {
         token: *token,
