@@ -173,7 +173,7 @@ async fn controls(store: &dyn Store) -> Result<BTreeMap<String, sunaba_task::Han
 
 #[cfg(test)]
 mod tests {
-    use sunaba_store::{AuditQuery, EmbeddedStore};
+    use sunaba_store::{AccessStore as _, AuditQuery, EmbeddedStore};
 
     use super::*;
 
