@@ -48,4 +48,7 @@ pub use sunaba_host::{
     default_ceilings, group, map, package_name_of, task,
 };
 pub use sunaba_server as server;
-pub use {sunaba_sandbox as sandbox, sunaba_store as store, sunaba_task as task, sunaba_worker as worker};
+pub use {
+    sunaba_sandbox as sandbox, sunaba_store as store, sunaba_task as task, sunaba_telemetry as telemetry,
+    sunaba_worker as worker,
+};

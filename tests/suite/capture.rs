@@ -36,7 +36,10 @@ fn whole_stdout_is_an_artifact_where_the_log_has_its_beginning() {
     assert_eq!(whole.len(), 20_000_000);
     let result = host.json(&["task", "result", &id]);
     assert_eq!(result["receipt"]["artifact_bytes"], 20_000_000);
-    assert!(host.ok(&["task", "logs", &id]).contains("stdout was cut: 64.0 KiB kept"));
+    assert!(
+        host.ok(&["task", "logs", &id])
+            .contains("stdout is shortened here to 64.0 KiB: all of it is the artifact `attempt-1.stdout`")
+    );
     // Without it, nothing is kept.
     let id = ended(&host, "flood-stdout/flood-stdout", &["--input=10"]);
     assert_eq!(artifacts(&host, &id), [] as [Value; 0]);

@@ -62,6 +62,7 @@ fn values_are_shown_with_where_they_come_from() {
     host.durability sync default
     host.grace 7s SUNABA_GRACE
     host.alerts none default
+    telemetry.endpoint none default
     grants.dirs none default
     grants.http none default
     grants.secrets none default

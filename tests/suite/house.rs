@@ -11,17 +11,27 @@ use spdx::Expression;
 use crate::support::{root, text};
 
 /// What each of our packages may depend on, of ours. A new edge is a change of the architecture.
-const EDGES: [(&str, &[&str]); 13] = [
+const EDGES: [(&str, &[&str]); 14] = [
     ("sunaba-task", &[]),
     // What benchmarks are written with is a dependency of theirs alone.
     ("sunaba-store", &["sunaba-bench", "sunaba-task"]),
     ("sunaba-sandbox", &["sunaba-bench", "sunaba-task"]),
     ("sunaba-worker", &["sunaba-store", "sunaba-task"]),
+    // A store and a worker are what its test has spans from.
+    ("sunaba-telemetry", &["sunaba-store", "sunaba-task", "sunaba-worker"]),
     ("sunaba-host", &["sunaba-sandbox", "sunaba-store", "sunaba-task", "sunaba-worker"]),
     ("sunaba-server", &["sunaba-host", "sunaba-store", "sunaba-task"]),
     (
         "sunaba-runtime",
-        &["sunaba-host", "sunaba-sandbox", "sunaba-server", "sunaba-store", "sunaba-task", "sunaba-worker"],
+        &[
+            "sunaba-host",
+            "sunaba-sandbox",
+            "sunaba-server",
+            "sunaba-store",
+            "sunaba-task",
+            "sunaba-telemetry",
+            "sunaba-worker",
+        ],
     ),
     ("sunaba-sdk-macros", &[]),
     ("sunaba-sdk", &["sunaba-sdk-macros"]),
@@ -32,13 +42,16 @@ const EDGES: [(&str, &[&str]); 13] = [
 ];
 
 /// Dependencies that shape a crate have one owner.
-const OWNERS: [(&str, &str); 15] = [
+const OWNERS: [(&str, &str); 18] = [
     ("sled", "sunaba-store"),
     ("croner", "sunaba-task"),
     ("jiff", "sunaba-task"),
     ("axum", "sunaba-server"),
     // Metrics are a format of the wire; who counts keeps plain numbers.
     ("prometheus-client", "sunaba-server"),
+    ("opentelemetry", "sunaba-telemetry"),
+    ("opentelemetry-otlp", "sunaba-telemetry"),
+    ("opentelemetry_sdk", "sunaba-telemetry"),
     ("jsonschema", "sunaba-host"),
     ("wasmtime", "sunaba-sandbox"),
     ("wasmtime-wasi", "sunaba-sandbox"),

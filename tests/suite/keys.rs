@@ -176,16 +176,37 @@ fn key_of_a_queue_has_to_do_with_that_alone() {
     }
     assert_eq!(ask(&host, &bound, &format!("DELETE /v1/tasks/{other}"), &Value::Null).0, "404");
     assert_eq!(ask(&host, &bound, &format!("GET /v1/events?after=0&task={other}"), &Value::Null).0, "404");
-    let (_, job) = ask(&host, &admin, "POST /v1/jobs", &job("print"));
+    // Whether or not its tasks are made.
+    let (_, mixed) = ask(&host, &admin, "POST /v1/jobs", &{
+        let (mut both, mut other) = (job("mail"), job("print")["nodes"][0].clone());
+        other["name"] = "b".into();
+        both["nodes"].as_array_mut().expect("a list").push(other);
+        both
+    });
+    let mixed = mixed["id"].as_str().expect("text");
+    let (_, job) = ask(&host, &bound, "POST /v1/jobs", &job("mail"));
     let job = job["id"].as_str().expect("text");
-    while ask(&host, &admin, &format!("GET /v1/jobs/{job}/tasks"), &Value::Null).1["tasks"] == json!([]) {
-        std::thread::yield_now();
+    for target in ["", "/tasks", "/outputs", "/result"] {
+        assert_eq!(ask(&host, &bound, &format!("GET /v1/jobs/{mixed}{target}"), &Value::Null).0, "404", "{target}");
+        assert_eq!(ask(&host, &bound, &format!("GET /v1/jobs/{job}{target}"), &Value::Null).0, "200", "{target}");
     }
-    assert_eq!(ask(&host, &bound, &format!("GET /v1/jobs/{job}"), &Value::Null).0, "404");
+    assert_eq!(ask(&host, &bound, &format!("POST /v1/jobs/{mixed}/cancel"), &json!({})).0, "404");
+    assert_eq!(ask(&host, &bound, &format!("GET /v1/events?after=0&job={mixed}"), &Value::Null).0, "404");
+    // Whose a key is that others have used is not told.
+    for (field, key) in [("idempotency_key", json!("k")), ("unique", json!({"key": "k"}))] {
+        let mut theirs = submit("print");
+        theirs["delay_ms"] = 3_600_000.into();
+        theirs[field] = key;
+        let other = id(ask(&host, &admin, "POST /v1/tasks", &theirs));
+        theirs["queue"] = "mail".into();
+        let (status, problem) = ask(&host, &bound, "POST /v1/tasks", &theirs);
+        assert_eq!(status, "409", "{problem}");
+        assert!(!problem.to_string().contains(&other), "{problem}");
+    }
     // What is asked for without a queue is asked for in its own.
     let (_, tasks) = ask(&host, &bound, "GET /v1/tasks", &Value::Null);
     assert!(tasks["tasks"].as_array().expect("a list").iter().all(|task| task["queue"] == "mail"), "{tasks:#}");
-    assert_eq!(tasks["tasks"].as_array().map(Vec::len), Some(2));
+    assert!(tasks["tasks"].as_array().is_some_and(|tasks| tasks.len() >= 2));
     let (_, events) = ask(&host, &bound, "GET /v1/events?after=0", &Value::Null);
     let events = events["events"].as_array().expect("a list").clone();
     assert!(!events.is_empty() && events.iter().all(|event| event["queue"] == "mail"), "{events:#?}");
@@ -209,6 +230,30 @@ fn revoked_key_is_refused_from_the_answer_on_and_after_a_restart() {
     assert_eq!(status(&host).1["code"], "key-revoked");
     let none = host.sunaba(["key", "revoke", "0000000000000000", "--api-key", &admin]);
     assert_eq!(none.status.code(), Some(3), "{}", text(&none.stderr));
+}
+
+#[test]
+fn what_goes_on_by_a_key_ends_when_it_is_revoked() {
+    let (host, admin) = guarded(&[]);
+    let key = key(&host, &admin, &["--scope", "submit,read"]);
+    let id = last_id(&host, &admin);
+    let mut slow = TcpStream::connect(&host.address[7..]).expect("it listens");
+    slow.set_read_timeout(Some(Duration::from_secs(50))).expect("a timeout");
+    let head = format!(
+        "POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\n{}{JSON}Content-Length: 10\r\nExpect: 100-continue\r\nConnection: \
+         close\r\n\r\n",
+        bearer(&key)
+    );
+    slow.write_all(head.as_bytes()).expect("it reads");
+    let mut answer = BufReader::new(slow);
+    let mut line = String::new();
+    // By then the key was found to be good, and the body is waited for.
+    answer.read_line(&mut line).expect("text");
+    assert!(line.starts_with("HTTP/1.1 100"), "{line}");
+    host.ok(&["key", "revoke", &id, "--api-key", &admin]);
+    let mut rest = String::new();
+    answer.read_to_string(&mut rest).expect("it is answered before the body is given up");
+    assert!(rest.contains("HTTP/1.1 401") && rest.contains("key-revoked"), "{rest}");
 }
 
 #[test]

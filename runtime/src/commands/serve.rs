@@ -14,7 +14,9 @@ use serde_json::json;
 use sunaba_runtime::config::{Config, Origin};
 use sunaba_runtime::server::{Admission, NotAdmitted, Server};
 use sunaba_runtime::store::OpenError;
+use sunaba_runtime::task::trace::Spans;
 use sunaba_runtime::task::{format_bytes, format_duration};
+use sunaba_runtime::telemetry::Telemetry;
 use sunaba_runtime::{Runtime, StartError};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -28,6 +30,9 @@ use crate::{Format, Global, LogFormat, print};
 /// One of so many descriptors may be a connection: the others are for the queue, for what guests open, and for whoever
 /// connects next.
 const CONNECTIONS_SHARE: usize = 4;
+
+/// How long the last spans may take to be sent.
+const SPANS_TIME: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
     let config = reload::read(global.config.as_ref(), &args)?;
@@ -52,7 +57,12 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
         StartError::Store(OpenError::InUse { .. }) => CommandError::new(Exit::Unavailable, error),
         _ => CommandError::new(Exit::Error, error),
     };
-    let builder = build::host(&config, builder, &args).map_err(failed)?;
+    let mut builder = build::host(&config, builder, &args).map_err(failed)?;
+    let telemetry = config.otlp_endpoint.as_deref().map(|endpoint| Telemetry::start(endpoint, "sunaba")).transpose();
+    let telemetry = telemetry.map_err(|error| CommandError::new(Exit::Usage, error))?;
+    if let Some(telemetry) = &telemetry {
+        builder = builder.worker(|worker| worker.spans = Spans::to(telemetry.sink()));
+    }
     // Before anything of the queue runs.
     if let Some(store) = builder.given_store() {
         server.check_keys(Some(&**store)).await.map_err(not_admitted)?;
@@ -122,6 +132,9 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
     stop_serving.notify_one();
     // Whoever still waits is answered; the server bounds how long that takes.
     let _ = serving.await;
+    if let Some(telemetry) = telemetry {
+        telemetry.stop(SPANS_TIME).await;
+    }
     stopped.map_err(|error| CommandError::new(Exit::Error, error))?;
     say(global, "stopped; nothing is lost");
     Ok(Exit::Ok)
@@ -262,10 +275,9 @@ async fn reloads(
     notify: &Notify,
     started: &Config,
 ) {
-    let mut last = started.clone();
     while hangups.next().await {
         notify.say("STATUS=reloading");
-        reload::reload(global, args, runtime, started, &mut last).await;
+        reload::reload(global, args, runtime, started).await;
         notify.say("STATUS=");
     }
 }

@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::origin::{ConfigError, Origin, Problem, Row};
-use super::settings::{self, Kind, LIMITS, Setting, keys_of, setting, variables};
+use super::settings::{self, COMMON_ENV, Kind, LIMITS, Setting, keys_of, setting, variables};
 use super::sheet::{Item, Section, Sheet};
 use super::{Layers, unknown_variable};
 
@@ -51,9 +51,9 @@ impl<'l> Gather<'l> {
     fn check_keys(&mut self) {
         let mut problems = Vec::new();
         let Some(root) = self.root() else { return };
-        let known: Vec<_> = ["address", "host", "grants"].into_iter().chain(NAMING).collect();
+        let known: Vec<_> = ["address", "host", "telemetry", "grants"].into_iter().chain(NAMING).collect();
         root.check("the configuration", &known, &mut problems);
-        for name in ["host", "grants"] {
+        for name in ["host", "telemetry", "grants"] {
             match root.get(name).map(|item| item.section()) {
                 Some(Ok(section)) => section.check(&format!("`[{name}]`"), &keys_of(name), &mut problems),
                 Some(Err(problem)) => problems.push(problem),
@@ -98,12 +98,15 @@ impl<'l> Gather<'l> {
         if let Some(values) = self.layers.flags.get(setting.key) {
             return Said { values: values.clone(), origin: Origin::Flag(setting.flag.into()) };
         }
-        if let Some(value) = self.layers.env.get(setting.env).filter(|value| !value.is_empty()) {
+        let common = COMMON_ENV.iter().find(|(key, _)| *key == setting.key).map(|(_, env)| *env);
+        let mut names = [Some(setting.env), common].into_iter().flatten();
+        let said = |name: &str| self.layers.env.get(name).filter(|value| !value.is_empty());
+        if let Some((name, value)) = names.find_map(|name| Some((name, said(name)?))) {
             let values = match setting.kind {
                 Kind::List => value.split(',').map(|part| part.trim().to_owned()).collect(),
                 Kind::Word | Kind::Switch => vec![value.clone()],
             };
-            return Said { values, origin: Origin::Env(setting.env.into()) };
+            return Said { values, origin: Origin::Env(name.into()) };
         }
         from_file.unwrap_or_else(|| {
             let values = if setting.kind == Kind::List { Vec::new() } else { vec![setting.default.into()] };

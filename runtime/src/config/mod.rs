@@ -40,7 +40,7 @@ pub const MAX_SLOTS: usize = 512;
 pub struct Layers {
     /// By the key of the setting. A list that is empty is not said.
     pub flags: BTreeMap<&'static str, Vec<String>>,
-    /// All variables that begin with `SUNABA_`.
+    /// All variables that begin with `SUNABA_`, and those of others that mean something here.
     pub env: BTreeMap<String, String>,
     /// The file's name and its text.
     pub file: Option<(PathBuf, String)>,
@@ -54,7 +54,10 @@ impl Layers {
     /// [`ConfigError::Unreadable`]: the file that was named is not there, or cannot be read.
     pub fn of_process(file: Option<&Path>) -> Result<Self, ConfigError> {
         let ours = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-            let name = name.into_string().ok().filter(|name| name.starts_with("SUNABA_"))?;
+            let is_ours = |name: &String| {
+                name.starts_with("SUNABA_") || settings::COMMON_ENV.iter().any(|(_, common)| name == common)
+            };
+            let name = name.into_string().ok().filter(is_ours)?;
             Some((name, value.to_string_lossy().into_owned()))
         };
         let env: BTreeMap<_, _> = std::env::vars_os().filter_map(ours).collect();
@@ -103,6 +106,8 @@ pub struct Config {
     pub address: String,
     /// What the host itself is like.
     pub host: HostConfig,
+    /// Where spans are sent, as `[telemetry]` says it; none by default.
+    pub otlp_endpoint: Option<String>,
     /// Ceilings of limits.
     pub limits: LimitCaps,
     /// What submitters may pass on.
@@ -201,6 +206,7 @@ impl Config {
         if host.require_keys {
             gather.excludes("host.require-keys", "host.insecure-no-keys", host.insecure_no_keys);
         }
+        let otlp_endpoint = gather.one("telemetry.endpoint", collector);
         let limits = gather.limits();
         let grants = GrantsConfig {
             dirs: gather.paths("grants.dirs", |text| Ok(text.to_owned())),
@@ -216,7 +222,7 @@ impl Config {
         let workers = gather.workers();
         let file = layers.file.as_ref().map(|(path, _)| path.clone());
         let (rows, warnings) = gather.done(layers)?;
-        Ok(Self { file, address, host, limits, grants, declared, packages, workers, rows, warnings })
+        Ok(Self { file, address, host, otlp_endpoint, limits, grants, declared, packages, workers, rows, warnings })
     }
 
     /// Each value for people, with where it comes from, in the order of the sections.
@@ -232,6 +238,21 @@ impl Config {
 
 fn told(error: &impl ToString) -> String {
     error.to_string()
+}
+
+/// Reads the address of a collector.
+///
+/// # Errors
+/// It is none.
+pub fn collector(text: &str) -> Result<Option<String>, String> {
+    if text == "none" {
+        return Ok(None);
+    }
+    let hint = "name a collector of this machine or network, such as `http://127.0.0.1:4318`; for one that takes `https` \
+                alone, put one beside that passes on";
+    let is_one = text.strip_prefix("http://").is_some_and(|rest| !rest.trim_matches('/').is_empty());
+    let is_one = is_one && !text.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#' | '@'));
+    if is_one { Ok(Some(text.to_owned())) } else { Err(format!("this is no place to send spans to\nhint: {hint}")) }
 }
 
 /// Reads the address of a host; that it can be spoken to is seen when it is.

@@ -46,7 +46,7 @@ const fn switch(key: &'static str, flag: &'static str, env: &'static str, about:
 }
 
 /// Every setting, in the order in which they are shown.
-pub const SETTINGS: [Setting; 19] = [
+pub const SETTINGS: [Setting; 20] = [
     word("address", "--address", "SUNABA_ADDRESS", "http://127.0.0.1:7878", "The host that commands talk to"),
     word("host.data", "--data", "SUNABA_DATA", "sunaba-data", "The directory of the queue; made if it is not there"),
     word("host.listen", "--listen", "SUNABA_LISTEN", "127.0.0.1:7878", "Where the API listens"),
@@ -99,6 +99,13 @@ pub const SETTINGS: [Setting; 19] = [
     ),
     word("host.grace", "--grace", "SUNABA_GRACE", "30s", "How long attempts have to end at a stop"),
     list("host.alerts", "--alert", "SUNABA_ALERT", "Other values for alert rules, as `NAME=VALUE`"),
+    word(
+        "telemetry.endpoint",
+        "--otlp-endpoint",
+        "SUNABA_OTLP_ENDPOINT",
+        "none",
+        "Where spans of tasks are sent, over OTLP/HTTP; OTEL_EXPORTER_OTLP_ENDPOINT says it, too",
+    ),
     list("grants.dirs", "--allow-dir", "SUNABA_ALLOW_DIR", "Directories out of which submitters may grant"),
     list("grants.http", "--allow-http", "SUNABA_ALLOW_HTTP", "Places to which submitters may let requests go"),
     list(
@@ -118,6 +125,9 @@ pub const SETTINGS: [Setting; 19] = [
     list("grants.http-ca", "--http-ca", "SUNABA_HTTP_CA", "Files of certificate authorities for outgoing requests"),
 ];
 
+/// What other programs call a setting too; our own name counts more.
+pub(super) const COMMON_ENV: [(&str, &str); 1] = [("telemetry.endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT")];
+
 /// What is said in one text of `NAME=VALUE`s by a flag and a variable, and in the file in a section of its own.
 pub(super) const LIMITS: Setting = word("limits", "--max", "SUNABA_MAX", "", "Ceilings of limits");
 
@@ -132,7 +142,7 @@ pub(super) fn setting(key: &str) -> &'static Setting {
 
 /// Every variable that means something.
 pub(super) fn variables() -> impl Iterator<Item = &'static str> {
-    SETTINGS.iter().chain([&LIMITS]).map(|setting| setting.env).chain(OTHER_ENV)
+    SETTINGS.iter().chain([&LIMITS]).map(|setting| setting.env).chain(OTHER_ENV).chain(COMMON_ENV.map(|(_, env)| env))
 }
 
 /// The keys of a section.

@@ -34,6 +34,10 @@ pub const TEMPLATE: &str = r##"# The configuration of sunaba. A flag counts more
 # Other values for alert rules.                                       SUNABA_ALERT  --alert
 #alerts = ["failure-percent=20", "queue-wait=5m"]
 
+[telemetry]
+# Where spans of tasks are sent, over OTLP/HTTP; "none" for nowhere.  SUNABA_OTLP_ENDPOINT  --otlp-endpoint
+#endpoint = "http://127.0.0.1:4318"
+
 # What no task may pass, by the names of limits.                      SUNABA_MAX  --max
 [limits]
 #timeout = "10m"

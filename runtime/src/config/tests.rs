@@ -219,6 +219,28 @@ fn names_of_a_host_and_alerts_are_checked() {
 }
 
 #[test]
+fn place_for_spans_is_a_collector_over_http() {
+    assert_eq!(read("").otlp_endpoint, None);
+    let mut layers = layers("[telemetry]\nendpoint = \"http://10.0.0.1:4318\"\n");
+    let said = |layers: &Layers| {
+        let config = Config::read(layers).expect("valid");
+        (config.otlp_endpoint.clone().unwrap_or_default(), config.origin("telemetry.endpoint"))
+    };
+    assert_eq!(said(&layers).0, "http://10.0.0.1:4318");
+    // What others go by counts more than the file, and our own name more than that.
+    for (name, place) in [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:1"), ("SUNABA_OTLP_ENDPOINT", "http://b:1/x")] {
+        layers.env.insert(name.into(), place.into());
+        assert_eq!(said(&layers), (place.to_owned(), Origin::Env(name.into())));
+    }
+    layers.flag("telemetry.endpoint", ["none".to_owned()]);
+    assert_eq!(said(&layers), (String::new(), Origin::Flag("--otlp-endpoint".into())));
+    for wrong_place in ["https://a.example", "a.example:4318", "http://", "http://user:pass@a.example"] {
+        let told = wrong(&format!("[telemetry]\nendpoint = \"{wrong_place}\"\n")).join("\n");
+        assert!(told.contains("this is no place to send spans to\nhint: ") && !told.contains("pass@"), "{told}");
+    }
+}
+
+#[test]
 fn worker_groups_and_a_number_of_slots_for_all_do_not_go_together() {
     let told = wrong("[host]\nconcurrency = 4\n[workers.a]\nslots = 1\n").join("\n");
     assert!(told.contains("the worker groups have slots of their own, and etc/sunaba.toml:2 says `4`"), "{told}");

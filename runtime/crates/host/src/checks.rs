@@ -1,12 +1,13 @@
 //! What inputs are checked on. A check by a schema may take a second: whoever is not done at once goes to another thread, one
 //! after another, so that neither a host's callers nor the other guests of a shard wait for it.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use serde_json::Value;
 use sunaba_task::job::MAX_PLAN_BYTES;
 use sunaba_task::{NewTask, Payload, format_bytes};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::input::{self, InputError};
 use crate::schema::{MAX_WORK, Schema};
@@ -84,26 +85,39 @@ pub(crate) async fn check(
             return schema.violation(&value).map_or(Ok(()), violated);
         }
     }
-    let Ok(_turn) = TURN.acquire().await else { return std::future::pending().await };
+    let Ok(turn) = TURN.acquire().await else { return std::future::pending().await };
     let (bytes, left) = (input.clone(), steps.left);
-    let checked = tokio::task::spawn_blocking(move || {
+    let checked = apart(move || {
+        // Whoever does not wait for it any more lets no other begin before it is done.
+        let _turn = turn;
         let value: Value = input::parsed(&bytes)?;
         // Beyond its own bound it is refused by the check itself, which says so.
         let taken = schema.steps(&value, MAX_WORK).unwrap_or(0);
         Ok(if taken > left { None } else { Some((taken, schema.violation(&value))) })
     });
     match checked.await {
-        Ok(Ok(Some((taken, violation)))) => {
+        Ok(Some((taken, violation))) => {
             steps.left -= taken;
             violation.map_or(Ok(()), violated)
         }
-        Ok(Ok(None)) => violated(format!("checking the inputs takes more than {} steps together", steps.total)),
-        Ok(Err(error)) => Err(error),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The program ends.
-            Err(_) => std::future::pending().await,
-        },
+        Ok(None) => violated(format!("checking the inputs takes more than {} steps together", steps.total)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Does what takes long on a thread of its own, whoever asks: the threads of the runtime that this may run on are a shard's, for
+/// the files of its guests. There is one such thread at a time.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, waits) = oneshot::channel();
+    let work = move || drop(done.send(std::panic::catch_unwind(AssertUnwindSafe(work))));
+    if let Err(error) = std::thread::Builder::new().name("sunaba-check".into()).spawn(work) {
+        panic!("there is no thread to check an input on: {error}");
+    }
+    match waits.await {
+        Ok(Ok(done)) => done,
+        Ok(Err(panic)) => std::panic::resume_unwind(panic),
+        // It ends by sending.
+        Err(_) => std::future::pending().await,
     }
 }
 
@@ -166,6 +180,33 @@ mod tests {
             done = other => assert!(done),
         }
         assert_eq!(check.await, Ok(()));
+    }
+
+    /// Without a runtime there is no thread of one either.
+    #[test]
+    fn check_that_takes_long_needs_no_thread_of_the_runtime_it_is_asked_on() {
+        let checked = futures_of_nobody(check("h", Some(doubling()), &deep(14), &mut Steps::of_one()));
+        assert_eq!(checked, Ok(()));
+    }
+
+    /// Runs a future on this thread alone.
+    fn futures_of_nobody<T>(work: impl Future<Output = T>) -> T {
+        struct Unpark(std::thread::Thread);
+
+        impl std::task::Wake for Unpark {
+            fn wake(self: Arc<Self>) {
+                self.0.unpark();
+            }
+        }
+
+        let waker = std::task::Waker::from(Arc::new(Unpark(std::thread::current())));
+        let mut work = std::pin::pin!(work);
+        loop {
+            if let std::task::Poll::Ready(done) = work.as_mut().poll(&mut std::task::Context::from_waker(&waker)) {
+                return done;
+            }
+            std::thread::park();
+        }
     }
 
     #[tokio::test]

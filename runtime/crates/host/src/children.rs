@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use sunaba_store::{Package, Store};
 use sunaba_task::job::{After, MAX_PLAN_BYTES, MAX_PLAN_EDGES, NewPlan, Node, PlanError};
+use sunaba_task::trace::TaskTrace;
 use sunaba_task::{BoxFuture, Child, Dependency, Digest, Grants, HandlerName, NewTask, Plan, Task};
 use sunaba_worker::{Admission, NotAdmitted};
 
@@ -32,6 +33,8 @@ pub(crate) struct Children {
     pub(crate) permits: Arc<Permits>,
     /// What attempts may hold of the machine's memory.
     pub(crate) memory_bytes: Option<u64>,
+    /// Whether attempts have spans, below which those of their children are.
+    pub(crate) is_traced: bool,
 }
 
 /// A child on its way: everything about it but what the operator has to say.
@@ -140,7 +143,11 @@ impl Children {
             effective::still_requested(&info.settings.requests, granted);
         let own = request.priority.or(info.settings.priority).unwrap_or(parent.task.spec.priority);
         let priority = Some(own.min(parent.task.spec.priority));
-        let traceparent = trace::of(&parent.task.spec);
+        let traceparent = if self.is_traced {
+            Some(TaskTrace::of(parent.task).of_attempt(parent.task.attempts_started).to_string())
+        } else {
+            trace::of(&parent.task.spec)
+        };
         Ok(TaskRequest { env, dirs, http, secrets, scratch_bytes, clock, priority, traceparent, ..request })
     }
 

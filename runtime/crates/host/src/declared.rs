@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sunaba_store::{Store, StoreError};
-use sunaba_task::{HandlerChange, HandlerName, QueueChange, Retention, format_duration};
+use sunaba_store::{Store, StoreError, audited};
+use sunaba_task::{HandlerChange, HandlerName, NewAudit, QueueChange, Retention, format_duration};
 
 /// Settings of queues and handlers, and how long things are kept.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -100,6 +100,9 @@ fn handler_change_name(change: &HandlerChange) -> &'static str {
 }
 
 impl Declared {
+    /// In whose name what is declared is put in force, in the log of changes.
+    pub const WHO: &str = "configuration";
+
     /// Puts in force what is declared and is otherwise in the store; what that was, a line each.
     ///
     /// # Errors
@@ -120,7 +123,7 @@ impl Declared {
                 .iter()
                 .map(|change| format!("queue `{queue}`: {} {}", queue_change_name(change), queue_change_value(change)));
             changed.extend(told);
-            store.set_queue(queue.clone(), changes).await?;
+            audited(NewAudit::by(Self::WHO, "queue.set", queue), store.set_queue(queue.clone(), changes)).await?;
         }
         if !self.handlers.is_empty() {
             let kept = controls(store).await?;
@@ -137,7 +140,8 @@ impl Declared {
                     format!("handler `{name}`: {} {}", handler_change_name(change), handler_change_value(change))
                 });
                 changed.extend(told);
-                store.set_handler(name.clone(), changes).await?;
+                let by = NewAudit::by(Self::WHO, "handler.set", name.to_string());
+                audited(by, store.set_handler(name.clone(), changes)).await?;
             }
         }
         if self.retention != RetentionChange::default() {
@@ -145,7 +149,7 @@ impl Declared {
             let new = self.retention.of(kept.clone());
             if new != kept {
                 changed.push("retention: set as it is declared".into());
-                store.set_retention(new).await?;
+                audited(NewAudit::by(Self::WHO, "retention.set", ""), store.set_retention(new)).await?;
             }
         }
         Ok(changed)
@@ -169,7 +173,7 @@ async fn controls(store: &dyn Store) -> Result<BTreeMap<String, sunaba_task::Han
 
 #[cfg(test)]
 mod tests {
-    use sunaba_store::EmbeddedStore;
+    use sunaba_store::{AccessStore as _, AuditQuery, EmbeddedStore};
 
     use super::*;
 
@@ -200,6 +204,10 @@ mod tests {
         assert_eq!((settings.paused, settings.concurrency, settings.weight), (true, Some(4), None));
         assert_eq!(store.retention().await.expect("kept").result, Retention::default().result);
         assert_eq!(declared.apply(&store).await.expect("a store"), [""; 0], "a second time there is nothing to do");
+        let log = store.audit_log(AuditQuery { before: None, limit: 10 }).await.expect("a log").entries;
+        let logged: Vec<_> = log.iter().rev().map(|entry| (&*entry.who, &*entry.what, &*entry.of)).collect();
+        let expected = [("queue.set", "mail"), ("handler.set", "words/count"), ("retention.set", "")];
+        assert_eq!(logged, expected.map(|(what, of)| (Declared::WHO, what, of)), "and each is logged");
         // What was set meanwhile gives way.
         store.set_queue("mail".into(), vec![QueueChange::Concurrency(Some(9))]).await.expect("set");
         assert_eq!(declared.apply(&store).await.expect("a store"), ["queue `mail`: concurrency 4"]);

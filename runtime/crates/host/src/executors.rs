@@ -36,7 +36,8 @@ impl Executors {
         if request.grants != Grants::default() || !self.given.is_empty() {
             let (timeout, grants) = (request.limits.timeout, request.grants.clone());
             // Not for longer than the attempt may last: who loses is left to end by itself.
-            request = match tokio::time::timeout(timeout, self.admit(request)).await {
+            let admitting = self.at_home(self.admit(request));
+            request = match tokio::time::timeout(timeout, admitting).await {
                 Ok(admitted) => admitted?,
                 Err(_) => {
                     let grant = grants.dirs.first().map(ToString::to_string);
@@ -47,41 +48,47 @@ impl Executors {
             };
         }
         match self.own.get(&request.component) {
-            Some(own) => self.at_home(Arc::clone(own), request, host).await,
+            Some(own) => {
+                let own = Arc::clone(own);
+                self.at_home(async move { own.execute(request, host).await }).await
+            }
             None => self.others.execute(request, host).await,
         }
     }
 
-    async fn at_home(
+    /// Does this where the program's own functions run, on the threads that wait for disks there; not on a shard, whose threads are
+    /// for the files of its guests.
+    async fn at_home<T: Send + 'static>(
         &self,
-        own: Arc<dyn Executor>,
-        request: AttemptRequest,
-        host: Arc<dyn AttemptHost>,
-    ) -> Result<AttemptReport, ExecuteError> {
+        work: impl Future<Output = Result<T, ExecuteError>> + Send + 'static,
+    ) -> Result<T, ExecuteError> {
         // A set, since that takes what runs in it with it when it is dropped.
         let mut running = JoinSet::new();
-        running.spawn_on(async move { own.execute(request, host).await }, &self.home);
+        running.spawn_on(work, &self.home);
         match running.join_next().await {
-            Some(Ok(report)) => report,
+            Some(Ok(done)) => done,
             Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             _ => Err(ExecuteError::Closed),
         }
     }
 
-    async fn admit(&self, request: AttemptRequest) -> Result<AttemptRequest, ExecuteError> {
+    fn admit(&self, request: AttemptRequest) -> impl Future<Output = Result<AttemptRequest, ExecuteError>> + 'static {
         let asked = self.manifests.of(&request);
-        let mut request = self.permits.admit_attempt(request, asked.as_ref()).await?;
-        if let Some(asked) = asked.filter(|_| !self.given.is_empty()) {
-            // On another thread, as what was passed on is.
-            let (given, mut grants) = (Arc::clone(&self.given), request.grants);
-            let adding = tokio::task::spawn_blocking(move || {
-                given.add(&asked, &mut grants).map_err(|error| ExecuteError::NotAllowed(error.to_string()))?;
-                grants.check().map_err(|error| ExecuteError::NotAllowed(error.to_string()))?;
-                Ok::<_, ExecuteError>(grants)
-            });
-            request.grants = adding.await.map_err(|error| ExecuteError::Internal(error.to_string()))??;
+        let (permits, given) = (Arc::clone(&self.permits), Arc::clone(&self.given));
+        async move {
+            let mut request = permits.admit_attempt(request, asked.as_ref()).await?;
+            if let Some(asked) = asked.filter(|_| !given.is_empty()) {
+                // On another thread, as what was passed on is.
+                let mut grants = request.grants;
+                let adding = tokio::task::spawn_blocking(move || {
+                    given.add(&asked, &mut grants).map_err(|error| ExecuteError::NotAllowed(error.to_string()))?;
+                    grants.check().map_err(|error| ExecuteError::NotAllowed(error.to_string()))?;
+                    Ok::<_, ExecuteError>(grants)
+                });
+                request.grants = adding.await.map_err(|error| ExecuteError::Internal(error.to_string()))??;
+            }
+            Ok(request)
         }
-        Ok(request)
     }
 }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sunaba_sandbox::{Compiler, Sandbox, SandboxBuilder};
 use sunaba_store::{EmbeddedStore, OpenError, Package, Store, StoreError};
+use sunaba_task::trace::Spans;
 use sunaba_task::{DEFAULT_QUEUE, Digest, Executor, HandlerName, Payload, Task, TaskId, Timestamp};
 use sunaba_worker::{RunningAttempt, Slots, Supervised, Worker, WorkerConfig, WorkerError};
 use tokio::sync::Mutex;
@@ -32,7 +33,7 @@ use crate::memory::MemoryBudget;
 use crate::native::NativePackage;
 use crate::packages::{self, DeployError, Packages};
 use crate::permits::{Manifests, Permits};
-use crate::watch::{Eyes, Watch, WatchConfig};
+use crate::watch::{Eyes, LOOK_TIME, Watch, WatchConfig};
 use crate::workers::{Group, NewGroup, Workers};
 use ready::{FUEL_MODES, keys};
 
@@ -214,6 +215,7 @@ impl RuntimeBuilder {
             packages: Arc::clone(&packages),
             permits: Arc::clone(&permits),
             memory_bytes: largest_bytes,
+            is_traced: self.worker.spans.sink().is_some(),
         });
         let own = Arc::new(own);
         // All of them before the first worker: a host that cannot start has run nothing.
@@ -265,6 +267,7 @@ impl RuntimeBuilder {
             memory_budget_bytes: memory_bytes,
             lease_time: self.worker.lease_time,
             data: self.data,
+            look_time: LOOK_TIME,
             begun: None,
         };
         let watch = Watch::start(eyes, self.watch).await?;
@@ -282,6 +285,7 @@ impl RuntimeBuilder {
             deploying,
             hooked,
             watch,
+            spans: self.worker.spans,
         })
     }
 }
@@ -307,6 +311,7 @@ pub struct Runtime {
     pub(crate) deploying: Mutex<()>,
     hooked: Option<Hooked>,
     watch: Watch,
+    pub(crate) spans: Spans,
 }
 
 impl Runtime {

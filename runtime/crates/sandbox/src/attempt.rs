@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sunaba_task::trace::TRACEPARENT;
 use sunaba_task::{
     AttemptHost, AttemptReport, AttemptRequest, AttemptResult, Cause, ExecuteError, Fuel, FuelMode, Grants, Limits,
     Live, LogEntry, Outcome, Payload, Receipt, SCRATCH, Seed, Stop, Unattended, catch_panic, format_bytes,
@@ -18,7 +19,7 @@ use crate::clock::now;
 use crate::error::{LoadError, one_line};
 use crate::guest_clock::GuestClock;
 use crate::http::{Client, Http, Outgoing, Vault};
-use crate::interrupt::{Halt, Interrupt};
+use crate::interrupt::{Halt, Interrupt, TurnsIfDropped};
 use crate::scratch::{Scratch, ScratchDir};
 use crate::sight::Sight;
 use crate::state::{Means, Purpose, State, no_scratch, with_files};
@@ -57,6 +58,7 @@ struct Cell {
     begun: Instant,
     /// Deleted with the rest, however the attempt ends.
     scratch: Option<ScratchDir>,
+    ending: TurnsIfDropped,
 }
 
 /// What an attempt is given besides its limits.
@@ -115,7 +117,8 @@ impl Cell {
                 Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
             }
         });
-        Ok(Self { store, interrupt, book, limits: limits.clone(), begun, scratch })
+        let ending = TurnsIfDropped::new(&interrupt);
+        Ok(Self { store, interrupt, book, limits: limits.clone(), begun, scratch, ending })
     }
 
     /// What the guest has used so far, at most its limit; none when it is not counted.
@@ -148,11 +151,12 @@ impl Cell {
 
     /// Takes the sandbox down.
     async fn close(self) -> (Vec<LogEntry>, Counts) {
-        let Self { store, book, scratch, .. } = self;
+        let Self { store, book, scratch, ending, .. } = self;
         drop(store);
         if let Some(scratch) = scratch {
             scratch.remove().await;
         }
+        ending.ended();
         book.close()
     }
 }
@@ -293,7 +297,9 @@ pub(crate) async fn run(
     if let Some(vault) = &vault {
         cell.book.redact_with(Arc::clone(vault.redactor()));
     }
+    let traceparent = context.attributes.iter().find(|(name, _)| name == TRACEPARENT).map(|(_, text)| text.as_str());
     let outgoing = Outgoing::new(Arc::clone(client), http, vault.clone(), &limits, &interrupt, &cell.book);
+    let outgoing = outgoing.traced(traceparent);
     let traffic = Arc::clone(outgoing.traffic());
     cell.store.data_mut().set_http(Http::of(outgoing));
     let (book, written) = (cell.book.clone(), Arc::clone(cell.store.data().artifacts.written()));

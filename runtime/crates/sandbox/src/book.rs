@@ -7,7 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use sunaba_task::{AttemptHost, Limits, LogEntry, LogLevel, LogSource, format_bytes, format_count, panic_text};
+use sunaba_task::{
+    ArtifactName, AttemptHost, Limits, LogEntry, LogLevel, LogSource, format_bytes, format_count, panic_text,
+};
 
 use crate::calls::panicked;
 use crate::capture::Pipe;
@@ -220,19 +222,29 @@ impl Book {
     pub(crate) fn close(&self) -> (Vec<LogEntry>, Counts) {
         self.end();
         let mut pages = self.pages();
+        // What is cut here, and is whole elsewhere, is not lost.
+        let elsewhere = |stream: &Stream| stream.pipe.as_ref().and_then(|pipe| pipe.whole());
+        let (stdout, stderr) = (elsewhere(&pages.stdout), elsewhere(&pages.stderr));
+        let lost = |tally: &Tally, elsewhere: &Option<_>| if elsewhere.is_some() { 0 } else { tally.dropped };
         let counts = Counts {
             log_bytes: pages.log.kept,
             stdout_bytes: pages.stdout.tally.kept,
             stderr_bytes: pages.stderr.tally.kept,
-            dropped_bytes: pages.log.dropped + pages.stdout.tally.dropped + pages.stderr.tally.dropped,
+            dropped_bytes: pages.log.dropped + lost(&pages.stdout.tally, &stdout) + lost(&pages.stderr.tally, &stderr),
         };
-        let marks = [("log", &pages.log), ("stdout", &pages.stdout.tally), ("stderr", &pages.stderr.tally)]
-            .into_iter()
-            .filter(|(_, tally)| tally.dropped > 0)
-            .map(|(name, tally)| {
-                format!("{name} was cut: {} kept, {} dropped", format_bytes(tally.kept), format_bytes(tally.dropped))
-            })
-            .collect::<Vec<_>>();
+        let streams = [
+            ("log", &pages.log, None),
+            ("stdout", &pages.stdout.tally, stdout),
+            ("stderr", &pages.stderr.tally, stderr),
+        ];
+        let mark = |(name, tally, elsewhere): (&str, &Tally, Option<ArtifactName>)| {
+            let (kept, dropped) = (format_bytes(tally.kept), format_bytes(tally.dropped));
+            match elsewhere {
+                Some(artifact) => format!("{name} is shortened here to {kept}: all of it is the artifact `{artifact}`"),
+                None => format!("{name} was cut: {kept} kept, {dropped} dropped"),
+            }
+        };
+        let marks: Vec<_> = streams.into_iter().filter(|(_, tally, _)| tally.dropped > 0).map(mark).collect();
         let lines = (pages.lines_dropped > 0)
             .then(|| format!("lines were cut: {} dropped over the limit", format_count(pages.lines_dropped)));
         let at_ms = pages.at_ms();

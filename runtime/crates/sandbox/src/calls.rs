@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sunaba_task::{Cause, Limit, catch_panic, format_bytes, panic_text};
+use sunaba_task::{AttemptHost, Cause, Limit, catch_panic, format_bytes, panic_text};
 use wasmtime_wasi::p2::bindings::filesystem::types as files;
 use wasmtime_wasi::p2::{FsError, SocketError};
 use wasmtime_wasi_io::streams::StreamError;
@@ -33,6 +33,8 @@ pub(crate) struct Calls {
     time: Duration,
     moved_bytes: u64,
     moved_limit: u64,
+    /// Whoever is told of each call; mostly nobody.
+    told: Option<Arc<dyn AttemptHost>>,
 }
 
 /// What a ledger says when the attempt is over.
@@ -48,7 +50,12 @@ pub(crate) struct Spent {
 impl Calls {
     pub(crate) fn new(moved_limit: u64, sight: Arc<Sight>) -> Self {
         let (entered, by_name) = (None, Vec::new());
-        Self { sight, entered, count: 0, by_name, time: Duration::ZERO, moved_bytes: 0, moved_limit }
+        Self { sight, entered, count: 0, by_name, time: Duration::ZERO, moved_bytes: 0, moved_limit, told: None }
+    }
+
+    /// The same; each call is told to this one, if it wants that.
+    pub(crate) fn telling(self, host: &Arc<dyn AttemptHost>) -> Self {
+        Self { told: host.wants_calls().then(|| Arc::clone(host)), ..self }
     }
 
     /// The guest calls its host, and hands it so many bytes.
@@ -66,9 +73,13 @@ impl Calls {
 
     /// The call is over, and the guest goes on.
     pub(crate) fn leave(&mut self) {
-        if let Some((_, since)) = self.entered.take() {
-            self.time += now().saturating_duration_since(since);
+        if let Some((name, since)) = self.entered.take() {
+            let took = now().saturating_duration_since(since);
+            self.time += took;
             self.sight.leave();
+            if let Some(host) = &self.told {
+                host.on_call(name, since, took);
+            }
         }
     }
 

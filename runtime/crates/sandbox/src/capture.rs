@@ -173,6 +173,11 @@ impl Pipe {
         }
     }
 
+    /// The artifact that has all of it; none if something of it is missing.
+    pub(crate) fn whole(&self) -> Option<ArtifactName> {
+        self.held().over.is_none().then(|| self.name.clone())
+    }
+
     fn close(&self) {
         self.held().closed = true;
         self.filled.notify_one();

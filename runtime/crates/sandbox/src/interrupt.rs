@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::pin::pin;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use sunaba_task::{Cause, Limit, format_duration};
@@ -116,6 +116,29 @@ impl Interrupt {
     }
 }
 
+/// Turns the switch when it is dropped: an attempt that is dropped where it runs has nobody else who would, and what it has begun
+/// elsewhere (connections, work on a disk) goes by the switch alone.
+pub(crate) struct TurnsIfDropped(Option<Arc<Interrupt>>);
+
+impl TurnsIfDropped {
+    pub(crate) fn new(interrupt: &Arc<Interrupt>) -> Self {
+        Self(Some(Arc::clone(interrupt)))
+    }
+
+    /// The attempt has come to its end by itself.
+    pub(crate) fn ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for TurnsIfDropped {
+    fn drop(&mut self) {
+        if let Some(interrupt) = &self.0 {
+            interrupt.turn(Cause::Cancelled);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,5 +201,18 @@ mod tests {
     fn a_passed_deadline_is_a_timeout() {
         let interrupt = Interrupt::new(now(), Duration::ZERO);
         assert_eq!(interrupt.check().expect_err("passed").cause, Cause::Timeout);
+    }
+
+    #[test]
+    fn attempt_that_is_dropped_turns_its_switch_and_one_that_ends_does_not() {
+        let interrupt = Arc::new(interrupt());
+        TurnsIfDropped::new(&interrupt).ended();
+        assert!(interrupt.check().is_ok());
+        let waiting = block_on(async {
+            let waiting = interrupt.race("wasi:http/handler", std::future::pending::<()>());
+            let attempt = async { drop(TurnsIfDropped::new(&interrupt)) };
+            tokio::join!(waiting, attempt).0
+        });
+        assert_eq!(waiting.expect_err("it is dropped").cause, Cause::Cancelled);
     }
 }

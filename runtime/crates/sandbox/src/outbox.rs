@@ -35,8 +35,8 @@ struct Waiting {
     letters: Vec<Letter>,
     /// When the first of them was put there.
     since: Option<Instant>,
-    /// Of those that were sent last, whom another one is to wake.
-    left: Option<Left<Report>>,
+    /// Of those that were sent last, whom another one is to wake; and since when.
+    left: Option<(Left<Report>, Instant)>,
 }
 
 impl Outbox {
@@ -57,7 +57,7 @@ impl Outbox {
     pub(crate) fn flush(&self) {
         self.send();
         let left = self.0.lock().unwrap_or_else(PoisonError::into_inner).left.take();
-        left.into_iter().for_each(Left::wake);
+        left.into_iter().for_each(|(left, _)| left.wake());
     }
 
     /// Sends all of them, and wakes those who were left before.
@@ -67,13 +67,13 @@ impl Outbox {
             waiting.since = None;
             (std::mem::take(&mut waiting.letters), waiting.left.take())
         };
-        left.into_iter().for_each(Left::wake);
+        left.into_iter().for_each(|(left, _)| left.wake());
         let freed = |(to, report, slot)| {
             drop::<OwnedSemaphorePermit>(slot);
             (to, report)
         };
         let left = reply::send_all(letters.into_iter().map(freed));
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).left = left;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).left = left.map(|left| (left, now()));
     }
 
     /// Runs a guest, without that reports wait for its turns.
@@ -93,6 +93,54 @@ impl Outbox {
 
     fn is_old(&self) -> bool {
         let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.since.is_some_and(|since| now().saturating_duration_since(since) > LONGEST)
+        // Those who are left wait as long as a report does: guests that each end in one turn may leave no other occasion.
+        let left = waiting.left.as_ref().map(|(_, since)| *since);
+        let oldest = [waiting.since, left].into_iter().flatten().min();
+        oldest.is_some_and(|since| now().saturating_duration_since(since) > LONGEST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Wake, Waker};
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Whoever is woken first is to wake the other, and does not.
+    #[test]
+    fn receiver_that_is_left_is_woken_though_every_guest_ends_in_one_turn() {
+        let (outbox, slots) = (Outbox::default(), Arc::new(Semaphore::new(2)));
+        let counts = [Arc::new(Count::default()), Arc::new(Count::default())];
+        let mut receivers = Vec::new();
+        for count in &counts {
+            let (sender, receiver) = reply::reply();
+            let mut receiver = Box::pin(receiver);
+            let waker = Waker::from(Arc::clone(count));
+            assert!(receiver.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            receivers.push(receiver);
+            let slot = Arc::clone(&slots).try_acquire_owned().expect("there are two");
+            outbox.put(sender, Err(ExecuteError::Closed), slot);
+        }
+        let woken = || counts.iter().map(|count| count.0.load(Ordering::SeqCst)).sum::<usize>();
+        outbox.send();
+        assert_eq!(woken(), 1);
+        let sent = now();
+        while now().saturating_duration_since(sent) <= LONGEST {}
+        let mut guest = Box::pin(outbox.beside(std::future::ready(())));
+        assert!(guest.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        assert_eq!(woken(), 2);
     }
 }

@@ -114,7 +114,7 @@ impl State {
             inner: Inner { wasi: means.files, env: means.env, book: book.clone(), http: Http::default(), table },
             clock: means.clock,
             random: means.random,
-            calls: Calls::new(limits.moved_bytes, Arc::clone(&sight)),
+            calls: Calls::new(limits.moved_bytes, Arc::clone(&sight)).telling(&host),
             files: Files::new(limits),
             meter: Meter::new(limits).seen_by(Arc::clone(&sight)),
             interrupt,

@@ -247,18 +247,22 @@ fn leases_lost(counts: &Counts) -> u64 {
 
 /// So many queues; all others are one.
 fn bounded(queues: &[QueueSample]) -> Vec<QueueSample> {
-    let Some((first, others)) = queues.split_at_checked(MAX_SERIES).filter(|(_, others)| !others.is_empty()) else {
+    if queues.len() <= MAX_SERIES {
         return queues.to_vec();
-    };
+    }
+    let (first, others) = queues.split_at(MAX_SERIES);
+    // A queue that is called so is one of the others: the same labels twice are no metrics any more.
+    let (called_so, first): (Vec<_>, Vec<_>) = first.iter().partition(|queue| queue.name == OTHER);
+    let others = called_so.into_iter().chain(others);
     let none = QueueSample { name: OTHER.into(), paused: false, queued: 0, scheduled: 0, running: 0, oldest: None };
-    let sum = others.iter().fold(none, |sum, queue| QueueSample {
+    let sum = others.fold(none, |sum, queue| QueueSample {
         queued: sum.queued + queue.queued,
         scheduled: sum.scheduled + queue.scheduled,
         running: sum.running + queue.running,
         oldest: sum.oldest.max(queue.oldest),
         ..sum
     });
-    first.iter().cloned().chain([sum]).collect()
+    first.into_iter().cloned().chain([sum]).collect()
 }
 
 #[cfg(test)]

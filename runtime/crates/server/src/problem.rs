@@ -7,6 +7,8 @@ use sunaba_host::{AllowedDirError, Change, DeployError, GrantRefusal, RefusedTas
 use sunaba_store::{DeleteError, RerunError, StoreError, SubmitError, VersionError};
 use sunaba_task::{ApiKeyError, TaskId};
 
+use crate::access::Caller;
+
 /// An error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Problem {
@@ -126,7 +128,19 @@ impl From<SubmitRefusal> for Problem {
                     SubmitError::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
                     _ => StatusCode::INTERNAL_SERVER_ERROR,
                 };
-                Self::new(status, error)
+                match &error {
+                    // Keys are one for all queues, and whose it is may be none of the caller's.
+                    SubmitError::Conflict { key, .. } | SubmitError::Taken { key, .. }
+                        if Caller::now().queues().is_some() =>
+                    {
+                        let message = format!(
+                            "the key `{key}` stands for another task\nhint: use a new key for a new request; if the other is \
+                             yours, a list of your tasks has it"
+                        );
+                        Self::new(status, message)
+                    }
+                    error => Self::new(status, error),
+                }
             }
             error => Self::new(StatusCode::INTERNAL_SERVER_ERROR, error),
         }

@@ -1,10 +1,10 @@
 //! Plans under tasks and single children, as callers of a store hand them in, and as they are prepared for the commit thread.
 
 use bytes::Bytes;
-use sunaba_task::job::{BudgetName, Graph, NewPlan, Node, NodeName, OnFailure, PlanError};
+use sunaba_task::job::{BudgetName, Graph, JobQueues, NewPlan, Node, NodeName, OnFailure, PlanError};
 use sunaba_task::{Digest, Fuel, TaskId, Verdict};
 
-use crate::jobs::parts;
+use crate::jobs::{parts, queues_of};
 use crate::{SettleError, Settlement, codec};
 
 /// Why the plan of a task cannot be run. The attempt that has made it is not settled.
@@ -84,6 +84,7 @@ pub(crate) struct PreparedPlan {
     pub(crate) planned: u64,
     pub(crate) parts: Vec<Bytes>,
     pub(crate) names: Vec<NodeName>,
+    pub(crate) queues: JobQueues,
     /// A child whose fuel nobody counts.
     pub(crate) uncounted: Option<NodeName>,
     pub(crate) join: Option<NodeName>,
@@ -102,6 +103,7 @@ impl PreparedPlan {
             planned: nodes.len() as u64,
             parts: parts(nodes, &graph)?,
             names: nodes.iter().map(|node| node.name.clone()).collect(),
+            queues: queues_of(nodes),
             uncounted: nodes.iter().find(|node| is_uncounted(node)).map(|node| node.name.clone()),
             join: join.clone(),
             on_failure: *on_failure,

@@ -1,12 +1,13 @@
 //! Jobs, as callers of a store submit them and see them.
 
 use std::collections::{BTreeSet, HashSet};
+use std::iter;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sunaba_task::job::{
-    After, Awaited, BudgetError, Graph, Job, JobId, JobSpec, JobState, MAX_PLAN_BYTES, NewJob, Node, NodeName, Placed,
-    PlanError,
+    After, Awaited, BudgetError, Graph, Job, JobId, JobQueues, JobSpec, JobState, MAX_PLAN_BYTES, NewJob, Node,
+    NodeName, Placed, PlanError,
 };
 use sunaba_task::{Digest, Fuel, NewTask, Payload, StateName, Task, TaskId};
 
@@ -250,7 +251,10 @@ pub(crate) struct PreparedJob {
     pub(crate) spec: JobSpec,
     pub(crate) planned: u64,
     pub(crate) parts: Vec<Bytes>,
+    /// Those of tasks that are to be started.
     pub(crate) queues: BTreeSet<String>,
+    /// Those of whatever may become of it.
+    pub(crate) all_queues: JobQueues,
     pub(crate) following: Vec<Following>,
     pub(crate) fingerprint: Digest,
 }
@@ -262,6 +266,12 @@ pub(crate) struct Following {
     pub(crate) node: NodeName,
     pub(crate) package: String,
     pub(crate) component: Digest,
+}
+
+/// The queues of all tasks that a plan can have.
+pub(crate) fn queues_of<'n>(nodes: impl IntoIterator<Item = &'n Node>) -> JobQueues {
+    let tasks = nodes.into_iter().flat_map(|node| iter::once(&node.task).chain(&node.compensation));
+    JobQueues::of(tasks.map(|task| task.spec.queue.as_str()))
 }
 
 impl PreparedJob {
@@ -287,7 +297,8 @@ impl PreparedJob {
         let planned = nodes.len() as u64;
         let queues = nodes.iter().map(|node| node.task.spec.queue.clone()).collect();
         let following = following(&nodes);
-        Ok(Self { spec, planned, parts, queues, following, fingerprint })
+        let all_queues = queues_of(&nodes);
+        Ok(Self { spec, planned, parts, queues, all_queues, following, fingerprint })
     }
 }
 

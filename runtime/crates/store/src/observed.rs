@@ -296,6 +296,8 @@ pub struct Observations {
     pub since: Timestamp,
     /// When this was looked at.
     pub now: Timestamp,
+    /// The part of the store's clock that never jumps: durations count by it.
+    pub elapsed: Duration,
     /// By queue and handler.
     pub series: Vec<Series>,
     /// Over all of them.

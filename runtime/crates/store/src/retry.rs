@@ -179,7 +179,9 @@ pub(crate) fn prepare(job: &Job, mut nodes: Vec<OldNode>, from: &[Awaited]) -> R
     let spec = JobSpec { idempotency_key: None, ..job.spec.clone() };
     let fingerprint = Digest::of(job.id.as_bytes());
     let (planned, parts) = (nodes.len() as u64, parts(&nodes, &graph).map_err(SubmitJobError::from)?);
-    let prepared = PreparedJob { spec, planned, parts, queues, following: Vec::new(), fingerprint };
+    // What undoes those that stand, and the plans below them, come from the old one.
+    let all_queues = job.queues.clone();
+    let prepared = PreparedJob { spec, planned, parts, queues, all_queues, following: Vec::new(), fingerprint };
     Ok(PreparedRetry { old: job.id, revision: job.revision, job: prepared, handlers })
 }
 

@@ -169,6 +169,14 @@ pub enum Observation {
 }
 
 impl Observation {
+    /// What its executor has reported; none if nothing was run, or nothing came of it.
+    pub fn report(&self) -> Option<&AttemptReport> {
+        match self {
+            Self::HostFailed { .. } | Self::HostStopping | Self::NotReady | Self::NotBegun => None,
+            Self::Reported(report) | Self::Decomposed { report, .. } | Self::PlanRefused { report, .. } => Some(report),
+        }
+    }
+
     /// How the attempt ended, for the record.
     pub fn ending(&self) -> Ending {
         let report = match self {

@@ -7,6 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +95,16 @@ pub trait AttemptHost: Send + Sync + 'static {
     /// The guest said how far it is.
     fn on_progress(&self, progress: Progress) {
         let _ = progress;
+    }
+
+    /// Whether somebody wants to be told of each host call. Asked once, before the attempt begins.
+    fn wants_calls(&self) -> bool {
+        false
+    }
+
+    /// A host call is over, which began then and took so long.
+    fn on_call(&self, name: &'static str, since: Instant, took: Duration) {
+        let _ = (name, since, took);
     }
 
     /// Whether the guest should be told that it is cancelled.

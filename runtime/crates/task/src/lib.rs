@@ -48,6 +48,7 @@ mod task;
 #[cfg(test)]
 mod testing;
 mod time;
+pub mod trace;
 mod transition;
 mod units;
 

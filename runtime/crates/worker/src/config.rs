@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sunaba_store::Queues;
 use sunaba_task::LimitCaps;
+use sunaba_task::trace::Spans;
 
 /// What a worker is like.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub struct WorkerConfig {
     pub memory_bytes: Option<u64>,
     /// What an attempt may use here at most, whatever its task and its queue say.
     pub attempt: LimitCaps,
+    /// Who is told of the spans of attempts.
+    pub spans: Spans,
 }
 
 impl Default for WorkerConfig {
@@ -42,6 +45,7 @@ impl Default for WorkerConfig {
             progress_interval: Duration::from_secs(1),
             memory_bytes: None,
             attempt: LimitCaps::NONE,
+            spans: Spans::default(),
         }
     }
 }

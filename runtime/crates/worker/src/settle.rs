@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sunaba_store::{SettleError, Settlement, StoreError};
+use sunaba_task::trace::TaskTrace;
 use sunaba_task::{
     AttemptDetail, AttemptReport, AttemptResult, LeaseToken, Observation, Outcome, Payload, Receipt, Task, Timestamp,
     decide,
@@ -102,7 +103,8 @@ fn unsettled<K>(ended: Ended<K>, answer: Result<Task, SettleError>) -> Option<En
     match (answer, ended.seen) {
         (Ok(task), _) => {
             let (id, state, attempt) = (task.id, task.state.name(), task.attempts_started);
-            tracing::info!(task = %id, handler = %task.spec.handler, attempt, %state, "settled");
+            let place = || TaskTrace::of(&task).of_attempt(attempt);
+            tracing::info!(task = %id, traceparent = %place(), handler = %task.spec.handler, attempt, %state, "settled");
             None
         }
         (Err(SettleError::Stale(moved)), seen) => Some(Ended { task: *moved, seen, ruling: None, ..ended }),
@@ -126,20 +128,13 @@ fn unsettled<K>(ended: Ended<K>, answer: Result<Task, SettleError>) -> Option<En
 
 fn settlement<K>(ended: &Ended<K>) -> Settlement {
     let Ended { token, task, seen, .. } = ended;
-    let report = match seen {
-        Observation::HostFailed { .. } | Observation::HostStopping | Observation::NotReady | Observation::NotBegun => {
-            None
-        }
-        Observation::Reported(report)
-        | Observation::Decomposed { report, .. }
-        | Observation::PlanRefused { report, .. } => Some(report),
-    };
+    let report = seen.report();
     let ruling = ended.ruling.as_ref();
     let plan = match (ruling.and_then(|ruling| ruling.plan.as_ref()), seen) {
         (Some(plan), _) | (None, Observation::Decomposed { plan, .. }) => Some(Arc::clone(plan)),
         (None, _) => None,
     };
-    let mut detail = report.map(|report| detail(report)).unwrap_or_default();
+    let mut detail = report.map(detail).unwrap_or_default();
     detail.decider = ruling.and_then(|ruling| ruling.record.clone());
     Settlement {
         token: *token,

@@ -25,6 +25,9 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// After so long a time without, the pauses begin anew.
 const CALM: Duration = Duration::from_secs(10 * 60);
 
+/// A worker that is stopped has ended so long after its grace period, or hangs and is taken down.
+const STOP_TIME: Duration = Duration::from_secs(30);
+
 /// What its supervision has come to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Supervision {
@@ -131,8 +134,17 @@ impl Supervised {
             state.is_stopping = true;
             Arc::clone(&state.worker)
         };
-        // One that has panicked has ended, and nobody is told of it a second time.
-        let done = if worker.stop(grace).await.is_err() && worker.end().await.is_none() {
+        let stopping = tokio::time::timeout(grace.saturating_add(STOP_TIME), worker.stop(grace)).await;
+        let is_broken = match stopping {
+            Ok(Ok(())) => false,
+            // One that has panicked has ended, and nobody is told of it a second time.
+            Ok(Err(_)) => worker.end().await.is_none(),
+            Err(_) => {
+                tracing::error!(worker = self.inner.name, "the worker did not stop, and is taken down");
+                true
+            }
+        };
+        let done = if is_broken {
             worker.abandon().await;
             Ok(())
         } else {

@@ -8,6 +8,7 @@ use crate::artifacts::Artifacts;
 use crate::asks::Asks;
 use bytes::Bytes;
 use sunaba_store::Store;
+use sunaba_task::trace::{CallSpan, MAX_CALL_SPANS};
 use sunaba_task::{
     Artifact, ArtifactName, ArtifactSink, ArtifactSource, AskError, AttemptHost, BoxFuture, Cause, Child,
     CompletionToken, EndedPage, LeaseToken, Live, LiveView, LogEntry, Progress, TaskId,
@@ -46,6 +47,8 @@ pub(crate) struct Watch {
     asks: Option<Asks>,
     /// None where nobody keeps any.
     artifacts: Option<Artifacts>,
+    /// Its first host calls, and when it began. None: nobody is told of them.
+    calls: Option<(std::time::Instant, Mutex<Vec<CallSpan>>)>,
 }
 
 /// What an attempt has said.
@@ -64,8 +67,8 @@ impl Watch {
     pub(crate) fn new(token: LeaseToken, attempt: u32, said_bytes: u64, progressed: Arc<Notify>) -> Self {
         let (cancelled, stop) = (AtomicBool::new(false), watch::Sender::new(None));
         let (live, said) = (Mutex::default(), Mutex::new(Said { bytes_left: said_bytes, lines: Vec::new() }));
-        let (progress, asks, artifacts) = (Mutex::default(), None, None);
-        Self { token, attempt, live, said, cancelled, stop, progress, progressed, asks, artifacts }
+        let (progress, asks, artifacts, calls) = (Mutex::default(), None, None, None);
+        Self { token, attempt, live, said, cancelled, stop, progress, progressed, asks, artifacts, calls }
     }
 
     /// The same, and it can ask for things.
@@ -81,6 +84,16 @@ impl Watch {
     pub(crate) fn with_artifacts(mut self, store: &Arc<dyn Store>, limit_bytes: u64) -> Self {
         self.artifacts = Some(Artifacts::new(Arc::clone(store), self.token, limit_bytes));
         self
+    }
+
+    /// The same; its host calls are kept, by when they come after this.
+    pub(crate) fn tracing(self, begun: std::time::Instant) -> Self {
+        Self { calls: Some((begun, Mutex::default())), ..self }
+    }
+
+    /// Its first host calls, once.
+    pub(crate) fn take_calls(&self) -> Vec<CallSpan> {
+        self.calls.as_ref().map(|(_, calls)| std::mem::take(&mut *lock(calls))).unwrap_or_default()
     }
 
     fn shelf(&self) -> Result<&Artifacts, AskError> {
@@ -147,6 +160,18 @@ impl AttemptHost for Watch {
         tracing::debug!(task = %self.token.task, fraction = progress.fraction, "{}", progress.message);
         *lock(&self.progress) = Some(progress);
         self.progressed.notify_one();
+    }
+
+    fn wants_calls(&self) -> bool {
+        self.calls.is_some()
+    }
+
+    fn on_call(&self, name: &'static str, since: std::time::Instant, took: Duration) {
+        let Some((begun, calls)) = &self.calls else { return };
+        let mut calls = lock(calls);
+        if calls.len() < MAX_CALL_SPANS {
+            calls.push(CallSpan { name, after: since.saturating_duration_since(*begun), took });
+        }
     }
 
     fn is_cancelled(&self) -> bool {

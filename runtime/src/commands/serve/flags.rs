@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use sunaba_runtime::config::{Layers, factor, listen_address};
+use sunaba_runtime::config::{Layers, collector, factor, listen_address};
 use sunaba_runtime::task::{Durability, parse_duration};
 use sunaba_runtime::{AllowedDir, MemoryBudget, RuleSetting};
 
@@ -62,6 +62,10 @@ pub(crate) struct Args {
     /// Another value for an alert rule, such as `failure-percent=20`, `queue-wait=5m` or `min-workers=2` [env: SUNABA_ALERT]
     #[arg(long, value_name = "NAME=VALUE", value_parser = said(RuleSetting::from_str))]
     alert: Vec<String>,
+    /// Where spans of tasks are sent, over OTLP/HTTP: a collector, such as `http://127.0.0.1:4318`; OTEL_EXPORTER_OTLP_ENDPOINT
+    /// says it, too [env: SUNABA_OTLP_ENDPOINT] [default: none]
+    #[arg(long, value_name = "URL", value_parser = said(collector))]
+    otlp_endpoint: Option<String>,
     /// How often the host is looked at for alerts and its history
     #[arg(long, value_parser = parse_duration, default_value = "10s", hide = true)]
     pub(super) watch_interval: std::time::Duration,
@@ -85,6 +89,7 @@ impl Args {
         layers.flag("host.durability", self.durability.clone());
         layers.flag("host.grace", self.grace.clone());
         layers.flag("host.alerts", self.alert.iter().cloned());
+        layers.flag("telemetry.endpoint", self.otlp_endpoint.clone());
         layers.flag("grants.dirs", self.allow_dir.iter().cloned());
         self.operator.lay_over(layers);
     }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use sunaba_runtime::config::{Config, Layers, PackageFile, Row};
-use sunaba_runtime::store::DeployChange;
-use sunaba_runtime::task::Digest;
-use sunaba_runtime::{DeployError, Runtime};
+use sunaba_runtime::store::{DeployChange, audited};
+use sunaba_runtime::task::{Digest, NewAudit};
+use sunaba_runtime::{Declared, DeployError, Runtime};
 
 use crate::commands::read_component;
 use crate::exit::{CommandError, Exit};
@@ -44,7 +44,8 @@ pub(super) async fn deploy(
         if runtime.packages().iter().any(|active| active.name == *name && active.component == digest) {
             continue;
         }
-        let done = runtime.deploy_with(name, component, package.options).await.map_err(|error| {
+        let by = NewAudit::by(Declared::WHO, "package.deploy", name);
+        let done = audited(by, runtime.deploy_with(name, component, package.options)).await.map_err(|error| {
             if let DeployError::Widening { widening, .. } = &error {
                 widening.iter().for_each(|change| print::note(format_args!("  {}", change.line())));
             }
@@ -58,7 +59,7 @@ pub(super) async fn deploy(
 }
 
 /// Puts in force what the configuration says by now. What is wrong with it changes nothing, and is told.
-pub(super) async fn reload(global: &Global, args: &Args, runtime: &Runtime, started: &Config, last: &mut Config) {
+pub(super) async fn reload(global: &Global, args: &Args, runtime: &Runtime, started: &Config) {
     let next = match read(global.config.as_ref(), args) {
         Ok(next) => next,
         Err(error) => {
@@ -78,9 +79,11 @@ pub(super) async fn reload(global: &Global, args: &Args, runtime: &Runtime, star
         Err(error) => print::error(&error),
     }
     for group in &next.workers {
-        let before = last.workers.iter().find(|before| before.id == group.id);
-        if before.is_some_and(|before| before.slots != group.slots) {
-            match runtime.set_slots(&group.id, group.slots).await {
+        // What was set meanwhile gives way, as with queues: a file that is read and does not hold would be worse.
+        let now = runtime.workers().into_iter().find(|now| now.id == group.id);
+        if now.is_some_and(|now| now.wanted != group.slots) {
+            let by = NewAudit::by(Declared::WHO, "worker.set", &group.id);
+            match audited(by, runtime.set_slots(&group.id, group.slots)).await {
                 Ok(_) => done.push(format!("worker `{}`: slots {}", group.id, group.slots)),
                 Err(error) => print::error(&CommandError::new(Exit::Invalid, error)),
             }
@@ -92,7 +95,6 @@ pub(super) async fn reload(global: &Global, args: &Args, runtime: &Runtime, star
         super::say(global, format_args!("reloaded: waits for the next start: {}", waits.join(", ")));
     }
     super::say(global, if done.is_empty() { "reloaded: nothing to do" } else { "reloaded" });
-    *last = next;
 }
 
 /// The keys of what is otherwise than when the host was started, and stays as it was.

@@ -5,7 +5,9 @@
 //! active one, together with that. It is checked again, by that.
 
 use sunaba_store::{BulkAction, BulkPage, Package, Rerun, RerunError, StoreError, SubmitError, Submitted, TaskQuery};
+use sunaba_task::trace::submit_span;
 use sunaba_task::{Digest, NewTask, Payload, Task, TaskId};
+use tokio::time::Instant;
 
 use super::Runtime;
 use crate::admission::{self, RefusedTask, TaskRequest};
@@ -53,6 +55,7 @@ impl Runtime {
         &self,
         requests: Vec<TaskRequest>,
     ) -> Result<Vec<Result<Submitted, SubmitRefusal>>, StoreError> {
+        let traced = self.spans.sink().map(|spans| (spans, Instant::now()));
         let operator = self.permits.operator(&self.packages, &requests).await?;
         let (mut answers, mut sending): (Vec<Answer>, _) = (Vec::with_capacity(requests.len()), Vec::new());
         let mut steps = Steps::of_all(requests.iter().map(TaskRequest::input_bytes).sum());
@@ -91,6 +94,13 @@ impl Runtime {
                     break;
                 }
             };
+        }
+        if let Some((spans, begun)) = traced {
+            let created = answers.iter().filter_map(|answer| match answer {
+                Ok(Submitted::Created(task)) => submit_span(task, begun.elapsed()),
+                _ => None,
+            });
+            spans.take(created.collect());
         }
         Ok(answers)
     }

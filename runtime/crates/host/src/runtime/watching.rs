@@ -4,7 +4,7 @@ use sunaba_store::{Observations, StoreError};
 use sunaba_task::Timestamp;
 
 use super::Runtime;
-use crate::watch::{Alert, Check, Every, Incident, Report, Sample, checks};
+use crate::watch::{Alert, Check, Every, Incident, Report, Sample};
 
 impl Runtime {
     /// How the host stands now, and what its store has seen since it was opened; none of that when the store has failed.
@@ -12,9 +12,9 @@ impl Runtime {
         self.watch.sample().await
     }
 
-    /// What a host needs to be ready, and what is wrong with it.
+    /// What a host needs to be ready, and what is wrong with it, as it was at the last look: for anybody who asks, however often.
     pub async fn checks(&self) -> Vec<Check> {
-        checks(&self.sample().await.0)
+        self.watch.checks().await
     }
 
     /// The alerts that fire, the oldest first; then those that were resolved lately, the newest first. A host that is started anew

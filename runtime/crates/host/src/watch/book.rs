@@ -2,10 +2,12 @@
 //! comes in as an argument.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use sunaba_task::Timestamp;
 
 use super::rules::{AlertRules, Condition, Firing, Rule};
+use super::sample::Moment;
 
 /// Alerts that fire, or will soon. Further ones wait for one of these to be resolved.
 const MAX_OPEN: usize = 500;
@@ -61,9 +63,9 @@ pub(crate) struct AlertBook {
 
 #[derive(Debug)]
 struct Open {
-    since: Timestamp,
-    /// When it was wrong last.
-    last: Timestamp,
+    since: Moment,
+    /// When it was wrong last, by the clock that never jumps.
+    last: Duration,
     message: String,
     /// None: not for long enough.
     fired_at: Option<Timestamp>,
@@ -71,33 +73,34 @@ struct Open {
 
 impl AlertBook {
     /// Takes in what is wrong now; what has changed by that.
-    pub(crate) fn look(&mut self, now: Timestamp, conditions: Vec<Condition>, rules: &AlertRules) -> Vec<Alert> {
+    pub(crate) fn look(&mut self, now: Moment, conditions: Vec<Condition>, rules: &AlertRules) -> Vec<Alert> {
         for Condition { rule, subject, message } in conditions {
             let (key, has_room) = ((rule, subject), self.open.len() < MAX_OPEN);
             match self.open.get_mut(&key) {
-                Some(open) => (open.last, open.message) = (now, message),
+                Some(open) => (open.last, open.message) = (now.elapsed, message),
                 None if has_room => {
-                    self.open.insert(key, Open { since: now, last: now, message, fired_at: None });
+                    self.open.insert(key, Open { since: now, last: now.elapsed, message, fired_at: None });
                 }
                 None => {}
             }
         }
         let mut changes = Vec::new();
         for ((rule, subject), open) in &mut self.open {
-            if open.last == now && open.fired_at.is_none() && now.since(open.since) >= rules.fire_after {
-                open.fired_at = Some(now);
+            let wrong_for = now.elapsed.saturating_sub(open.since.elapsed);
+            if open.last == now.elapsed && open.fired_at.is_none() && wrong_for >= rules.fire_after {
+                open.fired_at = Some(now.at);
                 self.fired += 1;
                 changes.extend(open.alert(*rule, subject, None));
             }
         }
         let is_over = |open: &Open| match open.fired_at {
-            Some(_) => open.last < now && now.since(open.last) >= rules.resolve_after,
+            Some(_) => open.last < now.elapsed && now.elapsed - open.last >= rules.resolve_after,
             // It was wrong for too short a time for anybody to know.
-            None => open.last < now,
+            None => open.last < now.elapsed,
         };
         let over: Vec<_> = self.open.extract_if(.., |_, open| is_over(open)).collect();
         for ((rule, subject), open) in over {
-            let Some(alert) = open.alert(rule, &subject, Some(now)) else { continue };
+            let Some(alert) = open.alert(rule, &subject, Some(now.at)) else { continue };
             if self.resolved.len() == MAX_RESOLVED {
                 self.resolved.pop_front();
             }
@@ -130,14 +133,12 @@ impl Open {
     fn alert(&self, rule: Rule, subject: &str, resolved_at: Option<Timestamp>) -> Option<Alert> {
         let fired_at = self.fired_at?;
         let (subject, message) = (subject.to_owned(), self.message.clone());
-        Some(Alert { rule, subject, message, since: self.since, fired_at, resolved_at })
+        Some(Alert { rule, subject, message, since: self.since.at, fired_at, resolved_at })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const RULES: fn() -> AlertRules = || AlertRules {
@@ -150,6 +151,24 @@ mod tests {
         Timestamp::from_unix_ms(second * 1_000)
     }
 
+    fn moment(second: u64) -> Moment {
+        Moment { at: at(second), elapsed: Duration::from_secs(second) }
+    }
+
+    #[test]
+    fn alert_fires_and_is_resolved_while_the_clock_goes_back() {
+        let mut book = AlertBook::default();
+        let mut told = Vec::new();
+        for second in 0..=100 {
+            let conditions = if second <= 20 { vec![wrong("q")] } else { Vec::new() };
+            let set_back = Moment { at: at(1_000 - second), ..moment(second) };
+            for alert in book.look(set_back, conditions, &RULES()) {
+                told.push((second, alert.fired_at, alert.resolved_at));
+            }
+        }
+        assert_eq!(told, [(10, at(990), None), (80, at(990), Some(at(920)))]);
+    }
+
     fn wrong(subject: &str) -> Condition {
         Condition { rule: Rule::QueueWait, subject: subject.into(), message: "m".into() }
     }
@@ -160,7 +179,7 @@ mod tests {
         let mut told = Vec::new();
         for second in 0..=until {
             let conditions = if wrong_at.contains(&second) { vec![wrong("q")] } else { Vec::new() };
-            for alert in book.look(at(second), conditions, &RULES()) {
+            for alert in book.look(moment(second), conditions, &RULES()) {
                 told.push((second, if alert.resolved_at.is_some() { "resolved" } else { "fires" }));
             }
         }
@@ -190,7 +209,7 @@ mod tests {
         let mut book = AlertBook::default();
         for second in 0..=100 {
             let conditions = if second <= 20 { vec![wrong("a"), wrong("b")] } else { vec![wrong("b")] };
-            book.look(at(second), conditions, &RULES());
+            book.look(moment(second), conditions, &RULES());
         }
         let seen: Vec<_> =
             book.alerts().into_iter().map(|alert| (alert.subject, alert.fired_at, alert.resolved_at)).collect();
@@ -201,7 +220,7 @@ mod tests {
     fn open_of(subjects: usize) -> usize {
         let mut book = AlertBook::default();
         let conditions = (0..subjects).map(|number| wrong(&number.to_string())).collect();
-        book.look(at(0), conditions, &AlertRules { fire_after: Duration::ZERO, ..RULES() });
+        book.look(moment(0), conditions, &AlertRules { fire_after: Duration::ZERO, ..RULES() });
         book.alerts().len()
     }
 

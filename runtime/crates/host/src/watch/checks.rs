@@ -22,20 +22,27 @@ pub struct Check {
     pub found: String,
 }
 
-/// What a host needs, of which nothing is left out because of another.
-pub(crate) fn checks(sample: &Sample) -> Vec<Check> {
-    vec![store(sample), disk(sample), worker(sample)]
+/// A look that is older says nothing of now.
+const MAX_AGE: Duration = Duration::from_secs(30);
+
+/// What a host needs, of which nothing is left out because of another; as it was this long ago.
+pub(crate) fn checks(sample: &Sample, age: Duration) -> Vec<Check> {
+    vec![store(sample, age), disk(sample), worker(sample)]
 }
 
 fn check(name: &'static str, is_good: bool, found: impl Into<String>) -> Check {
     Check { name, is_good, found: found.into() }
 }
 
-fn store(sample: &Sample) -> Check {
-    match &sample.failure {
-        None => check("store", true, "takes changes"),
+fn store(sample: &Sample, age: Duration) -> Check {
+    match sample.failure.as_ref().or(sample.unseen.as_ref()) {
         // The hint is for the log; here a check has a line.
-        Some(failure) => check("store", false, failure.lines().next().unwrap_or_default()),
+        Some(problem) => check("store", false, problem.lines().next().unwrap_or_default()),
+        None if age > MAX_AGE => {
+            let age = format_duration(Duration::from_secs(age.as_secs()));
+            check("store", false, format!("was last looked at {age} ago"))
+        }
+        None => check("store", true, "takes changes"),
     }
 }
 
@@ -51,6 +58,7 @@ fn disk(sample: &Sample) -> Check {
 fn worker(sample: &Sample) -> Check {
     match sample.quietest {
         _ if sample.failure.is_some() => check("worker", false, "has no store"),
+        _ if sample.unseen.is_some() => check("worker", false, "the store was not asked for it"),
         None if sample.up <= START_TIME => check("worker", true, "is starting"),
         None => check("worker", false, "no worker has a session"),
         Some(silent) if silent > MAX_SILENCE.max(sample.lease_time) => {
@@ -66,8 +74,8 @@ mod tests {
     use super::*;
     use crate::watch::rules::tests::calm;
 
-    fn bad(sample: &Sample) -> Vec<&'static str> {
-        checks(sample).into_iter().filter(|check| !check.is_good).map(|check| check.name).collect()
+    fn bad(sample: &Sample, age: Duration) -> Vec<&'static str> {
+        checks(sample, age).into_iter().filter(|check| !check.is_good).map(|check| check.name).collect()
     }
 
     #[test]
@@ -83,9 +91,16 @@ mod tests {
             ("long leases", Sample { quietest: Some(minute * 2), lease_time: minute * 2, ..calm() }, vec![]),
             ("starting", Sample { quietest: None, up: START_TIME, ..calm() }, vec![]),
             ("no session", Sample { quietest: None, up: minute, ..calm() }, vec!["worker"]),
+            (
+                "unseen",
+                Sample { unseen: Some("u".into()), quietest: None, up: START_TIME, ..calm() },
+                vec!["store", "worker"],
+            ),
             ("failed", Sample { failure: Some("f\nhint: h".into()), ..calm() }, vec!["store", "worker"]),
         ] {
-            assert_eq!(bad(&sample), expected, "{name}");
+            assert_eq!(bad(&sample, Duration::ZERO), expected, "{name}");
         }
+        assert_eq!(bad(&calm(), MAX_AGE), Vec::<&str>::new());
+        assert_eq!(bad(&calm(), MAX_AGE + Duration::from_secs(1)), ["store"]);
     }
 }

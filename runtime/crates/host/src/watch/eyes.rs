@@ -5,15 +5,17 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use sunaba_store::{NAMES_PAGE, Observations, Store, StoreError};
-use sunaba_task::Timestamp;
+use sunaba_task::{Timestamp, format_duration};
 use tokio::time::Instant;
 
 use super::machine;
-use super::sample::{HandlerSample, QueueSample, Sample, WaitingSample};
+use super::sample::{HandlerSample, Moment, QueueSample, Sample, WaitingSample};
 use crate::workers::Workers;
 
 /// Pages of queues, and of handlers, that are looked at.
 const MAX_PAGES: usize = 5;
+/// A store that has not answered by then is not waited for any longer.
+pub(crate) const LOOK_TIME: Duration = Duration::from_secs(10);
 
 /// What a look needs.
 pub(crate) struct Eyes {
@@ -22,10 +24,12 @@ pub(crate) struct Eyes {
     pub(crate) workers: Weak<Workers>,
     pub(crate) memory_budget_bytes: Option<u64>,
     pub(crate) lease_time: Duration,
+    /// How long the store is waited for.
+    pub(crate) look_time: Duration,
     /// Where the store is, if that is a directory.
     pub(crate) data: Option<PathBuf>,
     /// What time it was by the store's clock when it was looked at first: a store that cannot be asked any more is late by our own.
-    pub(crate) begun: Option<(Timestamp, Instant)>,
+    pub(crate) begun: Option<(Moment, Instant)>,
 }
 
 impl Eyes {
@@ -37,22 +41,29 @@ impl Eyes {
     /// how it stands.
     pub(super) async fn look(&self, after: u64) -> (Sample, Option<Observations>) {
         let mut sample = self.without_store();
-        let looked = self.look_at_store(&mut sample, after).await;
+        // What a look that is given up had found so far goes with it: there is all of it, or nothing.
+        let mut seen = sample.clone();
+        let looked = tokio::time::timeout(self.look_time, self.look_at_store(&mut seen, after)).await;
         let observations = match looked {
-            Ok(observations) => {
-                sample.at = observations.now;
+            Ok(Ok(observations)) => {
+                sample = seen;
+                (sample.at, sample.elapsed) = (observations.now, observations.elapsed);
                 sample.up = observations.now.since(observations.since);
                 (sample.workers, sample.quietest) = (observations.workers, observations.quietest);
                 sample.dead = observations.dead;
                 (sample.free_bytes, sample.floor_bytes) = (observations.free_bytes, observations.floor_bytes);
                 Some(observations)
             }
-            Err(error) if error.is_retryable() => {
-                tracing::debug!(%error, "the store could not be looked at");
+            Ok(Err(error)) if error.is_retryable() => {
+                sample.unseen = Some(format!("the store could not be looked at: {error}"));
                 None
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 sample.failure = Some(error.to_string());
+                None
+            }
+            Err(_) => {
+                sample.unseen = Some(format!("the store has not answered for {}", format_duration(self.look_time)));
                 None
             }
         };
@@ -68,7 +79,8 @@ impl Eyes {
         let workers = self.workers.upgrade();
         let waiting = workers.as_ref().map(|workers| workers.in_host_calls()).unwrap_or_default();
         Sample {
-            at: self.begun.map_or(Timestamp::from_unix_ms(0), |(at, begun)| at.after(begun.elapsed())),
+            at: self.begun.map_or(Timestamp::from_unix_ms(0), |(first, begun)| first.at.after(begun.elapsed())),
+            elapsed: self.begun.map_or(Duration::ZERO, |(first, begun)| first.elapsed + begun.elapsed()),
             up: Duration::ZERO,
             lease_time: self.lease_time,
             slots: workers.as_ref().map_or(0, |workers| workers.slots()),
@@ -80,6 +92,7 @@ impl Eyes {
             floor_bytes: 0,
             store_bytes: None,
             failure: None,
+            unseen: None,
             workers: 0,
             quietest: None,
             dead: 0,
@@ -129,6 +142,8 @@ impl Eyes {
     /// What the store has on its disk.
     pub(super) async fn store_bytes(&self) -> Option<u64> {
         let data = self.data.clone()?;
-        tokio::task::spawn_blocking(move || machine::size_bytes(&data)).await.ok().flatten()
+        let sized = tokio::task::spawn_blocking(move || machine::size_bytes(&data));
+        // A disk that does not answer keeps a thread, and not the watch.
+        tokio::time::timeout(self.look_time, sized).await.ok()?.ok().flatten()
     }
 }

@@ -194,10 +194,12 @@ impl History {
         }
     }
 
-    /// Takes in what is counted now, and whether there were enough workers since the last look.
-    pub(crate) fn look(&mut self, last: Option<Timestamp>, now: Timestamp, counted: Hour, is_up: bool) {
-        if let Some(last) = last {
-            self.pass(last, now, is_up && now.since(last) <= MAX_GAP);
+    /// Takes in what is counted now, and whether there were enough workers since the last look, which was so long ago. It is the
+    /// hour of now that has this time, whatever the clock said then.
+    pub(crate) fn look(&mut self, gap: Option<Duration>, now: Timestamp, counted: Hour, is_up: bool) {
+        if let Some(gap) = gap {
+            let from = Timestamp::from_unix_ms(now.unix_ms().saturating_sub(ms(gap)));
+            self.pass(from, now, is_up && gap <= MAX_GAP);
         }
         let more = counted.since(self.before);
         self.before = counted;

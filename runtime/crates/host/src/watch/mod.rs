@@ -20,18 +20,18 @@ use std::time::Duration;
 
 use sunaba_store::{Note, Observations, Store, StoreError};
 use sunaba_task::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 pub use book::{Alert, AlertSink};
 pub use checks::Check;
-pub(crate) use checks::checks;
-pub(crate) use eyes::Eyes;
+pub(crate) use eyes::{Eyes, LOOK_TIME};
 pub use history::{Figures, Hour, TARGETS};
 pub use incidents::{Incident, Resolved};
 pub use report::{Every, Period, Report};
 pub use rules::{AlertRules, Rule, RuleSetting, RuleSettingError};
+use sample::Moment;
 pub use sample::{FailureSample, HandlerSample, QueueSample, Sample, WaitingSample};
 
 use book::{AlertBook, LogSink};
@@ -43,6 +43,8 @@ use window::Window;
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
 /// What a crash may take of the history.
 const NOTE_INTERVAL: Duration = Duration::from_secs(60);
+/// A look that is no older is as good as a new one, however many ask.
+const FRESH: Duration = Duration::from_secs(1);
 /// The size of the store is not asked for more often: it is a walk over its directory.
 const SIZE_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -70,6 +72,10 @@ pub(crate) struct Watch {
     /// The other end is dropped when the last look is noted.
     stop: watch::Sender<bool>,
     watching: AbortHandle,
+    /// Somebody wants a look before its time.
+    wanted: Arc<Notify>,
+    /// Counts the looks.
+    looks: watch::Receiver<u64>,
 }
 
 /// What was found out so far.
@@ -80,8 +86,10 @@ struct Found {
     history: History,
     incidents: Incidents,
     window: Window,
-    /// The last look.
-    last: Option<Timestamp>,
+    /// The last look, and when that was by our own clock.
+    last: (Sample, Instant),
+    /// When it was by the store's, once it is counted.
+    counted: Option<Duration>,
     store_bytes: Option<u64>,
     /// Whether the host is being stopped in good order: that its worker goes is no trouble.
     leaving: bool,
@@ -103,7 +111,7 @@ impl Watch {
         config.interval = config.interval.max(MIN_INTERVAL);
         config.sinks.insert(0, Arc::new(LogSink));
         let seen = eyes.store().observe(u64::MAX).await?;
-        eyes.begun = Some((seen.now, Instant::now()));
+        eyes.begun = Some((Moment { at: seen.now, elapsed: seen.elapsed }, Instant::now()));
         let mut notes = Vec::new();
         for prefix in [SEEN, HOURS, INCIDENTS] {
             notes.extend(all_notes(&**eyes.store(), prefix).await?);
@@ -113,14 +121,17 @@ impl Watch {
             history: History::read(seen.now, seen.since, &notes),
             incidents: Incidents::read(&notes),
             window: Window::default(),
-            last: None,
+            last: (eyes.look(u64::MAX).await.0, Instant::now()),
+            counted: None,
             store_bytes: None,
             leaving: false,
         };
         let (stop, stopping) = watch::channel(false);
         let (eyes, seen) = (Arc::new(eyes), Arc::new(Seen(Mutex::new(found))));
-        let watching = tokio::spawn(run(stopping, Arc::clone(&eyes), Arc::clone(&seen), config)).abort_handle();
-        Ok(Self { seen, eyes, stop, watching })
+        let (wanted, (looked, looks)) = (Arc::new(Notify::new()), watch::channel(0));
+        let asked = Asked { wanted: Arc::clone(&wanted), looked };
+        let watching = tokio::spawn(run(stopping, Arc::clone(&eyes), Arc::clone(&seen), asked, config)).abort_handle();
+        Ok(Self { seen, eyes, stop, watching, wanted, looks })
     }
 
     /// The host is being stopped in good order: its worker will be gone, and that is nobody's failure.
@@ -142,6 +153,22 @@ impl Watch {
         let (mut sample, observations) = self.eyes.look(u64::MAX).await;
         sample.store_bytes = self.seen.lock().store_bytes;
         (sample, observations)
+    }
+
+    /// What a host needs, as it was at the last look. That is a second old at most, or however long ago the store could be asked last:
+    /// whoever asks has the watch look, once a second for all of them, and waits no longer than that.
+    pub(crate) async fn checks(&self) -> Vec<Check> {
+        let (wanted_at, mut looks) = (Instant::now(), self.looks.clone());
+        looks.mark_unchanged();
+        if wanted_at.duration_since(self.seen.lock().last.1) > FRESH {
+            self.wanted.notify_one();
+            // Who does not wait for it any longer has the one before.
+            let _ = tokio::time::timeout(FRESH, looks.changed()).await;
+        }
+        let (mut sample, looked) = self.seen.lock().last.clone();
+        // This costs no look.
+        sample.failure = self.eyes.store().failure().map(|failure| failure.to_string()).or(sample.failure);
+        checks::checks(&sample, looked.elapsed())
     }
 
     pub(crate) fn alerts(&self) -> Vec<Alert> {
@@ -178,62 +205,85 @@ async fn all_notes(store: &dyn Store, prefix: &str) -> Result<Vec<Note>, StoreEr
     }
 }
 
+/// Who wants a look before its time, and is told that there was one.
+struct Asked {
+    wanted: Arc<Notify>,
+    looked: watch::Sender<u64>,
+}
+
 /// Looks until it is stopped. `stop` comes first and is thus dropped last: whoever waits for that may open the store anew.
-async fn run(mut stop: watch::Receiver<bool>, eyes: Arc<Eyes>, seen: Arc<Seen>, config: WatchConfig) {
+async fn run(mut stop: watch::Receiver<bool>, eyes: Arc<Eyes>, seen: Arc<Seen>, asked: Asked, config: WatchConfig) {
     let mut ticks = tokio::time::interval(config.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
     let (mut noted, mut sized) = (None, None);
     loop {
         let stopping = *stop.borrow_and_update();
         let place = seen.lock().history.place;
         let (sample, observations) = eyes.look(place).await;
-        let now = sample.at;
-        let is_due = |last: Option<Timestamp>, every| last.is_none_or(|last| now.since(last) >= every);
-        let changes = take_in(&seen, &sample, observations.as_ref(), &config.rules);
+        let now = sample.moment();
+        let is_due = |last: Option<Duration>, every| last.is_none_or(|last| now.elapsed.saturating_sub(last) >= every);
+        let changes = take_in(&seen, sample, observations.as_ref(), &config.rules);
+        asked.looked.send_modify(|looks| *looks += 1);
         for alert in &changes {
             config.sinks.iter().for_each(|sink| sink.tell(alert));
         }
-        if (stopping || is_due(noted, NOTE_INTERVAL)) && sample.failure.is_none() {
-            noted = Some(now);
-            note(&eyes, &seen, now, stopping).await;
+        if (stopping || is_due(noted, NOTE_INTERVAL)) && observations.is_some() {
+            noted = Some(now.elapsed);
+            note(&eyes, &seen, now.at, stopping).await;
         }
         if stopping {
             return;
         }
         if is_due(sized, SIZE_INTERVAL) {
-            sized = Some(now);
+            sized = Some(now.elapsed);
             let size = eyes.store_bytes().await;
             seen.lock().store_bytes = size;
         }
-        // Who loses: a wait, or a look at the stop that is made again.
+        next(&mut ticks, &mut stop, &seen, &asked).await;
+    }
+}
+
+/// Waits until it is time to look again.
+async fn next(ticks: &mut Interval, stop: &mut watch::Receiver<bool>, seen: &Seen, asked: &Asked) {
+    loop {
+        // Who loses: a wait, a look at the stop that is made again, or a wish that stays.
         tokio::select! {
-            _ = ticks.tick() => {}
-            _ = stop.wait_for(|stop| *stop) => {}
+            _ = ticks.tick() => return,
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = asked.wanted.notified() => {
+                // One that came while the last look was made has what it wants.
+                if seen.lock().last.1.elapsed() > FRESH {
+                    return;
+                }
+            }
         }
     }
 }
 
 /// What has changed by a look.
-fn take_in(seen: &Seen, sample: &Sample, observations: Option<&Observations>, rules: &AlertRules) -> Vec<Alert> {
+fn take_in(seen: &Seen, sample: Sample, observations: Option<&Observations>, rules: &AlertRules) -> Vec<Alert> {
     let mut found = seen.lock();
-    let Found { book, history, incidents, window, last, leaving, .. } = &mut *found;
-    let now = sample.at;
-    let mut sample = sample.clone();
+    let Found { book, history, incidents, window, last, counted, leaving, .. } = &mut *found;
+    let (now, mut sample) = (sample.moment(), sample);
     if let Some(observations) = observations {
-        sample.failures = window.look(now, &observations.series, rules.failure_window);
+        sample.failures = window.look(now.elapsed, &observations.series, rules.failure_window);
         observations.troubles.iter().for_each(|trouble| incidents.add(trouble));
         if observations.missed > 0 && observations.next > 0 {
             tracing::debug!(missed = observations.missed, "failures came faster than they were looked at");
         }
         history.place = observations.next;
-        history.look(*last, now, Hour::of(observations), *leaving || sample.workers >= rules.min_workers.max(1));
+        let gap = counted.map(|last| now.elapsed.saturating_sub(last));
+        history.look(gap, now.at, Hour::of(observations), *leaving || sample.workers >= rules.min_workers.max(1));
     }
-    *last = Some(now);
+    *counted = Some(now.elapsed);
     let firing = book.firing();
     let mut conditions = rules::conditions(&sample, rules, &firing);
     let is_news = |found: &rules::Condition| !firing.contains(&(found.rule, found.subject.clone()));
     conditions.retain(|found| !(*leaving && found.rule == Rule::Workers && is_news(found)));
-    book.look(now, conditions, rules)
+    let changes = book.look(now, conditions, rules);
+    *last = (sample, Instant::now());
+    changes
 }
 
 /// Keeps what has changed. What cannot be kept now is tried again with what comes next.
@@ -245,8 +295,13 @@ async fn note(eyes: &Eyes, seen: &Seen, now: Timestamp, stopping: bool) {
         notes
     };
     let names: BTreeSet<_> = notes.iter().map(|note| note.name.clone()).collect();
-    if let Err(error) = eyes.store().set_notes(notes).await {
-        tracing::warn!(%error, "what the host has done lately is not noted yet");
+    let error = match tokio::time::timeout(eyes.look_time, eyes.store().set_notes(notes)).await {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(_) => Some("the store does not answer".to_owned()),
+    };
+    if let Some(error) = error {
+        tracing::warn!(error, "what the host has done lately is not noted yet");
         let mut found = seen.lock();
         found.incidents.note_again(&names);
         found.history.note_again(&names);

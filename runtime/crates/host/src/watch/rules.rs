@@ -239,7 +239,7 @@ impl Looking<'_> {
     }
 
     fn store(&mut self) {
-        if let Some(failure) = self.sample.failure.clone() {
+        if let Some(failure) = self.sample.failure.clone().or_else(|| self.sample.unseen.clone()) {
             self.add(Rule::Store, "", failure);
         }
     }
@@ -261,7 +261,7 @@ impl Looking<'_> {
 
     fn workers(&mut self) {
         let (workers, least) = (self.sample.workers, self.rules.min_workers);
-        if self.sample.failure.is_none() && workers < least {
+        if self.sample.failure.is_none() && self.sample.unseen.is_none() && workers < least {
             self.add(Rule::Workers, "", format!("{workers} workers, fewer than {least}"));
         }
     }

@@ -4,11 +4,22 @@ use std::time::Duration;
 
 use sunaba_task::{BreakerState, TaskId, Timestamp};
 
+/// An instant by both parts of the store's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// What time it is: for whoever is told, since somebody may set it.
+    pub at: Timestamp,
+    /// The part that never jumps: all durations count by it.
+    pub elapsed: Duration,
+}
+
 /// What is known of a host at an instant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// When, by the store's clock.
     pub at: Timestamp,
+    /// The same by the part of that clock that never jumps.
+    pub elapsed: Duration,
     /// How long the store has been open.
     pub up: Duration,
     /// How long the worker's leases live without a renewal.
@@ -31,6 +42,8 @@ pub struct Sample {
     pub store_bytes: Option<u64>,
     /// Why the store takes no changes any more.
     pub failure: Option<String>,
+    /// Why the store could not be asked this time: what it knows is not in here.
+    pub unseen: Option<String>,
     /// Sessions of workers that are open.
     pub workers: usize,
     /// How long ago the quietest of them was heard of.
@@ -45,6 +58,12 @@ pub struct Sample {
     pub failures: Vec<FailureSample>,
     /// Attempts that are in a host call.
     pub waiting: Vec<WaitingSample>,
+}
+
+impl Sample {
+    pub(crate) fn moment(&self) -> Moment {
+        Moment { at: self.at, elapsed: self.elapsed }
+    }
 }
 
 /// A queue.

@@ -1,10 +1,12 @@
 //! A watch over a store in memory, from its start to its stop: what it has seen by then is noted.
 
 use std::sync::Weak;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use sunaba_store::{EmbeddedStore, LeaseRequest, Queues, Rerun, Settlement};
+use sunaba_store::{EmbeddedStore, LeaseRequest, MemoryEngine, Queues, Rerun, Settlement, SystemClock};
 use sunaba_task::{
-    AttemptDetail, Decision, Digest, Ending, NewTask, Payload, Policy, SessionId, Task, TaskSpec, Verdict,
+    AttemptDetail, BoxFuture, Clock, Decision, Digest, Ending, NewTask, Payload, Policy, SessionId, Task, TaskSpec,
+    Verdict,
 };
 
 use super::*;
@@ -23,16 +25,20 @@ impl AlertSink for Told {
     }
 }
 
-async fn start(store: &Arc<dyn Store>, rules: AlertRules, sinks: Vec<Arc<dyn AlertSink>>) -> Watch {
-    let eyes = Eyes {
+fn eyes(store: &Arc<dyn Store>) -> Eyes {
+    Eyes {
         store: Arc::clone(store),
         workers: Weak::new(),
         memory_budget_bytes: None,
         lease_time: Duration::from_secs(30),
         data: None,
+        look_time: GRACE,
         begun: None,
-    };
-    Watch::start(eyes, WatchConfig { interval: NEVER, rules, sinks }).await.expect("the store can be read")
+    }
+}
+
+async fn start(store: &Arc<dyn Store>, rules: AlertRules, sinks: Vec<Arc<dyn AlertSink>>) -> Watch {
+    Watch::start(eyes(store), WatchConfig { interval: NEVER, rules, sinks }).await.expect("the store can be read")
 }
 
 async fn submit(store: &dyn Store) -> Task {
@@ -154,4 +160,60 @@ async fn stop_in_good_order_is_no_trouble() {
     watch.stop(GRACE).await;
     assert_eq!(*seen.0.lock().unwrap_or_else(PoisonError::into_inner), []);
     assert_eq!(of_the_day(&watch, now(&*store).await).down_ms, 0);
+}
+
+#[tokio::test]
+async fn many_who_ask_whether_the_host_is_ready_cost_no_look() {
+    let store = memory();
+    let watch = start(&store, AlertRules::default(), Vec::new()).await;
+    while *watch.looks.borrow() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let before = *watch.looks.borrow();
+    let begun = Instant::now();
+    for _ in 0..100 {
+        watch.checks().await;
+    }
+    let most = begun.elapsed().as_secs() + 1;
+    assert!(*watch.looks.borrow() <= before + most, "the last look is young");
+}
+
+/// A clock that its store waits for while it is held, and so does whoever asks the store.
+struct Held {
+    held: AtomicBool,
+    clock: SystemClock,
+}
+
+impl Clock for Held {
+    fn now(&self) -> Timestamp {
+        while self.held.load(Ordering::Acquire) {
+            std::thread::yield_now();
+        }
+        self.clock.now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.clock.sleep(duration)
+    }
+}
+
+/// Whoever looks does not wait for it, and nobody takes it for well.
+#[tokio::test]
+async fn store_that_does_not_answer_is_not_ready_and_holds_up_nobody() {
+    let clock = Arc::new(Held { held: AtomicBool::new(false), clock: SystemClock::new() });
+    let store = EmbeddedStore::open(MemoryEngine::default(), Arc::clone(&clock) as Arc<dyn Clock>);
+    let store: Arc<dyn Store> = Arc::new(store.expect("memory opens"));
+    let _session = session(&*store).await;
+    let eyes = Eyes { look_time: Duration::from_millis(50), ..eyes(&store) };
+    clock.held.store(true, Ordering::Release);
+    let (sample, observations) = eyes.look(u64::MAX).await;
+    clock.held.store(false, Ordering::Release);
+    assert!(observations.is_none() && sample.failure.is_none(), "{sample:?}");
+    let bad: Vec<_> = checks::checks(&sample, Duration::ZERO).into_iter().filter(|check| !check.is_good).collect();
+    assert_eq!(bad.iter().map(|check| check.name).collect::<Vec<_>>(), ["store", "worker"]);
+    assert!(bad[0].found.contains("has not answered"), "{bad:?}");
 }

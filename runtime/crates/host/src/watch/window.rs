@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use sunaba_store::Series;
-use sunaba_task::Timestamp;
 
 use super::sample::FailureSample;
 
@@ -14,15 +13,15 @@ const MAX_LOOKS: usize = 64;
 /// By handler: attempts that ended by themselves or failed, and those that failed.
 type Counts = BTreeMap<String, (u64, u64)>;
 
-/// What was counted at some instants, the oldest first.
+/// What was counted at some instants of the clock that never jumps, the oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Window {
-    looks: VecDeque<(Timestamp, Counts)>,
+    looks: VecDeque<(Duration, Counts)>,
 }
 
 impl Window {
-    /// Takes in what is counted now; what of it is of this window. What came before the first look is of none.
-    pub(super) fn look(&mut self, now: Timestamp, series: &[Series], window: Duration) -> Vec<FailureSample> {
+    /// Takes in what is counted now, by the clock that never jumps; what of it is of this window. What came before the first look is of none.
+    pub(super) fn look(&mut self, now: Duration, series: &[Series], window: Duration) -> Vec<FailureSample> {
         let mut counts = Counts::new();
         for series in series {
             let (attempts, failed) = counts.entry(series.handler.clone()).or_default();
@@ -30,7 +29,7 @@ impl Window {
             *failed += series.counts.failed();
         }
         // One that is just at the edge is what the window begins with.
-        while self.looks.get(1).is_some_and(|(at, _)| now.since(*at) >= window) {
+        while self.looks.get(1).is_some_and(|(at, _)| now.saturating_sub(*at) >= window) {
             self.looks.pop_front();
         }
         let before = self.looks.front().map(|(_, counts)| counts);
@@ -44,7 +43,7 @@ impl Window {
             }
         };
         let failures = counts.iter().map(lately).filter(|failures| failures.attempts > 0).collect();
-        let is_next = |(at, _): &(Timestamp, Counts)| now.since(*at) >= window / MAX_LOOKS as u32;
+        let is_next = |(at, _): &(Duration, Counts)| now.saturating_sub(*at) >= window / MAX_LOOKS as u32;
         if self.looks.back().is_none_or(is_next) {
             if self.looks.len() == MAX_LOOKS * 2 {
                 self.looks.pop_front();
@@ -71,7 +70,7 @@ mod tests {
     #[test]
     fn failures_are_those_of_the_window_and_no_older_ones() {
         let mut window = Window::default();
-        let minute = |minute: u64| Timestamp::from_unix_ms(minute * 60_000);
+        let minute = |minute: u64| Duration::from_secs(minute * 60);
         let mut look = |at, completed, failed| {
             let found = window.look(minute(at), &series(completed, failed), Duration::from_secs(300));
             found.first().map(|failures| (failures.attempts, failures.failed))
@@ -89,7 +88,7 @@ mod tests {
     fn looks_are_bounded() {
         let mut window = Window::default();
         for second in 0..100_000 {
-            window.look(Timestamp::from_unix_ms(second * 1_000), &series(1, 1), Duration::from_secs(3_600));
+            window.look(Duration::from_secs(second), &series(1, 1), Duration::from_secs(3_600));
         }
         assert!(window.looks.len() <= MAX_LOOKS * 2, "{}", window.looks.len());
     }

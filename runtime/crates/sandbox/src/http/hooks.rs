@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::HeaderName;
+use http::header::{HeaderName, HeaderValue};
+use sunaba_task::trace::TRACEPARENT;
 use sunaba_task::{HttpGrant, Limits};
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
@@ -33,6 +34,8 @@ pub(crate) struct Outgoing {
     traffic: Arc<Traffic>,
     notes: Arc<Notes>,
     deadline: Instant,
+    /// The place of the attempt in its trace, which goes with each request that names no other.
+    traceparent: Option<HeaderValue>,
 }
 
 impl Outgoing {
@@ -51,7 +54,13 @@ impl Outgoing {
             traffic: Traffic::new(limits, Arc::clone(interrupt)),
             notes: Arc::new(Notes::new(book.clone())),
             deadline: interrupt.deadline(),
+            traceparent: None,
         }
+    }
+
+    /// The same, for an attempt that is a part of this trace.
+    pub(crate) fn traced(self, traceparent: Option<&str>) -> Self {
+        Self { traceparent: traceparent.and_then(|text| HeaderValue::try_from(text).ok()), ..self }
     }
 
     pub(crate) fn traffic(&self) -> &Arc<Traffic> {
@@ -68,6 +77,9 @@ impl Outgoing {
             self.notes
                 .tell(format!("refused a request to `{place}`: it is not granted; it would take the grant `{place}`"));
             return Err(Error::HttpRequestDenied);
+        }
+        if let Some(traceparent) = &self.traceparent {
+            parts.headers.entry(TRACEPARENT).or_insert_with(|| traceparent.clone());
         }
         head::outgoing(&mut parts, &place, self.vault.as_deref())?;
         let exchange = Exchange {

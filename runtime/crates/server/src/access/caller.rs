@@ -34,6 +34,14 @@ impl Caller {
         CALLER.try_with(Clone::clone).unwrap_or(Self::Nobody)
     }
 
+    /// The key that they have.
+    pub(super) fn key(&self) -> Option<Arc<ApiKey>> {
+        match self {
+            Self::Key(key) => Some(Arc::clone(key)),
+            Self::Anybody | Self::Nobody => None,
+        }
+    }
+
     /// What stands in the log of changes.
     pub(super) fn who(&self) -> String {
         match self {

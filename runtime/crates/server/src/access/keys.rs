@@ -1,5 +1,5 @@
 //! Finds the key that a request has sent, without asking the store each time: what the store has is read once a second at most,
-//! while there are requests, and at once after a change that was made here.
+//! while there are requests, and at once after a change that was made here. What takes longer ends with its key.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -8,14 +8,15 @@ use std::time::Duration;
 use axum::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use sunaba_store::{ApiKeys, Store, StoreError};
-use sunaba_task::{ApiKey, KeyId, KeyStanding, KeyText, Timestamp};
-use tokio::sync::Mutex;
+use sunaba_task::{ApiKey, Digest, KeyId, KeyStanding, KeyText, Timestamp};
+use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use crate::problem::Problem;
 
-/// How old what is known of the keys may be. A key that was revoked elsewhere is good for so long.
-const MAX_AGE: Duration = Duration::from_secs(1);
+/// How old what is known of the keys may be, and how often what goes on looks whether its key is good: one that was revoked
+/// elsewhere is good for a second at most.
+const MAX_AGE: Duration = Duration::from_millis(500);
 /// The use of a key is told to the store this often; it writes that down less often yet.
 const TOLD_AGAIN: Duration = Duration::from_secs(5 * 60);
 
@@ -27,6 +28,8 @@ pub(crate) struct Keys {
     max_age: Duration,
     /// Whoever finds it too old reads it anew, and the others wait for that.
     known: Mutex<Option<Known>>,
+    /// Wakes what goes on by a key.
+    changes: watch::Sender<()>,
 }
 
 struct Known {
@@ -40,18 +43,35 @@ struct Known {
 
 impl Keys {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, max_age: MAX_AGE, known: Mutex::new(None) }
+        Self { store, max_age: MAX_AGE, known: Mutex::new(None), changes: watch::Sender::new(()) }
     }
 
     /// The key with this text, if it is good.
     pub(crate) async fn find(&self, text: &KeyText) -> Result<Arc<ApiKey>, Problem> {
-        let digest = text.digest();
+        self.find_by(&text.digest()).await
+    }
+
+    /// Waits until this key is good no more, and says why.
+    pub(crate) async fn end_of(&self, key: &ApiKey) -> Problem {
+        let mut changes = self.changes.subscribe();
+        loop {
+            // A change that was made here is one; of others nobody tells. The sender is ours, and is there.
+            let _ = tokio::time::timeout(self.max_age, changes.changed()).await;
+            match self.find_by(&key.digest).await {
+                Err(problem) if problem.status == StatusCode::UNAUTHORIZED.as_u16() => return problem,
+                // A store that cannot be read says nothing of the key.
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+
+    async fn find_by(&self, digest: &Digest) -> Result<Arc<ApiKey>, Problem> {
         let mut slot = self.known.lock().await;
         let known = match slot.take().filter(|known| known.read.elapsed() < self.max_age) {
             Some(known) => slot.insert(known),
             None => slot.insert(Known::read(&*self.store).await?),
         };
-        let key = known.by_id.get(&KeyId::of(&digest)).filter(|key| key.is(&digest)).cloned();
+        let key = known.by_id.get(&KeyId::of(digest)).filter(|key| key.is(digest)).cloned();
         let Some(key) = key else {
             let message = "there is no such key\nhint: `sunaba key list` shows the ids of those that there are";
             return Err(refused(message, "key-unknown"));
@@ -80,6 +100,7 @@ impl Keys {
     /// The store has other keys now. From here on nobody goes by what it had before.
     pub(crate) async fn forget(&self) {
         *self.known.lock().await = None;
+        self.changes.send_replace(());
     }
 }
 
@@ -185,6 +206,27 @@ mod tests {
     fn new(text: &KeyText, life: Duration) -> NewApiKey {
         let (scopes, digest) = (vec![Scope::Read], text.digest());
         NewApiKey { name: "ci".into(), scopes, queues: None, digest, expires_in: Some(life) }
+    }
+
+    #[tokio::test]
+    async fn what_goes_on_by_a_key_ends_with_it() {
+        for is_told in [true, false] {
+            let (_clock, store) = store();
+            let mut keys = Keys::new(Arc::clone(&store));
+            // Of what was changed here nobody waits to hear; of what was changed elsewhere they look.
+            keys.max_age = if is_told { Duration::from_secs(60 * 60) } else { Duration::from_millis(10) };
+            let text = KeyText::new([1; 32]);
+            let made = store.create_key(new(&text, Duration::from_secs(60 * 60))).await.expect("it is made");
+            let key = keys.find(&text).await.expect("it is good");
+            let revoke = async {
+                store.revoke_key(made.id).await.expect("the store works").expect("it is there");
+                if is_told {
+                    keys.forget().await;
+                }
+            };
+            let (ended, ()) = tokio::join!(keys.end_of(&key), revoke);
+            assert_eq!(&*ended.code, "key-revoked");
+        }
     }
 
     #[tokio::test]

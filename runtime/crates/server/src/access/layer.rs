@@ -1,13 +1,19 @@
 //! Lets a request through to its route, or not, on behalf of whoever has sent it.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::RequestExt as _;
+use axum::body::{Body, Bytes};
+use axum::extract::{MatchedPath, RawPathParams, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use hyper::body::{Body as _, Frame, SizeHint};
 use sunaba_store::audited;
-use sunaba_task::NewAudit;
+use sunaba_task::{ApiKey, BoxFuture, NewAudit};
 
 use super::caller::no_key;
 use super::keys::{Keys, sent};
@@ -37,23 +43,89 @@ pub(crate) async fn admit(State(gate): State<Gate>, mut request: Request, next: 
         Ok(caller) => caller,
         Err(problem) => return refused(problem),
     };
-    let who = caller.who();
-    caller.does(rest(route, who, request, next)).await
+    let (who, key) = (caller.who(), caller.key());
+    let work = caller.does(rest(route, who, request, next));
+    match key {
+        None => work.await,
+        Some(key) => until_revoked(gate.keys, key, work).await,
+    }
+}
+
+/// What is done by a key, which ends with it: waits, bodies that arrive slowly, and answers that are long on their way.
+async fn until_revoked(keys: Arc<Keys>, key: Arc<ApiKey>, work: impl Future<Output = Response>) -> Response {
+    let ended = {
+        let (keys, key) = (Arc::clone(&keys), Arc::clone(&key));
+        async move { keys.end_of(&key).await }
+    };
+    // Who loses: the work, as if its caller had gone; or the look at the key.
+    let response = tokio::select! {
+        biased;
+        response = work => response,
+        problem = ended => return refused(problem),
+    };
+    // What is there already goes out at once.
+    if response.body().size_hint().upper().is_some_and(|bytes| bytes <= MAX_WHOLE_BYTES) {
+        return response;
+    }
+    response.map(|body| Body::new(Ending { body, ended: Box::pin(async move { keys.end_of(&key).await }) }))
+}
+
+/// A probe waits no longer to be told more: a store that does not answer must not keep it.
+const MAX_KNOWN_IN: Duration = Duration::from_secs(1);
+
+/// A longer answer is looked after while it is on its way.
+const MAX_WHOLE_BYTES: u64 = 64 << 10;
+
+/// A body that breaks off when the key for which it is sent is good no more.
+struct Ending {
+    body: Body,
+    ended: BoxFuture<'static, Problem>,
+}
+
+impl hyper::body::Body for Ending {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if let Poll::Ready(problem) = self.ended.as_mut().poll(context) {
+            return Poll::Ready(Some(Err(axum::Error::new(std::io::Error::other(problem.detail)))));
+        }
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// The rest of the way, with what it changes logged in its caller's name.
-async fn rest(route: &Route, who: String, request: Request, next: Next) -> Response {
+async fn rest(route: &Route, who: String, mut request: Request, next: Next) -> Response {
     let Some(what) = route.audit else { return next.run(request).await };
+    let of = names(&mut request).await;
     let id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
-    let by = NewAudit { request: id, ..NewAudit::by(who, what, names(route.path, request.uri().path())) };
+    let by = NewAudit { request: id, ..NewAudit::by(who, what, of) };
     audited(by, next.run(request)).await
 }
 
 impl Gate {
     async fn caller(&self, route: &Route, request: &mut Request) -> Result<Caller, Problem> {
-        // Whoever looks whether the host lives is not asked who they are.
+        // Whoever looks whether the host lives is not asked who they are; who says it all the same may be told more.
         if route.needs == Needs::Nothing {
-            return Ok(Caller::Nobody);
+            return Ok(match (sent(request.headers_mut()), self.admission) {
+                (Ok(Some(text)), _) => {
+                    let found = tokio::time::timeout(MAX_KNOWN_IN, self.keys.find(&text)).await;
+                    found.ok().and_then(Result::ok).map_or(Caller::Nobody, Caller::Key)
+                }
+                (Ok(None), Admission::Anybody) => Caller::Anybody,
+                _ => Caller::Nobody,
+            });
         }
         let caller = match (sent(request.headers_mut())?, self.admission) {
             (Some(text), _) => Caller::Key(self.keys.find(&text).await?),
@@ -82,21 +154,74 @@ fn refused(problem: Problem) -> Response {
     response
 }
 
-/// What stands in the places that a path has for names.
-fn names(pattern: &str, path: &str) -> String {
-    let places = pattern.split('/').zip(path.split('/'));
-    let names = places.filter(|(pattern, _)| pattern.starts_with('{')).map(|(_, name)| name);
-    names.collect::<Vec<_>>().join("/")
+/// What stands in the places that a path has for names, as it was meant: not as a URL writes it.
+async fn names(request: &mut Request) -> String {
+    // What is no text names nothing, and its route says so.
+    let Ok(names) = request.extract_parts::<RawPathParams>().await else { return String::new() };
+    names.iter().map(|(_, name)| name).collect::<Vec<_>>().join("/")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use axum::Router;
+    use axum::routing::any;
+    use http_body_util::BodyExt as _;
+    use hyper::service::Service as _;
+    use hyper_util::service::TowerToHyperService;
+
     use super::*;
 
-    #[test]
-    fn names_of_a_path_say_what_was_changed() {
-        assert_eq!(names("/v1/handlers/{package}/{handler}", "/v1/handlers/words/count"), "words/count");
-        assert_eq!(names("/v1/queues/{name}", "/v1/queues/mail"), "mail");
-        assert_eq!(names("/v1/retention", "/v1/retention"), "");
+    #[tokio::test]
+    async fn names_of_a_path_say_what_was_changed() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let tell = Arc::clone(&told);
+        let layer = axum::middleware::from_fn(move |mut request: Request, next: Next| {
+            let tell = Arc::clone(&tell);
+            async move {
+                let names = names(&mut request).await;
+                tell.lock().expect("nobody panics").push(names);
+                next.run(request).await
+            }
+        });
+        let empty = || any(async || ());
+        let router = Router::new()
+            .route("/v1/handlers/{package}/{handler}", empty())
+            .route("/v1/queues/{name}", empty())
+            .route("/v1/retention", empty())
+            .layer(layer);
+        let service = TowerToHyperService::new(router);
+        for path in ["/v1/handlers/words/count", "/v1/queues/my%20mail%2Fprint", "/v1/retention", "/v1/queues/%FF"] {
+            let request = Request::builder().uri(path).body(Body::empty()).expect("a request");
+            service.call(request).await.expect("it answers");
+        }
+        assert_eq!(*told.lock().expect("nobody panics"), ["words/count", "my mail/print", "", ""]);
+    }
+
+    /// A body that goes on.
+    struct Endless;
+
+    impl hyper::body::Body for Endless {
+        type Data = Bytes;
+        type Error = axum::Error;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            Poll::Ready(Some(Ok(Frame::data("a".into()))))
+        }
+    }
+
+    #[tokio::test]
+    async fn answer_breaks_off_with_its_key() {
+        let (end, ended) = tokio::sync::oneshot::channel();
+        let ended = Box::pin(async move {
+            ended.await.expect("it is told");
+            Problem::new(StatusCode::UNAUTHORIZED, "the key was revoked")
+        });
+        let mut body = Ending { body: Body::new(Endless), ended };
+        assert_eq!(body.frame().await.and_then(|frame| frame.ok()?.into_data().ok()), Some("a".into()));
+        end.send(()).expect("it waits");
+        let error = body.frame().await.expect("a frame").expect_err("it breaks off");
+        assert_eq!(error.to_string(), "the key was revoked");
     }
 }

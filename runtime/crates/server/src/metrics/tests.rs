@@ -24,6 +24,8 @@ fn sample() -> Sample {
         floor_bytes: 1,
         store_bytes: Some(10),
         failure: None,
+        unseen: None,
+        elapsed: Duration::ZERO,
         workers: 1,
         quietest: None,
         dead: 3,
@@ -51,6 +53,7 @@ fn page() -> Page {
     counts.wait_us.add(2_000);
     let series = Series { queue: "ma\"il\n".into(), handler: "p/h".into(), counts };
     let observations = Observations {
+        elapsed: Duration::ZERO,
         since: sample().at,
         now: sample().at,
         series: vec![series],
@@ -145,4 +148,14 @@ fn number_of_queues_violated() {
     let last = bounded.last().expect("there are some");
     assert_eq!((bounded.len(), last.name.as_str(), last.queued), (MAX_SERIES + 1, OTHER, 3));
     assert_eq!(last.oldest, Some(Duration::from_secs(MAX_SERIES as u64 + 2)));
+}
+
+#[test]
+fn queue_that_is_called_as_the_others_are_is_one_of_them() {
+    let queue = |name: String| QueueSample { name, paused: false, queued: 1, scheduled: 0, running: 0, oldest: None };
+    let mut queues: Vec<_> = (0..=MAX_SERIES).map(|number| queue(format!("q{number}"))).collect();
+    queues[0].name = OTHER.into();
+    let bounded = bounded(&queues);
+    let others: Vec<_> = bounded.iter().filter(|queue| queue.name == OTHER).map(|queue| queue.queued).collect();
+    assert_eq!((others, bounded.len()), (vec![2], MAX_SERIES));
 }

@@ -8,8 +8,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get};
 use sunaba_host::{JobRequest, TaskRequest};
-use sunaba_store::{AuditQuery, MAX_AUDIT_PAGE, MAX_PAGE, PlanQuery, new_key_text};
-use sunaba_task::job::JobId;
+use sunaba_store::{AuditQuery, MAX_AUDIT_PAGE, new_key_text};
+use sunaba_task::job::{Job, JobId};
 use sunaba_task::{KeyId, NewApiKey, OnConflict, TaskId, Unique};
 
 use super::{Answer, Shared};
@@ -21,8 +21,6 @@ use crate::problem::Problem;
 
 /// Keys or entries of one page, unless asked otherwise.
 const DEFAULT_PAGE: usize = 50;
-/// Pages of a job's plan that are looked at for a key that is bound to queues.
-const MAX_PLAN_PAGES: usize = 10;
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
@@ -89,6 +87,13 @@ pub(super) async fn audit(
     Ok(Reply(AuditsView { entries: page.entries.into_iter().map(AuditView::from).collect(), next }))
 }
 
+/// Lets a caller have to do with a job: one whose tasks, of all its plans, are all in queues of theirs. For others it is not there.
+pub(super) fn permit_job_in(job: &Job) -> Result<(), Problem> {
+    let caller = Caller::now();
+    let permits = caller.queues().is_none() || job.queues.are_all(|queue| caller.sees(queue));
+    if permits { Ok(()) } else { Err(super::jobs::no_job(job.id)) }
+}
+
 impl Shared {
     /// Lets a caller have to do with a task; for one who has not, it is not there.
     pub(super) async fn permit_task(&self, id: TaskId) -> Result<(), Problem> {
@@ -102,29 +107,15 @@ impl Shared {
         }
     }
 
-    /// The same of a job: one of which all tasks of its own plan that are made are in queues of the caller's.
+    /// The same of a job.
     pub(super) async fn permit_job(&self, id: JobId) -> Result<(), Problem> {
-        let caller = Caller::now();
-        if caller.queues().is_none() {
+        if Caller::now().queues().is_none() {
             return Ok(());
         }
-        let mut query = PlanQuery::of(id, MAX_PAGE);
-        for _ in 0..MAX_PLAN_PAGES {
-            let page = self.runtime.plan(query.clone()).await?;
-            if !page.tasks.iter().all(|task| caller.sees(&task.spec.queue)) {
-                return Err(super::jobs::no_job(id));
-            }
-            match page.next {
-                Some(next) => query.after = Some(next),
-                None => return Ok(()),
-            }
+        match self.runtime.job(id).await? {
+            Some(job) => permit_job_in(&job),
+            None => Err(super::jobs::no_job(id)),
         }
-        let message = format!(
-            "job {id} has more than {} tasks, and in which queues they are is not looked up for a key that is bound to \
-             some\nhint: use a key for all queues",
-            MAX_PLAN_PAGES * MAX_PAGE
-        );
-        Err(Problem::new(StatusCode::FORBIDDEN, message).code("queue-forbidden"))
     }
 
     /// Lets a caller ask for a task, and for those that follow it.

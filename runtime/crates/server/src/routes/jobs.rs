@@ -13,6 +13,7 @@ use sunaba_store::{SubmitJobError, SubmittedJob};
 use sunaba_task::job::{Job, JobId, PlanError};
 use tokio::sync::Semaphore;
 
+use super::access::permit_job_in;
 use super::{Answer, MAX_WAIT, Shared};
 use crate::api::{
     Cancel, JobCancelView, JobFilter, JobOutputsView, JobResultView, JobTaskView, JobView, JobsView, MAX_JOB_BYTES,
@@ -147,7 +148,7 @@ impl Shared {
     pub(super) async fn find_job(&self, id: &str) -> Result<(JobId, Job), Problem> {
         let id: JobId = id.parse().map_err(Problem::invalid)?;
         match self.runtime.job(id).await? {
-            Some(job) => self.permit_job(id).await.map(|()| (id, job)),
+            Some(job) => permit_job_in(&job).map(|()| (id, job)),
             None => Err(self.no_job(id).await),
         }
     }

@@ -10,9 +10,10 @@ use axum::routing::get;
 use serde::Deserialize;
 use sunaba_host::Every;
 use sunaba_store::Readiness;
-use sunaba_task::Timestamp;
+use sunaba_task::{Scope, Timestamp};
 
 use super::{Answer, Shared};
+use crate::access::Caller;
 use crate::api::{AlertsView, IncidentsView, ReportBy, ReportView};
 use crate::body::Reply;
 use crate::extract::Asked;
@@ -33,17 +34,25 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/v1/incidents", get(incidents))
 }
 
-/// Ready is a host whose store takes changes and has room, and whose worker was heard of lately. Both answers say each of these,
-/// and how durable answers are.
+/// Ready is a host whose store takes changes and has room, and whose worker was heard of lately. Whoever may read is told each of
+/// these, and how durable answers are; all others that it is ready, or not.
 pub(super) async fn ready(State(shared): State<Shared>) -> Result<String, Problem> {
     let checks = shared.runtime.checks().await;
+    let caller = Caller::now();
+    let may_read = caller.may(Scope::Read) && caller.queues().is_none();
     if checks.iter().any(|check| !check.is_good) {
         let told = checks.iter().map(|check| {
             let word = if check.is_good { "good" } else { "bad" };
             format!("{} is {word} ({})", check.name, check.found)
         });
-        let message = format!("the host is not ready: {}", told.collect::<Vec<_>>().join("; "));
+        let message = match may_read {
+            true => format!("the host is not ready: {}", told.collect::<Vec<_>>().join("; ")),
+            false => "the host is not ready\nhint: send a key that may read, and be told why".to_owned(),
+        };
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, message));
+    }
+    if !may_read {
+        return Ok("ok\n".to_owned());
     }
     let mut text = format!("ok\ndurability {}\n", shared.runtime.store().durability());
     checks.iter().for_each(|check| text.push_str(&format!("{}: {}\n", check.name, check.found)));

@@ -119,6 +119,41 @@ pub async fn change_is_logged_with_what_it_changed(subject: &mut impl Subject) {
     assert!(!format!("{entries:?}").contains("hunter2"), "{entries:?}");
 }
 
+/// With how it stood before and after; what changes nothing is none, nor is an admission that follows a deploy.
+pub async fn change_of_a_schedule_is_logged_with_what_it_changed(subject: &mut impl Subject) {
+    let store = subject.store();
+    let by = |what: &str| NewAudit::by("ada", what, "report");
+    for paused in [None, None, Some(true)] {
+        let change = super::schedules::try_put(&*store, super::schedules::hourly(|new| new.paused = paused));
+        audited(by("schedule.put"), change).await.expect("it is put");
+    }
+    let readmitted = super::schedules::hourly(|new| (new.is_readmission, new.spec.jitter) = (true, SECOND));
+    audited(by("package.deploy"), super::schedules::try_put(&*store, readmitted)).await.expect("it is put");
+    let name = super::schedules::called("report");
+    for paused in [false, false] {
+        let pause = store.pause_schedule(name.clone(), paused, crate::Expected::Any);
+        audited(by("schedule.resume"), pause).await.expect("the store works").expect("it is there");
+    }
+    let delete = store.delete_schedule(name, crate::Expected::Any);
+    audited(by("schedule.delete"), delete).await.expect("the store works").expect("it is there");
+    let entries = log(&*store).await;
+    let paused = |state: &Option<String>| {
+        let state = state.as_deref().map(|state| serde_json::from_str::<serde_json::Value>(state).expect("JSON"));
+        state.map(|state| state["paused"].as_bool().expect("it says so"))
+    };
+    let seen: Vec<_> =
+        entries.iter().rev().map(|entry| (&*entry.what, paused(&entry.before), paused(&entry.after))).collect();
+    assert_eq!(
+        seen,
+        [
+            ("schedule.put", None, Some(false)),
+            ("schedule.put", Some(false), Some(true)),
+            ("schedule.resume", Some(true), Some(false)),
+            ("schedule.delete", Some(false), None),
+        ]
+    );
+}
+
 /// By whoever says so; without a name it is nobody's.
 pub async fn change_of_what_is_kept_nowhere_is_logged(subject: &mut impl Subject) {
     let store = subject.store();

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use sunaba_task::job::{BudgetName, Job, JobCause, JobId, JobSpec, JobState, NewJob, NewPlan, Node, OnFailure};
+use sunaba_task::job::{
+    BudgetName, Job, JobCause, JobId, JobQueues, JobSpec, JobState, NewJob, NewPlan, Node, OnFailure,
+};
 use sunaba_task::{LeaseToken, StateName};
 
 use super::jobs::{ended, job, node, submit_job};
@@ -131,6 +133,45 @@ pub async fn plans_below_plans_end_from_below(subject: &mut impl Subject) {
     let main = end_of(&*store, &main.task).await;
     assert_eq!(store.output(main.id).await.expect("the store works"), Some(Payload::json("\"up\"")));
     assert_eq!(ended(&*store, job_of(&main)).await.tasks.total(), 4);
+}
+
+/// Of its own plan, made or not, of what would undo it, and of children of either kind; and one job shows no plan of another.
+pub async fn job_knows_the_queues_of_all_its_tasks(subject: &mut impl Subject) {
+    let store = subject.store();
+    let session = open(&*store).await;
+    let within = |name: &str, queue: &str| {
+        let mut node = node(name, &[]);
+        node.task.spec.queue = queue.into();
+        node
+    };
+    let mut first = within("first", "mail");
+    first.compensation = Some(within("undo", "undo").task);
+    let spec = JobSpec { name: "queues".into(), ..JobSpec::default() };
+    let id =
+        submit_job(&*store, NewJob { spec, nodes: vec![first, node("second", &["first"])], fingerprint: None }).await;
+    let own = new_task().spec.queue;
+    let is_of = async |all: &[&str]| {
+        let queues = store.job(id).await.expect("the store works").expect("it is there").queues;
+        let is_without = |left_out: &&str| queues.are_all(|queue| all.contains(&queue) && queue != *left_out);
+        assert!(queues.are_all(|queue| all.contains(&queue)) && !all.iter().any(is_without), "{queues:?} {all:?}");
+    };
+    is_of(&["mail", "undo", &own]).await;
+    let first = lease_only(&*store, session, "first").await;
+    submit_child(&*store, &first, within("child", "print")).await.expect("it is made");
+    is_of(&["mail", "undo", &own, "print"]).await;
+    let moved = Leased { task: task(&*store, &first.task).await, ..first };
+    decompose(&*store, &moved, plan(None, [within("below", "post")])).await;
+    is_of(&["mail", "undo", &own, "print", "post"]).await;
+    // One that is founded has its only task.
+    let main = parent(&*store, session).await;
+    let waits = decompose(&*store, &main, plan(None, [within("below", "post")])).await;
+    let founded = store.job(job_of(&waits)).await.expect("the store works").expect("it is there");
+    assert_eq!(founded.queues, JobQueues::of([own.as_str(), "post"]));
+    settle_down(&*store).await;
+    for (job, count) in [(id, 2), (job_of(&waits), 0)] {
+        let query = PlanQuery { parent: Some(moved.task.id), ..PlanQuery::of(job, 10) };
+        assert_eq!(store.plan(query).await.expect("the store works").tasks.len(), count);
+    }
 }
 
 async fn after_failure(store: &dyn Store, session: SessionId, plan: NewPlan) -> (Task, Job) {

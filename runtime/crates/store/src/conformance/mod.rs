@@ -354,6 +354,7 @@ macro_rules! conformance_tests {
             number_of_keys_obeyed
             number_of_keys_violated
             change_is_logged_with_what_it_changed
+            change_of_a_schedule_is_logged_with_what_it_changed
             change_of_what_is_kept_nowhere_is_logged
             what_changes_nothing_is_not_logged
             log_is_read_page_by_page
@@ -413,6 +414,7 @@ macro_rules! conformance_tests {
             cancel_of_a_job_that_is_undone_changes_nothing
             job_that_has_spent_its_attempts_is_undone
             // children
+            job_knows_the_queues_of_all_its_tasks
             parent_ends_with_the_output_of_its_join
             plans_of_no_child_and_of_one_end
             plans_below_plans_end_from_below

@@ -324,7 +324,7 @@ impl Planner {
 
     /// How long nothing happens by itself.
     pub(crate) fn until_next(&self, now: Timestamp, elapsed: Duration) -> Duration {
-        if self.has_chores() || self.is_looking() {
+        if self.has_chores() || self.is_looking() || self.has_schedules_ahead(now) {
             return Duration::ZERO;
         }
         let expiry = self.sessions.values().map(|session| session.expires).min();

@@ -167,6 +167,7 @@ impl Planner {
         Observations {
             since: observer.since.unwrap_or(turn.now),
             now: turn.now,
+            elapsed: turn.elapsed,
             series: observer.series.iter().filter(has_some).cloned().collect(),
             totals: observer.totals,
             workers: self.sessions.len(),

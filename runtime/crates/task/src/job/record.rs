@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Budget, BudgetName, JobCause, JobId, JobState, JobTasks, LowBudget, Node, NodeName, OnFailure, Spent, job_state,
+    Budget, BudgetName, JobCause, JobId, JobQueues, JobState, JobTasks, LowBudget, Node, NodeName, OnFailure, Spent,
+    job_state,
 };
 use crate::{Digest, TaskId, Timestamp};
 
@@ -55,6 +56,8 @@ pub struct Job {
     pub state: JobState,
     /// Tasks of its own plan, made or not.
     pub plan: u64,
+    /// In which queues its tasks are, with those of all plans below.
+    pub queues: JobQueues,
     /// How many tasks it has, and where they stand.
     pub tasks: JobTasks,
     /// What it has spent.
@@ -92,6 +95,7 @@ impl Job {
             is_founded: false,
             state: JobState::Running,
             plan: planned,
+            queues: JobQueues::default(),
             tasks,
             spent: Spent::default(),
             cause: None,

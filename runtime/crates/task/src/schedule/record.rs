@@ -12,6 +12,11 @@ pub const MAX_ACTIVE: usize = 100;
 /// Ticks of one schedule that wait for its tasks to end.
 pub const MAX_WAITING: usize = 100;
 
+/// Spans of ticks that are remembered as met: one more with each time that ticks were missed, or that a clock has jumped.
+pub const MAX_MET: usize = 16;
+/// A clock that is behind what has been decided by no more than this has not been set back: that is how far it is corrected.
+const MAX_BEHIND: Duration = Duration::from_secs(60);
+
 /// The attribute that tells a handler which schedule made its task.
 pub const SCHEDULE: &str = "schedule";
 /// The attribute that tells it for which tick, by RFC 3339; a task that somebody has triggered has none.
@@ -148,7 +153,7 @@ impl Schedule {
     /// What comes of it, the soonest first: so many, if there are so many, and none while it is paused. `calendar` is its own.
     pub fn coming(&self, calendar: &Calendar, most: usize) -> Vec<Fire> {
         let first = self.next;
-        let next = |last: &Fire| calendar.next_fire(&self.name, last.tick, self.spec.jitter);
+        let next = |last: &Fire| self.progress.next_fire(&self.name, calendar, last.tick, self.spec.jitter);
         std::iter::successors(first, next).take(most).collect()
     }
 }
@@ -170,6 +175,24 @@ pub struct ScheduleProgress {
     pub counts: ScheduleCounts,
     /// The last tick that could make no task.
     pub problem: Option<Problem>,
+    /// Ticks that have had their turn, whatever came of it, by spans that follow each other without a gap; at most [`MAX_MET`], the
+    /// newest last. A clock that goes back meets their instants again.
+    pub met: Vec<Met>,
+}
+
+/// Whether the clock was set back behind what has been decided: that was decided by a clock that was wrong, and is decided anew
+/// from now on.
+pub fn is_ahead(decided_until: Timestamp, now: Timestamp) -> bool {
+    decided_until.since(now) > MAX_BEHIND
+}
+
+/// Ticks of a calendar that had their turn one after another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Met {
+    /// The first of them.
+    pub first: Timestamp,
+    /// The last of them.
+    pub last: Timestamp,
 }
 
 /// What became of the ticks of a schedule, since it was put first.
@@ -250,7 +273,57 @@ impl ScheduleProgress {
             waiting: Vec::new(),
             counts: ScheduleCounts::default(),
             problem: None,
+            met: Vec::new(),
         }
+    }
+
+    /// Whether this tick has had its turn, as far as that is remembered.
+    pub fn has_met(&self, tick: Timestamp) -> bool {
+        self.met.iter().any(|met| (met.first..=met.last).contains(&tick))
+    }
+
+    /// Until when there is nothing to decide any more before this instant, by what has had its turn. That is later than what has
+    /// been decided when a clock that was set back is set right.
+    pub fn met_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.met.iter().filter(|met| met.first <= now).map(|met| met.last.min(now)).max()
+    }
+
+    /// The clock was set back to this instant, and somebody has changed the schedule then: what no clock that was right has decided
+    /// is decided anew. Of what is not remembered nothing is.
+    pub fn set_back(&mut self, now: Timestamp, changed_at: Timestamp) {
+        let met = self.met_until(now);
+        let is_forgotten = met.is_none() && self.met.len() == MAX_MET;
+        let from = if is_forgotten { now } else { met.map_or(changed_at, |met| met.max(changed_at)) };
+        self.decided_until = from.min(now);
+    }
+
+    /// A tick has its turn.
+    pub fn meets(&mut self, tick: Timestamp, calendar: &Calendar) {
+        match self.met.last_mut() {
+            Some(met) if met.last < tick && calendar.next_after(met.last) == Some(tick) => met.last = tick,
+            _ => {
+                if self.met.len() == MAX_MET {
+                    self.met.remove(0);
+                }
+                self.met.push(Met { first: tick, last: tick });
+            }
+        }
+    }
+
+    /// The first tick after this one that has not had its turn, and when it fires.
+    pub fn next_fire(
+        &self,
+        name: &ScheduleName,
+        calendar: &Calendar,
+        after: Timestamp,
+        jitter: Duration,
+    ) -> Option<Fire> {
+        let mut fire = calendar.next_fire(name, after, jitter)?;
+        // Each time one span less is before it.
+        while let Some(met) = self.met.iter().find(|met| (met.first..=met.last).contains(&fire.tick)) {
+            fire = calendar.next_fire(name, met.last, jitter)?;
+        }
+        Some(fire)
     }
 
     /// What becomes of an occasion that comes now.

@@ -220,7 +220,7 @@ fn ticks_that_never_come_are_none() {
 }
 
 fn due(cron: &str, after: &str, now: &str, policy: CatchUp) -> Due {
-    calendar(cron, "UTC").due(&name("n"), (at(after), at(now)), NO_JITTER, policy)
+    calendar(cron, "UTC").due(&name("n"), (at(after), at(now)), NO_JITTER, policy, |_| false)
 }
 
 #[test]
@@ -277,7 +277,7 @@ fn jitter_is_a_function_of_name_and_tick_and_keeps_their_order() {
 fn tick_whose_jitter_has_not_passed_is_not_due() {
     let (calendar, jitter) = (calendar("0 * * * *", "UTC"), Duration::from_secs(1_800));
     let fire = calendar.next_fire(&name("n"), at("2026-01-01T00:00:00Z"), jitter).expect("there is one");
-    let due = |now| calendar.due(&name("n"), (at("2026-01-01T00:00:00Z"), now), jitter, CatchUp::None);
+    let due = |now| calendar.due(&name("n"), (at("2026-01-01T00:00:00Z"), now), jitter, CatchUp::None, |_| false);
     assert_eq!(due(Timestamp::from_unix_ms(fire.at.unix_ms() - 1)), Due::default());
     assert_eq!(due(fire.at).made, [fire.tick]);
 }

@@ -48,14 +48,15 @@ impl Calendar {
         Timestamp::from_unix_ms(tick.unix_ms().saturating_add(share(name, tick, room)))
     }
 
-    /// What is due by now of the ticks after this one, and which of it becomes tasks. However long ago that one was, a bounded
-    /// number of ticks is looked at.
+    /// What is due by now of the ticks after this one, and which of it becomes tasks; what was met before is neither made nor
+    /// missed. However long ago that one was, a bounded number of ticks is looked at.
     pub fn due(
         &self,
         name: &ScheduleName,
         (after, now): (Timestamp, Timestamp),
         jitter: Duration,
         policy: CatchUp,
+        has_met: impl Fn(&Timestamp) -> bool,
     ) -> Due {
         let (mut ticks, mut from) = (Vec::new(), after);
         // One more, of which all that is asked is whether it is there.
@@ -74,7 +75,13 @@ impl Calendar {
             total -= 1;
         }
         let Some(newest) = ticks.last().copied() else { return Due::default() };
-        let is_late = now.since(self.fires_at(name, newest, jitter)) > MISSED_AFTER;
+        let looked_at = ticks.len();
+        ticks.retain(|tick| !has_met(tick));
+        total -= looked_at - ticks.len();
+        let Some(last) = ticks.last().copied() else {
+            return Due { made: ticks, missed: total as u64, newest: Some(newest) };
+        };
+        let is_late = now.since(self.fires_at(name, last, jitter)) > MISSED_AFTER;
         let most = if policy == CatchUp::None && is_late { 0 } else { policy.newest() };
         let made = ticks.split_off(ticks.len().saturating_sub(most));
         Due { missed: (total - made.len()) as u64, made, newest: Some(newest) }

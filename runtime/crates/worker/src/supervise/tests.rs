@@ -136,3 +136,16 @@ async fn slots_outlive_a_worker_that_is_started_anew() {
     assert_eq!((worker.set_slots(0), worker.set_slots(99)), (1, 4));
     worker.stop(Duration::from_secs(1)).await.expect("it stops");
 }
+
+#[tokio::test(start_paused = true)]
+async fn worker_whose_loop_hangs_is_stopped_all_the_same() {
+    let store: Arc<dyn Store> = Arc::new(EmbeddedStore::memory().expect("there is memory"));
+    let worker = faulty(&store, Fault::Hang, 1);
+    let task = submit(&*store).await;
+    while store.task(task.id).await.expect("the store works").expect("it is there").state.name() != StateName::Running {
+        tokio::task::yield_now().await;
+    }
+    worker.stop(Duration::from_secs(1)).await.expect("the store is there");
+    let task = store.task(task.id).await.expect("the store works").expect("it is there");
+    assert_eq!((task.state.name(), task.failures_charged), (StateName::Queued, 0));
+}

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sunaba_store::{LeaseRequest, Leased, StoreError};
+use sunaba_task::trace::{AttemptSeen, attempt_spans};
 use sunaba_task::{AttemptHost, Executor, Observation, SessionId, State, TaskId};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -280,13 +281,21 @@ impl Shared {
             lease.started_at = lease.started_at.after(waited);
         }
         let started_at = attempt::started_at(&leased.task);
-        let watch = self.watch(&leased);
+        let watch = self.watch(&leased, begun);
         let known = Known { shared: Arc::clone(self), task: leased.task.id, watch: Arc::clone(&watch) };
         let held = Held::new(self, leased.task.spec.limits.host_bytes());
-        let seen = attempt::execute(&*self.executor, &leased, Arc::clone(&watch) as Arc<dyn AttemptHost>).await;
+        let (spans, host) = (self.config.spans.sink(), Arc::clone(&watch) as Arc<dyn AttemptHost>);
+        let seen = attempt::execute(&*self.executor, &leased, host, spans.is_some()).await;
         let about = decider::about(&leased, &seen).map(Box::new);
         let seen = attempt::admit(&*self.admission, &leased.task, &*watch, begun, seen).await;
         watch.ended();
+        if let Some(spans) = spans {
+            let calls = watch.take_calls();
+            let (ending, took) = (seen.ending(), begun.elapsed());
+            let receipt = seen.report().map(|report| &report.receipt);
+            let (task, ending) = (&leased.task, &ending);
+            spans.take(attempt_spans(AttemptSeen { task, started_at, waited, took, ending, receipt, calls }));
+        }
         drop(held);
         self.attempts().ahead.end(begun.elapsed());
         // Before the slot is given back: that bounds how many wait to be settled.
@@ -308,7 +317,7 @@ impl Shared {
         Arc::clone(&self.settling).acquire_many_owned(u32::try_from(weight).unwrap_or(1)).await.ok()
     }
 
-    fn watch(self: &Arc<Self>, leased: &Leased) -> Arc<Watch> {
+    fn watch(self: &Arc<Self>, leased: &Leased, begun: Instant) -> Arc<Watch> {
         let (task, token) = (&leased.task, leased.token);
         let limits = &task.spec.limits;
         // The host's own marks come on top, one line each.
@@ -317,7 +326,9 @@ impl Shared {
         let (store, admission) = (Arc::clone(&self.store), Arc::clone(&self.admission));
         let asks = Asks { store, admission, task: task.clone(), token };
         let watch = Watch::new(token, task.attempts_started, said, Arc::clone(&self.progressed)).asking(asks);
-        let watch = Arc::new(watch.with_artifacts(&self.store, limits.artifact_bytes));
+        let watch = watch.with_artifacts(&self.store, limits.artifact_bytes);
+        let is_traced = self.config.spans.sink().is_some();
+        let watch = Arc::new(if is_traced { watch.tracing(begun.into_std()) } else { watch });
         let cancelled = {
             let mut attempts = self.attempts();
             attempts.watches.insert(task.id, Arc::clone(&watch));

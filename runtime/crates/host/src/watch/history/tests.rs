@@ -73,7 +73,7 @@ fn what_is_counted_is_added_once_and_to_its_hour() {
     let mut history = new();
     let counted = |succeeded| Hour { succeeded, ..Hour::default() };
     history.look(None, start(), counted(5), true);
-    history.look(Some(start()), start(), counted(5), true);
+    history.look(Some(Duration::ZERO), start(), counted(5), true);
     let next = start().after(HOUR);
     history.look(None, next, counted(7), true);
     assert_eq!(all(&history).succeeded, 7);
@@ -88,17 +88,26 @@ fn what_is_counted_is_added_once_and_to_its_hour() {
 fn time_is_up_with_workers_and_down_without_them_or_asleep() {
     let mut history = new();
     let at = |minutes: u32| start().after(MINUTE * minutes);
-    history.look(Some(at(0)), at(1), Hour::default(), true);
-    history.look(Some(at(1)), at(2), Hour::default(), false);
-    history.look(Some(at(2)), at(60), Hour::default(), true);
+    history.look(Some(MINUTE), at(1), Hour::default(), true);
+    history.look(Some(MINUTE), at(2), Hour::default(), false);
+    history.look(Some(MINUTE * 58), at(60), Hour::default(), true);
     let sum = all(&history);
     assert_eq!((sum.up_ms, sum.down_ms), (60_000, 59 * 60_000));
     assert_eq!(history.hours.len(), 2, "each hour has its part");
 }
 
+#[test]
+fn time_passes_while_the_clock_goes_back() {
+    let mut history = new();
+    for minutes in [30, 20, 10] {
+        history.look(Some(MINUTE), start().after(MINUTE * minutes), Hour::default(), true);
+    }
+    assert_eq!(all(&history).up_ms, 3 * 60_000);
+}
+
 fn restarted(stopped: bool, away: Duration) -> (Hour, Option<f64>) {
     let mut history = new();
-    history.look(Some(start()), start().after(MINUTE), Hour { dead: 2, ..Hour::default() }, true);
+    history.look(Some(MINUTE), start().after(MINUTE), Hour { dead: 2, ..Hour::default() }, true);
     let last = start().after(MINUTE);
     let notes = history.take_notes(last, stopped);
     let again = History::read(last.after(away), last.after(away), &notes);

@@ -10,6 +10,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub(in super::super) fn calm() -> Sample {
     Sample {
         at: Timestamp::from_unix_ms(1),
+        elapsed: Duration::from_millis(1),
         up: MINUTE,
         lease_time: MINUTE / 2,
         slots: 2,
@@ -21,6 +22,7 @@ pub(in super::super) fn calm() -> Sample {
         floor_bytes: 0,
         store_bytes: None,
         failure: None,
+        unseen: None,
         workers: 1,
         quietest: Some(Duration::ZERO),
         dead: 0,

@@ -7,6 +7,7 @@ use super::super::{Planner, Stored, Turn};
 use super::again::ReadyNode;
 use super::{Chore, stop};
 use crate::children::{PreparedChild, PreparedPlan};
+use crate::jobs::queues_of;
 use crate::{ChildPlanError, StoreError, SubmitChildError, Submitted, codec, keys};
 
 /// The name of a task in the job that is founded for it.
@@ -55,7 +56,8 @@ impl Planner {
         plan: PreparedPlan,
     ) -> Result<(), StoreError> {
         let link = self.found(turn, stored)?;
-        let (id, PreparedPlan { planned, parts, join, on_failure, stop_on_failure, .. }) = (stored.task.id, plan);
+        let (id, PreparedPlan { planned, parts, queues, join, on_failure, stop_on_failure, .. }) =
+            (stored.task.id, plan);
         if let Some(NoMore::Stopping(reason) | NoMore::Budget(_, reason)) = self.no_more(turn, &link, planned)? {
             let request = CancelRequest { at: turn.now, reason, grace: None };
             return happen(turn, &mut stored.task, Event::CancelRequested(request));
@@ -65,6 +67,7 @@ impl Planner {
         }
         if let Some(job) = self.job_mut(turn, link.job)? {
             job.tasks.planned += planned;
+            job.queues.join(&queues);
         }
         let branch = self.branch_mut(turn, id)?;
         branch.planned = planned;
@@ -120,6 +123,7 @@ impl Planner {
         self.branch_mut(turn, parent)?.unfinished += 1;
         if let Some(job) = self.job_mut(turn, link.job)? {
             job.spent.tasks += 1;
+            job.queues.join(&queues_of([&node]));
         }
         let child = self.make_one(turn, link.job, Some((parent, link.depth)), ReadyNode::from(node))?;
         turn.txn.put(place, keys::submitted_node(body, child));
@@ -172,6 +176,7 @@ impl Planner {
         };
         let mut job = Job::submitted(id, spec, 0, turn.now);
         job.plan = 1;
+        job.queues.add(&task.spec.queue);
         job.tasks.moved(None, StateName::Running);
         job.is_founded = true;
         let before = task.used_before.as_deref().cloned().unwrap_or_default();

@@ -58,6 +58,13 @@ impl Planner {
 
     pub(crate) fn plan(&self, turn: &Turn<'_>, query: &PlanQuery) -> Result<PlanPage, StoreError> {
         let scope = query.parent.map_or_else(|| *query.job.as_bytes(), |parent| *parent.as_bytes());
+        if let Some(parent) = query.parent {
+            let link = self.readable(turn, parent)?.and_then(|stored| stored.task.job);
+            // Whoever may see one job must not see another by it.
+            if link.is_none_or(|link| link.job != query.job) {
+                return Ok(PlanPage::default());
+            }
+        }
         let limit = query.limit.clamp(1, MAX_LOOKS);
         let Wanted { names, next } =
             self.wanted_nodes(turn, &scope, query.only.as_ref(), query.after.as_ref(), limit)?;

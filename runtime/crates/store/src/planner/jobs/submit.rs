@@ -23,7 +23,7 @@ impl Planner {
         prepared: PreparedJob,
     ) -> Result<Result<SubmittedJob, SubmitJobError>, StoreError> {
         turn.txn.check_room()?;
-        let PreparedJob { spec, planned, parts, queues, following, fingerprint } = prepared;
+        let PreparedJob { spec, planned, parts, queues, all_queues, following, fingerprint } = prepared;
         if let Some(key) = &spec.idempotency_key {
             let place = keys::job_idempotency(key);
             if let Some(stored) = turn.txn.get(&place)? {
@@ -53,7 +53,7 @@ impl Planner {
         if let Some(key) = &spec.idempotency_key {
             turn.txn.put(keys::job_idempotency(key), codec::write(&JobOwner { job: id, fingerprint }));
         }
-        let job = Job::submitted(id, spec, planned, turn.now);
+        let job = Job { queues: all_queues, ..Job::submitted(id, spec, planned, turn.now) };
         for (number, part) in (0..).zip(parts) {
             turn.txn.put(keys::plan_part(id.as_bytes(), number), part);
         }

@@ -1,5 +1,6 @@
 //! What becomes of a tick or of a trigger: a task, a place to wait at, or nothing but a note.
 
+use serde_json::Value;
 use sunaba_task::schedule::{Meeting, Occasion, Problem, ScheduleHappening, ScheduleLink, ScheduleName};
 use sunaba_task::{NewTask, Task, TaskId, When};
 
@@ -61,6 +62,7 @@ impl Planner {
             }
         }
         let made = open.progress.last_task.filter(|made| Some(*made) != before);
+        turn.note_change(|| (None, made.map(|made| Value::from(format!("task {made}")))));
         let task = made.map(|made| self.stored(turn, made)).transpose()?.flatten().map(|stored| stored.task);
         Ok(Ok(Triggered { schedule: self.close_schedule(turn, open), task }))
     }

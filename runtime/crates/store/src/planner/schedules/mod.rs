@@ -9,8 +9,11 @@ mod query;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sunaba_task::schedule::{Fire, Schedule, ScheduleEvent, ScheduleHappening, ScheduleName, ScheduleProgress};
-use sunaba_task::{FeedEvent, Timestamp};
+use serde_json::Value;
+use sunaba_task::schedule::{
+    Fire, Schedule, ScheduleEvent, ScheduleHappening, ScheduleName, ScheduleProgress, ScheduleSpec,
+};
+use sunaba_task::{FeedEvent, Timestamp, format_duration};
 
 use super::{Planner, Turn};
 use crate::keys::schedules::{self as keys, INPUT, PROGRESS, SETTINGS};
@@ -20,10 +23,12 @@ use crate::{Expected, NewSchedule, ScheduleChangeError, StoreError, Triggered, c
 /// What is in memory of the schedules.
 #[derive(Default)]
 pub(super) struct Schedules {
-    /// All of them, and what comes next of each.
-    known: BTreeMap<ScheduleName, Option<Fire>>,
+    /// All of them, what comes next of each, and how far it is; of one that cannot be read that is nowhere.
+    known: BTreeMap<ScheduleName, (Option<Fire>, Option<Timestamp>)>,
     /// By when they fire.
     next: BTreeSet<(Timestamp, ScheduleName)>,
+    /// By how far they are.
+    decided: BTreeSet<(Timestamp, ScheduleName)>,
 }
 
 impl Schedules {
@@ -37,15 +42,31 @@ impl Schedules {
         self.next.first().filter(|(at, _)| *at <= now).map(|(_, name)| name.clone())
     }
 
-    fn set(&mut self, name: &ScheduleName, next: Option<Fire>) {
+    /// The one that is furthest, and how far that is.
+    fn furthest(&self) -> Option<&(Timestamp, ScheduleName)> {
+        self.decided.last()
+    }
+
+    fn set(&mut self, name: &ScheduleName, next: Option<Fire>, decided_until: Timestamp) {
         self.forget(name);
-        self.known.insert(name.clone(), next);
+        self.known.insert(name.clone(), (next, Some(decided_until)));
         self.next.extend(next.map(|fire| (fire.at, name.clone())));
+        self.decided.insert((decided_until, name.clone()));
+    }
+
+    /// It cannot be read, and nothing comes of it.
+    fn set_unreadable(&mut self, name: &ScheduleName) {
+        self.forget(name);
+        self.known.insert(name.clone(), (None, None));
     }
 
     fn forget(&mut self, name: &ScheduleName) {
-        if let Some(Some(fire)) = self.known.remove(name) {
+        let Some((next, decided)) = self.known.remove(name) else { return };
+        if let Some(fire) = next {
             self.next.remove(&(fire.at, name.clone()));
+        }
+        if let Some(decided) = decided {
+            self.decided.remove(&(decided, name.clone()));
         }
     }
 }
@@ -65,7 +86,10 @@ impl Open {
         }
         let spec = &self.settings.spec;
         match spec.calendar() {
-            Ok(calendar) => calendar.next_fire(&self.name, self.progress.decided_until, spec.jitter),
+            Ok(calendar) => {
+                let progress = &self.progress;
+                progress.next_fire(&self.name, &calendar, progress.decided_until, spec.jitter)
+            }
             Err(error) => {
                 tracing::error!(schedule = %self.name, %error, "a schedule has no ticks");
                 None
@@ -85,13 +109,11 @@ impl Planner {
                 continue;
             };
             match self.open_schedule(turn, &name) {
-                Ok(open) => {
-                    let next = open.and_then(|open| open.next());
-                    self.schedules.set(&name, next);
-                }
+                Ok(Some(open)) => self.schedules.set(&name, open.next(), open.progress.decided_until),
+                Ok(None) => {}
                 Err(error @ StoreError::Damaged { .. }) => {
                     tracing::error!(schedule = %name, %error, "a schedule cannot be read, and makes no tasks");
-                    self.schedules.set(&name, None);
+                    self.schedules.set_unreadable(&name);
                 }
                 Err(error) => return Err(error),
             }
@@ -150,13 +172,28 @@ impl Planner {
         if let Some(active) = self.shelves.active(&task.handler.package).filter(|it| it.component != task.component) {
             return Ok(Err(ScheduleChangeError::Unchecked { active: Box::new(active.clone()) }));
         }
+        if is_readmission {
+            // Nobody has asked for another: the deploy that it follows is what was changed.
+            turn.change = None;
+        }
+        if let Some(open) = before.as_ref().filter(|open| paused.is_none_or(|paused| paused == open.settings.paused))
+            && open.settings.spec == spec
+            && query::input_of(turn, open).is_ok_and(|stored| stored == input)
+        {
+            let next = open.next();
+            return Ok(Ok(shown(before.expect("it was just looked at"), next)));
+        }
+        let told_before = before.as_ref().and_then(|open| told(&open.settings));
         let is_new = before.is_none();
         let now = turn.now;
         let mut open = match before {
             Some(Open { settings, mut progress, .. }) => {
                 let paused = paused.unwrap_or(settings.paused);
                 // A tick that has come and waits for its jitter is not lost to another change.
-                if !spec.has_the_ticks_of(&settings.spec) || settings.paused {
+                if !spec.has_the_ticks_of(&settings.spec) {
+                    progress.decided_until = now;
+                    progress.met.clear();
+                } else if settings.paused {
                     progress.decided_until = now;
                 }
                 let (revision, updated_at) = if is_readmission {
@@ -179,6 +216,7 @@ impl Planner {
             let what = if is_new { ScheduleHappening::Created } else { ScheduleHappening::Updated };
             self.tell_of_schedule(turn, &open.name, what);
         }
+        turn.note_change(|| (told_before, told(&open.settings)));
         self.let_go(turn, &mut open)?;
         Ok(Ok(self.close_schedule(turn, open)))
     }
@@ -194,17 +232,21 @@ impl Planner {
             Ok(open) => open,
             Err(error) => return Ok(Err(error)),
         };
-        if open.settings.paused != paused {
-            open.settings.paused = paused;
-            open.settings.revision += 1;
-            open.settings.updated_at = turn.now;
-            turn.txn.put(keys::key(SETTINGS, name), codec::write(&open.settings));
-            let what = if paused { ScheduleHappening::Paused } else { ScheduleHappening::Resumed };
-            self.tell_of_schedule(turn, name, what);
-            if !paused {
-                open.progress.decided_until = turn.now;
-                self.let_go(turn, &mut open)?;
-            }
+        if open.settings.paused == paused {
+            let next = open.next();
+            return Ok(Ok(shown(open, next)));
+        }
+        let before = told(&open.settings);
+        open.settings.paused = paused;
+        open.settings.revision += 1;
+        open.settings.updated_at = turn.now;
+        turn.note_change(|| (before, told(&open.settings)));
+        turn.txn.put(keys::key(SETTINGS, name), codec::write(&open.settings));
+        let what = if paused { ScheduleHappening::Paused } else { ScheduleHappening::Resumed };
+        self.tell_of_schedule(turn, name, what);
+        if !paused {
+            open.progress.decided_until = turn.now;
+            self.let_go(turn, &mut open)?;
         }
         Ok(Ok(self.close_schedule(turn, open)))
     }
@@ -231,6 +273,7 @@ impl Planner {
             Ok(open) => open,
             Err(error) => return Ok(Err(error)),
         };
+        turn.note_change(|| (told(&open.settings), None));
         for what in [SETTINGS, PROGRESS, INPUT] {
             turn.txn.delete(keys::key(what, name));
         }
@@ -243,7 +286,7 @@ impl Planner {
     fn close_schedule(&mut self, turn: &mut Turn<'_>, open: Open) -> Schedule {
         let next = open.next();
         turn.txn.put(keys::key(PROGRESS, &open.name), codec::write(&open.progress));
-        self.schedules.set(&open.name, next);
+        self.schedules.set(&open.name, next, open.progress.decided_until);
         shown(open, next)
     }
 
@@ -252,6 +295,23 @@ impl Planner {
         let sequence = self.feed.following(turn);
         turn.told.push(FeedEvent::Schedule(ScheduleEvent { sequence, at: turn.now, schedule: name.clone(), what }));
     }
+}
+
+/// What was asked for, as the log of changes has it: not what its tasks get, which may be anything.
+fn told(settings: &StoredSchedule) -> Option<Value> {
+    let StoredSchedule { revision, spec, paused, .. } = settings;
+    let ScheduleSpec { cron, time_zone, overlap, catch_up, jitter, task } = spec;
+    Some(serde_json::json!({
+        "revision": revision,
+        "cron": cron,
+        "time_zone": time_zone,
+        "overlap": overlap.to_string(),
+        "catch_up": catch_up.to_string(),
+        "jitter": format_duration(*jitter),
+        "paused": paused,
+        "handler": task.spec.handler.to_string(),
+        "queue": task.spec.queue,
+    }))
 }
 
 fn read_progress(turn: &Turn<'_>, name: &ScheduleName) -> Result<ScheduleProgress, StoreError> {

@@ -48,7 +48,7 @@ impl Planner {
     }
 
     fn next_fire(&self, name: &ScheduleName) -> Option<sunaba_task::schedule::Fire> {
-        self.schedules.known.get(name).copied().flatten()
+        self.schedules.known.get(name).and_then(|(next, _)| *next)
     }
 }
 
