@@ -50,6 +50,7 @@ mod testing;
 mod time;
 mod transition;
 mod units;
+pub mod webhook;
 
 pub use access::{
     ApiKey, ApiKeyError, AuditEntry, KEY_PREFIX, KeyId, KeyIdError, KeyStanding, KeyText, MAX_AUDIT_OF_BYTES,

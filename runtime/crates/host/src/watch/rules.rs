@@ -276,7 +276,7 @@ impl Looking<'_> {
     }
 
     fn backlog(&mut self) {
-        let waiting: u64 = self.sample.queues.iter().filter(|queue| !queue.paused).map(|queue| queue.queued).sum();
+        let waiting: u64 = self.queues_of_tasks().map(|queue| queue.queued).sum();
         let slots = self.sample.slots.max(1);
         if waiting as f64 / slots as f64 > self.limit(Rule::Backlog, "", self.rules.backlog_per_slot) {
             self.add(Rule::Backlog, "", format!("{} tasks wait for {slots} slots", format_count(waiting)));
@@ -285,7 +285,7 @@ impl Looking<'_> {
 
     fn queues(&mut self) {
         let has_room = self.sample.running < self.sample.slots;
-        for queue in self.sample.queues.iter().filter(|queue| !queue.paused) {
+        for queue in self.queues_of_tasks() {
             let Some(oldest) = queue.oldest else { continue };
             let waited = format_duration(Duration::from_secs(oldest.as_secs()));
             let limit = self.limit(Rule::QueueWait, &queue.name, self.rules.queue_wait.as_secs_f64());

@@ -51,6 +51,7 @@ fn page() -> Page {
     counts.wait_us.add(2_000);
     let series = Series { queue: "ma\"il\n".into(), handler: "p/h".into(), counts };
     let observations = Observations {
+        failed_webhooks: Vec::new(),
         since: sample().at,
         now: sample().at,
         series: vec![series],
