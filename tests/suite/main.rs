@@ -60,3 +60,4 @@ mod simulation;
 mod support;
 mod usage;
 mod versions;
+mod webhooks;

@@ -16,9 +16,9 @@ use crate::{
     AccessStore, Activation, AwaiteePage, Blobs, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError,
     ChildPlanError, CompleteError, DeleteError, Deployed, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery,
     NewArtifact, NewCompletion, NewPackage, NewSecret, Note, Observations, Package, PackageVersion, PlanPage,
-    PlanQuery, PutArtifactError, QueueStatus, Queues, Rerun, RerunError, RetryJob, RetryJobError, ScheduleStore, SecretInfo,
-    Standing, StoreError, SubmitChildError, SubmitJobError, SubmittedJob, TaskPage, TaskQuery, Usage, UsageOf,
-    WebhookStore,
+    PlanQuery, PutArtifactError, QueueStatus, Queues, Rerun, RerunError, RetryJob, RetryJobError, ScheduleStore,
+    SecretInfo, Standing, StoreError, SubmitChildError, SubmitJobError, SubmittedJob, TaskPage, TaskQuery, Usage,
+    UsageOf, WebhookStore,
 };
 
 /// What a store's methods return.

@@ -220,6 +220,7 @@ fn take_in(seen: &Seen, sample: &Sample, observations: Option<&Observations>, ru
     let now = sample.at;
     let mut sample = sample.clone();
     if let Some(observations) = observations {
+        sample.failed_webhooks.clone_from(&observations.failed_webhooks);
         sample.failures = window.look(now, &observations.series, rules.failure_window);
         observations.troubles.iter().for_each(|trouble| incidents.add(trouble));
         if observations.missed > 0 && observations.next > 0 {

@@ -6,9 +6,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use sunaba_task::webhook::is_internal;
 use sunaba_task::{BreakerState, format_bytes, format_count, format_duration, parse_bytes, parse_duration};
 
-use super::sample::Sample;
+use super::sample::{QueueSample, Sample};
 
 /// What fires is clear again below this part of its limit, so that what is close to it does not flicker.
 const CLEAR_PART: f64 = 0.8;
@@ -37,6 +38,8 @@ pub enum Rule {
     Workers,
     /// The store takes no changes any more.
     Store,
+    /// A webhook is disabled, because its endpoint has failed.
+    Webhook,
 }
 
 impl Rule {
@@ -52,6 +55,7 @@ impl Rule {
             Self::Disk => "disk",
             Self::Workers => "workers",
             Self::Store => "store",
+            Self::Webhook => "webhook",
         }
     }
 }
@@ -223,11 +227,17 @@ pub(crate) fn conditions(sample: &Sample, rules: &AlertRules, firing: &Firing) -
     looking.queues();
     looking.attempts();
     looking.handlers();
+    looking.webhooks();
     looking.found.truncate(MAX_CONDITIONS);
     looking.found
 }
 
-impl Looking<'_> {
+impl<'a> Looking<'a> {
+    /// Those that are not paused, without the host's own.
+    fn queues_of_tasks(&self) -> impl Iterator<Item = &'a QueueSample> + use<'a> {
+        self.sample.queues.iter().filter(|queue| !queue.paused && !is_internal(&queue.name))
+    }
+
     fn add(&mut self, rule: Rule, subject: &str, message: String) {
         self.found.push(Condition { rule, subject: subject.to_owned(), message });
     }
@@ -297,6 +307,12 @@ impl Looking<'_> {
                 let message = format!("nothing starts though there are free slots: {waiting} wait, for {waited}");
                 self.add(Rule::Stuck, &queue.name, message);
             }
+        }
+    }
+
+    fn webhooks(&mut self) {
+        for (name, reason) in &self.sample.failed_webhooks {
+            self.add(Rule::Webhook, name, format!("it is told of nothing any more: {reason}"));
         }
     }
 

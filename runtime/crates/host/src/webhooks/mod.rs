@@ -199,7 +199,10 @@ impl Runtime {
     ///
     /// # Errors
     /// [`WebhookRefusal`].
-    pub async fn put_webhook(&self, request: WebhookRequest) -> Result<(Webhook, Option<SigningSecret>), WebhookRefusal> {
+    pub async fn put_webhook(
+        &self,
+        request: WebhookRequest,
+    ) -> Result<(Webhook, Option<SigningSecret>), WebhookRefusal> {
         let WebhookRequest { name, spec, enabled, expected } = request;
         self.webhooks.sender.policy().check(&spec.url)?;
         let secret = new_signing_secret()?;

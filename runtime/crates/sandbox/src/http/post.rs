@@ -141,10 +141,8 @@ impl Poster {
         let stream = self.client.connect(place, permits, within).await;
         let stream = stream.map_err(|(error, note)| refused(place, within, &error, note))?;
         let request = request(uri, place, headers, media_type, body).ok_or(PostError::Url)?;
-        let handshake = http1::Builder::new()
-            .max_buf_size(MAX_HEAD_BYTES)
-            .max_headers(MAX_HEADERS)
-            .handshake(TokioIo::new(stream));
+        let handshake =
+            http1::Builder::new().max_buf_size(MAX_HEAD_BYTES).max_headers(MAX_HEADERS).handshake(TokioIo::new(stream));
         let (mut sender, connection) = handshake.await.map_err(failed)?;
         // A set, since what drives the connection goes with it when this is dropped.
         let mut driving = JoinSet::new();
@@ -193,7 +191,9 @@ fn refused(place: &Place, within: Duration, error: &Error, note: Option<String>)
     match error {
         Error::DestinationIpProhibited => PostError::Address(at),
         Error::DnsError { .. } => PostError::Name(at),
-        Error::DnsTimeout | Error::ConnectionTimeout | Error::HttpResponseTimeout => PostError::Late { place: at, within },
+        Error::DnsTimeout | Error::ConnectionTimeout | Error::HttpResponseTimeout => {
+            PostError::Late { place: at, within }
+        }
         Error::TlsCertificateError | Error::TlsProtocolError | Error::ConfigurationError => {
             PostError::Encryption(note.unwrap_or_else(|| format!("`{at}` has no encryption that can be trusted")))
         }
@@ -235,13 +235,23 @@ mod tests {
         block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let url = format!("http://{}/hooks?x=1", listener.local_addr().expect("it has one"));
-            let long = [b"HTTP/1.1 302 Found\r\nLocation: /other\r\nContent-Length: 100000\r\n\r\n".as_slice(), &[b'x'; 100_000]].concat();
+            let long = [
+                b"HTTP/1.1 302 Found\r\nLocation: /other\r\nContent-Length: 100000\r\n\r\n".as_slice(),
+                &[b'x'; 100_000],
+            ]
+            .concat();
             let poster = Poster::new([]).expect("no roots are no trouble");
             let (asked, posted) = tokio::join!(serve(listener, long), poster.post(post(&url), &|_| true));
             let posted = posted.expect("an answer");
             assert_eq!((posted.status, posted.excerpt.len()), (302, MAX_ANSWER_BYTES));
-            assert!(asked.starts_with("POST /hooks?x=1 HTTP/1.1\r\n") && asked.contains("webhook-id: msg_1\r\n"), "{asked}");
-            assert!(asked.contains("content-length: 2\r\n") && asked.contains("content-type: application/json\r\n"), "{asked}");
+            assert!(
+                asked.starts_with("POST /hooks?x=1 HTTP/1.1\r\n") && asked.contains("webhook-id: msg_1\r\n"),
+                "{asked}"
+            );
+            assert!(
+                asked.contains("content-length: 2\r\n") && asked.contains("content-type: application/json\r\n"),
+                "{asked}"
+            );
         });
     }
 

@@ -34,6 +34,7 @@ fn sample() -> Sample {
         ],
         failures: Vec::new(),
         waiting: Vec::new(),
+        failed_webhooks: Vec::new(),
     }
 }
 

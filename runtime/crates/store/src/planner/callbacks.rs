@@ -79,7 +79,10 @@ pub(super) fn told_to_undo(turn: &Turn<'_>, stored: &Stored) -> Result<Bytes, St
     Ok(told(task, short_output(turn, stored)?.as_ref(), input.as_ref()))
 }
 
-pub(super) fn short_output(turn: &Turn<'_>, Stored { task, output, .. }: &Stored) -> Result<Option<Payload>, StoreError> {
+pub(super) fn short_output(
+    turn: &Turn<'_>,
+    Stored { task, output, .. }: &Stored,
+) -> Result<Option<Payload>, StoreError> {
     let Some(info) = &task.output else { return Ok(None) };
     short(turn, info, &keys::output(task.id), output.as_ref())
 }

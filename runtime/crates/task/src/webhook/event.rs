@@ -52,7 +52,11 @@ impl EventPattern {
     /// Whether an event of this kind and word is wanted.
     pub fn includes(&self, kind: &str, word: &str) -> bool {
         self.0 == "*"
-            || self.0.strip_prefix(kind).and_then(|rest| rest.strip_prefix('.')).is_some_and(|own| own == "*" || own == word)
+            || self
+                .0
+                .strip_prefix(kind)
+                .and_then(|rest| rest.strip_prefix('.'))
+                .is_some_and(|own| own == "*" || own == word)
     }
 }
 
@@ -71,7 +75,8 @@ impl FromStr for EventPattern {
     type Err = EventPatternError;
 
     fn from_str(text: &str) -> Result<Self, EventPatternError> {
-        let is_kind = |kind: &str| EVENTS.iter().any(|event| event.strip_prefix(kind).is_some_and(|rest| rest.starts_with('.')));
+        let is_kind =
+            |kind: &str| EVENTS.iter().any(|event| event.strip_prefix(kind).is_some_and(|rest| rest.starts_with('.')));
         let is_known = text == "*" || EVENTS.contains(&text) || text.strip_suffix(".*").is_some_and(is_kind);
         if is_known {
             return Ok(Self(text.into()));

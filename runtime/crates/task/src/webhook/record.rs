@@ -32,7 +32,9 @@ pub struct WebhookSpec {
 #[non_exhaustive]
 pub enum WebhookError {
     /// Not a URL of a webhook.
-    #[error("a webhook cannot be at `{0}`\nhint: write a URL without a user or a fragment, such as `https://example.com/hooks`")]
+    #[error(
+        "a webhook cannot be at `{0}`\nhint: write a URL without a user or a fragment, such as `https://example.com/hooks`"
+    )]
     Url(String),
     /// Its host is none.
     #[error(transparent)]
@@ -124,7 +126,9 @@ impl WebhookSpec {
     pub fn wants_of(&self, queue: &str, handler: &HandlerName) -> bool {
         let is_of = |name: &String| {
             *name == handler.package
-                || name.split_once('/').is_some_and(|(package, own)| package == handler.package && own == handler.handler)
+                || name
+                    .split_once('/')
+                    .is_some_and(|(package, own)| package == handler.package && own == handler.handler)
         };
         (self.queues.is_empty() || self.queues.iter().any(|own| own == queue))
             && (self.handlers.is_empty() || self.handlers.iter().any(is_of))
@@ -200,9 +204,19 @@ mod tests {
         }
         let long = format!("https://example.com/{}", "a".repeat(MAX_WEBHOOK_URL_BYTES));
         for url in [
-            "", "example.com", "ftp://example.com", "https://", "https://user@example.com/", "https://a.example\\@b.example/",
-            "https://*.example.com/", "https://example.com/#x", "https://example.com/ x", "https://2130706433/",
-            "https://0x7f.1/", "https://example.com:0/", &long,
+            "",
+            "example.com",
+            "ftp://example.com",
+            "https://",
+            "https://user@example.com/",
+            "https://a.example\\@b.example/",
+            "https://*.example.com/",
+            "https://example.com/#x",
+            "https://example.com/ x",
+            "https://2130706433/",
+            "https://0x7f.1/",
+            "https://example.com:0/",
+            &long,
         ] {
             assert!(check_webhook_url(url).is_err(), "{url}");
         }

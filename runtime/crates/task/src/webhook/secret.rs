@@ -92,7 +92,13 @@ mod tests {
     const VECTORS: [(&str, &str, u64, &str, &str); 4] = [
         (FIRST, "msg_1", 1_700_000_000, r#"{}"#, "fhksJF5ElKjlPoT/jtefCO5XjQPvhf7Dhf/8R1ad9yU="),
         (SECOND, "msg_1", 1_700_000_000, r#"{}"#, "suje0OdZ1jisEDS4Z26Tij5IlAnzvsbv6JgMGBZNc7A="),
-        (FIRST, "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W", 1_674_087_231, r#"{"type":"task.dead","data":{"task":"x"}}"#, "GffctWEYTNjz1+c3diK+D2jQDMplxGxKccnJo+v82iY="),
+        (
+            FIRST,
+            "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W",
+            1_674_087_231,
+            r#"{"type":"task.dead","data":{"task":"x"}}"#,
+            "GffctWEYTNjz1+c3diK+D2jQDMplxGxKccnJo+v82iY=",
+        ),
         (FIRST, "msg_3", 0, r#""#, "mhlhP3U3UKRSUjzCmqRSNr63z2R/5HQE889CNTwznzM="),
     ];
 }

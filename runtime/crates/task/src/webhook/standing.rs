@@ -58,7 +58,9 @@ impl<'a> Attempted<'a> {
             Ending::Completed => Some(Self::Taken),
             Ending::Failed { kind, .. } if kind == NOT_SENT => None,
             Ending::Failed { kind, message } => Some(Self::Failed { kind, message }),
-            Ending::Stopped { cause: crate::Cause::Timeout, message } => Some(Self::Failed { kind: "timeout", message }),
+            Ending::Stopped { cause: crate::Cause::Timeout, message } => {
+                Some(Self::Failed { kind: "timeout", message })
+            }
             _ => None,
         }
     }

@@ -1,9 +1,7 @@
 //! Makes deliveries, and takes in what has come of them.
 
 use bytes::Bytes;
-use sunaba_task::webhook::{
-    Attempted, DeliveryLink, Disabled, TEST_EVENT, WebhookName, event_type, is_internal,
-};
+use sunaba_task::webhook::{Attempted, DeliveryLink, Disabled, TEST_EVENT, WebhookName, event_type, is_internal};
 use sunaba_task::{FeedEvent, NewTask, Origin, Payload, State, Task, TaskId};
 
 use super::super::{Planner, Stored, Turn, body};

@@ -11,9 +11,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sunaba_task::QueueChange;
-use sunaba_task::webhook::{
-    Disabled, SecretLife, SigningSecret, WEBHOOK_QUEUE, Webhook, WebhookName, WebhookStanding,
-};
+use sunaba_task::webhook::{Disabled, SecretLife, SigningSecret, WEBHOOK_QUEUE, Webhook, WebhookName, WebhookStanding};
 
 use super::{Planner, Turn};
 use crate::keys::webhooks::{self as keys, SETTINGS, STANDING};
@@ -155,9 +153,9 @@ impl Planner {
         let mut secrets = vec![(secret, SecretLife { created_at: now, until: None })];
         // Of those before only the newest: two are all that there ever are.
         let last = before.secrets.first().filter(|_| !overlap.is_zero());
-        secrets.extend(last.map(|(secret, life)| {
-            (secret.clone(), SecretLife { until: Some(now.after(overlap)), ..life.clone() })
-        }));
+        secrets.extend(
+            last.map(|(secret, life)| (secret.clone(), SecretLife { until: Some(now.after(overlap)), ..life.clone() })),
+        );
         let stored = StoredWebhook { revision: before.revision + 1, secrets, updated_at: now, ..before.clone() };
         Ok(Ok(self.keep_webhook(turn, name.clone(), Some(&before), stored)))
     }

@@ -92,7 +92,8 @@ fn written(event: &str, at: Timestamp, data: impl Serialize) -> Bytes {
 
 fn of_task(turn: &Turn<'_>, name: &str, event: &TaskEvent, stored: Option<&Stored>) -> Result<Bytes, StoreError> {
     let task = stored.map(|stored| &stored.task);
-    let has_failed = |state: &State| matches!(state, State::Dead | State::Cancelled | State::Expired | State::RetryScheduled { .. });
+    let has_failed =
+        |state: &State| matches!(state, State::Dead | State::Cancelled | State::Expired | State::RetryScheduled { .. });
     let info = task.and_then(|task| task.output.as_ref());
     let output = match stored.filter(|_| info.is_some_and(|info| info.size_bytes <= MAX_OUTPUT_BYTES)) {
         Some(stored) => short_output(turn, stored)?.filter(sunaba_task::Payload::is_json),
@@ -100,7 +101,9 @@ fn of_task(turn: &Turn<'_>, name: &str, event: &TaskEvent, stored: Option<&Store
     };
     let json: Option<&RawValue> = output.as_ref().and_then(|output| serde_json::from_slice(&output.bytes).ok());
     let until = match &event.what {
-        Happening::RetryScheduled { until, .. } | Happening::Snoozed { until } | Happening::Awaiting { until } => Some(until),
+        Happening::RetryScheduled { until, .. } | Happening::Snoozed { until } | Happening::Awaiting { until } => {
+            Some(until)
+        }
         _ => None,
     };
     let told = OfTask {
@@ -138,7 +141,9 @@ fn of_job(event: &JobEvent) -> OfJob<'_> {
 fn of_schedule(event: &ScheduleEvent) -> OfSchedule<'_> {
     let (task, reason) = match &event.what {
         ScheduleHappening::Fired { task, .. } => (Some(task.to_string()), None),
-        ScheduleHappening::Skipped { reason, .. } | ScheduleHappening::Failed { reason, .. } => (None, Some(cut(reason))),
+        ScheduleHappening::Skipped { reason, .. } | ScheduleHappening::Failed { reason, .. } => {
+            (None, Some(cut(reason)))
+        }
         _ => (None, None),
     };
     OfSchedule { schedule: event.schedule.to_string(), task, reason }
