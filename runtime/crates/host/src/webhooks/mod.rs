@@ -28,6 +28,8 @@ use sender::Sender;
 
 /// Requests at a time, to all endpoints: as many as they may have together, unless an operator has given each more.
 const SLOTS: usize = MAX_WEBHOOKS * 4;
+/// How long requests have to be answered when the host stops; what is not is sent again.
+const MAX_GRACE: Duration = Duration::from_secs(5);
 /// Alerts that wait to be told.
 const MAX_ALERTS: usize = 256;
 
@@ -182,7 +184,7 @@ impl Webhooks {
     pub(crate) async fn stop(&self, grace: Duration) -> Result<(), WorkerError> {
         let before = std::mem::replace(&mut *self.state(), State::Stopped);
         match before {
-            State::Sending(worker) => worker.stop(grace).await,
+            State::Sending(worker) => worker.stop(grace.min(MAX_GRACE)).await,
             State::Idle | State::Stopped => Ok(()),
         }
     }

@@ -24,6 +24,8 @@ use super::trust::{Trust, root_certificates};
 
 /// What is kept of an answer.
 const MAX_ANSWER_BYTES: usize = 1_024;
+/// How long more of an answer is waited for than its head.
+const ANSWER_TIME: Duration = Duration::from_secs(1);
 
 /// Posts bodies. No connection is kept between two.
 pub struct Poster {
@@ -153,14 +155,17 @@ impl Poster {
         let response = sender.send_request(request).await.map_err(failed)?;
         let (status, mut body) = (response.status().as_u16(), response.into_body());
         let mut excerpt = Vec::new();
-        // The status is the answer; what can be read of the rest is for people.
-        while excerpt.len() < MAX_ANSWER_BYTES
-            && let Some(Ok(frame)) = body.frame().await
-        {
-            if let Some(data) = frame.data_ref() {
-                excerpt.extend_from_slice(&data[..data.len().min(MAX_ANSWER_BYTES - excerpt.len())]);
+        let reading = async {
+            while excerpt.len() < MAX_ANSWER_BYTES
+                && let Some(Ok(frame)) = body.frame().await
+            {
+                if let Some(data) = frame.data_ref() {
+                    excerpt.extend_from_slice(&data[..data.len().min(MAX_ANSWER_BYTES - excerpt.len())]);
+                }
             }
-        }
+        };
+        // The status is the answer; what can be read of the rest is for people.
+        let _ = timeout(ANSWER_TIME, reading).await;
         Ok(Posted { status, excerpt: excerpt.into() })
     }
 }

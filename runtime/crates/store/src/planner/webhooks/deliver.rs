@@ -99,11 +99,6 @@ impl Planner {
         body: Payload,
         origin: Option<Origin>,
     ) -> Result<Task, StoreError> {
-        if let Some(hook) = self.webhooks.known.get_mut(&link.webhook) {
-            hook.standing.pending += 1;
-            hook.is_changed = true;
-        }
-        self.webhooks.is_owed = true;
         self.take_on(turn, &NewTask::new(link.spec(), body), origin)
     }
 
@@ -179,6 +174,18 @@ impl Planner {
         old.task.revision += 1;
         turn.txn.put(all_keys::task(id), codec::write(&old));
         Ok(Ok(task))
+    }
+
+    /// A delivery was made, whoever has asked for it.
+    pub(in super::super) fn delivery_made(&mut self, task: &Task) {
+        self.webhooks.is_owed = true;
+        if let Some(link) = DeliveryLink::of(&task.spec.attributes)
+            && let Some(hook) = self.webhooks.known.get_mut(&link.webhook)
+            && hook.stored.created_at == link.made
+        {
+            hook.standing.pending += 1;
+            hook.is_changed = true;
+        }
     }
 
     /// The record of a delivery has become this one.
