@@ -181,7 +181,7 @@ fn receiver_gets_what_it_wants_with_a_signature_that_it_can_verify() {
     let shown = host.json(&["webhook", "delivery", "billing", id]);
     assert_eq!((&shown["body"], &shown["attempts"][0]["answer"]), (&told, &json!("said\n")));
     // Nobody else sees its secret, nor deliveries among tasks and events.
-    for arguments in [&["webhook", "show", "billing"][..], &["webhook", "list"], &["audit"]] {
+    for arguments in [&["webhook", "show", "billing"][..], &["webhook", "list"], &["audit", "list"]] {
         let shown = host.ok(&[arguments, &["-o", "jsonl"]].concat());
         assert!(!shown.contains("whsec_"), "{arguments:?}: {shown}");
     }
@@ -242,8 +242,11 @@ fn endpoint_that_is_gone_is_told_of_nothing_until_it_is_enabled() {
     let shown = webhook(&host, "gone");
     assert_eq!((&shown["enabled"], &shown["disabled"]["by_failure"]), (&json!(false), &json!(true)));
     assert!(host.ok(&["webhook", "list"]).contains("disabled: the endpoint answered 410 Gone"));
-    let entry =
-        host.lines(&["audit"]).into_iter().find(|entry| entry["what"] == "webhook.disable").expect("it is logged");
+    let entry = host
+        .lines(&["audit", "list"])
+        .into_iter()
+        .find(|entry| entry["what"] == "webhook.disable")
+        .expect("it is logged");
     assert_eq!((&entry["who"], &entry["of"]), (&json!("program"), &json!("gone")));
     submit(&host);
     host.ok(&["webhook", "set", "gone", "--enable"]);
