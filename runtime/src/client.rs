@@ -12,6 +12,7 @@ mod secrets;
 mod tasks;
 mod versions;
 mod watch;
+mod webhooks;
 mod workers;
 
 use std::fmt::Display;

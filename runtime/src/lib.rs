@@ -44,8 +44,9 @@ pub use sunaba_host::{
     PlanReport, ReceiptReport, RefusedTask, Report, RerunRefusal, RetentionChange, RetryRefusal, Rule, RuleSetting,
     RuleSettingError, Runtime, RuntimeBuilder, ScheduleRefusal, ScheduleRequest, Schema, SchemaError, SecretKeeper,
     SecretPlace, SecretSource, SecretSourceError, Shape, SlotsRefusal, SnoozeReport, StartError, StatedLimits, Status,
-    Story, SubmitRefusal, TaskRequest, UnknownHandler, WatchConfig, Work, WorkerGroup, WorkerStatus, chain, chord,
-    default_ceilings, group, map, package_name_of, task,
+    Story, SubmitRefusal, TaskRequest, UnknownHandler, WatchConfig, WebhookPolicy, WebhookRefusal, WebhookRequest,
+    WebhookUrlRefusal, Work, WorkerGroup, WorkerStatus, chain, chord, default_ceilings, group, map, package_name_of,
+    task,
 };
 pub use sunaba_server as server;
 pub use {

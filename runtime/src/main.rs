@@ -145,6 +145,8 @@ enum Command {
     Usage(commands::usage::Args),
     /// Have tasks made again and again, by a calendar
     Schedule(commands::schedule::Args),
+    /// Have others told of what happens to tasks and jobs, by signed requests
+    Webhook(commands::webhook::Args),
     /// Show what is or was wrong with a host
     Alert(commands::alert::Args),
     /// Show what a host has done, with the figures of the service
@@ -216,6 +218,7 @@ async fn run(global: &Global, command: Command) -> Result<Exit, CommandError> {
         Command::Retention(args) => commands::retention::run(global, args).await,
         Command::Usage(args) => commands::usage::run(global, args).await,
         Command::Schedule(args) => commands::schedule::run(global, args).await,
+        Command::Webhook(args) => commands::webhook::run(global, args).await,
         Command::Alert(args) => commands::alert::run(global, args).await,
         Command::Report(args) => commands::report::run(global, args).await,
         Command::Incident(args) => commands::incident::run(global, args).await,

@@ -111,6 +111,8 @@ fn each_scope_may_do_what_it_says_and_nothing_else() {
         ("read", "GET /v1/tasks", Value::Null),
         ("operate", "PATCH /v1/queues/mail", json!({"paused": false})),
         ("deploy", "POST /v1/packages/hello/rollback", json!({})),
+        ("operate", "GET /v1/webhooks", Value::Null),
+        ("admin", "POST /v1/webhooks/none/rotate", json!({})),
         ("admin", "GET /v1/secrets", Value::Null),
         ("admin", "GET /v1/keys", Value::Null),
         ("admin", "GET /v1/audit", Value::Null),

@@ -61,3 +61,4 @@ mod simulation;
 mod support;
 mod usage;
 mod versions;
+mod webhooks;

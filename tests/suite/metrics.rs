@@ -127,8 +127,18 @@ fn every_metric_of_the_rules_and_of_the_dashboard_exists() {
 #[test]
 fn every_alert_of_a_host_has_a_rule_for_prometheus_too() {
     let rules = ops("prometheus-rules.yml");
-    for rule in ["failure-rate", "backlog", "queue-wait", "memory", "stuck", "circuit-open", "disk", "workers", "store"]
-    {
+    for rule in [
+        "failure-rate",
+        "backlog",
+        "queue-wait",
+        "memory",
+        "stuck",
+        "circuit-open",
+        "disk",
+        "workers",
+        "store",
+        "webhook",
+    ] {
         assert!(rules.contains(&format!("rule: {rule}}}")), "no rule for `{rule}`");
     }
 }

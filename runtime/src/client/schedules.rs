@@ -102,7 +102,7 @@ impl Client {
 }
 
 /// A request that is refused if there is something else than expected.
-fn expecting(request: RequestBuilder, expected: Expected) -> RequestBuilder {
+pub(super) fn expecting(request: RequestBuilder, expected: Expected) -> RequestBuilder {
     match expected {
         Expected::Any => request,
         Expected::Absent => request.header("if-none-match", "*"),

@@ -33,6 +33,7 @@ pub(crate) mod store;
 pub(crate) mod task;
 pub(crate) mod usage;
 mod versions;
+pub(crate) mod webhook;
 mod which;
 pub(crate) mod workers;
 

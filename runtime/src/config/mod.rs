@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sunaba_host::{Declared, MemoryBudget, RuleSetting, SecretSource, WorkerGroup};
+use sunaba_host::{Declared, MemoryBudget, RuleSetting, SecretSource, WebhookPolicy, WorkerGroup};
 use sunaba_server::Admission;
 use sunaba_task::{Durability, HttpGrant, LimitCaps, format_bytes, nearest, parse_bytes, parse_duration};
 
@@ -151,6 +151,8 @@ pub struct HostConfig {
     pub grace: Duration,
     /// Other values for alert rules, the last of a name counts.
     pub alerts: Vec<RuleSetting>,
+    /// What webhooks may reach.
+    pub webhooks: WebhookPolicy,
 }
 
 impl HostConfig {
@@ -202,6 +204,10 @@ impl Config {
             durability: gather.one("host.durability", |text| text.parse().map_err(|error| told(&error))),
             grace: gather.one("host.grace", |text| parse_duration(text).map_err(|error| told(&error))),
             alerts: gather.all("host.alerts", |text| text.parse().map_err(|error| told(&error))),
+            webhooks: WebhookPolicy {
+                addresses: gather.all("host.webhook-allow", |text| text.parse().map_err(|error| told(&error))),
+                http: gather.switch("host.webhook-http"),
+            },
         };
         if host.require_keys {
             gather.excludes("host.require-keys", "host.insecure-no-keys", host.insecure_no_keys);

@@ -46,7 +46,7 @@ const fn switch(key: &'static str, flag: &'static str, env: &'static str, about:
 }
 
 /// Every setting, in the order in which they are shown.
-pub const SETTINGS: [Setting; 20] = [
+pub const SETTINGS: [Setting; 22] = [
     word("address", "--address", "SUNABA_ADDRESS", "http://127.0.0.1:7878", "The host that commands talk to"),
     word("host.data", "--data", "SUNABA_DATA", "sunaba-data", "The directory of the queue; made if it is not there"),
     word("host.listen", "--listen", "SUNABA_LISTEN", "127.0.0.1:7878", "Where the API listens"),
@@ -99,6 +99,13 @@ pub const SETTINGS: [Setting; 20] = [
     ),
     word("host.grace", "--grace", "SUNABA_GRACE", "30s", "How long attempts have to end at a stop"),
     list("host.alerts", "--alert", "SUNABA_ALERT", "Other values for alert rules, as `NAME=VALUE`"),
+    list(
+        "host.webhook-allow",
+        "--webhook-allow",
+        "SUNABA_WEBHOOK_ALLOW",
+        "Addresses that are not public, to which webhooks may go",
+    ),
+    switch("host.webhook-http", "--webhook-http", "SUNABA_WEBHOOK_HTTP", "Webhooks may go without encryption"),
     word(
         "telemetry.endpoint",
         "--otlp-endpoint",

@@ -33,6 +33,10 @@ pub const TEMPLATE: &str = r##"# The configuration of sunaba. A flag counts more
 #grace = "30s"
 # Other values for alert rules.                                       SUNABA_ALERT  --alert
 #alerts = ["failure-percent=20", "queue-wait=5m"]
+# Addresses that are not public, to which webhooks may go.            SUNABA_WEBHOOK_ALLOW  --webhook-allow
+#webhook-allow = ["10.0.0.0/8"]
+# Webhooks may go without encryption.                                 SUNABA_WEBHOOK_HTTP  --webhook-http
+#webhook-http = false
 
 [telemetry]
 # Where spans of tasks are sent, over OTLP/HTTP; "none" for nowhere.  SUNABA_OTLP_ENDPOINT  --otlp-endpoint

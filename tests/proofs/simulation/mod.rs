@@ -13,6 +13,7 @@ mod job_book;
 mod journal;
 mod link;
 mod link_schedules;
+mod link_webhooks;
 mod order;
 mod replay;
 mod script;

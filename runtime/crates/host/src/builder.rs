@@ -15,6 +15,7 @@ use crate::memory::MemoryBudget;
 use crate::native::Native;
 use crate::runtime::{RuntimeBuilder, StartError};
 use crate::watch::WatchConfig;
+use crate::webhooks::WebhookPolicy;
 
 /// Where compiled code is, in the store's directory.
 const ARTIFACTS: &str = "artifacts";
@@ -75,6 +76,13 @@ impl RuntimeBuilder {
     #[must_use]
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.roots.push(pem.into());
+        self
+    }
+
+    /// What webhooks may reach. Default: public addresses, with encryption.
+    #[must_use]
+    pub fn webhooks(mut self, policy: WebhookPolicy) -> Self {
+        self.webhooks = policy;
         self
     }
 

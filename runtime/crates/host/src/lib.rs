@@ -40,6 +40,7 @@ mod trace;
 mod usage;
 mod versions;
 mod watch;
+mod webhooks;
 mod workers;
 
 pub use admission::{MAX_INPUT_BYTES, RefusedTask, TaskRequest};
@@ -78,4 +79,5 @@ pub use watch::{
     QueueSample, Report as ServiceReport, Resolved, Rule, RuleSetting, RuleSettingError, Sample, TARGETS,
     WaitingSample, WatchConfig,
 };
+pub use webhooks::{WebhookPolicy, WebhookRefusal, WebhookRequest, WebhookUrlRefusal};
 pub use workers::{SlotsRefusal, WorkerStatus};

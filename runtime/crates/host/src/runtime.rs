@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sunaba_sandbox::{Compiler, Sandbox, SandboxBuilder};
+use sunaba_sandbox::{Compiler, Poster, Sandbox, SandboxBuilder};
 use sunaba_store::{EmbeddedStore, OpenError, Package, Store, StoreError};
 use sunaba_task::trace::Spans;
+use sunaba_task::webhook::{WEBHOOK_PACKAGE, webhook_component};
 use sunaba_task::{DEFAULT_QUEUE, Digest, Executor, HandlerName, Payload, Task, TaskId, Timestamp};
 use sunaba_worker::{RunningAttempt, Slots, Supervised, Worker, WorkerConfig, WorkerError};
 use tokio::sync::Mutex;
@@ -34,6 +35,7 @@ use crate::native::NativePackage;
 use crate::packages::{self, DeployError, Packages};
 use crate::permits::{Manifests, Permits};
 use crate::watch::{Eyes, LOOK_TIME, Watch, WatchConfig};
+use crate::webhooks::{WebhookPolicy, Webhooks, alert_sink};
 use crate::workers::{Group, NewGroup, Workers};
 use ready::{FUEL_MODES, keys};
 
@@ -106,6 +108,7 @@ pub struct RuntimeBuilder {
     pub(crate) compiler: Compiler,
     pub(crate) artifacts: Option<PathBuf>,
     pub(crate) roots: Vec<Vec<u8>>,
+    pub(crate) webhooks: WebhookPolicy,
 }
 
 impl Default for RuntimeBuilder {
@@ -128,6 +131,7 @@ impl Default for RuntimeBuilder {
             compiler: Compiler::in_process(),
             artifacts: None,
             roots: Vec::new(),
+            webhooks: WebhookPolicy::default(),
         }
     }
 }
@@ -163,6 +167,8 @@ impl RuntimeBuilder {
         let shards = cores().min(slots);
         let per_shard = u32::try_from(slots.div_ceil(shards)).unwrap_or(u32::MAX);
         let sandbox = Sandbox::builder().shards(shards).slots(per_shard).compiler(self.compiler);
+        let poster = Poster::new(self.roots.iter().map(Vec::as_slice));
+        let poster = poster.map_err(|error| StartError::Sandbox(error.to_string()))?;
         let sandbox = self.roots.into_iter().fold(sandbox, SandboxBuilder::root_certificates);
         let sandbox = self.scratch.into_iter().fold(sandbox, SandboxBuilder::scratch);
         let sandbox = self.artifacts.into_iter().fold(sandbox, SandboxBuilder::artifacts).start();
@@ -192,7 +198,10 @@ impl RuntimeBuilder {
             });
             own.insert(component, Arc::new(native));
         }
-        let natives = own.keys().copied().collect();
+        if let Some(package) = deployed.iter().find(|package| package.name == WEBHOOK_PACKAGE) {
+            return Err(StartError::NativeDeployed { package: package.name.clone(), version: package.version });
+        }
+        let natives = own.keys().copied().chain([webhook_component()]).collect();
         let runs_guests = self.executor.is_none();
         if runs_guests {
             // Before the first lease: what is there is ready then, and of the rest no task is begun.
@@ -270,7 +279,10 @@ impl RuntimeBuilder {
             look_time: LOOK_TIME,
             begun: None,
         };
-        let watch = Watch::start(eyes, self.watch).await?;
+        let mut watch = self.watch;
+        watch.sinks.push(alert_sink(&store));
+        let watch = Watch::start(eyes, watch).await?;
+        let webhooks = Webhooks::start(&store, self.webhooks, poster, &self.worker).await?;
         let deploying = Mutex::default();
         Ok(Runtime {
             store,
@@ -286,6 +298,7 @@ impl RuntimeBuilder {
             hooked,
             watch,
             spans: self.worker.spans,
+            webhooks,
         })
     }
 }
@@ -312,6 +325,7 @@ pub struct Runtime {
     hooked: Option<Hooked>,
     watch: Watch,
     pub(crate) spans: Spans,
+    pub(crate) webhooks: Webhooks,
 }
 
 impl Runtime {
@@ -421,17 +435,18 @@ impl Runtime {
     pub async fn stop(&self, grace: Duration) -> Result<(), WorkerError> {
         let begun = Instant::now();
         self.watch.leaving();
-        let stopped = self.workers.stop(grace).await;
+        let (stopped, sent) = tokio::join!(self.workers.stop(grace), self.webhooks.stop(grace));
         if let Some(hooked) = &self.hooked {
             hooked.stop(grace.saturating_sub(begun.elapsed()).max(MIN_HOOK_GRACE)).await;
         }
         self.watch.stop(MIN_HOOK_GRACE).await;
-        stopped
+        stopped.and(sent)
     }
 
     /// Cuts the grace period of a stop short.
     pub fn force_stop(&self) {
         self.workers.force();
+        self.webhooks.force();
     }
 
     /// Waits until the worker has ended, by a stop or because it has lost its store.

@@ -65,5 +65,6 @@ pub use compiler::{CompileLimits, Compiler, serve_if_asked};
 pub use component::ComponentInfo;
 pub use engine::PageReset;
 pub use error::LoadError;
+pub use http::{Post, PostError, Posted, Poster};
 pub use inspect::{MAX_COMPONENT_BYTES, imports};
 pub use sandbox::{Sandbox, SandboxBuilder};

@@ -3,6 +3,7 @@
 mod access_calls;
 mod calls;
 mod schedule_calls;
+mod webhook_calls;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

@@ -28,6 +28,7 @@ mod observed;
 mod planner;
 mod progress;
 mod query;
+mod queues;
 mod read_only;
 mod retry;
 mod schedules;
@@ -37,6 +38,7 @@ mod store;
 mod txn;
 mod usage;
 mod versions;
+mod webhooks;
 
 pub use access::{
     AccessStore, ApiKeys, AuditPage, AuditQuery, MAX_API_KEYS, MAX_AUDIT_ENTRIES, MAX_AUDIT_PAGE, audited, carried,
@@ -61,16 +63,21 @@ pub use query::{
     BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, EventPage, EventQuery, EventsOf, HandlerStatus, Hold,
     QueueStatus, Rerun, RerunError, Stalled, Standing, TaskPage, TaskQuery,
 };
+pub use queues::Queues;
 pub use retry::{RetryJob, RetryJobError};
 pub use schedules::{
     Expected, MAX_SCHEDULES, NewSchedule, ScheduleChangeError, SchedulePage, ScheduleQuery, ScheduleStore, Triggered,
 };
 pub use secrets::{MAX_STORED_SECRETS, NewSecret, SecretError, SecretInfo};
 pub use store::{
-    LeaseRequest, Leased, MAX_LEASED, MAX_LEASED_BYTES, MAX_PAGE, NAMES_PAGE, Queues, Readiness, Runs, SessionLimits,
+    LeaseRequest, Leased, MAX_LEASED, MAX_LEASED_BYTES, MAX_PAGE, NAMES_PAGE, Readiness, Runs, SessionLimits,
     SettleError, Settlement, Store, StoreFuture, SubmitError, Submitted, Unready,
 };
 pub use usage::{MAX_SUMMED, OTHERS, Usage, UsageOf, UsageSums};
 pub use versions::{
     Activation, ChangedHandler, DeployChange, Deployed, MAX_VERSIONS, NewPackage, Package, PackageVersion, VersionError,
+};
+pub use webhooks::{
+    MAX_PENDING_DELIVERIES, MAX_SECRET_OVERLAP, MAX_WEBHOOKS, NewWebhook, Notice, WebhookChangeError, WebhookStore,
+    WebhookTarget, new_signing_secret,
 };

@@ -318,6 +318,8 @@ pub struct Observations {
     pub next: u64,
     /// Troubles that are not kept any more.
     pub missed: u64,
+    /// The webhooks that their failures have disabled, and why.
+    pub failed_webhooks: Vec<(String, String)>,
 }
 
 #[cfg(test)]

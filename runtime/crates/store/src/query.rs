@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sunaba_task::job::JobId;
+use sunaba_task::webhook::is_internal;
 use sunaba_task::{
     BreakerState, Digest, FeedEvent, HandlerControl, HandlerName, LimitCaps, Payload, QueueSettings, StateName, Task,
     TaskEvent, TaskId, Timestamp,
@@ -39,8 +40,10 @@ impl TaskQuery {
     /// Whether it asks for this one.
     pub fn matches(&self, task: &Task) -> bool {
         let handler = &task.spec.handler;
+        // What is the host's own is shown to those who ask for it.
+        let is_of_queue = |queue: &String| *queue == task.spec.queue;
         (self.states.is_empty() || self.states.contains(&task.state.name()))
-            && self.queue.as_ref().is_none_or(|queue| *queue == task.spec.queue)
+            && self.queue.as_ref().map_or_else(|| !is_internal(&task.spec.queue), is_of_queue)
             && self.handler.as_ref().is_none_or(|name| *name == handler.package || *name == handler.to_string())
             && self.tag.as_ref().is_none_or(|tag| task.spec.tags.contains(tag))
             && self.from.is_none_or(|from| task.submitted_at >= from)

@@ -16,8 +16,9 @@ use crate::{
     AccessStore, Activation, AwaiteePage, Blobs, BulkAction, BulkPage, CancelWish, Cancelled, CheckpointError,
     ChildPlanError, CompleteError, DeleteError, Deployed, EventPage, EventQuery, HandlerStatus, JobPage, JobQuery,
     NewArtifact, NewCompletion, NewPackage, NewSecret, Note, Observations, Package, PackageVersion, PlanPage,
-    PlanQuery, PutArtifactError, QueueStatus, Rerun, RerunError, RetryJob, RetryJobError, ScheduleStore, SecretInfo,
-    Standing, StoreError, SubmitChildError, SubmitJobError, SubmittedJob, TaskPage, TaskQuery, Usage, UsageOf,
+    PlanQuery, PutArtifactError, QueueStatus, Queues, Rerun, RerunError, RetryJob, RetryJobError, ScheduleStore,
+    SecretInfo, Standing, StoreError, SubmitChildError, SubmitJobError, SubmittedJob, TaskPage, TaskQuery, Usage,
+    UsageOf, WebhookStore,
 };
 
 /// What a store's methods return.
@@ -37,7 +38,7 @@ pub const MAX_LEASED_BYTES: u64 = 16 << 20;
 /// Every method is atomic: all of its changes are made, or none. A method that changes something returns when the change
 /// is on stable storage, and no method shows what is not, unless its [`durability`](Store::durability) says otherwise. A store has one clock of its own: durations count by that, and
 /// no caller's clock matters. A batch takes one commit, however many it holds.
-pub trait Store: AccessStore + ScheduleStore {
+pub trait Store: AccessStore + ScheduleStore + WebhookStore {
     /// Whether the store is in its callers' process: then silence means that it is slow, and never that it has given their
     /// leases to others. Default: it may be elsewhere.
     fn is_in_process(&self) -> bool {
@@ -370,24 +371,6 @@ pub enum SubmitError {
         /// What the package has now.
         active: Box<Package>,
     },
-}
-
-/// Which queues a worker serves.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Queues {
-    /// Every one.
-    All,
-    /// These.
-    Only(Vec<String>),
-}
-
-impl Queues {
-    pub(crate) fn contain(&self, queue: &str) -> bool {
-        match self {
-            Self::All => true,
-            Self::Only(queues) => queues.iter().any(|known| known == queue),
-        }
-    }
 }
 
 /// A wish for tasks to run.

@@ -51,6 +51,7 @@ mod time;
 pub mod trace;
 mod transition;
 mod units;
+pub mod webhook;
 
 pub use access::{
     ApiKey, ApiKeyError, AuditEntry, KEY_PREFIX, KeyId, KeyIdError, KeyStanding, KeyText, MAX_AUDIT_OF_BYTES,

@@ -49,6 +49,7 @@ pub(super) fn host(config: &Config, builder: RuntimeBuilder, args: &Args) -> Res
         watch.interval = args.watch_interval;
         watch.rules = watch.rules.clone().with(&host.alerts);
     });
+    builder = builder.webhooks(host.webhooks.clone());
     if host.follow_active {
         builder = builder.follow_active();
     }

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use sunaba_runtime::config::{Layers, collector, factor, listen_address};
-use sunaba_runtime::task::{Durability, parse_duration};
+use sunaba_runtime::task::{AddressBlock, Durability, parse_duration};
 use sunaba_runtime::{AllowedDir, MemoryBudget, RuleSetting};
 
 use crate::commands::permits::OperatorArgs;
@@ -66,6 +66,13 @@ pub(crate) struct Args {
     /// says it, too [env: SUNABA_OTLP_ENDPOINT] [default: none]
     #[arg(long, value_name = "URL", value_parser = said(collector))]
     otlp_endpoint: Option<String>,
+    /// An address that is not public, or a block of them such as `10.0.0.0/8`, to which webhooks may go; none by default [env:
+    /// SUNABA_WEBHOOK_ALLOW]
+    #[arg(long, value_name = "CIDR", value_parser = said(AddressBlock::from_str))]
+    webhook_allow: Vec<String>,
+    /// Let webhooks go without encryption [env: SUNABA_WEBHOOK_HTTP]
+    #[arg(long)]
+    webhook_http: bool,
     /// How often the host is looked at for alerts and its history
     #[arg(long, value_parser = parse_duration, default_value = "10s", hide = true)]
     pub(super) watch_interval: std::time::Duration,
@@ -90,6 +97,8 @@ impl Args {
         layers.flag("host.grace", self.grace.clone());
         layers.flag("host.alerts", self.alert.iter().cloned());
         layers.flag("telemetry.endpoint", self.otlp_endpoint.clone());
+        layers.flag("host.webhook-allow", self.webhook_allow.iter().cloned());
+        layers.flag("host.webhook-http", self.webhook_http.then(|| "true".to_owned()));
         layers.flag("grants.dirs", self.allow_dir.iter().cloned());
         self.operator.lay_over(layers);
     }

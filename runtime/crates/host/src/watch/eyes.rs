@@ -99,6 +99,7 @@ impl Eyes {
             queues: Vec::new(),
             handlers: Vec::new(),
             failures: Vec::new(),
+            failed_webhooks: Vec::new(),
             waiting: waiting
                 .into_iter()
                 .map(|(task, host_call, since)| WaitingSample { task, host_call, since })

@@ -267,6 +267,7 @@ fn take_in(seen: &Seen, sample: Sample, observations: Option<&Observations>, rul
     let Found { book, history, incidents, window, last, counted, leaving, .. } = &mut *found;
     let (now, mut sample) = (sample.moment(), sample);
     if let Some(observations) = observations {
+        sample.failed_webhooks.clone_from(&observations.failed_webhooks);
         sample.failures = window.look(now.elapsed, &observations.series, rules.failure_window);
         observations.troubles.iter().for_each(|trouble| incidents.add(trouble));
         if observations.missed > 0 && observations.next > 0 {

@@ -6,9 +6,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use sunaba_task::webhook::is_internal;
 use sunaba_task::{BreakerState, format_bytes, format_count, format_duration, parse_bytes, parse_duration};
 
-use super::sample::Sample;
+use super::sample::{QueueSample, Sample};
 
 /// What fires is clear again below this part of its limit, so that what is close to it does not flicker.
 const CLEAR_PART: f64 = 0.8;
@@ -37,6 +38,8 @@ pub enum Rule {
     Workers,
     /// The store takes no changes any more.
     Store,
+    /// A webhook is disabled, because its endpoint has failed.
+    Webhook,
 }
 
 impl Rule {
@@ -52,6 +55,7 @@ impl Rule {
             Self::Disk => "disk",
             Self::Workers => "workers",
             Self::Store => "store",
+            Self::Webhook => "webhook",
         }
     }
 }
@@ -223,11 +227,17 @@ pub(crate) fn conditions(sample: &Sample, rules: &AlertRules, firing: &Firing) -
     looking.queues();
     looking.attempts();
     looking.handlers();
+    looking.webhooks();
     looking.found.truncate(MAX_CONDITIONS);
     looking.found
 }
 
-impl Looking<'_> {
+impl<'a> Looking<'a> {
+    /// Those that are not paused, without the host's own.
+    fn queues_of_tasks(&self) -> impl Iterator<Item = &'a QueueSample> + use<'a> {
+        self.sample.queues.iter().filter(|queue| !queue.paused && !is_internal(&queue.name))
+    }
+
     fn add(&mut self, rule: Rule, subject: &str, message: String) {
         self.found.push(Condition { rule, subject: subject.to_owned(), message });
     }
@@ -276,7 +286,7 @@ impl Looking<'_> {
     }
 
     fn backlog(&mut self) {
-        let waiting: u64 = self.sample.queues.iter().filter(|queue| !queue.paused).map(|queue| queue.queued).sum();
+        let waiting: u64 = self.queues_of_tasks().map(|queue| queue.queued).sum();
         let slots = self.sample.slots.max(1);
         if waiting as f64 / slots as f64 > self.limit(Rule::Backlog, "", self.rules.backlog_per_slot) {
             self.add(Rule::Backlog, "", format!("{} tasks wait for {slots} slots", format_count(waiting)));
@@ -285,7 +295,7 @@ impl Looking<'_> {
 
     fn queues(&mut self) {
         let has_room = self.sample.running < self.sample.slots;
-        for queue in self.sample.queues.iter().filter(|queue| !queue.paused) {
+        for queue in self.queues_of_tasks() {
             let Some(oldest) = queue.oldest else { continue };
             let waited = format_duration(Duration::from_secs(oldest.as_secs()));
             let limit = self.limit(Rule::QueueWait, &queue.name, self.rules.queue_wait.as_secs_f64());
@@ -297,6 +307,12 @@ impl Looking<'_> {
                 let message = format!("nothing starts though there are free slots: {waiting} wait, for {waited}");
                 self.add(Rule::Stuck, &queue.name, message);
             }
+        }
+    }
+
+    fn webhooks(&mut self) {
+        for (name, reason) in &self.sample.failed_webhooks {
+            self.add(Rule::Webhook, name, format!("it is told of nothing any more: {reason}"));
         }
     }
 

@@ -58,6 +58,8 @@ pub struct Sample {
     pub failures: Vec<FailureSample>,
     /// Attempts that are in a host call.
     pub waiting: Vec<WaitingSample>,
+    /// The webhooks that their failures have disabled, and why.
+    pub failed_webhooks: Vec<(String, String)>,
 }
 
 impl Sample {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use sunaba_task::{HttpGrant, Scheme};
+use sunaba_task::Scheme;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -43,14 +43,14 @@ impl Client {
         Self { resolver: Box::new(resolver), trust }
     }
 
-    /// Connects within this time.
+    /// Connects within this time to an address that is permitted, of those that the place's name leads to.
     pub(super) async fn connect(
         &self,
         place: &Place,
-        grants: &[HttpGrant],
+        permits: &(dyn Fn(IpAddr) -> bool + Send + Sync),
         within: Duration,
     ) -> Result<Box<dyn Stream>, Unreached> {
-        let resolving = resolve::addresses(&*self.resolver, place, grants);
+        let resolving = resolve::addresses(&*self.resolver, place, permits);
         let connecting = async {
             let addresses = timeout(within, resolving).await.map_err(|_| (Error::DnsTimeout, None))??;
             let stream = reach(&addresses, place.port, within).await.map_err(|error| (error, None))?;

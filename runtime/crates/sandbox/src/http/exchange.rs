@@ -91,7 +91,8 @@ impl Exchange {
     }
 
     async fn connect(&self, patience: &Patience) -> Result<Connection, Error> {
-        let stream = self.client.connect(&self.place, &self.grants, patience.connect).await;
+        let permits = |address| self.grants.iter().any(|grant| grant.permits(address));
+        let stream = self.client.connect(&self.place, &permits, patience.connect).await;
         let stream = stream.map_err(|(error, note)| {
             note.into_iter().for_each(|note| self.notes.tell(note));
             error

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 
-use sunaba_task::{BoxFuture, HttpGrant};
+use sunaba_task::BoxFuture;
 use tokio::sync::Semaphore;
 use wasmtime_wasi_http::Error;
 
@@ -50,7 +50,7 @@ impl Resolve for System {
     }
 }
 
-/// The addresses of a place that one of its grants permits, in order.
+/// The addresses of a place that are permitted, in order.
 ///
 /// A name may lead to permitted addresses and others at once: `localhost` to `::1` and `127.0.0.1`, a dual-stack name to
 /// one family that is granted. The others are left out rather than refused with the rest: nothing is ever sent to them,
@@ -61,7 +61,7 @@ impl Resolve for System {
 pub(super) async fn addresses(
     resolver: &dyn Resolve,
     place: &Place,
-    grants: &[HttpGrant],
+    permits: &(dyn Fn(IpAddr) -> bool + Send + Sync),
 ) -> Result<Vec<IpAddr>, (Error, Option<String>)> {
     let mut found = match place.address() {
         Some(address) => vec![address],
@@ -69,7 +69,7 @@ pub(super) async fn addresses(
     };
     found.truncate(MAX_ADDRESSES);
     let Some(first) = found.first().copied() else { return Err((not_found(), None)) };
-    found.retain(|address| grants.iter().any(|grant| grant.permits(*address)));
+    found.retain(|address| permits(*address));
     if found.is_empty() {
         let note = format!(
             "refused a request to `{place}`: it leads to {first}, which is not a public address; it would take the \

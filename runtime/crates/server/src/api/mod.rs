@@ -23,6 +23,7 @@ mod to_submit;
 mod usage;
 mod version;
 mod watch;
+mod webhook;
 mod worker;
 
 use std::time::Duration;
@@ -60,6 +61,11 @@ pub use version::{Rollback, VersionView, VersionsView};
 pub use watch::{
     AlertState, AlertView, AlertsView, FiguresView, IncidentView, IncidentsView, PeriodView, ReportBy, ReportView,
     ResolvedView,
+};
+pub(crate) use webhook::Answered;
+pub use webhook::{
+    ChangedWebhook, DeletedWebhook, DeliveriesView, DeliveryFilter, DeliveryView, DisabledView, FailedView,
+    MAX_DELIVERIES, PutWebhook, RotateWebhook, SentView, SigningView, WebhookView, WebhooksView,
 };
 pub use worker::{SetWorker, WorkerView, WorkersView};
 

@@ -36,6 +36,7 @@ fn sample() -> Sample {
         ],
         failures: Vec::new(),
         waiting: Vec::new(),
+        failed_webhooks: Vec::new(),
     }
 }
 
@@ -54,6 +55,7 @@ fn page() -> Page {
     let series = Series { queue: "ma\"il\n".into(), handler: "p/h".into(), counts };
     let observations = Observations {
         elapsed: Duration::ZERO,
+        failed_webhooks: Vec::new(),
         since: sample().at,
         now: sample().at,
         series: vec![series],

@@ -19,6 +19,7 @@ mod standing;
 mod submit;
 mod tasks;
 mod usage;
+mod webhooks;
 mod workers;
 
 pub(crate) use described::described;
@@ -104,6 +105,7 @@ pub(crate) fn router(shared: Shared, admission: Admission, hosts: Hosts) -> Rout
         .merge(job_story::routes())
         .merge(workers::routes())
         .merge(schedules::routes())
+        .merge(webhooks::routes())
         .merge(standing::routes())
         .fallback(async || Problem::not_found("there is nothing here\nhint: the API is under `/v1`"))
         .method_not_allowed_fallback(async || {

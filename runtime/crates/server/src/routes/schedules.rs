@@ -142,7 +142,7 @@ async fn tagged(shared: &Shared, status: StatusCode, schedule: &Schedule) -> Res
 }
 
 /// What the headers say that there must be.
-fn expected(headers: &HeaderMap) -> Result<Expected, Problem> {
+pub(super) fn expected(headers: &HeaderMap) -> Result<Expected, Problem> {
     let header = |name: HeaderName| guard::one(headers, name);
     let bad = |name: &str, value: &str, hint: &str| {
         let shown: String = value.chars().take(64).collect();
@@ -151,10 +151,10 @@ fn expected(headers: &HeaderMap) -> Result<Expected, Problem> {
     match (header(IF_MATCH)?, header(IF_NONE_MATCH)?) {
         (None, None) => Ok(Expected::Any),
         (None, Some("*")) => Ok(Expected::Absent),
-        (None, Some(value)) => Err(bad("If-None-Match", value, "write `*`: there must be no such schedule yet")),
+        (None, Some(value)) => Err(bad("If-None-Match", value, "write `*`: there must be none of this name yet")),
         (Some(value), None) => {
             let revision = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value).parse();
-            let hint = "write the ETag of the schedule that this is a change of, such as `\"3\"`";
+            let hint = "write the ETag of what this is a change of, such as `\"3\"`";
             revision.map(Expected::Revision).map_err(|_| bad("If-Match", value, hint))
         }
         (Some(value), Some(_)) => Err(bad("If-Match", value, "leave it out, or the If-None-Match")),

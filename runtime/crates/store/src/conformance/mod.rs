@@ -38,6 +38,7 @@ mod unique;
 mod usage;
 mod versions;
 mod waits;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,6 +88,7 @@ pub use unique::*;
 pub use usage::*;
 pub use versions::*;
 pub use waits::*;
+pub use webhooks::*;
 
 /// A store under test.
 pub trait Subject {
@@ -337,6 +339,19 @@ macro_rules! conformance_tests {
             tasks_of_one_schedule_at_a_time_obeyed_and_violated
             trigger_makes_a_task_now_as_the_policy_allows
             what_waits_of_a_paused_schedule_waits_for_its_end
+            // webhooks
+            delivery_is_made_with_what_it_tells_of
+            deliveries_go_to_whoever_asks_for_them
+            requests_to_one_endpoint_at_a_time_obeyed_and_violated
+            endpoint_that_fails_is_disabled_and_is_tried_anew_when_somebody_says_so
+            delivery_is_sent_again_as_the_same_message
+            webhooks_are_changed_by_revision_and_outlive_a_restart
+            secrets_of_a_webhook_overlap_at_a_rotation
+            log_has_no_secrets_of_webhooks
+            notice_is_delivered_to_those_who_want_it
+            number_of_webhooks_obeyed
+            number_of_webhooks_violated
+            deliveries_are_kept_for_a_while
             // observed
             what_happens_is_counted_by_queue_and_handler
             recoveries_are_told_with_what_they_came_from

@@ -44,7 +44,7 @@ pub fn backup(directory: &Path, file: &Path) -> Result<Backup, MaintenanceError>
 /// Whether values of this kind surely have a checksum: a place in an index has the id of its task at most, and of what this
 /// version does not know nobody can say.
 fn has_head(key: &[u8]) -> bool {
-    key.first().is_some_and(|kind| b"fshtioalvkubeQHrpncwSAmyjJPTGDEUWCZYLO".contains(kind))
+    key.first().is_some_and(|kind| b"fshtioalvkubeQHrpncwSAmyjJPTGDEUWCZYLOV".contains(kind))
 }
 
 /// Makes a store of a backup. The whole of it is verified first; the directory is there when all is durable, or as it was.

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use sunaba_task::job::{After, Job, OnFailure};
+use sunaba_task::webhook::is_internal;
 use sunaba_task::{
     ApiKey, AuditEntry, Callback, Completion, CompletionKey, Digest, HandlerControl, NewTask, QueueSettings, Retention,
     State, Task, TaskId, Timestamp,
 };
 
-use super::{LastOpened, artifacts, body, schedules};
+use super::{LastOpened, artifacts, body, schedules, webhooks};
 use crate::jobs::PlanPart;
 use crate::planner::{
     Batch, Branch, Chore, EventBatch, Group, Holder, JobOwner, LeaseEntry, Noted, Owner, Stored, StoredVersion,
@@ -80,6 +81,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { letter: b'W', name: "what is to be done for jobs", check: |_, key, value| readable::<Chore>(key, value) },
     Kind { letter: b'C', name: "checkpoints", check: checkpoint },
     Kind { letter: b'Z', name: "parts of schedules", check: schedules::schedule },
+    Kind { letter: b'V', name: "parts of webhooks", check: webhooks::webhook },
     Kind { letter: b'Y', name: "keys of the API", check: |_, key, value| readable::<ApiKey>(key, value) },
     Kind {
         letter: b'L',
@@ -136,7 +138,8 @@ impl Links<'_> {
     fn is_indexed(&self, Stored { task, .. }: &Stored) -> Result<bool, StoreError> {
         // A lease takes it out, and is not written into the record.
         let awaits = task.awaits.is_some() && self.leased.get(&task.id) != Some(&task.revision);
-        let states = keys::in_state(task.state.name()).into_iter().chain(awaits.then(keys::awaiting));
+        let state = keys::in_state(task.state.name()).filter(|_| !is_internal(&task.spec.queue));
+        let states = state.into_iter().chain(awaits.then(keys::awaiting));
         for prefix in states.chain(task.spec.tags.iter().map(|tag| keys::with_tag(tag))) {
             if !self.has(&keys::among(prefix, task.id), &[])? {
                 return Ok(false);

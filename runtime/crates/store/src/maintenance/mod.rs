@@ -13,6 +13,7 @@ mod links;
 mod online;
 mod schedules;
 mod verify;
+mod webhooks;
 
 use std::path::{Path, PathBuf};
 

@@ -99,7 +99,16 @@ impl Planner {
         if !is_done || done == Some(turn.done()) {
             return;
         }
-        let entry = by.entry(self.ledger.next, turn.now, before.as_ref(), after.as_ref());
+        self.log(turn, &by, before.as_ref(), after.as_ref());
+    }
+
+    /// Writes down a change that nobody has asked for.
+    pub(super) fn log_by_program(&mut self, turn: &mut Turn<'_>, what: &str, of: &str, before: &Value, after: &Value) {
+        self.log(turn, &NewAudit::by("program", what, of), Some(before), Some(after));
+    }
+
+    fn log(&mut self, turn: &mut Turn<'_>, by: &NewAudit, before: Option<&Value>, after: Option<&Value>) {
+        let entry = by.entry(self.ledger.next, turn.now, before, after);
         turn.txn.put(key(entry.sequence), codec::write(&entry));
         self.ledger.next += 1;
         let many = (self.ledger.next - self.ledger.oldest).saturating_sub(self.ledger.most);

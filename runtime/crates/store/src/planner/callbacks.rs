@@ -79,7 +79,10 @@ pub(super) fn told_to_undo(turn: &Turn<'_>, stored: &Stored) -> Result<Bytes, St
     Ok(told(task, short_output(turn, stored)?.as_ref(), input.as_ref()))
 }
 
-fn short_output(turn: &Turn<'_>, Stored { task, output, .. }: &Stored) -> Result<Option<Payload>, StoreError> {
+pub(super) fn short_output(
+    turn: &Turn<'_>,
+    Stored { task, output, .. }: &Stored,
+) -> Result<Option<Payload>, StoreError> {
     let Some(info) = &task.output else { return Ok(None) };
     short(turn, info, &keys::output(task.id), output.as_ref())
 }
@@ -124,7 +127,7 @@ struct Told<'a> {
 
 /// How it ended, if not well.
 #[derive(Serialize)]
-struct Failure<'a> {
+pub(super) struct Failure<'a> {
     kind: &'a str,
     message: String,
     reason: &'a str,
@@ -149,6 +152,14 @@ fn told<'a>(task: &'a Task, output: Option<&'a Payload>, input: Option<&'a Paylo
         failure: failure(task),
     };
     serde_json::to_vec(&told).expect("texts, numbers and JSON can be written").into()
+}
+
+/// The same with words that are no longer than this.
+pub(super) fn short_failure(task: &Task, most: usize) -> Option<Failure<'_>> {
+    let mut failure = failure(task)?;
+    failure.message.truncate(failure.message.floor_char_boundary(most));
+    failure.reason = &failure.reason[..failure.reason.floor_char_boundary(most)];
+    Some(failure)
 }
 
 fn failure(task: &Task) -> Option<Failure<'_>> {

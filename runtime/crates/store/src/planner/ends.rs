@@ -1,6 +1,7 @@
 //! What follows when a task ends, and the end of what was not started in time.
 
 use bytes::Bytes;
+use sunaba_task::webhook::is_internal;
 use sunaba_task::{Event, State, Task, Timestamp};
 
 use super::checkpoint::forget_checkpoint;
@@ -17,7 +18,7 @@ impl Planner {
         forget_checkpoint(turn, stored);
         let task = &stored.task;
         self.release_at_end(turn, task)?;
-        if let Some(key) = keys::in_state(task.state.name()) {
+        if let Some(key) = keys::in_state(task.state.name()).filter(|_| !is_internal(&task.spec.queue)) {
             turn.txn.put(keys::among(key, task.id), Bytes::new());
         }
         self.follow(turn, stored)?;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sunaba_task::job::{Job, JobEvent, JobHappening};
+use sunaba_task::webhook::is_internal;
 use sunaba_task::{FeedEvent, Happening, LeaseToken, Progress, Task, TaskEvent, Timestamp};
 
 pub(crate) use self::batch::Batch;
@@ -154,8 +155,11 @@ impl Planner {
         }
     }
 
-    /// Notes that this happened to a task.
+    /// Notes that this happened to a task. Of the host's own nobody is told: a delivery that was told of would be delivered.
     pub(super) fn tell_of(&self, turn: &mut Turn<'_>, task: &Task, what: Happening) {
+        if is_internal(&task.spec.queue) {
+            return;
+        }
         let sequence = self.feed.following(turn);
         let (handler, queue) = (task.spec.handler.clone(), task.spec.queue.clone());
         let (job, name) = task.job.as_ref().map(|link| (link.job, link.name.clone())).unzip();

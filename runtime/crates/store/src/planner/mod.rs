@@ -18,6 +18,7 @@ mod checkpoint;
 mod complete;
 mod control;
 mod deciders;
+mod due;
 mod ends;
 mod feed;
 mod fresh;
@@ -47,6 +48,7 @@ mod submit;
 mod unique;
 mod usage;
 mod waiters;
+mod webhooks;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -56,6 +58,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sunaba_task::job::Reserved;
+use sunaba_task::webhook::is_internal;
 use sunaba_task::{
     ChangeSet, Clock, CompletionKey, Digest, Event, FeedEvent, LeaseToken, LimitCaps, Retention, SessionId, State,
     Task, TaskId, Timestamp, transition,
@@ -94,11 +97,10 @@ use schedules::Schedules;
 pub(crate) use submit::Owner;
 pub(crate) use unique::Holder;
 use usage::Sums;
+use webhooks::Webhooks;
 
 /// Longer bodies have a key of their own, so that a record can be listed and changed without them.
 const MAX_INLINE_BYTES: usize = 256;
-/// Tasks that become due in one turn; more come in the next.
-const MAX_DUE: usize = 1_000;
 /// The wall clock may jump, so the planner looks at it at least this often while something waits for an instant.
 const MAX_SLEEP: Duration = Duration::from_secs(60);
 /// How many sequences are taken at a time: one durable write for so many.
@@ -226,6 +228,7 @@ pub(crate) struct Planner {
     feed: Feed,
     jobs: Jobs,
     schedules: Schedules,
+    webhooks: Webhooks,
     /// In an order that a simulation can repeat.
     sessions: BTreeMap<SessionId, Session>,
     running: HashMap<TaskId, Running>,
@@ -283,6 +286,7 @@ impl Planner {
             feed: Feed::default(),
             jobs: Jobs::default(),
             schedules: Schedules::default(),
+            webhooks: Webhooks::default(),
             sessions: BTreeMap::new(),
             running: HashMap::new(),
             fresh: Fresh::default(),
@@ -315,6 +319,9 @@ impl Planner {
     pub(crate) fn finish(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
         self.write_leases(turn);
         self.write_jobs(turn)?;
+        // What was told since workers were served; what is made of it is served in the next turn.
+        self.deliver_told(turn)?;
+        self.write_webhooks(turn);
         self.write_ended(turn);
         self.write_usage(turn);
         self.write_feed(turn)?;
@@ -324,7 +331,7 @@ impl Planner {
 
     /// How long nothing happens by itself.
     pub(crate) fn until_next(&self, now: Timestamp, elapsed: Duration) -> Duration {
-        if self.has_chores() || self.is_looking() || self.has_schedules_ahead(now) {
+        if self.has_chores() || self.is_looking() || self.webhooks.is_owed || self.has_schedules_ahead(now) {
             return Duration::ZERO;
         }
         let expiry = self.sessions.values().map(|session| session.expires).min();
@@ -342,39 +349,6 @@ impl Planner {
         waits.into_iter().flatten().fold(MAX_SLEEP, Duration::min)
     }
 
-    fn promote_due(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
-        if self.next_due.is_none_or(|due| due > turn.now) {
-            return Ok(());
-        }
-        let (first, _) = keys::all(b'd');
-        let end = keys::due(turn.now, u64::MAX);
-        let due: Vec<_> = turn.txn.scan(&first, &end, false).take(MAX_DUE).collect::<Result<_, _>>()?;
-        for (key, value) in due {
-            turn.txn.delete(key.to_vec());
-            let due = keys::read_due(&value);
-            let stored = due.as_ref().map(|due| self.stored_by(turn, due.id.as_bytes())).transpose()?.flatten();
-            match stored {
-                Some(stored) if stored.task.due_at().is_some() => {
-                    self.change(turn, stored, Event::Due)?;
-                }
-                _ => {
-                    tracing::error!(?key, "a key of a waiting task stands for none");
-                    if let Some(due) = due {
-                        self.lanes.remove_scheduled(due.queue);
-                        self.unfinished.remove_one(due.need, due.handler.as_ref());
-                    }
-                }
-            }
-        }
-        self.read_next_due(turn)
-    }
-
-    fn read_next_due(&mut self, turn: &Turn<'_>) -> Result<(), StoreError> {
-        let (first, _) = keys::all(b'd');
-        self.next_due = turn.txn.first(&first, &keys::blocked(0))?.and_then(|(key, _)| keys::due_at(&key));
-        Ok(())
-    }
-
     /// Applies an event to a record that does not run, or has just ceased to: the record, its place in the indexes, and all
     /// that follows.
     fn change(&mut self, turn: &mut Turn<'_>, mut stored: Stored, event: Event) -> Result<Stored, StoreError> {
@@ -382,12 +356,18 @@ impl Planner {
             .map_err(|error| codec::damaged(&keys::task(stored.task.id), error.to_string()))?;
         let before = std::mem::replace(&mut stored.task, task);
         self.leave(turn, &before, &stored.task);
+        let is_internal = is_internal(&stored.task.spec.queue);
+        if is_internal {
+            self.delivery_moved(turn, &before, &stored.task);
+        }
         if !before.is_unstarted() {
             self.watch_expiry(turn, &stored.task);
         }
         if let (State::Running(_), Some(attempt)) = (&before.state, stored.task.attempts.last()) {
-            self.sum(&stored.task.spec, attempt);
-            self.observer.attempt(&stored.task, attempt);
+            if !is_internal {
+                self.sum(&stored.task.spec, attempt);
+                self.observer.attempt(&stored.task, attempt);
+            }
             self.count_used(turn, &stored.task)?;
         }
         self.count_moved(turn, Some(&before), &stored.task)?;
@@ -400,7 +380,9 @@ impl Planner {
             self.unfinished.remove(&stored.task.spec);
             self.needs_no_decider(turn, &stored.task.spec);
             complete::drop_untaken(turn, &mut stored);
-            self.observe_end(turn, &stored.task)?;
+            if !is_internal {
+                self.observe_end(turn, &stored.task)?;
+            }
             self.end(turn, &mut stored)?;
         }
         self.put(turn, &mut stored);

@@ -7,7 +7,7 @@ use sunaba_task::{AttemptRecord, FeedEvent, HandlerName, Happening, Origin, Stat
 
 use super::{Planner, Turn};
 use crate::{Came, Counts, Fault, MAX_SERIES, MAX_TROUBLES, OTHER, Observations, Series, StoreError, Totals, Trouble};
-use crate::{is_failure, keys};
+use crate::{Queues, is_failure, keys};
 
 /// What was seen since the store was opened.
 #[derive(Default)]
@@ -161,7 +161,10 @@ impl Planner {
         let observer = &self.observer;
         let oldest = observer.troubles.front().map_or(observer.next_trouble + 1, |trouble| trouble.sequence);
         let begun = |session: &super::Session| session.expires.saturating_sub(session.lease_time);
-        let quietest = self.sessions.values().map(|session| turn.elapsed.saturating_sub(begun(session))).max();
+        // A session that sends deliveries runs no tasks.
+        let runs_tasks = |session: &&super::Session| !session.queues.as_ref().is_some_and(Queues::is_internal);
+        let sessions = || self.sessions.values().filter(runs_tasks);
+        let quietest = sessions().map(|session| turn.elapsed.saturating_sub(begun(session))).max();
         let (free_bytes, floor_bytes) = turn.txn.room();
         let has_some = |series: &&Series| series.counts != Counts::default();
         Observations {
@@ -170,7 +173,7 @@ impl Planner {
             elapsed: turn.elapsed,
             series: observer.series.iter().filter(has_some).cloned().collect(),
             totals: observer.totals,
-            workers: self.sessions.len(),
+            workers: sessions().count(),
             quietest,
             dead: observer.dead,
             free_bytes,
@@ -178,6 +181,7 @@ impl Planner {
             troubles: observer.troubles.iter().filter(|trouble| trouble.sequence > after).cloned().collect(),
             next: observer.next_trouble,
             missed: oldest.saturating_sub(after.saturating_add(1)),
+            failed_webhooks: self.failed_webhooks(),
         }
     }
 }

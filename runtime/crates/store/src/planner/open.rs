@@ -55,6 +55,7 @@ impl Planner {
         self.read_chores(turn)?;
         self.read_next_deadline(turn)?;
         self.read_schedules(turn)?;
+        self.read_webhooks(turn)?;
         self.begin_looks(turn);
         Ok(())
     }

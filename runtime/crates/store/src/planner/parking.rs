@@ -160,6 +160,9 @@ impl Planner {
     /// Whoever waits for work gets it, whoever waits for news gets them, and whose time is up gets what there is. Comes
     /// last in a turn.
     pub(crate) fn serve_parked(&mut self, turn: &mut Turn<'_>) -> Result<(), StoreError> {
+        // First, so that whoever sends them gets them in this turn.
+        self.deliver_told(turn)?;
+        self.webhooks.is_owed = false;
         for worker in std::mem::take(&mut self.parking.workers) {
             if worker.reply.is_closed() {
                 continue;

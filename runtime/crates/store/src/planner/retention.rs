@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sunaba_task::job::JobId;
+use sunaba_task::webhook::{DELIVERY_KEPT, is_internal};
 use sunaba_task::{Retention, State, Task, TaskId, Timestamp};
 
 use super::audit::json;
@@ -116,6 +117,9 @@ impl Planner {
 
     /// How long the record of a task that has ended is kept; none when it is until somebody deletes it.
     fn kept_for(&self, task: &Task) -> Option<Duration> {
+        if is_internal(&task.spec.queue) {
+            return Some(DELIVERY_KEPT);
+        }
         match task.state {
             State::Succeeded => self.retention.succeeded,
             State::Cancelled => self.retention.cancelled,
@@ -248,7 +252,9 @@ impl Planner {
         if let Some(key) = keys::in_state(task.state.name()) {
             turn.txn.delete(keys::among(key, task.id));
         }
-        self.observer.forgotten(task);
+        if !is_internal(&task.spec.queue) {
+            self.observer.forgotten(task);
+        }
         turn.txn.delete(keys::task(task.id));
         Ok(())
     }

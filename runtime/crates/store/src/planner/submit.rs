@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use sunaba_task::webhook::is_internal;
 use sunaba_task::{Digest, NewTask, Origin, State, Task, TaskId};
 
 use super::fresh::MAX_QUEUED;
@@ -98,6 +99,9 @@ impl Planner {
         }
         let mut stored =
             Stored { task, input, output: None, output_until: None, record_until: None, has_checkpoint: false };
+        if is_internal(&stored.task.spec.queue) {
+            self.delivery_made(&stored.task);
+        }
         self.unfinished.add(&stored.task.spec);
         self.needs_decider(turn, &stored.task.spec);
         let bytes = self.put(turn, &mut stored);

@@ -30,6 +30,7 @@ pub(in super::super) fn calm() -> Sample {
         handlers: vec![HandlerSample { name: "p/h".into(), breaker: BreakerState::Closed }],
         failures: vec![failures(10, 3)],
         waiting: Vec::new(),
+        failed_webhooks: Vec::new(),
     }
 }
 
@@ -81,6 +82,19 @@ fn each_rule_violated() {
             vec![(Rule::QueueWait, "q")],
         ),
         ("a long call", Sample { waiting: vec![waiting(120)], ..calm() }, vec![]),
+        (
+            "a webhook",
+            Sample { failed_webhooks: vec![("billing".into(), "gone".into())], ..calm() },
+            vec![(Rule::Webhook, "billing")],
+        ),
+        (
+            "deliveries",
+            Sample {
+                queues: vec![QueueSample { name: "sunaba:webhooks".into(), ..queue(101, MINUTE * 3, 0) }],
+                ..calm()
+            },
+            vec![],
+        ),
         ("a longer call", Sample { waiting: vec![waiting(121)], ..calm() }, vec![(Rule::Stuck, task.as_str())]),
         ("an open breaker", Sample { handlers: vec![open], ..calm() }, vec![(Rule::CircuitOpen, "p/h")]),
         ("disk", Sample { free_bytes: Some((1 << 30) - 1), ..calm() }, vec![(Rule::Disk, "")]),
