@@ -195,7 +195,8 @@ mod tests {
     fn every_operation_is_described() {
         let mut named: Vec<_> = described().iter().map(|(id, _)| *id).collect();
         let mut stated: Vec<_> = operations().map(|operation| operation.id).collect();
-        (named.sort_unstable(), stated.sort_unstable());
+        named.sort_unstable();
+        stated.sort_unstable();
         assert_eq!(named, stated, "the table of routes and what is described differ");
     }
 
