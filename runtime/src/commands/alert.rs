@@ -24,7 +24,7 @@ enum Verb {
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
     let Verb::List { firing } = args.verb;
-    let mut alerts = global.client()?.alerts().await?.alerts;
+    let mut alerts = global.client()?.list_alerts().await?.alerts;
     alerts.retain(|alert| !firing || alert.state == AlertState::Firing);
     if global.output != Format::Text {
         alerts.iter().try_for_each(|alert| print::json(Format::Jsonl, alert))?;

@@ -44,7 +44,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
                 (page.entries.into_iter().map(Into::into).collect(), page.next.map(|next| next.to_string()))
             }
             (None, Some(client)) => {
-                let page = client.audit_log(before.take(), wanted).await?;
+                let page = client.list_audit(before.take(), wanted).await?;
                 (page.entries, page.next)
             }
             (None, None) => break,

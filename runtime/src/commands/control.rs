@@ -63,7 +63,7 @@ pub(super) async fn set(
 }
 
 pub(super) async fn status(global: &Global, client: &Client) -> Result<(), CommandError> {
-    let handlers = client.handlers().await?;
+    let handlers = client.list_handlers().await?;
     if global.output != Format::Text {
         return handlers.iter().try_for_each(|handler| print::json(Format::Jsonl, handler));
     }

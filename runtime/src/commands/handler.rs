@@ -93,7 +93,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
         Command::Versions { package } => versions::list(global, &client, &package).await?,
         Command::Rollback(args) => versions::rollback(global, &client, args).await?,
         Command::List => {
-            let packages = client.packages().await?.packages;
+            let packages = client.list_packages().await?.packages;
             if global.output == Format::Text {
                 list(global, &packages)?;
             } else {
@@ -103,7 +103,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
             }
         }
         Command::Describe { handler } => {
-            let handler = client.handler(&handler).await?;
+            let handler = client.get_handler(&handler).await?;
             match global.output {
                 Format::Text => print::data(description(&handler).as_bytes())?,
                 format => print::json(format, &handler)?,

@@ -37,12 +37,12 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
     let client = global.client()?;
     match args.verb {
         Verb::List { days, handler } => {
-            let mut incidents = client.incidents(Some(days)).await?.incidents;
+            let mut incidents = client.list_incidents(Some(days)).await?.incidents;
             incidents.retain(|incident| handler.as_ref().is_none_or(|handler| *handler == incident.handler));
             list(global, &incidents)
         }
         Verb::Show { id } => {
-            let incidents = client.incidents(Some(u32::MAX)).await?.incidents;
+            let incidents = client.list_incidents(Some(u32::MAX)).await?.incidents;
             let Some(incident) = incidents.into_iter().find(|incident| incident.id == id) else {
                 let message = format!("there is no incident `{id}`\nhint: `sunaba incident list` shows what there is");
                 return Err(CommandError::new(Exit::NotFound, message));

@@ -98,7 +98,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
                     let known = open(data)?.api_keys().await.map_err(failed)?;
                     known.keys.iter().map(|key| KeyView::new(key, known.now)).collect()
                 }
-                None => global.client()?.keys().await?,
+                None => global.client()?.list_keys().await?,
             };
             list(global, &keys)?;
         }

@@ -74,14 +74,14 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
     let client = global.client()?;
     match args.command {
         Command::List => {
-            let queues = client.queues().await?;
+            let queues = client.list_queues().await?;
             match global.output {
                 Format::Text => list(global, &queues)?,
                 _ => queues.iter().try_for_each(|queue| print::json(Format::Jsonl, queue))?,
             }
         }
         Command::Show { name } => {
-            let queue = client.queues().await?.into_iter().find(|queue| queue.name == name);
+            let queue = client.list_queues().await?.into_iter().find(|queue| queue.name == name);
             let missing = || {
                 let message = format!(
                     "there is no queue `{name}`\nhint: a queue is there while it has tasks or settings; `sunaba queue list` \

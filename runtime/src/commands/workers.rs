@@ -32,7 +32,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
     let client = global.client()?;
     match args.command {
         Command::List => {
-            let workers = client.workers().await?;
+            let workers = client.list_workers().await?;
             match global.output {
                 Format::Text => list(&workers)?,
                 _ => workers.iter().try_for_each(|worker| print::json(Format::Jsonl, worker))?,

@@ -1,9 +1,12 @@
 //! Errors as they go over the wire: problem+json, after RFC 9457.
 
-use axum::http::{HeaderValue, StatusCode, header};
+#[cfg(feature = "serve")]
 use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use sunaba_host::{AllowedDirError, Change, DeployError, GrantRefusal, RefusedTask, RerunRefusal, SubmitRefusal};
+use sunaba_host::Change;
+#[cfg(feature = "serve")]
+use sunaba_host::{AllowedDirError, DeployError, GrantRefusal, RefusedTask, RerunRefusal, SubmitRefusal};
 use sunaba_store::{DeleteError, RerunError, StoreError, SubmitError, VersionError};
 use sunaba_task::{ApiKeyError, TaskId};
 
@@ -69,6 +72,7 @@ impl Problem {
     }
 }
 
+#[cfg(feature = "serve")]
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -98,6 +102,7 @@ impl From<StoreError> for Problem {
     }
 }
 
+#[cfg(feature = "serve")]
 impl From<RefusedTask> for Problem {
     fn from(error: RefusedTask) -> Self {
         let status = match &error {
@@ -113,6 +118,7 @@ impl From<RefusedTask> for Problem {
     }
 }
 
+#[cfg(feature = "serve")]
 impl From<SubmitRefusal> for Problem {
     fn from(error: SubmitRefusal) -> Self {
         match error {
@@ -133,6 +139,7 @@ impl From<SubmitRefusal> for Problem {
     }
 }
 
+#[cfg(feature = "serve")]
 impl From<RerunRefusal> for Problem {
     fn from(error: RerunRefusal) -> Self {
         match error {
@@ -163,6 +170,7 @@ impl From<DeleteError> for Problem {
     }
 }
 
+#[cfg(feature = "serve")]
 impl From<DeployError> for Problem {
     fn from(error: DeployError) -> Self {
         match error {

@@ -139,8 +139,8 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
     let client = global.client()?;
     match args.command {
         Command::Create(args) => create(global, &client, *args).await?,
-        Command::List { package } => view::list(global, &client.schedules(package.as_deref()).await?)?,
-        Command::Get { name } => view::show(global, &client.schedule(&name).await?)?,
+        Command::List { package } => view::list(global, &client.list_schedules(package.as_deref()).await?)?,
+        Command::Get { name } => view::show(global, &client.get_schedule(&name).await?)?,
         Command::Update(args) => update(global, &client, args).await?,
         Command::Delete { name, revision } => {
             let expected = revision.map_or(Expected::Any, Expected::Revision);
@@ -150,8 +150,8 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
                 format => print::json(format, &deleted)?,
             }
         }
-        Command::Pause { name } => view::show(global, &client.pause_schedule(&name, true, Expected::Any).await?)?,
-        Command::Resume { name } => view::show(global, &client.pause_schedule(&name, false, Expected::Any).await?)?,
+        Command::Pause { name } => view::show(global, &client.pause_schedule(&name, Expected::Any).await?)?,
+        Command::Resume { name } => view::show(global, &client.resume_schedule(&name, Expected::Any).await?)?,
         Command::Trigger { name } => {
             let triggered = client.trigger_schedule(&name).await?;
             match (global.output, &triggered.task) {
@@ -164,7 +164,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
             }
         }
         Command::Next { name, count } => {
-            view::fires(global, &client.schedule_fires(&name, usize::from(count)).await?)?;
+            view::fires(global, &client.list_schedule_fires(&name, usize::from(count)).await?)?;
         }
     }
     Ok(Exit::Ok)
@@ -187,7 +187,7 @@ async fn update(global: &Global, client: &Client, args: UpdateArgs) -> Result<()
                        `sunaba schedule create --replace`";
         return Err(CommandError::new(Exit::Usage, message));
     }
-    let before = client.schedule(&name).await?;
+    let before = client.get_schedule(&name).await?;
     let revision = before.revision;
     let mut task = task_of(before.task)?;
     if let Some(input) = input {

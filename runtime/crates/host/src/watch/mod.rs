@@ -31,9 +31,10 @@ pub(crate) use eyes::Eyes;
 pub use history::{Figures, Hour, TARGETS};
 pub use incidents::{Incident, Resolved};
 pub use report::{Every, Period, Report};
-pub use rules::{AlertRules, Rule, RuleSetting, RuleSettingError};
+pub use rules::{AlertRules, RuleSetting, RuleSettingError};
 pub use sample::{FailureSample, HandlerSample, QueueSample, Sample, WaitingSample};
 
+use crate::rule::Rule;
 use book::{AlertBook, LogSink};
 use history::{HOURS, History, SEEN};
 use incidents::{INCIDENTS, Incidents};
