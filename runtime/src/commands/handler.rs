@@ -109,7 +109,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
                 format => print::json(format, &handler)?,
             }
         }
-        Command::Status => control::status(global, &client).await?,
+        Command::Status => return control::status(global, &client).await,
         Command::Pause { handler } => {
             let patch = HandlerPatch { paused: Some(true), ..HandlerPatch::default() };
             control::set(global, &client, &handler, &patch).await?;

@@ -41,7 +41,7 @@ pub enum ClientError {
     #[error("{}\nhint: {}", .problem.detail, .problem.hint.as_deref().unwrap_or("try again later"))]
     RefusedForNow {
         /// Why.
-        problem: Problem,
+        problem: Box<Problem>,
         /// After so long it may do it.
         retry_after: Duration,
     },
@@ -67,7 +67,8 @@ impl ClientError {
     /// What the host said, if it was the host that refused.
     pub fn problem(&self) -> Option<&Problem> {
         match self {
-            Self::Refused(problem) | Self::RefusedForNow { problem, .. } => Some(problem),
+            Self::Refused(problem) => Some(problem),
+            Self::RefusedForNow { problem, .. } => Some(problem),
             _ => None,
         }
     }

@@ -92,6 +92,11 @@ impl Client {
         ClientBuilder::new(address)
     }
 
+    /// Where the host is.
+    pub fn address(&self) -> &str {
+        self.address.as_str().trim_end_matches('/')
+    }
+
     /// The same with a key, which goes with every request.
     #[must_use]
     pub fn with_key(mut self, key: &KeyText) -> Self {

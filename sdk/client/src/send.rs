@@ -144,7 +144,7 @@ impl Client {
             Err(error) => return error,
         };
         match (self.problem(status, &bytes), retry_after) {
-            (Ok(problem), Some(retry_after)) => ClientError::RefusedForNow { problem, retry_after },
+            (Ok(problem), Some(retry_after)) => ClientError::RefusedForNow { problem: problem.into(), retry_after },
             (Ok(problem), None) => ClientError::Refused(problem),
             (Err(error), _) => error,
         }
