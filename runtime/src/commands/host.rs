@@ -1,13 +1,14 @@
 //! `sunaba host`: the host itself.
 
 use serde::Serialize;
+use serde_json::json;
 use sunaba_runtime::server::Problem;
 use sunaba_runtime::server::api::HostView;
 use sunaba_runtime::task::format_bytes;
 
 use super::frame;
 use crate::exit::{CommandError, Exit};
-use crate::{Global, print};
+use crate::{Format, Global, print};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -47,7 +48,11 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
             Ok(if shown.not_ready.is_some() { Exit::Unavailable } else { Exit::Ok })
         }
         Command::Metrics => {
-            print::data(client.get_metrics().await?.as_bytes())?;
+            let metrics = client.get_metrics().await?;
+            match global.output {
+                Format::Text => print::data(metrics.as_bytes())?,
+                format => print::json(format, &json!({ "openmetrics": metrics }))?,
+            }
             Ok(Exit::Ok)
         }
     }

@@ -55,10 +55,10 @@ pub use builder::ClientBuilder;
 pub use control::EventsWanted;
 pub use error::ClientError;
 pub use follow::Events;
-pub use sunaba_host::{Story, job_story as job_graph};
+pub use sunaba_host::{Story, job_story as stories};
 pub use sunaba_server::{Problem, api};
 pub use sunaba_store::{EventsOf, Expected};
-pub use sunaba_task as vocabulary;
+pub use sunaba_task as task;
 pub use tasks::BulkVerb;
 
 /// Compiling a large component takes long.
@@ -119,7 +119,12 @@ pub fn task(handler: &str, input: &impl Serialize) -> Result<api::Submit, Client
 }
 
 #[cfg(test)]
-mod tests {
+mod tests;
+
+#[cfg(test)]
+mod addresses {
+    use reqwest::Method;
+
     use super::*;
 
     #[test]
