@@ -137,15 +137,15 @@ impl From<ClientError> for CommandError {
         let exit = match &error {
             ClientError::Address(_) => Exit::Usage,
             ClientError::Unreachable { .. } | ClientError::Late { .. } => Exit::Unavailable,
-            ClientError::Refused(problem) => match problem.status {
-                401 | 403 => Exit::NotAllowed,
-                404 => Exit::NotFound,
-                409 | 412 => Exit::Conflict,
-                429 | 503 | 507 => Exit::Unavailable,
-                400..=499 => Exit::Invalid,
+            ClientError::Input(_) => Exit::Invalid,
+            error => match error.status() {
+                Some(401 | 403) => Exit::NotAllowed,
+                Some(404) => Exit::NotFound,
+                Some(409 | 412) => Exit::Conflict,
+                Some(429 | 503 | 507) => Exit::Unavailable,
+                Some(400..=499) => Exit::Invalid,
                 _ => Exit::Error,
             },
-            _ => Exit::Error,
         };
         Self::new(exit, error)
     }

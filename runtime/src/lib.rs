@@ -24,7 +24,6 @@
 //!
 //! One attempt without a queue is [`Attempt`]; a host somewhere else is spoken to by [`Client`].
 
-mod client;
 pub mod config;
 
 pub mod compile {
@@ -34,7 +33,8 @@ pub mod compile {
     pub use sunaba_sandbox::{CompileLimits, Compiler, serve_if_asked};
 }
 
-pub use client::{BulkVerb, Client, ClientError, Download, EventsWanted};
+pub use sunaba_client as client;
+pub use sunaba_client::{BulkVerb, Client, ClientError, Download, EventsWanted};
 pub use sunaba_host::job_story;
 pub use sunaba_host::{
     Alert, AlertRules, AlertSink, AllowedDir, AllowedDirError, Attempt, CancelledJob, Change, ChildReport,

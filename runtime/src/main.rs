@@ -77,7 +77,8 @@ impl Global {
     /// # Errors
     /// The address is none, or there is no key where one was named.
     pub(crate) fn client_at(&self, address: &str) -> Result<Client, CommandError> {
-        let client = Client::new(address)?;
+        // A person is told at once that nobody answers, and can try again.
+        let client = Client::builder(address).tries(1).build()?;
         let key = commands::key::given(self.api_key.as_ref(), self.api_key_file.as_deref())?;
         Ok(match key {
             Some(key) => client.with_key(&key),
@@ -159,6 +160,10 @@ enum Command {
     Key(commands::key::Args),
     /// Show what was changed by whom
     Audit(commands::audit::Args),
+    /// Show a host at work, look after look: queues, workers, what runs, throughput
+    Top(commands::top::Args),
+    /// Show a host: whether it is up and can do its work, and its metrics
+    Host(commands::host::Args),
     /// Show how many attempts the worker groups of a host run at a time, and change that
     Workers(commands::workers::Args),
     /// Show what is configured and where that comes from, check it, and write a file to begin with
@@ -225,6 +230,8 @@ async fn run(global: &Global, command: Command) -> Result<Exit, CommandError> {
         Command::Secret(args) => commands::secret::run(global, args).await,
         Command::Key(args) => commands::key::run(global, args).await,
         Command::Audit(args) => commands::audit::run(global, args).await,
+        Command::Top(args) => commands::top::run(global, args).await,
+        Command::Host(args) => commands::host::run(global, args).await,
         Command::Workers(args) => commands::workers::run(global, args).await,
         Command::Config(args) => commands::config::run(global, args).await,
         Command::Doctor => commands::doctor::run(global).await,

@@ -7,11 +7,15 @@ use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal, Write};
 
 use clap::builder::styling::{AnsiColor, Style};
-use comfy_table::Table;
+use comfy_table::{ContentArrangement, Table};
+use console::Term;
 use serde::Serialize;
 
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, LogFormat};
+
+/// A terminal with fewer columns shows tables as they are.
+const MIN_COLUMNS: u16 = 40;
 
 /// A colour for standard error, empty where nobody would see it.
 fn style(color: AnsiColor) -> Style {
@@ -95,13 +99,41 @@ pub(crate) fn data(bytes: &[u8]) -> Result<(), CommandError> {
     }
 }
 
-/// A table, on standard output. Its cells are inert.
+/// A table, on standard output, no wider than the terminal: what does not fit a column goes on in the next line. Its cells are inert.
 ///
 /// # Errors
 /// Standard output is full.
 pub(crate) fn table(table: &Table) -> Result<(), CommandError> {
-    let lines: Vec<_> = table.lines().map(|line| format!("{}\n", inert(line.trim()))).collect();
-    data(lines.concat().as_bytes())
+    data(fitted(table).as_bytes())
+}
+
+/// The same as a text.
+pub(crate) fn fitted(table: &Table) -> String {
+    fitted_to(table, width())
+}
+
+fn fitted_to(table: &Table, width: Option<u16>) -> String {
+    let mut table = table.clone();
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
+    // Each cell has a space before and after it.
+    let line = |line: String| format!("{}\n", inert(line.strip_prefix(' ').unwrap_or(&line).trim_end()));
+    table.lines().map(|shown| line(shown.to_string())).collect()
+}
+
+/// As much of a line as fits the terminal.
+pub(crate) fn cut(line: &str) -> Cow<'_, str> {
+    match width() {
+        Some(width) => console::truncate_str(line, usize::from(width), ""),
+        None => Cow::Borrowed(line),
+    }
+}
+
+/// The columns of the terminal on standard output. None: it is none, or one on which no table fits, or nobody knows.
+fn width() -> Option<u16> {
+    let (_, columns) = Term::stdout().size_checked()?;
+    (columns >= MIN_COLUMNS).then_some(columns)
 }
 
 /// Lines of a name and a value, on standard output. The values are inert, but for a hint, which has a line of its own.
@@ -142,6 +174,18 @@ mod tests {
         assert_eq!(row("state", "dead"), "state        dead\n");
         let told = row("attempt", "1 failed: no plan\nhint: name\na child");
         assert_eq!(told, "attempt      1 failed: no plan\n             hint: name\\na child\n");
+    }
+
+    #[test]
+    fn width_of_the_terminal_obeyed() {
+        let mut table = Table::new();
+        table.load_style(comfy_table::presets::NOTHING).set_header(["QUEUE", "ATTENTION"]);
+        table.add_row(["mail", "the oldest task has waited for an hour, and nothing of it runs"]);
+        let fitted = fitted_to(&table, Some(40));
+        assert!(fitted.lines().all(|line| line.len() <= 40), "{fitted}");
+        assert!(fitted.lines().count() > 2 && fitted.contains("\nmail   the oldest"), "{fitted}");
+        let whole = fitted_to(&table, None);
+        assert_eq!(whole.lines().count(), 2, "{whole}");
     }
 
     #[test]

@@ -198,7 +198,7 @@ async fn submit_all(client: &Client, submits: Vec<(Purpose, Submit)>) -> Result<
             && let Some((purpose, submit)) = waiting.next()
         {
             let client = client.clone();
-            running.spawn(async move { (purpose, client.submit(&submit).await) });
+            running.spawn(async move { (purpose, client.submit_task(&submit).await) });
         }
         let Some(done) = running.join_next().await else { return Ok(tasks) };
         let (purpose, task) = done?;
@@ -215,7 +215,7 @@ async fn follow(client: &Client, tasks: &[(Purpose, TaskId)], crates: usize) -> 
             tree::follow(client, *id, &bar).await?;
         }
         client.wait(*id).await?;
-        let result = client.result(*id).await?;
+        let result = client.get_task_result(*id).await?;
         let name = format!("{purpose:?}").to_lowercase();
         if let Err(why) = take(&mut outcome, purpose, result) {
             outcome.failed.push((name.clone(), format!("{why:#}")));

@@ -23,7 +23,7 @@ pub(crate) async fn follow(client: &Client, root: TaskId, bar: &ProgressBar) -> 
     let (root, mut after) = (root.to_string(), 0);
     loop {
         let wanted = EventsWanted { after: Some(after), of: None, limit: EVENTS, wait: WAIT };
-        let page = client.events(wanted).await?;
+        let page = client.stream_events(wanted).await?;
         after = page.next;
         for event in page.events.iter().filter(|event| ENDS.contains(&event.event.as_str())) {
             match &event.task {
@@ -39,8 +39,8 @@ pub(crate) async fn follow(client: &Client, root: TaskId, bar: &ProgressBar) -> 
 pub(crate) async fn audited(client: &Client) -> Result<Vec<Audited>> {
     let audits = Filter { handler: Some(AUDIT.into()), state: Some("succeeded".into()), ..Filter::default() };
     let mut audited = Vec::new();
-    for task in client.tasks(&audits, usize::MAX).await?.tasks {
-        let result = client.result(task.id.parse()?).await?;
+    for task in client.list_tasks(&audits, usize::MAX).await?.tasks {
+        let result = client.get_task_result(task.id.parse()?).await?;
         let output = result.output.with_context(|| format!("the output of {} is not there", task.id))?;
         let audit = serde_json::from_str(output.get()).context("the audit's output cannot be read")?;
         audited.push(Audited { audit, receipt: result.receipt.context("there is no receipt")? });
@@ -50,7 +50,7 @@ pub(crate) async fn audited(client: &Client) -> Result<Vec<Audited>> {
 
 /// Terminal records that the store has.
 pub(crate) async fn count_ended(client: &Client) -> Result<usize> {
-    let tasks = client.tasks(&Filter::default(), usize::MAX).await?.tasks;
+    let tasks = client.list_tasks(&Filter::default(), usize::MAX).await?.tasks;
     Ok(tasks.iter().filter(|task| task.state.is_terminal()).count())
 }
 

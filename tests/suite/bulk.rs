@@ -48,7 +48,7 @@ fn ten_thousand_tasks_go_in_at_once_and_no_more() {
     };
     block_on(async {
         let client = Client::new(&host.address).expect("an address");
-        let taken = client.submit_all((0..MAX_BULK_TASKS).map(one).collect()).await.expect("they are taken on");
+        let taken = client.submit_tasks((0..MAX_BULK_TASKS).map(one).collect()).await.expect("they are taken on");
         let ids: BTreeSet<_> = taken
             .tasks
             .iter()
@@ -59,7 +59,7 @@ fn ten_thousand_tasks_go_in_at_once_and_no_more() {
             .collect();
         assert_eq!(ids.len(), MAX_BULK_TASKS);
         assert_eq!(ids.first().map(String::as_str), Some(id(&taken.tasks[0])), "in their order");
-        let error = client.submit_all((0..=MAX_BULK_TASKS).map(one).collect()).await.expect_err("too many");
+        let error = client.submit_tasks((0..=MAX_BULK_TASKS).map(one).collect()).await.expect_err("too many");
         assert!(error.to_string().starts_with("there are 10001 tasks; the limit is 10000\nhint: "), "{error}");
     });
 }

@@ -93,18 +93,19 @@ fn reader_waits_for_the_next_event_and_no_longer() {
     host.deploy("hello");
     block_on(async {
         let client = Client::new(&host.address).expect("an address");
-        let now = client.events(EventsWanted { limit: 10, ..EventsWanted::default() }).await.expect("it answers");
+        let now =
+            client.stream_events(EventsWanted { limit: 10, ..EventsWanted::default() }).await.expect("it answers");
         assert_eq!((now.events.len(), now.missed), (0, false));
         let wanted = EventsWanted { after: Some(now.next), limit: 10, ..EventsWanted::default() };
         let short = EventsWanted { wait: Duration::from_millis(50), ..wanted };
-        assert_eq!(client.events(short).await.expect("it answers").events, []);
-        let long = client.events(EventsWanted { wait: Duration::from_secs(30), ..wanted });
+        assert_eq!(client.stream_events(short).await.expect("it answers").events, []);
+        let long = client.stream_events(EventsWanted { wait: Duration::from_secs(30), ..wanted });
         let submit = sunaba_runtime::server::api::Submit {
             handler: "hello/hello".into(),
             input: Some(serde_json::value::to_raw_value(&serde_json::json!({"name": "Ada"})).expect("JSON")),
             ..Default::default()
         };
-        let (page, task) = tokio::join!(long, client.submit(&submit));
+        let (page, task) = tokio::join!(long, client.submit_task(&submit));
         let page = page.expect("it answers");
         assert_eq!(page.events[0].task, Some(task.expect("it is taken on").id));
     });

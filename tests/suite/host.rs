@@ -318,7 +318,7 @@ fn thousand_tasks_survive_a_killed_host() {
     block_on(async {
         let mut to = client(&host);
         for number in 0..COUNT {
-            let task = to.submit(&submit(number)).await.expect("it is taken on");
+            let task = to.submit_task(&submit(number)).await.expect("it is taken on");
             ids.push(task.id);
             if number == kill_at {
                 host.kill();
@@ -329,14 +329,14 @@ fn thousand_tasks_survive_a_killed_host() {
         for (number, id) in ids.iter().enumerate() {
             let id = id.parse().expect("an id");
             let task = to.wait(id).await.expect("it is there");
-            let result = to.result(id).await.expect("it is there");
+            let result = to.get_task_result(id).await.expect("it is there");
             let output = result.output.expect("it succeeded").get().to_owned();
             assert_eq!(output, json!({"greeting": format!("Hello, {number}!")}).to_string());
             assert_eq!(task.failures_charged, 0);
         }
         let listed = async |states: &str| {
             let listed = to
-                .tasks(&Filter { state: Some(states.into()), ..Filter::default() }, usize::MAX)
+                .list_tasks(&Filter { state: Some(states.into()), ..Filter::default() }, usize::MAX)
                 .await
                 .expect("it answers");
             listed.tasks.len()
@@ -356,7 +356,10 @@ fn host_answers_while_a_guest_computes_on_every_core() {
     block_on(async {
         let client = Client::new(&host.address).expect("an address");
         for _ in 0..20 {
-            tokio::time::timeout(Duration::from_secs(10), client.host()).await.expect("in time").expect("it answers");
+            tokio::time::timeout(Duration::from_secs(10), client.get_host())
+                .await
+                .expect("in time")
+                .expect("it answers");
         }
     });
 }
@@ -475,7 +478,7 @@ fn connections_that_only_announce_large_bodies_hold_up_nobody() {
             input: Some(serde_json::value::to_raw_value(&json!({"name": "x".repeat(500_000)})).expect("JSON")),
             ..Default::default()
         };
-        let submitted = tokio::time::timeout(Duration::from_secs(30), client.submit(&submit)).await;
+        let submitted = tokio::time::timeout(Duration::from_secs(30), client.submit_task(&submit)).await;
         submitted.expect("in time").expect("it is taken on");
     });
     drop(silent);

@@ -11,7 +11,7 @@ use spdx::Expression;
 use crate::support::{root, text};
 
 /// What each of our packages may depend on, of ours. A new edge is a change of the architecture.
-const EDGES: [(&str, &[&str]); 14] = [
+const EDGES: [(&str, &[&str]); 15] = [
     ("sunaba-task", &[]),
     // What benchmarks are written with is a dependency of theirs alone.
     ("sunaba-store", &["sunaba-bench", "sunaba-task"]),
@@ -24,6 +24,7 @@ const EDGES: [(&str, &[&str]); 14] = [
     (
         "sunaba-runtime",
         &[
+            "sunaba-client",
             "sunaba-host",
             "sunaba-sandbox",
             "sunaba-server",
@@ -33,6 +34,8 @@ const EDGES: [(&str, &[&str]); 14] = [
             "sunaba-worker",
         ],
     ),
+    // Each without what makes it heavy: `client_brings_neither_an_engine_nor_a_store_nor_a_server`.
+    ("sunaba-client", &["sunaba-host", "sunaba-server", "sunaba-store", "sunaba-task"]),
     ("sunaba-sdk-macros", &[]),
     ("sunaba-sdk", &["sunaba-sdk-macros"]),
     ("sunaba-bench", &[]),
@@ -151,6 +154,23 @@ fn heavy_dependencies_have_one_owner() {
             .collect();
         assert_eq!(users, [owner], "{dependency}");
     }
+}
+
+/// What a program that speaks to a host is built with.
+#[test]
+fn client_brings_neither_an_engine_nor_a_store_nor_a_server() {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["tree", "--package", "sunaba-client", "--edges", "normal", "--prefix", "none", "--format", "{p}"]);
+    let output = cargo.args(["--locked", "--offline"]).current_dir(root()).output().expect("cargo starts");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let tree = text(&output.stdout);
+    let brought: BTreeSet<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(brought.contains("reqwest") && brought.contains("sunaba-task"), "{tree}");
+    let light = ["croner", "jiff", "reqwest"];
+    let owned = OWNERS.iter().map(|(dependency, _)| *dependency).filter(|dependency| !light.contains(dependency));
+    let heavy: Vec<_> =
+        owned.chain(["sunaba-sandbox", "sunaba-worker"]).filter(|name| brought.contains(name)).collect();
+    assert_eq!(heavy, Vec::<&str>::new());
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use comfy_table::Table;
 use sunaba_runtime::server::api::AuditView;
 use sunaba_runtime::store::{AccessStore as _, AuditQuery, MAX_AUDIT_PAGE};
 
+use super::frame;
 use super::key::open;
+use crate::Global;
 use crate::exit::{CommandError, Exit};
-use crate::{Format, Global, print};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -31,46 +31,24 @@ enum Command {
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
     let Command::List { limit, data } = args.command;
-    let (mut entries, mut before): (Vec<AuditView>, Option<String>) = (Vec::new(), None);
     let store = data.as_deref().map(open).transpose()?;
     let client = if store.is_some() { None } else { Some(global.client()?) };
-    while entries.len() < limit {
-        let wanted = (limit - entries.len()).min(MAX_AUDIT_PAGE);
-        let (page, next): (Vec<AuditView>, _) = match (&store, &client) {
+    let entries: Vec<AuditView> = frame::pages(limit, MAX_AUDIT_PAGE, async |before: Option<String>, limit| {
+        Ok(match (&store, &client) {
             (Some(store), _) => {
                 let before = before.as_deref().and_then(|before| before.parse().ok());
-                let page = store.audit_log(AuditQuery { before, limit: wanted }).await;
+                let page = store.audit_log(AuditQuery { before, limit }).await;
                 let page = page.map_err(|error| CommandError::new(Exit::Error, error))?;
                 (page.entries.into_iter().map(Into::into).collect(), page.next.map(|next| next.to_string()))
             }
             (None, Some(client)) => {
-                let page = client.audit_log(before.take(), wanted).await?;
+                let page = client.list_audit(before, limit).await?;
                 (page.entries, page.next)
             }
-            (None, None) => break,
-        };
-        entries.extend(page);
-        before = next;
-        if before.is_none() {
-            break;
-        }
-    }
-    show(global, &entries)?;
-    Ok(Exit::Ok)
-}
-
-fn show(global: &Global, entries: &[AuditView]) -> Result<(), CommandError> {
-    if global.output != Format::Text {
-        return entries.iter().try_for_each(|entry| print::json(Format::Jsonl, entry));
-    }
-    if entries.is_empty() {
-        print::aside(global, "nothing was changed yet");
-        return Ok(());
-    }
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::NOTHING).set_header(["AT", "WHO", "WHAT", "OF"]);
-    for entry in entries {
-        table.add_row([&entry.at, &entry.who, &entry.what, &entry.of]);
-    }
-    print::table(&table)
+            (None, None) => (Vec::new(), None),
+        })
+    })
+    .await?;
+    let row = |entry: &AuditView| [&entry.at, &entry.who, &entry.what, &entry.of].map(Clone::clone);
+    frame::list(global, &entries, "nothing was changed yet", ["AT", "WHO", "WHAT", "OF"], row)
 }

@@ -95,7 +95,7 @@ pub(crate) async fn run(
 
 /// Counts what would be done, and does not do it.
 async fn count(global: &Global, client: &Client, verb: BulkVerb, filter: &Filter) -> Result<Exit, CommandError> {
-    let found = client.tasks(filter, MAX_COUNTED + 1).await?.tasks.len();
+    let found = client.list_tasks(filter, MAX_COUNTED + 1).await?.tasks.len();
     let counted = match found {
         0 => {
             print::aside(global, "no such tasks");

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use comfy_table::Table;
 use sunaba_runtime::Client;
 use sunaba_runtime::server::api::{ControlView, HandlerPatch};
 use sunaba_runtime::task::{BreakerSettings, HandlerName, format_count, format_duration};
 
+use super::frame;
 use super::limit::Limit;
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
@@ -62,20 +62,11 @@ pub(super) async fn set(
     ])
 }
 
-pub(super) async fn status(global: &Global, client: &Client) -> Result<(), CommandError> {
-    let handlers = client.handlers().await?;
-    if global.output != Format::Text {
-        return handlers.iter().try_for_each(|handler| print::json(Format::Jsonl, handler));
-    }
-    if handlers.is_empty() {
-        print::aside(global, "no handler has run, waits, or is controlled");
-        return Ok(());
-    }
-    let mut table = Table::new();
+pub(super) async fn status(global: &Global, client: &Client) -> Result<Exit, CommandError> {
+    let handlers = client.list_handlers().await?;
     let header = ["HANDLER", "QUEUED", "RUNNING", "FAILED", "BREAKER", "SETTINGS", "ATTENTION"];
-    table.load_style(comfy_table::presets::NOTHING).set_header(header);
-    for handler in &handlers {
-        table.add_row([
+    frame::list(global, &handlers, "no handler has run, waits, or is controlled", header, |handler| {
+        [
             handler.name.clone(),
             format_count(handler.queued),
             format_count(handler.running),
@@ -83,9 +74,8 @@ pub(super) async fn status(global: &Global, client: &Client) -> Result<(), Comma
             breaker(handler),
             dash(&settings(handler).join(", ")),
             dash(&handler.attention.join("; ")),
-        ]);
-    }
-    print::table(&table)
+        ]
+    })
 }
 
 fn breaker(handler: &ControlView) -> String {

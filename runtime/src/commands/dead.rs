@@ -72,7 +72,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
             let task = letter(&client, id).await?;
             show_task(global, &task)?;
             if global.output == Format::Text && !global.quiet {
-                Shown::try_from(client.result(id).await?)?.print(global)?;
+                Shown::try_from(client.get_task_result(id).await?)?.print(global)?;
             }
             Ok(Exit::Ok)
         }
@@ -107,7 +107,7 @@ fn dead(filter: Filter) -> Filter {
 
 /// A task that is dead.
 async fn letter(client: &Client, id: TaskId) -> Result<TaskView, CommandError> {
-    let task = client.task(id).await?;
+    let task = client.get_task(id).await?;
     if task.state != StateName::Dead {
         let message =
             format!("task {id} is {}, and no dead letter\nhint: `sunaba task` is for tasks in every state", task.state);
@@ -117,7 +117,7 @@ async fn letter(client: &Client, id: TaskId) -> Result<TaskView, CommandError> {
 }
 
 async fn list(global: &Global, client: &Client, filter: &Filter, limit: usize) -> Result<Exit, CommandError> {
-    let TasksView { tasks, next } = client.tasks(filter, limit).await?;
+    let TasksView { tasks, next } = client.list_tasks(filter, limit).await?;
     if global.output != Format::Text {
         tasks.iter().try_for_each(|task| print::json(Format::Jsonl, task))?;
         return Ok(Exit::Ok);
@@ -148,7 +148,7 @@ async fn list(global: &Global, client: &Client, filter: &Filter, limit: usize) -
 }
 
 async fn groups(global: &Global, client: &Client, filter: &Filter) -> Result<Exit, CommandError> {
-    let groups = client.dead_groups(filter).await?;
+    let groups = client.list_dead_groups(filter).await?;
     if global.output != Format::Text {
         print::json(global.output, &groups)?;
         return Ok(Exit::Ok);

@@ -23,7 +23,7 @@ pub(super) async fn run(
     component: Bytes,
     how: DeployQuestion,
 ) -> Result<(), CommandError> {
-    let package = client.deploy_with(name, component, &how).await.inspect_err(|error| {
+    let package = client.deploy_package(name, component, &how).await.inspect_err(|error| {
         if let ClientError::Refused(problem) = error {
             problem.widening.iter().for_each(|change| print::note(format_args!("  {}", change.line())));
         }
@@ -44,7 +44,7 @@ pub(super) async fn preview(
     name: &str,
     component: Bytes,
 ) -> Result<(), CommandError> {
-    let preview: PreviewView = client.preview(name, component).await?;
+    let preview: PreviewView = client.preview_package(name, component).await?;
     if global.output != Format::Text {
         return print::json(global.output, &preview);
     }

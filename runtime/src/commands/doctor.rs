@@ -89,7 +89,7 @@ pub(crate) async fn run(global: &Global) -> Result<Exit, CommandError> {
 async fn host(global: &Global, config: &Config) -> Finding {
     let asking = async {
         let client = global.client_at(&config.address).map_err(|error| error.to_string())?;
-        client.host().await.map_err(|error| error.to_string())
+        client.get_host().await.map_err(|error| error.to_string())
     };
     match tokio::time::timeout(HOST_WAIT, asking).await {
         Ok(Ok(host)) => {

@@ -51,7 +51,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
     let mut wanted = EventsWanted { after, of, ..EventsWanted::default() };
     loop {
         wanted.limit = left.min(PAGE);
-        let page = client.events(wanted).await?;
+        let page = client.stream_events(wanted).await?;
         say_missed(global, page.missed && args.after.is_some_and(|after| after > 0));
         page.events.iter().try_for_each(|event| show(global, event, true))?;
         left -= page.events.len().min(left);
@@ -77,10 +77,10 @@ async fn follow(
     // Where it begins is asked for first: what happens between two requests is not lost.
     let mut after = match after {
         Some(after) => after,
-        None => client.events(EventsWanted { of, limit: 1, ..EventsWanted::default() }).await?.next,
+        None => client.stream_events(EventsWanted { of, limit: 1, ..EventsWanted::default() }).await?.next,
     };
     loop {
-        let page = client.events(EventsWanted { after: Some(after), of, limit: PAGE, wait: WAIT }).await?;
+        let page = client.stream_events(EventsWanted { after: Some(after), of, limit: PAGE, wait: WAIT }).await?;
         say_missed(global, page.missed);
         page.events.iter().try_for_each(|event| show(global, event, true))?;
         after = page.next;
@@ -92,7 +92,7 @@ async fn follow(
 /// # Errors
 /// The task is not there, or the host does not answer.
 pub(super) async fn watch(global: &Global, client: &Client, id: TaskId) -> Result<Exit, CommandError> {
-    client.task(id).await?;
+    client.get_task(id).await?;
     // Who loses: the watch; the task goes on.
     tokio::select! {
         watched = until_end(global, client, id) => watched?,
@@ -101,14 +101,14 @@ pub(super) async fn watch(global: &Global, client: &Client, id: TaskId) -> Resul
             return Ok(Exit::Interrupted);
         }
     }
-    Ok(Shown::try_from(client.result(id).await?)?.exit())
+    Ok(Shown::try_from(client.get_task_result(id).await?)?.exit())
 }
 
 async fn until_end(global: &Global, client: &Client, id: TaskId) -> Result<(), CommandError> {
     let mut wanted = EventsWanted { after: Some(0), of: Some(EventsOf::Task(id)), limit: PAGE, wait: Duration::ZERO };
     let mut ended = false;
     loop {
-        let page = client.events(wanted).await?;
+        let page = client.stream_events(wanted).await?;
         page.events.iter().try_for_each(|event| show(global, event, false))?;
         if page.events.iter().any(|event| is_end(&event.event)) {
             return Ok(());
@@ -118,7 +118,7 @@ async fn until_end(global: &Global, client: &Client, id: TaskId) -> Result<(), C
             if ended {
                 return Ok(());
             }
-            ended = client.task(id).await?.state.is_terminal();
+            ended = client.get_task(id).await?.state.is_terminal();
             wanted.wait = if ended { Duration::ZERO } else { WAIT };
         }
         wanted.after = Some(page.next);

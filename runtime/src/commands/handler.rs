@@ -93,7 +93,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
         Command::Versions { package } => versions::list(global, &client, &package).await?,
         Command::Rollback(args) => versions::rollback(global, &client, args).await?,
         Command::List => {
-            let packages = client.packages().await?.packages;
+            let packages = client.list_packages().await?.packages;
             if global.output == Format::Text {
                 list(global, &packages)?;
             } else {
@@ -103,13 +103,13 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
             }
         }
         Command::Describe { handler } => {
-            let handler = client.handler(&handler).await?;
+            let handler = client.get_handler(&handler).await?;
             match global.output {
                 Format::Text => print::data(description(&handler).as_bytes())?,
                 format => print::json(format, &handler)?,
             }
         }
-        Command::Status => control::status(global, &client).await?,
+        Command::Status => return control::status(global, &client).await,
         Command::Pause { handler } => {
             let patch = HandlerPatch { paused: Some(true), ..HandlerPatch::default() };
             control::set(global, &client, &handler, &patch).await?;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use comfy_table::Table;
 use sunaba_runtime::server::api::{IncidentView, ResolvedView};
 use sunaba_runtime::task::{format_count, format_duration};
 
+use super::frame;
+use crate::Global;
 use crate::exit::{CommandError, Exit};
-use crate::{Format, Global, print};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -37,35 +37,25 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
     let client = global.client()?;
     match args.verb {
         Verb::List { days, handler } => {
-            let mut incidents = client.incidents(Some(days)).await?.incidents;
+            let mut incidents = client.list_incidents(Some(days)).await?.incidents;
             incidents.retain(|incident| handler.as_ref().is_none_or(|handler| *handler == incident.handler));
             list(global, &incidents)
         }
         Verb::Show { id } => {
-            let incidents = client.incidents(Some(u32::MAX)).await?.incidents;
+            let incidents = client.list_incidents(Some(u32::MAX)).await?.incidents;
             let Some(incident) = incidents.into_iter().find(|incident| incident.id == id) else {
                 let message = format!("there is no incident `{id}`\nhint: `sunaba incident list` shows what there is");
                 return Err(CommandError::new(Exit::NotFound, message));
             };
-            show(global, &incident)
+            frame::one(global, &incident, rows)
         }
     }
 }
 
 fn list(global: &Global, incidents: &[IncidentView]) -> Result<Exit, CommandError> {
-    if global.output != Format::Text {
-        incidents.iter().try_for_each(|incident| print::json(Format::Jsonl, incident))?;
-        return Ok(Exit::Ok);
-    }
-    if incidents.is_empty() {
-        print::aside(global, "nothing has failed");
-        return Ok(Exit::Ok);
-    }
-    let mut table = Table::new();
     let header = ["ID", "HANDLER", "KIND", "FAILURES", "DEAD", "LAST", "RESOLVED BY", "WHAT"];
-    table.load_style(comfy_table::presets::NOTHING).set_header(header);
-    for incident in incidents {
-        table.add_row([
+    frame::list(global, incidents, "nothing has failed", header, |incident| {
+        [
             incident.id.clone(),
             incident.handler.clone(),
             incident.kind.clone(),
@@ -74,21 +64,15 @@ fn list(global: &Global, incidents: &[IncidentView]) -> Result<Exit, CommandErro
             incident.last_at.clone(),
             helped(&incident.resolved),
             incident.pattern.clone(),
-        ]);
-    }
-    print::table(&table)?;
-    Ok(Exit::Ok)
+        ]
+    })
 }
 
-fn show(global: &Global, incident: &IncidentView) -> Result<Exit, CommandError> {
-    if global.output != Format::Text {
-        print::json(global.output, incident)?;
-        return Ok(Exit::Ok);
-    }
+fn rows(incident: &IncidentView) -> Vec<(&'static str, String)> {
     let mean = incident.resolved.mean_ms.map_or_else(String::new, |ms| {
         format!(", {} after the first failure", format_duration(Duration::from_millis(ms)))
     });
-    print::rows(&[
+    vec![
         ("incident", incident.id.clone()),
         ("handler", incident.handler.clone()),
         ("kind", incident.kind.clone()),
@@ -102,8 +86,7 @@ fn show(global: &Global, incident: &IncidentView) -> Result<Exit, CommandError> 
             format!("{}, after {} the task was over", format_count(incident.failures), format_count(incident.ended)),
         ),
         ("resolved by", format!("{}{mean}", helped(&incident.resolved))),
-    ])?;
-    Ok(Exit::Ok)
+    ]
 }
 
 /// What has helped, the most frequent first.

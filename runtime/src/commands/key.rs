@@ -8,12 +8,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use comfy_table::Table;
 use sunaba_runtime::server::api::{CreateKey, CreatedKey, KeyView};
 use sunaba_runtime::store::{AccessStore as _, EmbeddedStore, OpenError, StoreError, audited, new_key_text};
 use sunaba_runtime::task::{KeyId, KeyText, NewApiKey, NewAudit, Scope, parse_duration};
 
-use super::{ms, read};
+use super::{frame, ms, read};
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
 
@@ -91,6 +90,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
                 }
             })?;
             show_new(global, &made, file.zip(save))?;
+            Ok(Exit::Ok)
         }
         Command::List => {
             let keys: Vec<KeyView> = match &data {
@@ -98,9 +98,9 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
                     let known = open(data)?.api_keys().await.map_err(failed)?;
                     known.keys.iter().map(|key| KeyView::new(key, known.now)).collect()
                 }
-                None => global.client()?.keys().await?,
+                None => global.client()?.list_keys().await?,
             };
-            list(global, &keys)?;
+            list(global, &keys)
         }
         Command::Revoke { id } => {
             let id: KeyId = id.parse().map_err(|error| CommandError::new(Exit::Usage, error))?;
@@ -108,13 +108,9 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
                 Some(data) => revoke_offline(data, id).await?,
                 None => global.client()?.revoke_key(&id.to_string()).await?,
             };
-            match global.output {
-                Format::Text => print::aside(global, format_args!("revoked {} ({})", revoked.id, revoked.name)),
-                format => print::json(format, &revoked)?,
-            }
+            frame::done(global, &revoked, |revoked| format!("revoked {} ({})", revoked.id, revoked.name))
         }
     }
-    Ok(Exit::Ok)
 }
 
 /// The key that was given, by itself or in a file; none when none was.
@@ -212,30 +208,19 @@ fn show_new(global: &Global, made: &CreatedKey, saved: Option<(std::fs::File, Pa
     }
 }
 
-fn list(global: &Global, keys: &[KeyView]) -> Result<(), CommandError> {
-    if global.output != Format::Text {
-        return keys.iter().try_for_each(|key| print::json(Format::Jsonl, key));
-    }
-    if keys.is_empty() {
-        print::aside(global, "there is no key");
-        return Ok(());
-    }
-    let mut table = Table::new();
+fn list(global: &Global, keys: &[KeyView]) -> Result<Exit, CommandError> {
     let head = ["KEY", "NAME", "SCOPES", "QUEUES", "STANDING", "CREATED", "EXPIRES", "USED"];
-    table.load_style(comfy_table::presets::NOTHING).set_header(head);
     let or = |text: &Option<String>, other: &str| text.clone().unwrap_or_else(|| other.into());
-    for key in keys {
-        let scopes = key.scopes.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        table.add_row([
+    frame::list(global, keys, "there is no key", head, |key| {
+        [
             key.id.clone(),
             key.name.clone(),
-            scopes,
+            key.scopes.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
             key.queues.as_ref().map_or_else(|| "all".into(), |queues| queues.join(",")),
             key.standing.name().into(),
             key.created_at.clone(),
             or(&key.expires_at, "never"),
             or(&key.last_used_at, "never"),
-        ]);
-    }
-    print::table(&table)
+        ]
+    })
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use comfy_table::Table;
 use sunaba_runtime::Client;
 use sunaba_runtime::server::api::{QueuePatch, QueueView};
 use sunaba_runtime::task::{LimitCaps, Rate, format_count, format_duration};
 
+use super::frame;
 use super::limit::{Limit, duration_or_none};
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
@@ -74,14 +74,11 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
     let client = global.client()?;
     match args.command {
         Command::List => {
-            let queues = client.queues().await?;
-            match global.output {
-                Format::Text => list(global, &queues)?,
-                _ => queues.iter().try_for_each(|queue| print::json(Format::Jsonl, queue))?,
-            }
+            let queues = client.list_queues().await?;
+            return frame::list(global, &queues, "no queue has tasks or settings", HEADER, row);
         }
         Command::Show { name } => {
-            let queue = client.queues().await?.into_iter().find(|queue| queue.name == name);
+            let queue = client.list_queues().await?.into_iter().find(|queue| queue.name == name);
             let missing = || {
                 let message = format!(
                     "there is no queue `{name}`\nhint: a queue is there while it has tasks or settings; `sunaba queue list` \
@@ -123,21 +120,13 @@ async fn set(global: &Global, client: &Client, name: &str, patch: QueuePatch) ->
     show(global, &client.set_queue(name, &patch).await?)
 }
 
-fn list(global: &Global, queues: &[QueueView]) -> Result<(), CommandError> {
-    if queues.is_empty() {
-        print::aside(global, "no queue has tasks or settings");
-        return Ok(());
-    }
-    let mut table = Table::new();
-    let header = ["QUEUE", "QUEUED", "SCHEDULED", "RUNNING", "OLDEST", "SETTINGS", "ATTENTION"];
-    table.load_style(comfy_table::presets::NOTHING).set_header(header);
-    for queue in queues {
-        let [queued, scheduled, running] = [queue.queued, queue.scheduled, queue.running].map(format_count);
-        let attention = dash(&queue.attention.join("; "));
-        let settings = dash(&settings(queue).join(", "));
-        table.add_row([queue.name.clone(), queued, scheduled, running, oldest(queue), settings, attention]);
-    }
-    print::table(&table)
+/// What is shown of a queue among others.
+pub(super) const HEADER: [&str; 7] = ["QUEUE", "QUEUED", "SCHEDULED", "RUNNING", "OLDEST", "SETTINGS", "ATTENTION"];
+
+pub(super) fn row(queue: &QueueView) -> [String; 7] {
+    let [queued, scheduled, running] = [queue.queued, queue.scheduled, queue.running].map(format_count);
+    let (settings, attention) = (dash(&settings(queue).join(", ")), dash(&queue.attention.join("; ")));
+    [queue.name.clone(), queued, scheduled, running, oldest(queue), settings, attention]
 }
 
 fn show(global: &Global, queue: &QueueView) -> Result<(), CommandError> {

@@ -25,7 +25,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
         (_, true) => ReportBy::Week,
         _ => ReportBy::Last,
     };
-    let report = global.client()?.report(by).await?;
+    let report = global.client()?.get_report(by).await?;
     match (global.output, by) {
         (Format::Jsonl, _) => report.periods.iter().try_for_each(|period| print::json(Format::Jsonl, period))?,
         (Format::Json, _) => print::json(Format::Json, &report)?,

@@ -45,7 +45,7 @@ struct SetArgs {
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
     let client = global.client()?;
-    let kept = client.retention().await?;
+    let kept = client.get_retention().await?;
     let kept = match args.command {
         Command::Show => kept,
         Command::Set(args) => {

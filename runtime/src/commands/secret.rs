@@ -51,7 +51,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
             let text = text(from_env, from_file)?;
             show(global, &client.set_secret(&name, &SetSecret { host: host.to_string(), text }).await?)?;
         }
-        Command::List => list(global, &client.secrets().await?)?,
+        Command::List => list(global, &client.list_secrets().await?)?,
         Command::Remove { name } => {
             let removed = client.remove_secret(&name).await?;
             match global.output {

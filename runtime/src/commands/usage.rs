@@ -29,7 +29,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
         By::Handler => (UsageBy::Handler, "HANDLER"),
         By::Tag => (UsageBy::Tag, "TAG"),
     };
-    let usage = global.client()?.usage(by).await?;
+    let usage = global.client()?.list_usage(by).await?;
     if global.output != Format::Text {
         usage.iter().try_for_each(|usage| print::json(Format::Jsonl, usage))?;
         return Ok(Exit::Ok);

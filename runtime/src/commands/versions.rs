@@ -32,7 +32,7 @@ fn version(text: &str) -> Result<u32, String> {
 }
 
 pub(super) async fn list(global: &Global, client: &Client, package: &str) -> Result<(), CommandError> {
-    let VersionsView { versions, .. } = client.versions(package).await?;
+    let VersionsView { versions, .. } = client.list_package_versions(package).await?;
     if global.output != Format::Text {
         return versions.iter().try_for_each(|version| print::json(Format::Jsonl, version));
     }
@@ -61,7 +61,7 @@ pub(super) async fn list(global: &Global, client: &Client, package: &str) -> Res
 
 pub(super) async fn rollback(global: &Global, client: &Client, args: RollbackArgs) -> Result<(), CommandError> {
     let wish = Rollback { to: args.to, allow_signature_change: args.allow_signature_change };
-    let package = client.rollback(&args.package, &wish).await?;
+    let package = client.rollback_package(&args.package, &wish).await?;
     if global.output != Format::Text {
         return print::json(global.output, &package);
     }

@@ -1,10 +1,10 @@
 //! `sunaba workers`: the worker groups of a host, and how many slots each has.
 
-use comfy_table::Table;
 use sunaba_runtime::server::api::WorkerView;
 use sunaba_runtime::task::{format_bytes, format_count};
 use sunaba_runtime::worker::Slots;
 
+use super::frame;
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
 
@@ -31,42 +31,33 @@ enum Command {
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
     let client = global.client()?;
     match args.command {
-        Command::List => {
-            let workers = client.workers().await?;
-            match global.output {
-                Format::Text => list(&workers)?,
-                _ => workers.iter().try_for_each(|worker| print::json(Format::Jsonl, worker))?,
-            }
-        }
+        Command::List => frame::list(global, &client.list_workers().await?, "there is no worker group", HEADER, row),
         Command::Set { id, slots } => {
             let worker = client.set_worker(&id, &slots.to_string()).await?;
             match global.output {
-                Format::Text => list(std::slice::from_ref(&worker))?,
+                Format::Text => print::table(&frame::table(&[worker], HEADER, row))?,
                 format => print::json(format, &worker)?,
             }
+            Ok(Exit::Ok)
         }
     }
-    Ok(Exit::Ok)
 }
 
-fn list(workers: &[WorkerView]) -> Result<(), CommandError> {
-    let mut table = Table::new();
-    let header = ["WORKER", "QUEUES", "SLOTS", "WANTED", "BUSY", "MEMORY", "RESTARTS"];
-    table.load_style(comfy_table::presets::NOTHING).set_header(header);
-    for worker in workers {
-        let restarts = match &worker.restart_reason {
-            Some(reason) => format!("{}: {reason}", worker.restarts),
-            None => "-".into(),
-        };
-        table.add_row([
-            worker.id.clone(),
-            worker.queues.as_ref().map_or_else(|| "all".into(), |queues| queues.join(", ")),
-            format_count(worker.slots as u64),
-            worker.wanted.clone(),
-            format_count(worker.busy as u64),
-            worker.memory_bytes.map_or_else(|| "-".into(), format_bytes),
-            restarts,
-        ]);
-    }
-    print::table(&table)
+/// What is shown of a worker group.
+pub(super) const HEADER: [&str; 7] = ["WORKER", "QUEUES", "SLOTS", "WANTED", "BUSY", "MEMORY", "RESTARTS"];
+
+pub(super) fn row(worker: &WorkerView) -> [String; 7] {
+    let restarts = match &worker.restart_reason {
+        Some(reason) => format!("{}: {reason}", worker.restarts),
+        None => "-".into(),
+    };
+    [
+        worker.id.clone(),
+        worker.queues.as_ref().map_or_else(|| "all".into(), |queues| queues.join(", ")),
+        format_count(worker.slots as u64),
+        worker.wanted.clone(),
+        format_count(worker.busy as u64),
+        worker.memory_bytes.map_or_else(|| "-".into(), format_bytes),
+        restarts,
+    ]
 }

@@ -80,10 +80,10 @@ impl Arena {
         };
         let client = &self.others.client;
         self.others.requests.block_on(async {
-            let task = client.submit(&submit).await.unwrap_or_else(|error| panic!("{}: {error}", case.name));
+            let task = client.submit_task(&submit).await.unwrap_or_else(|error| panic!("{}: {error}", case.name));
             let id: TaskId = task.id.parse().expect("an id");
             let task = self.ended(case, id).await;
-            let result = client.result(id).await.expect("it is there");
+            let result = client.get_task_result(id).await.expect("it is there");
             judge(case, &task, &result);
             if case.secret {
                 self.server.kept_its_secret(case.name, &format!("{task:?}{result:?}"));
@@ -97,7 +97,7 @@ impl Arena {
             return self.others.client.wait(id).await.expect("it ends");
         }
         loop {
-            let task = self.others.client.task(id).await.expect("it is there");
+            let task = self.others.client.get_task(id).await.expect("it is there");
             if task.state == StateName::Scheduled && task.attempts_started == 1 {
                 return task;
             }
@@ -110,7 +110,7 @@ impl Arena {
         let error = requests.block_on(client.deploy(case.guest, bytes.into())).expect_err(case.name);
         assert!(matches!(error, ClientError::Refused(_)), "{}: {error}", case.name);
         assert!(error.to_string().contains(why), "{}: {error}", case.name);
-        let left = requests.block_on(client.packages()).expect("it answers");
+        let left = requests.block_on(client.list_packages()).expect("it answers");
         assert!(left.packages.iter().all(|package| package.name != case.guest), "{} left a trace", case.name);
     }
 }

@@ -31,11 +31,11 @@ impl Place {
     fn submit(&self, submit: &Submit) -> TaskId {
         // One of its own: its connections live as long as the runtime that made them.
         let client = Client::new(&self.host.address).expect("an address");
-        block_on(client.submit(submit)).expect("it is taken on").id.parse().expect("an id")
+        block_on(client.submit_task(submit)).expect("it is taken on").id.parse().expect("an id")
     }
 
     fn task(&self, id: TaskId) -> TaskView {
-        block_on(self.client.task(id)).expect("it is there")
+        block_on(self.client.get_task(id)).expect("it is there")
     }
 
     fn ended(&self, id: TaskId) -> TaskView {
@@ -98,7 +98,7 @@ fn cancel_ends_whatever_a_guest_is_in_the_middle_of() {
         place.beside(handler, || {
             let id = place.submit(&of(handler));
             place.until(id, |task| task.state == StateName::Running);
-            block_on(place.client.cancel(id, &now)).expect("it can be cancelled");
+            block_on(place.client.cancel_task(id, &now)).expect("it can be cancelled");
             let task = place.ended(id);
             assert_eq!((task.state, task.attempts_started), (StateName::Cancelled, 1), "{handler}: {task:#?}");
             // It may not have begun yet when the cancel came: then nothing was stopped.
@@ -139,7 +139,7 @@ fn endless_snooze_charges_nothing_holds_up_nobody_and_can_be_cancelled() {
     let task = place.beside("snooze-again", || {
         let id = place.submit(&of("lifecycle/snooze-again"));
         place.until(id, |task| task.attempts_started >= 20);
-        block_on(place.client.cancel(id, &Cancel::default())).expect("it can be cancelled");
+        block_on(place.client.cancel_task(id, &Cancel::default())).expect("it can be cancelled");
         place.ended(id)
     });
     assert_eq!((task.state, task.failures_charged), (StateName::Cancelled, 0), "{task:#?}");
@@ -212,13 +212,13 @@ fn repeated_key_makes_one_task_and_another_body_none() {
         });
     });
     let other = Submit { handler: "lifecycle/fail-again".into(), ..keyed(3_600_000) };
-    let refused = block_on(place.client.submit(&other)).expect_err("another task under the same key");
+    let refused = block_on(place.client.submit_task(&other)).expect_err("another task under the same key");
     assert!(refused.to_string().contains("same"), "{refused}");
     place.beside("keys that are too long", || {
         for long in ["x".repeat(257), "x".repeat(100_000), "\u{1b}[2J\n".to_owned()] {
             let submit = Submit { idempotency_key: Some(long), ..of("lifecycle/fail-again") };
             // Refused, or taken as any other text; never a host that is gone.
-            let _ = block_on(place.client.submit(&submit));
+            let _ = block_on(place.client.submit_task(&submit));
             assert_eq!(place.task(first).state, StateName::Scheduled);
         }
     });

@@ -127,12 +127,12 @@ async fn sample(client: &Client) -> Sample {
     let begun = now();
     let input = RawValue::from_string(r#"{"name":"Ada"}"#.into()).expect("JSON");
     let submit = Submit { handler: "hello/hello".into(), input: Some(input), ..Submit::default() };
-    let task = client.submit(&submit).await.expect("it is taken on");
+    let task = client.submit_task(&submit).await.expect("it is taken on");
     let task = client.wait(task.id.parse().expect("an id")).await.expect("it ends");
     let took = begun.elapsed();
     assert_eq!((task.state, task.attempts_started, task.hosts_lost), (StateName::Succeeded, 1, 0), "{task:#?}");
     let begun = now();
-    client.host().await.expect("it answers");
+    client.get_host().await.expect("it answers");
     Sample { task: took, answer: begun.elapsed() }
 }
 

@@ -77,7 +77,7 @@ impl Others {
 
     /// What it holds, after it has answered a request.
     fn look(&self) -> Held {
-        self.requests.block_on(self.client.host()).expect("it answers");
+        self.requests.block_on(self.client.get_host()).expect("it answers");
         Held::by(self.pid, &self.address)
     }
 

@@ -178,7 +178,7 @@ fn refuse(uploads: Vec<Upload>) {
         let refused = block_on(client.deploy("upload", bytes.into())).expect_err(name);
         assert!(matches!(refused, ClientError::Refused(_)), "{name}: {refused}");
         assert!(refused.to_string().contains(why), "{name}: {refused}");
-        let left = block_on(client.packages()).expect("it answers");
+        let left = block_on(client.list_packages()).expect("it answers");
         assert_eq!(left.packages.len(), 1, "{name} left a trace");
     }
     let after = Held::by(host.pid(), &host.address);

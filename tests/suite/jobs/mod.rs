@@ -235,18 +235,18 @@ fn client_submits_what_the_builders_make() {
         let id = job.id.parse().expect("an id");
         let ended = client.wait_job(id).await.expect("it answers");
         assert_eq!((ended.state, ended.tasks.total), (JobState::Succeeded, 3), "{ended:#?}");
-        let output = client.job_result(id).await.expect("it answers").output.expect("it gave something");
+        let output = client.get_job_result(id).await.expect("it answers").output.expect("it gave something");
         assert_eq!(output.get(), r#"{"greeting":"Hello, all!"}"#);
         let only = Some("greet.parts/1/*".to_owned());
         let filter = PlanFilter { only, ..PlanFilter::default() };
-        let outputs = client.job_outputs(id, &filter).await.expect("it answers").outputs;
+        let outputs = client.get_job_outputs(id, &filter).await.expect("it answers").outputs;
         let outputs: Vec<_> = outputs.iter().map(|gave| gave.output.as_ref().map(|output| output.get())).collect();
         assert_eq!(outputs, [Some(r#"{"greeting":"Hello, Ada!"}"#), Some(r#"{"greeting":"Hello, Bob!"}"#)]);
         assert_eq!(
-            client.job_tasks(id, &PlanFilter::default(), 2).await.expect("it answers").next.as_deref(),
+            client.list_job_tasks(id, &PlanFilter::default(), 2).await.expect("it answers").next.as_deref(),
             Some("greet.parts/1/1")
         );
-        assert_eq!(client.jobs(&JobFilter::default(), 10).await.expect("it answers").jobs.len(), 1);
+        assert_eq!(client.list_jobs(&JobFilter::default(), 10).await.expect("it answers").jobs.len(), 1);
         let late = client.cancel_job(id, &Cancel::default()).await.expect("it answers");
         assert_eq!((late.job.state, late.stopped, late.still_running), (JobState::Succeeded, 0, 0));
     });

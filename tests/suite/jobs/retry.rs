@@ -190,7 +190,7 @@ fn job_is_retried_over_http_and_by_the_client() {
         assert_eq!((ended.state, ended.spent.attempts), (JobState::Succeeded, 2));
         // The newest is named, whoever is made over again.
         let other = client.retry_job(old, &JobRetry::default()).await.expect("it has ended");
-        assert_eq!(client.job(old).await.expect("it answers").successor, Some(other.id));
+        assert_eq!(client.get_job(old).await.expect("it answers").successor, Some(other.id));
     });
 }
 

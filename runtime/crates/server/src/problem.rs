@@ -1,9 +1,12 @@
 //! Errors as they go over the wire: problem+json, after RFC 9457.
 
-use axum::http::{HeaderValue, StatusCode, header};
+#[cfg(feature = "serve")]
 use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use sunaba_host::{AllowedDirError, Change, DeployError, GrantRefusal, RefusedTask, RerunRefusal, SubmitRefusal};
+use sunaba_host::Change;
+#[cfg(feature = "serve")]
+use sunaba_host::{AllowedDirError, DeployError, GrantRefusal, RefusedTask, RerunRefusal, SubmitRefusal};
 use sunaba_store::{DeleteError, RerunError, StoreError, SubmitError, VersionError};
 use sunaba_task::{ApiKeyError, TaskId};
 
@@ -71,6 +74,7 @@ impl Problem {
     }
 }
 
+#[cfg(feature = "serve")]
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -100,6 +104,7 @@ impl From<StoreError> for Problem {
     }
 }
 
+#[cfg(feature = "serve")]
 impl From<RefusedTask> for Problem {
     fn from(error: RefusedTask) -> Self {
         let status = match &error {
@@ -115,6 +120,7 @@ impl From<RefusedTask> for Problem {
     }
 }
 
+#[cfg(feature = "serve")]
 impl From<SubmitRefusal> for Problem {
     fn from(error: SubmitRefusal) -> Self {
         match error {
@@ -147,6 +153,7 @@ impl From<SubmitRefusal> for Problem {
     }
 }
 
+#[cfg(feature = "serve")]
 impl From<RerunRefusal> for Problem {
     fn from(error: RerunRefusal) -> Self {
         match error {
@@ -177,6 +184,7 @@ impl From<DeleteError> for Problem {
     }
 }
 
+#[cfg(feature = "serve")]
 impl From<DeployError> for Problem {
     fn from(error: DeployError) -> Self {
         match error {

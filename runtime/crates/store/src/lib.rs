@@ -4,24 +4,34 @@
 //! in the host's process: a single commit thread gathers the requests of all callers, plans them over a small ordered
 //! key-value engine, makes them durable once, and only then answers. What it answers is on stable storage.
 //!
+//! Without the feature `embedded` there is no store, but the trait with what its calls take and give, which is what a client of a
+//! host needs; and no sled.
+//!
 //! No executor, no engine of WebAssembly and no HTTP live here. A state moves by [`sunaba_task::transition`] alone.
+
+#![cfg_attr(not(feature = "embedded"), allow(dead_code, unused_imports, reason = "what would use it is not there"))]
 
 mod access;
 mod artifacts;
+#[cfg(feature = "embedded")]
 mod beside;
 mod blobs;
 mod checkpoint;
 mod children;
 mod clock;
 mod codec;
+#[cfg(feature = "embedded")]
 mod commit;
 mod completion;
+#[cfg(feature = "embedded")]
 pub mod conformance;
+#[cfg(feature = "embedded")]
 mod embedded;
 mod engine;
 mod error;
 mod jobs;
 mod keys;
+#[cfg(feature = "embedded")]
 pub mod maintenance;
 mod notes;
 mod observed;
@@ -29,6 +39,7 @@ mod planner;
 mod progress;
 mod query;
 mod queues;
+#[cfg(feature = "embedded")]
 mod read_only;
 mod retry;
 mod schedules;
@@ -50,8 +61,11 @@ pub use checkpoint::CheckpointError;
 pub use children::{ChildPlanError, SubmitChildError};
 pub use clock::{ManualClock, SystemClock};
 pub use completion::{CompleteError, NewCompletion};
+#[cfg(feature = "embedded")]
 pub use embedded::{EmbeddedStore, Options};
-pub use engine::{Barrier, Engine, EngineError, MemoryEngine, OpenError, Pair, SledEngine, Writes};
+#[cfg(feature = "embedded")]
+pub use engine::SledEngine;
+pub use engine::{Barrier, Engine, EngineError, MemoryEngine, OpenError, Pair, Writes};
 pub use error::StoreError;
 pub use jobs::{Awaitee, AwaiteePage, JobPage, JobQuery, PlanPage, PlanQuery, SubmitJobError, SubmittedJob};
 pub use notes::{MAX_NOTE_BYTES, MAX_NOTES, Note, NoteError};

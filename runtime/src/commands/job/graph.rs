@@ -42,7 +42,7 @@ pub(super) async fn run(global: &Global, args: GraphArgs) -> Result<Exit, Comman
     let (client, fold) = (global.client()?, args.fold.map(usize::from));
     let format = match (args.picture, global.output) {
         (None, Format::Json | Format::Jsonl) => {
-            let graph = client.job_graph(args.id, fold).await?;
+            let graph = client.get_job_graph(args.id, fold).await?;
             match &args.to {
                 Some(path) => {
                     write(path, &serde_json::to_string_pretty(&graph).expect("it has a JSON form"), args.force)?;

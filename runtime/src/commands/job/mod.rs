@@ -133,7 +133,7 @@ async fn get(global: &Global, client: &Client, id: JobId, wait: bool) -> Result<
     if wait && let Some(exit) = until_end(client, id).await? {
         return Ok(exit);
     }
-    let job = client.job(id).await?;
+    let job = client.get_job(id).await?;
     view::show(global, &job)?;
     Ok(if wait { outcome::exit(&job) } else { Exit::Ok })
 }
@@ -151,7 +151,7 @@ async fn cancel(
         return Ok(exit);
     }
     if wait {
-        let state = client.job(id).await?.state;
+        let state = client.get_job(id).await?.state;
         print::aside(global, format_args!("all of it has ended; the job is {state}"));
     }
     Ok(Exit::Ok)

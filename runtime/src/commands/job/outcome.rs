@@ -30,7 +30,7 @@ fn exit_of(state: JobState, cause: Option<&CauseView>) -> Exit {
 /// # Errors
 /// It has not ended, or the host does not answer.
 pub(super) async fn result(global: &Global, client: &Client, id: JobId) -> Result<Exit, CommandError> {
-    let result = client.job_result(id).await?;
+    let result = client.get_job_result(id).await?;
     if !result.state.is_terminal() {
         let message = format!("job {id} is {}, and has no result yet\nhint: wait for it with `--wait`", result.state);
         return Err(CommandError::new(Exit::Unavailable, message));
@@ -49,7 +49,7 @@ pub(super) async fn result(global: &Global, client: &Client, id: JobId) -> Resul
         (None, _, Some(name)) if result.state == JobState::Succeeded => {
             print::aside(global, format_args!("the job has succeeded, and what `{name}` gave is not kept any more"));
         }
-        _ => view::say_why(&client.job(id).await?),
+        _ => view::say_why(&client.get_job(id).await?),
     }
     Ok(exit_of(result.state, result.cause.as_ref()))
 }
@@ -62,7 +62,7 @@ pub(super) async fn of_tasks(global: &Global, client: &Client, id: JobId, only: 
     let mut filter = PlanFilter { only: Some(only), limit: Some(200), ..PlanFilter::default() };
     let mut found = false;
     loop {
-        let page = client.job_outputs(id, &filter).await?;
+        let page = client.get_job_outputs(id, &filter).await?;
         for output in &page.outputs {
             print::json(Format::Jsonl, output)?;
             found = true;

@@ -26,7 +26,7 @@ pub(super) async fn list(
     filter: &JobFilter,
     limit: usize,
 ) -> Result<Exit, CommandError> {
-    let JobsView { jobs, next } = client.jobs(filter, limit).await?;
+    let JobsView { jobs, next } = client.list_jobs(filter, limit).await?;
     if global.output != Format::Text {
         jobs.iter().try_for_each(|job| print::json(Format::Jsonl, job))?;
         return Ok(Exit::Ok);
@@ -80,7 +80,7 @@ pub(super) async fn tasks(
     filter: &PlanFilter,
     limit: usize,
 ) -> Result<Exit, CommandError> {
-    let PlanView { tasks, next } = client.job_tasks(id, filter, limit).await?;
+    let PlanView { tasks, next } = client.list_job_tasks(id, filter, limit).await?;
     if global.output != Format::Text {
         tasks.iter().try_for_each(|task| print::json(Format::Jsonl, task))?;
         return Ok(Exit::Ok);

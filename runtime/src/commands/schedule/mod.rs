@@ -5,14 +5,14 @@ mod view;
 use std::time::Duration;
 
 use sunaba_runtime::Client;
-use sunaba_runtime::server::api::{PutSchedule, ScheduleView, Submit};
+use sunaba_runtime::server::api::{PutSchedule, ScheduleView, Submit, TriggeredView};
 use sunaba_runtime::store::Expected;
 use sunaba_runtime::task::schedule::{CatchUp, Overlap, ScheduleName};
 use sunaba_runtime::task::{HandlerName, parse_duration};
 
 use super::input::Input;
-use super::ms;
 use super::task::{SubmitArgs, give_input};
+use super::{frame, ms};
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
 
@@ -138,39 +138,37 @@ impl PolicyArgs {
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
     let client = global.client()?;
     match args.command {
-        Command::Create(args) => create(global, &client, *args).await?,
-        Command::List { package } => view::list(global, &client.schedules(package.as_deref()).await?)?,
-        Command::Get { name } => view::show(global, &client.schedule(&name).await?)?,
-        Command::Update(args) => update(global, &client, args).await?,
+        Command::Create(args) => create(global, &client, *args).await,
+        Command::List { package } => view::list(global, &client.list_schedules(package.as_deref()).await?),
+        Command::Get { name } => view::show(global, &client.get_schedule(&name).await?),
+        Command::Update(args) => update(global, &client, args).await,
         Command::Delete { name, revision } => {
             let expected = revision.map_or(Expected::Any, Expected::Revision);
             let deleted = client.delete_schedule(&name, expected).await?;
-            match global.output {
-                Format::Text => print::aside(global, format_args!("deleted {}", deleted.deleted)),
-                format => print::json(format, &deleted)?,
-            }
+            frame::done(global, &deleted, |deleted| format!("deleted {}", deleted.deleted))
         }
-        Command::Pause { name } => view::show(global, &client.pause_schedule(&name, true, Expected::Any).await?)?,
-        Command::Resume { name } => view::show(global, &client.pause_schedule(&name, false, Expected::Any).await?)?,
-        Command::Trigger { name } => {
-            let triggered = client.trigger_schedule(&name).await?;
-            match (global.output, &triggered.task) {
-                (Format::Text, Some(task)) => print::data(format!("{}\n", task.id).as_bytes())?,
-                (Format::Text, None) => {
-                    let active = triggered.schedule.active.join(", ");
-                    print::aside(global, format_args!("its task waits for the end of {active}"));
-                }
-                (format, _) => print::json(format, &triggered)?,
-            }
-        }
+        Command::Pause { name } => view::show(global, &client.pause_schedule(&name, Expected::Any).await?),
+        Command::Resume { name } => view::show(global, &client.resume_schedule(&name, Expected::Any).await?),
+        Command::Trigger { name } => trigger(global, &client.trigger_schedule(&name).await?),
         Command::Next { name, count } => {
-            view::fires(global, &client.schedule_fires(&name, usize::from(count)).await?)?;
+            view::fires(global, &client.list_schedule_fires(&name, usize::from(count)).await?)
         }
+    }
+}
+
+fn trigger(global: &Global, triggered: &TriggeredView) -> Result<Exit, CommandError> {
+    match (global.output, &triggered.task) {
+        (Format::Text, Some(task)) => print::data(format!("{}\n", task.id).as_bytes())?,
+        (Format::Text, None) => {
+            let active = triggered.schedule.active.join(", ");
+            print::aside(global, format_args!("its task waits for the end of {active}"));
+        }
+        (format, _) => print::json(format, triggered)?,
     }
     Ok(Exit::Ok)
 }
 
-async fn create(global: &Global, client: &Client, args: CreateArgs) -> Result<(), CommandError> {
+async fn create(global: &Global, client: &Client, args: CreateArgs) -> Result<Exit, CommandError> {
     let CreateArgs { name, cron, time_zone, policy, paused, replace, task } = args;
     let task = task.of_schedule(client).await?;
     let paused = paused.then_some(true);
@@ -179,7 +177,7 @@ async fn create(global: &Global, client: &Client, args: CreateArgs) -> Result<()
     view::show(global, &client.put_schedule(&name, &put, expected).await?)
 }
 
-async fn update(global: &Global, client: &Client, args: UpdateArgs) -> Result<(), CommandError> {
+async fn update(global: &Global, client: &Client, args: UpdateArgs) -> Result<Exit, CommandError> {
     let UpdateArgs { name, cron, time_zone, policy, input } = args;
     let is_named = cron.is_some() || time_zone.is_some() || input.is_some();
     if !is_named && policy.overlap.is_none() && policy.catch_up.is_none() && policy.jitter.is_none() {
@@ -187,7 +185,7 @@ async fn update(global: &Global, client: &Client, args: UpdateArgs) -> Result<()
                        `sunaba schedule create --replace`";
         return Err(CommandError::new(Exit::Usage, message));
     }
-    let before = client.schedule(&name).await?;
+    let before = client.get_schedule(&name).await?;
     let revision = before.revision;
     let mut task = task_of(before.task)?;
     if let Some(input) = input {

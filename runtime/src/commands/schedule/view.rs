@@ -2,41 +2,35 @@
 
 use std::time::Duration;
 
-use comfy_table::Table;
 use sunaba_runtime::server::api::{FireView, ScheduleView};
 use sunaba_runtime::task::{format_count, format_duration};
 
 use super::attention;
-use crate::exit::CommandError;
+use crate::commands::frame;
+use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
 
-pub(super) fn list(global: &Global, schedules: &[ScheduleView]) -> Result<(), CommandError> {
-    if global.output != Format::Text {
-        return schedules.iter().try_for_each(|schedule| print::json(Format::Jsonl, schedule));
-    }
-    if schedules.is_empty() {
-        print::aside(global, "there is no schedule");
-        return Ok(());
-    }
-    let mut table = Table::new();
+pub(super) fn list(global: &Global, schedules: &[ScheduleView]) -> Result<Exit, CommandError> {
     let header = ["SCHEDULE", "CRON", "ZONE", "HANDLER", "NEXT", "MADE", "ATTENTION"];
-    table.load_style(comfy_table::presets::NOTHING).set_header(header);
-    for schedule in schedules {
-        let next = schedule.next.as_ref().map_or("-", |next| next.at.as_str());
-        let handler = schedule.task.as_ref().map_or("-", |task| task.handler.as_str());
-        let attention = attention(schedule).join("; ");
-        let attention = if attention.is_empty() { "-" } else { &attention };
-        let made = format_count(schedule.made + schedule.triggered);
-        let (name, cron, zone) = (schedule.name.as_str(), schedule.cron.as_str(), schedule.time_zone.as_str());
-        table.add_row([name, cron, zone, handler, next, &made, attention]);
-    }
-    print::table(&table)
+    let or_dash = |text: Option<&String>| text.filter(|text| !text.is_empty()).cloned().unwrap_or_else(|| "-".into());
+    frame::list(global, schedules, "there is no schedule", header, |schedule| {
+        [
+            schedule.name.clone(),
+            schedule.cron.clone(),
+            schedule.time_zone.clone(),
+            or_dash(schedule.task.as_ref().map(|task| &task.handler)),
+            or_dash(schedule.next.as_ref().map(|next| &next.at)),
+            format_count(schedule.made + schedule.triggered),
+            or_dash(Some(&attention(schedule).join("; "))),
+        ]
+    })
 }
 
-pub(super) fn show(global: &Global, schedule: &ScheduleView) -> Result<(), CommandError> {
-    if global.output != Format::Text {
-        return print::json(global.output, schedule);
-    }
+pub(super) fn show(global: &Global, schedule: &ScheduleView) -> Result<Exit, CommandError> {
+    frame::one(global, schedule, rows)
+}
+
+fn rows(schedule: &ScheduleView) -> Vec<(&'static str, String)> {
     let jitter = match schedule.jitter_ms {
         0 => String::new(),
         jitter => format!(", jitter {}", format_duration(Duration::from_millis(jitter))),
@@ -63,19 +57,20 @@ pub(super) fn show(global: &Global, schedule: &ScheduleView) -> Result<(), Comma
     rows.push(("ticks", counts));
     let attention = attention(schedule).join("; ");
     rows.push(("attention", if attention.is_empty() { "-".into() } else { attention }));
-    print::rows(&rows)
+    rows
 }
 
-pub(super) fn fires(global: &Global, fires: &[FireView]) -> Result<(), CommandError> {
+pub(super) fn fires(global: &Global, fires: &[FireView]) -> Result<Exit, CommandError> {
     if global.output != Format::Text {
-        return fires.iter().try_for_each(|fire| print::json(Format::Jsonl, fire));
+        fires.iter().try_for_each(|fire| print::json(Format::Jsonl, fire))?;
+        return Ok(Exit::Ok);
     }
     if fires.is_empty() {
         print::aside(global, "nothing comes: it is paused, or has no more ticks");
-        return Ok(());
     }
     let line = |fire: &FireView| format!("{} ({})\n", fire.at, fire.local);
-    print::data(fires.iter().map(line).collect::<String>().as_bytes())
+    print::data(fires.iter().map(line).collect::<String>().as_bytes())?;
+    Ok(Exit::Ok)
 }
 
 /// As much of an input as fits a line.

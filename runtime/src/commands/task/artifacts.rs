@@ -30,16 +30,16 @@ pub(crate) struct Args {
 pub(crate) async fn run(global: &Global, client: &Client, args: Args) -> Result<Exit, CommandError> {
     let Args { id, name, save, force } = args;
     match name.zip(save) {
-        None => list(global, &client.artifacts(id).await?)?,
+        None => list(global, &client.list_artifacts(id).await?)?,
         Some((name, place)) if place.as_os_str() == "-" => {
-            let mut download = client.artifact(id, &name).await?;
+            let mut download = client.get_artifact(id, &name).await?;
             each_piece(&mut download, print::data).await?;
         }
         Some((name, place)) => {
             if !force && fs::symlink_metadata(&place).is_ok() {
                 return Err(exists(&place));
             }
-            let size_bytes = save_as(&mut client.artifact(id, &name).await?, &place, force).await?;
+            let size_bytes = save_as(&mut client.get_artifact(id, &name).await?, &place, force).await?;
             print::aside(global, format_args!("{}: {}", place.display(), format_bytes(size_bytes)));
         }
     }

@@ -132,7 +132,7 @@ async fn send(global: &Global, client: &Client, gathered: &mut Gathered, exit: &
     if tasks.is_empty() {
         return Ok(());
     }
-    let answers = client.submit_all(tasks).await?.tasks;
+    let answers = client.submit_tasks(tasks).await?.tasks;
     let mut shown = String::new();
     for (number, answer) in lines.iter().zip(&answers) {
         match answer {

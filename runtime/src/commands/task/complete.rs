@@ -37,7 +37,7 @@ pub(super) async fn run(global: &Global, client: &Client, args: CompleteArgs) ->
     })?;
     let token = token.map(Input::read).transpose()?;
     let token = token.map(|token| String::from_utf8_lossy(&token).trim().to_owned());
-    let done = client.complete(id, &Complete { by, token, ..given }).await?;
+    let done = client.complete_task(id, &Complete { by, token, ..given }).await?;
     match global.output {
         Format::Text if global.quiet => {}
         Format::Text if done.taken => print::note(format_args!("task {id} has succeeded with this output")),

@@ -144,14 +144,14 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
     match args.command {
         Command::Submit(args) => submit::run(global, &client, *args).await,
         Command::Get { id } => {
-            show_task(global, &client.task(id).await?)?;
+            show_task(global, &client.get_task(id).await?)?;
             Ok(Exit::Ok)
         }
         Command::Result { id, wait } => {
             if wait {
                 return result_of_waiting(global, &client, id).await;
             }
-            let task = client.task(id).await?;
+            let task = client.get_task(id).await?;
             if !task.state.is_terminal() {
                 let message =
                     format!("task {id} is {}, and has no result yet\nhint: wait for it with `--wait`", task.state);
@@ -162,7 +162,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
         Command::Logs { id, attempt } => logs(global, &client, id, attempt).await,
         Command::Artifacts(args) => artifacts::run(global, &client, args).await,
         Command::Explain { id } => {
-            let story = client.explain(id).await?;
+            let story = client.explain_task(id).await?;
             match global.output {
                 Format::Text => {
                     let rows = story.rows();
@@ -184,7 +184,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
             let cancel = Cancel { grace_ms: grace.map(ms), reason };
             match target.aim(&state)? {
                 Aim::One(id) => {
-                    show_task(global, &client.cancel(id, &cancel).await?)?;
+                    show_task(global, &client.cancel_task(id, &cancel).await?)?;
                     Ok(Exit::Ok)
                 }
                 Aim::Many { filter, yes } => {
@@ -217,7 +217,7 @@ async fn run_now(
 ) -> Result<Exit, CommandError> {
     match target.aim(states)? {
         Aim::One(id) => {
-            show_task(global, &client.run_now(id).await?)?;
+            show_task(global, &client.run_task_now(id).await?)?;
             Ok(Exit::Ok)
         }
         Aim::Many { mut filter, yes } => {
@@ -236,9 +236,9 @@ pub(super) async fn rerun(
 ) -> Result<Exit, CommandError> {
     let input = match input {
         None => NewInput::default(),
-        Some(input) => new_input(&client.task(id).await?, input)?,
+        Some(input) => new_input(&client.get_task(id).await?, input)?,
     };
-    let made = client.rerun(id, &input).await?;
+    let made = client.rerun_task(id, &input).await?;
     match global.output {
         Format::Text => print::data(format!("{}\n", made.id).as_bytes())?,
         format => print::json(format, &made)?,
@@ -263,7 +263,7 @@ pub(super) fn one_input() -> CommandError {
 }
 
 pub(super) async fn delete(global: &Global, client: &Client, id: TaskId) -> Result<Exit, CommandError> {
-    let deleted = client.delete(id).await?;
+    let deleted = client.delete_task(id).await?;
     match global.output {
         Format::Text if global.quiet => {}
         Format::Text => print::note(format_args!("deleted {}", deleted.deleted)),
@@ -285,7 +285,7 @@ pub(super) async fn result_of_waiting(global: &Global, client: &Client, id: Task
 }
 
 async fn result(global: &Global, client: &Client, id: TaskId) -> Result<Exit, CommandError> {
-    let result = client.result(id).await?;
+    let result = client.get_task_result(id).await?;
     let json = (global.output != Format::Text).then(|| result.clone());
     if json.is_none() && !global.quiet {
         result.logs.iter().for_each(show::log);
@@ -299,7 +299,7 @@ async fn result(global: &Global, client: &Client, id: TaskId) -> Result<Exit, Co
 }
 
 async fn logs(global: &Global, client: &Client, id: TaskId, attempt: Option<u32>) -> Result<Exit, CommandError> {
-    let mut logs = client.logs(id).await?;
+    let mut logs = client.get_task_logs(id).await?;
     if let Some(number) = attempt {
         let known = logs.attempts.len();
         logs.attempts.retain(|attempt| attempt.number == number);

@@ -166,7 +166,7 @@ impl OnConflict {
 }
 
 pub(super) async fn run(global: &Global, client: &Client, args: SubmitArgs) -> Result<Exit, CommandError> {
-    let handler = client.handler(&args.handler).await?;
+    let handler = client.get_handler(&args.handler).await?;
     let is_json = handler.input_schema.is_some();
     if let Some(file) = args.batch.clone() {
         return batch::run(global, client, &file, is_json, &template(args)?).await;
@@ -174,7 +174,7 @@ pub(super) async fn run(global: &Global, client: &Client, args: SubmitArgs) -> R
     let (input, wait) = (args.input.clone(), args.wait);
     let mut submit = template(args)?;
     set_input(&mut submit, input, is_json)?;
-    let task = client.submit(&submit).await?;
+    let task = client.submit_task(&submit).await?;
     let id: TaskId = task.id.parse().map_err(|error| CommandError::new(Exit::Error, error))?;
     if wait {
         if global.output == Format::Text && !global.quiet {
@@ -200,7 +200,7 @@ pub(crate) async fn give_input(
     submit: &mut Submit,
     input: Option<Input>,
 ) -> Result<(), CommandError> {
-    let is_json = client.handler(handler).await?.input_schema.is_some();
+    let is_json = client.get_handler(handler).await?.input_schema.is_some();
     set_input(submit, input, is_json)
 }
 

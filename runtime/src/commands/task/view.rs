@@ -19,7 +19,7 @@ pub(super) async fn list(
     filter: &Filter,
     limit: usize,
 ) -> Result<Exit, CommandError> {
-    let TasksView { tasks, next } = client.tasks(filter, limit).await?;
+    let TasksView { tasks, next } = client.list_tasks(filter, limit).await?;
     if global.output != Format::Text {
         for task in &tasks {
             print::json(Format::Jsonl, task)?;

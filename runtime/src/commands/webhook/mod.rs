@@ -147,11 +147,11 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
             let put = PutWebhook { url, events, queues, handlers, tags, enabled: disabled.then_some(false) };
             view::changed(global, &client.put_webhook(&name, &put, Expected::Absent).await?)?;
         }
-        Command::List => view::list(global, &client.webhooks().await?)?,
-        Command::Show { name } => view::show(global, &client.webhook(&name).await?)?,
+        Command::List => view::list(global, &client.list_webhooks().await?)?,
+        Command::Show { name } => view::show(global, &client.get_webhook(&name).await?)?,
         Command::Set(args) => set(global, &client, args).await?,
         Command::Rotate { name, overlap } => {
-            view::changed(global, &client.rotate_webhook(&name, overlap).await?)?;
+            view::changed(global, &client.rotate_webhook_secret(&name, overlap).await?)?;
         }
         Command::Remove { name, revision } => {
             let expected = revision.map_or(Expected::Any, Expected::Revision);
@@ -165,9 +165,9 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
         Command::Deliveries { name, failed, limit } => {
             view::deliveries(global, &deliveries(&client, &name, failed, usize::from(limit)).await?)?;
         }
-        Command::Delivery { name, id } => view::delivery(global, &client.delivery(&name, id).await?)?,
+        Command::Delivery { name, id } => view::delivery(global, &client.get_webhook_delivery(&name, id).await?)?,
         Command::Resend { name, id } => {
-            let delivery = client.resend_delivery(&name, id).await?;
+            let delivery = client.resend_webhook_delivery(&name, id).await?;
             match global.output {
                 Format::Text => print::data(format!("{}\n", delivery.id).as_bytes())?,
                 format => print::json(format, &delivery)?,
@@ -185,7 +185,7 @@ async fn set(global: &Global, client: &Client, args: SetArgs) -> Result<(), Comm
         let message = "nothing says what to change\nhint: name something, such as `--event 'task.*'` or `--enable`";
         return Err(CommandError::new(Exit::Usage, message));
     }
-    let before = client.webhook(&name).await?;
+    let before = client.get_webhook(&name).await?;
     let or = |named: Vec<String>, known: Vec<String>| if named.is_empty() && !no_filters { known } else { named };
     let events: Vec<String> = events.iter().map(ToString::to_string).collect();
     let put = PutWebhook {
@@ -205,7 +205,7 @@ async fn test(global: &Global, client: &Client, name: &WebhookName) -> Result<Ex
     let id: TaskId = made.id.parse().map_err(|error| CommandError::new(Exit::Error, error))?;
     // It is tried once, and an endpoint has a bounded time for that.
     client.wait(id).await?;
-    let delivery = client.delivery(name, id).await?;
+    let delivery = client.get_webhook_delivery(name, id).await?;
     view::delivery(global, &delivery)?;
     Ok(if delivery.state == StateName::Succeeded { Exit::Ok } else { Exit::TaskFailed })
 }
@@ -221,7 +221,7 @@ async fn deliveries(
     loop {
         let wanted = (limit - all.len()).min(PAGE);
         let filter = DeliveryFilter { failed: failed.then_some(true), before, limit: Some(wanted) };
-        let page = client.deliveries(name, &filter).await?;
+        let page = client.list_webhook_deliveries(name, &filter).await?;
         all.extend(page.deliveries);
         before = page.next;
         if before.is_none() || all.len() >= limit {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use sunaba_task::Timestamp;
 
-use super::rules::{AlertRules, Condition, Firing, Rule};
+use super::rules::{AlertRules, Condition, Firing};
 use super::sample::Moment;
+use crate::rule::Rule;
 
 /// Alerts that fire, or will soon. Further ones wait for one of these to be resolved.
 const MAX_OPEN: usize = 500;

@@ -30,10 +30,11 @@ pub(crate) use eyes::{Eyes, LOOK_TIME};
 pub use history::{Figures, Hour, TARGETS};
 pub use incidents::{Incident, Resolved};
 pub use report::{Every, Period, Report};
-pub use rules::{AlertRules, Rule, RuleSetting, RuleSettingError};
+pub use rules::{AlertRules, RuleSetting, RuleSettingError};
 use sample::Moment;
 pub use sample::{FailureSample, HandlerSample, QueueSample, Sample, WaitingSample};
 
+use crate::rule::Rule;
 use book::{AlertBook, LogSink};
 use history::{HOURS, History, SEEN};
 use incidents::{INCIDENTS, Incidents};

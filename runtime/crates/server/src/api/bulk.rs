@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+#[cfg(feature = "serve")]
 use sunaba_host::cancel_wish;
 use sunaba_store::{BulkPage, CancelWish, TaskQuery};
 use sunaba_task::{Payload, StateName, Timestamp};
@@ -144,6 +145,7 @@ impl Filter {
     }
 }
 
+#[cfg(feature = "serve")]
 impl Cancel {
     pub(crate) fn wish(self) -> Result<CancelWish, Problem> {
         Ok(cancel_wish(self.grace_ms.map(Duration::from_millis), self.reason)?)

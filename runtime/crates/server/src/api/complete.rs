@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+#[cfg(feature = "serve")]
 use sunaba_host::CompleteRequest;
 use sunaba_task::{Awaits, Completion, JSON, OCTETS, PayloadInfo, StateName, Task, TaskId};
 
@@ -67,6 +68,7 @@ pub struct CompletionView {
 }
 
 impl Complete {
+    #[cfg(feature = "serve")]
     pub(crate) fn request(self, task: TaskId) -> Result<CompleteRequest, Problem> {
         let Self { output, output_base64, media_type, by, token } = self;
         let renamed = |problem: Problem| {

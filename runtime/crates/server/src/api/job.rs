@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sunaba_host::job_story::WaitReport;
-use sunaba_host::{CancelledJob, JobAttention, JobOutput, OutcomeReport, payload_json};
+#[cfg(feature = "serve")]
+use sunaba_host::{CancelledJob, JobAttention, JobOutput};
+use sunaba_host::{OutcomeReport, payload_json};
 use sunaba_store::JobQuery;
 use sunaba_task::job::{Job, JobCause, JobState, OnFailure};
 use sunaba_task::{Payload, StateName, Task};
@@ -263,6 +265,7 @@ impl PlanFilter {
 
 impl JobView {
     /// The same with the tasks that are worth a look.
+    #[cfg(feature = "serve")]
     pub fn with(self, attention: &JobAttention) -> Self {
         let views = |tasks: &[Task]| tasks.iter().filter_map(JobTaskView::of).collect();
         Self { failing: views(&attention.failing), running: views(&attention.running), ..self }
@@ -394,6 +397,7 @@ impl JobResultView {
     }
 }
 
+#[cfg(feature = "serve")]
 impl From<&JobOutput> for JobOutputView {
     fn from(gave: &JobOutput) -> Self {
         Self {
@@ -406,6 +410,7 @@ impl From<&JobOutput> for JobOutputView {
     }
 }
 
+#[cfg(feature = "serve")]
 impl From<&CancelledJob> for JobCancelView {
     fn from(cancelled: &CancelledJob) -> Self {
         Self {

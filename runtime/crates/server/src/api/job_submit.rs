@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+#[cfg(feature = "serve")]
 use sunaba_host::{JobRequest, NodeRequest};
 use sunaba_store::SubmitJobError;
 use sunaba_task::format_bytes;
@@ -137,6 +138,7 @@ pub enum AfterNode {
     },
 }
 
+#[cfg(feature = "serve")]
 impl SubmitJob {
     /// What is asked for, in the host's words.
     pub(crate) fn request(self) -> Result<JobRequest, Problem> {
@@ -163,6 +165,7 @@ impl SubmitJob {
 }
 
 /// The tasks of a plan, and what is known of it besides.
+#[cfg(feature = "serve")]
 #[derive(Default)]
 struct Plan {
     nodes: Vec<NodeRequest>,
@@ -204,6 +207,7 @@ impl JobBudget {
     }
 }
 
+#[cfg(feature = "serve")]
 impl SubmitNode {
     /// The tasks of this, which is the `number`th of its plan.
     fn requests(self, number: usize, plan: &mut Plan) -> Result<(), Problem> {
@@ -247,6 +251,7 @@ impl SubmitNode {
     }
 }
 
+#[cfg(feature = "serve")]
 impl Plan {
     /// A task for each input of a map.
     fn add_map(&mut self, map: NodeRequest, inputs: Vec<Box<RawValue>>) -> Result<(), Problem> {
@@ -304,6 +309,7 @@ impl From<After> for AfterNode {
     }
 }
 
+#[cfg(feature = "serve")]
 impl From<JobRequest> for SubmitJob {
     fn from(request: JobRequest) -> Self {
         let Budget { attempts, time, fuel, artifact_bytes, tasks, depth } = request.budget;

@@ -19,6 +19,7 @@ mod schedule;
 mod secret;
 mod submit;
 mod task;
+#[cfg(feature = "serve")]
 mod to_submit;
 mod usage;
 mod version;

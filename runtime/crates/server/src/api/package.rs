@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sunaba_host::{Change, Deployed, Difference};
+use sunaba_host::Change;
+#[cfg(feature = "serve")]
+use sunaba_host::{Deployed, Difference};
 use sunaba_store::{DeployChange, Package};
 use sunaba_task::HandlerInfo;
 
@@ -129,6 +131,7 @@ impl From<&Package> for PackageView {
     }
 }
 
+#[cfg(feature = "serve")]
 impl From<Deployed> for PackageView {
     fn from(deployed: Deployed) -> Self {
         let Difference { changes, lowered } = deployed.difference;
@@ -136,6 +139,7 @@ impl From<Deployed> for PackageView {
     }
 }
 
+#[cfg(feature = "serve")]
 impl From<Difference> for PreviewView {
     fn from(Difference { changes, lowered }: Difference) -> Self {
         let widens = changes.iter().any(|change| change.widens);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "serve")]
 use sunaba_host::{ScheduleRequest, TaskRequest};
 use sunaba_task::Payload;
 use sunaba_task::schedule::{Calendar, Fire, Problem as Trouble, Schedule, ScheduleLink, ScheduleName};
@@ -39,6 +40,7 @@ pub struct PutSchedule {
     pub task: Submit,
 }
 
+#[cfg(feature = "serve")]
 impl PutSchedule {
     /// What is asked for, in the host's words.
     pub(crate) fn request(self, name: ScheduleName) -> Result<ScheduleRequest, Problem> {
@@ -185,6 +187,7 @@ impl From<&ScheduleLink> for OfSchedule {
     }
 }
 
+#[cfg(feature = "serve")]
 impl ScheduleView {
     pub(crate) fn new(schedule: &Schedule, input: Option<Payload>) -> Self {
         let (spec, progress) = (&schedule.spec, &schedule.progress);

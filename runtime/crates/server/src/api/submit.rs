@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+#[cfg(feature = "serve")]
 use sunaba_host::{TaskRequest, debounce};
 use sunaba_task::{
     ClockAccess, EnvGrant, HandlerName, LimitCaps, OCTETS, OnConflict, Payload, StateName, Timestamp, Unique, When,
@@ -205,6 +206,7 @@ pub enum SubmittedView {
 
 impl Submit {
     /// What is asked for, in the host's words.
+    #[cfg(feature = "serve")]
     pub(crate) fn request(self) -> Result<TaskRequest, Problem> {
         let duration = |ms: Option<u64>| ms.map(Duration::from_millis);
         let instant = |text: Option<&String>| text.map(|text| text.parse::<Timestamp>()).transpose();

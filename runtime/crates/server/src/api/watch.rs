@@ -1,7 +1,9 @@
 //! What is or was wrong with a host, and what it has done.
 
 use serde::{Deserialize, Serialize};
-use sunaba_host::{Alert, Figures, Incident, Period, Rule, ServiceReport, TARGETS};
+use sunaba_host::Rule;
+#[cfg(feature = "serve")]
+use sunaba_host::{Alert, Figures, Incident, Period, ServiceReport, TARGETS};
 use sunaba_task::Timestamp;
 
 use super::ms;
@@ -161,6 +163,7 @@ pub struct IncidentsView {
     pub incidents: Vec<IncidentView>,
 }
 
+#[cfg(feature = "serve")]
 impl From<Alert> for AlertView {
     fn from(alert: Alert) -> Self {
         let state = if alert.resolved_at.is_some() { AlertState::Resolved } else { AlertState::Firing };
@@ -176,6 +179,7 @@ impl From<Alert> for AlertView {
     }
 }
 
+#[cfg(feature = "serve")]
 impl From<Figures> for FiguresView {
     fn from(figures: Figures) -> Self {
         Self {
@@ -187,6 +191,7 @@ impl From<Figures> for FiguresView {
     }
 }
 
+#[cfg(feature = "serve")]
 impl From<Period> for PeriodView {
     fn from(Period { from, to, sum, figures }: Period) -> Self {
         Self {
@@ -209,12 +214,14 @@ impl From<Period> for PeriodView {
     }
 }
 
+#[cfg(feature = "serve")]
 impl From<ServiceReport> for ReportView {
     fn from(report: ServiceReport) -> Self {
         Self { periods: report.periods.into_iter().map(Into::into).collect(), targets: TARGETS.into() }
     }
 }
 
+#[cfg(feature = "serve")]
 impl From<Incident> for IncidentView {
     fn from(incident: Incident) -> Self {
         let at = |at_ms| Timestamp::from_unix_ms(at_ms).to_string();

@@ -1,6 +1,7 @@
 //! The worker groups of a host.
 
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "serve")]
 use sunaba_host::WorkerStatus;
 use sunaba_store::Queues;
 use sunaba_task::LimitCaps;
@@ -47,6 +48,7 @@ pub struct SetWorker {
     pub slots: String,
 }
 
+#[cfg(feature = "serve")]
 impl From<WorkerStatus> for WorkerView {
     fn from(worker: WorkerStatus) -> Self {
         Self {

@@ -1,10 +1,12 @@
 //! The ordered key-value engine under the planner: get, scan, apply a batch atomically, make it durable.
 
+#[cfg(feature = "embedded")]
 mod compact;
 mod files;
 mod long;
 mod memory;
 mod rest;
+#[cfg(feature = "embedded")]
 mod sled;
 
 use std::collections::BTreeMap;
@@ -16,6 +18,7 @@ use crate::BlobPlace;
 
 pub use memory::MemoryEngine;
 pub(crate) use rest::Rest;
+#[cfg(feature = "embedded")]
 pub use sled::SledEngine;
 
 /// Changes to be applied together: a value, or none to delete.

@@ -3,14 +3,14 @@
 use reqwest::Method;
 use sunaba_server::api::{SetWorker, WorkerView, WorkersView};
 
-use super::{Client, ClientError};
+use crate::{Client, ClientError};
 
 impl Client {
     /// The worker groups, in the order in which they were declared.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn workers(&self) -> Result<Vec<WorkerView>, ClientError> {
+    pub async fn list_workers(&self) -> Result<Vec<WorkerView>, ClientError> {
         let WorkersView { workers } = self.send(self.request(Method::GET, "/v1/workers")).await?;
         Ok(workers)
     }

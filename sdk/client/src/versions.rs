@@ -1,30 +1,17 @@
 //! The versions of packages, and what their handlers have used.
 
-use bytes::Bytes;
-use reqwest::{Method, RequestBuilder};
+use reqwest::Method;
 use serde::Serialize;
 use sunaba_server::api::{PackageView, Rollback, UsageBy, UsageView, UsagesView, VersionsView};
 
-use super::{Client, ClientError, DEPLOY_TIME};
+use crate::{Client, ClientError, DEPLOY_TIME};
 
 impl Client {
-    /// Deploys a component, though tasks that follow wait for a handler that is gone or takes another input from then on.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn deploy_changed(&self, package: &str, component: Bytes) -> Result<PackageView, ClientError> {
-        let request = self.request_at(Method::PUT, &["v1", "packages", package]).timeout(DEPLOY_TIME);
-        let request = request.header("content-type", "application/wasm").body(component).build();
-        let mut request = request.map_err(|error| self.protocol(error))?;
-        request.url_mut().query_pairs_mut().append_pair("allow_signature_change", "true");
-        self.send(RequestBuilder::from_parts(self.http.clone(), request)).await
-    }
-
     /// The versions of a package, newest first.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn versions(&self, package: &str) -> Result<VersionsView, ClientError> {
+    pub async fn list_package_versions(&self, package: &str) -> Result<VersionsView, ClientError> {
         self.send(self.request_at(Method::GET, &["v1", "packages", package, "versions"])).await
     }
 
@@ -32,7 +19,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn rollback(&self, package: &str, to: &Rollback) -> Result<PackageView, ClientError> {
+    pub async fn rollback_package(&self, package: &str, to: &Rollback) -> Result<PackageView, ClientError> {
         let request = self.request_at(Method::POST, &["v1", "packages", package, "rollback"]);
         self.send(request.timeout(DEPLOY_TIME).json(to)).await
     }
@@ -41,7 +28,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn usage(&self, by: UsageBy) -> Result<Vec<UsageView>, ClientError> {
+    pub async fn list_usage(&self, by: UsageBy) -> Result<Vec<UsageView>, ClientError> {
         #[derive(Serialize)]
         struct Question {
             by: UsageBy,

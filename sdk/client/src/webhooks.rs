@@ -12,8 +12,8 @@ use sunaba_store::Expected;
 use sunaba_task::TaskId;
 use sunaba_task::webhook::WebhookName;
 
-use super::schedules::expecting;
-use super::{Client, ClientError};
+use crate::schedules::expecting;
+use crate::{Client, ClientError};
 
 impl Client {
     /// Makes a webhook, or changes it, if it is as it is expected to be. The secret of a new one is in the answer, and nowhere else.
@@ -33,7 +33,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn webhook(&self, name: &WebhookName) -> Result<WebhookView, ClientError> {
+    pub async fn get_webhook(&self, name: &WebhookName) -> Result<WebhookView, ClientError> {
         self.send(self.of_webhook(Method::GET, name, &[])).await
     }
 
@@ -41,7 +41,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn webhooks(&self) -> Result<Vec<WebhookView>, ClientError> {
+    pub async fn list_webhooks(&self) -> Result<Vec<WebhookView>, ClientError> {
         let WebhooksView { webhooks } = self.send(self.request(Method::GET, "/v1/webhooks")).await?;
         Ok(webhooks)
     }
@@ -59,7 +59,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn rotate_webhook(
+    pub async fn rotate_webhook_secret(
         &self,
         name: &WebhookName,
         overlap: Option<Duration>,
@@ -80,7 +80,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn deliveries(&self, name: &WebhookName, filter: &DeliveryFilter) -> Result<DeliveriesView, ClientError> {
+    pub async fn list_webhook_deliveries(&self, name: &WebhookName, filter: &DeliveryFilter) -> Result<DeliveriesView, ClientError> {
         self.ask(&format!("/v1/webhooks/{name}/deliveries"), filter).await
     }
 
@@ -88,7 +88,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn delivery(&self, name: &WebhookName, id: TaskId) -> Result<DeliveryView, ClientError> {
+    pub async fn get_webhook_delivery(&self, name: &WebhookName, id: TaskId) -> Result<DeliveryView, ClientError> {
         self.send(self.of_webhook(Method::GET, name, &["deliveries", &id.to_string()])).await
     }
 
@@ -96,7 +96,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn resend_delivery(&self, name: &WebhookName, id: TaskId) -> Result<DeliveryView, ClientError> {
+    pub async fn resend_webhook_delivery(&self, name: &WebhookName, id: TaskId) -> Result<DeliveryView, ClientError> {
         let request = self.of_webhook(Method::POST, name, &["deliveries", &id.to_string(), "resend"]);
         self.send(request.json(&json!({}))).await
     }

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use sunaba_server::api::{AuditsView, CreateKey, CreatedKey, KeyView, KeysView, PageQuestion};
 
-use super::{Client, ClientError};
+use crate::{Client, ClientError};
 
 impl Client {
     /// Makes a key. Its text is in the answer, and nowhere else.
@@ -18,7 +18,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn keys(&self) -> Result<Vec<KeyView>, ClientError> {
+    pub async fn list_keys(&self) -> Result<Vec<KeyView>, ClientError> {
         let (mut all, mut question) = (Vec::new(), PageQuestion { limit: Some(200), ..PageQuestion::default() });
         loop {
             let page: KeysView = self.ask("/v1/keys", &question).await?;
@@ -42,7 +42,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn audit_log(&self, before: Option<String>, limit: usize) -> Result<AuditsView, ClientError> {
+    pub async fn list_audit(&self, before: Option<String>, limit: usize) -> Result<AuditsView, ClientError> {
         self.ask("/v1/audit", &PageQuestion { before, limit: Some(limit), ..PageQuestion::default() }).await
     }
 }

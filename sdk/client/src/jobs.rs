@@ -1,21 +1,4 @@
 //! Jobs: submits them, shows them, waits for them, and cancels them.
-//!
-//! What the builders of [`JobRequest`](crate::JobRequest) make for an embedded host is sent to another one the same way:
-//!
-//! ```no_run
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use sunaba_runtime::{Client, JobRequest, TaskRequest, chord, map, task, task::Payload};
-//!
-//! let texts = ["to be", "or not"].map(|text| Payload::json(format!("{{\"text\":\"{text}\"}}")));
-//! let sum = TaskRequest::new("words/sum".parse()?);
-//! let job = JobRequest::of("words", chord([map(&"words/word-count".parse()?, texts)], task(sum)))?;
-//! let client = Client::new("http://127.0.0.1:7878")?;
-//! let job = client.submit_job(&job.into()).await?;
-//! let ended = client.wait_job(job.id.parse()?).await?;
-//! println!("{}: {:?}", ended.state, client.job_result(job.id.parse()?).await?.output);
-//! # Ok(())
-//! # }
-//! ```
 
 use std::time::Duration;
 
@@ -25,7 +8,7 @@ use sunaba_server::api::{
 };
 use sunaba_task::job::JobId;
 
-use super::{Client, ClientError, WAIT_TIME};
+use crate::{Client, ClientError};
 
 /// Jobs, or tasks of a plan, that are asked for at a time.
 const PAGE: usize = 200;
@@ -33,19 +16,21 @@ const PAGE: usize = 200;
 const SUBMIT_TIME: Duration = Duration::from_secs(300);
 
 impl Client {
-    /// Submits a job. When this returns, its plan is on the host's stable storage.
+    /// Submits a job. When this returns, its plan is on the host's stable storage. With an idempotency key it is tried again if the
+    /// answer is lost.
     ///
     /// # Errors
     /// [`ClientError`].
     pub async fn submit_job(&self, submit: &SubmitJob) -> Result<JobView, ClientError> {
-        self.send(self.request(Method::POST, "/v1/jobs").timeout(SUBMIT_TIME).json(submit)).await
+        let request = self.request(Method::POST, "/v1/jobs").timeout(SUBMIT_TIME).json(submit);
+        if submit.idempotency_key.is_some() { self.send_again(request).await } else { self.send(request).await }
     }
 
     /// A job.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn job(&self, id: JobId) -> Result<JobView, ClientError> {
+    pub async fn get_job(&self, id: JobId) -> Result<JobView, ClientError> {
         self.send(self.request(Method::GET, &format!("/v1/jobs/{id}"))).await
     }
 
@@ -55,7 +40,7 @@ impl Client {
     /// [`ClientError`].
     pub async fn wait_job(&self, id: JobId) -> Result<JobView, ClientError> {
         loop {
-            let path = format!("/v1/jobs/{id}?wait_ms={}", WAIT_TIME.as_millis());
+            let path = format!("/v1/jobs/{id}?wait_ms={}", self.poll_time().as_millis());
             let job: JobView = self.send(self.request(Method::GET, &path)).await?;
             if job.state.is_terminal() {
                 return Ok(job);
@@ -63,11 +48,20 @@ impl Client {
         }
     }
 
+    /// The same, but no longer than this. None: it has not ended.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn wait_job_at_most(&self, id: JobId, longest: Duration) -> Result<Option<JobView>, ClientError> {
+        // Who loses: a look, which changes nothing.
+        tokio::time::timeout(longest, self.wait_job(id)).await.ok().transpose()
+    }
+
     /// Jobs, the newest first: all that the filter asks for, or as many as `limit` says.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn jobs(&self, filter: &JobFilter, limit: usize) -> Result<JobsView, ClientError> {
+    pub async fn list_jobs(&self, filter: &JobFilter, limit: usize) -> Result<JobsView, ClientError> {
         let mut all = JobsView { jobs: Vec::new(), next: filter.before.clone() };
         loop {
             let page = (limit - all.jobs.len()).min(PAGE);
@@ -85,7 +79,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn job_tasks(&self, id: JobId, filter: &PlanFilter, limit: usize) -> Result<PlanView, ClientError> {
+    pub async fn list_job_tasks(&self, id: JobId, filter: &PlanFilter, limit: usize) -> Result<PlanView, ClientError> {
         let mut all = PlanView { tasks: Vec::new(), next: filter.cursor.clone() };
         loop {
             let page = (limit - all.tasks.len()).min(PAGE);
@@ -103,7 +97,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn job_result(&self, id: JobId) -> Result<JobResultView, ClientError> {
+    pub async fn get_job_result(&self, id: JobId) -> Result<JobResultView, ClientError> {
         self.send(self.request(Method::GET, &format!("/v1/jobs/{id}/result"))).await
     }
 
@@ -112,7 +106,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn job_outputs(&self, id: JobId, filter: &PlanFilter) -> Result<JobOutputsView, ClientError> {
+    pub async fn get_job_outputs(&self, id: JobId, filter: &PlanFilter) -> Result<JobOutputsView, ClientError> {
         self.ask(&format!("/v1/jobs/{id}/outputs"), filter).await
     }
 

@@ -1,5 +1,7 @@
 //! Tasks: submits them, shows them, and does things to one or to many.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -10,7 +12,7 @@ use sunaba_server::api::{
 };
 use sunaba_task::TaskId;
 
-use super::{Client, ClientError, WAIT_TIME};
+use crate::{Client, ClientError};
 
 /// Tasks that are asked for at a time.
 const PAGE: usize = 500;
@@ -28,31 +30,22 @@ pub enum BulkVerb {
     Delete,
 }
 
-impl BulkVerb {
-    fn path(self) -> &'static str {
-        match self {
-            Self::Cancel => "/v1/tasks/cancel",
-            Self::RunNow => "/v1/tasks/run-now",
-            Self::Rerun => "/v1/tasks/rerun",
-            Self::Delete => "/v1/tasks/delete",
-        }
-    }
-}
-
 impl Client {
-    /// Submits a task. When this returns, the task is on the host's stable storage.
+    /// Submits a task. When this returns, the task is on the host's stable storage. With an idempotency key it is tried again if the
+    /// answer is lost.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn submit(&self, submit: &Submit) -> Result<TaskView, ClientError> {
-        self.send(self.request(Method::POST, "/v1/tasks").json(submit)).await
+    pub async fn submit_task(&self, submit: &Submit) -> Result<TaskView, ClientError> {
+        let request = self.request(Method::POST, "/v1/tasks").json(submit);
+        if submit.idempotency_key.is_some() { self.send_again(request).await } else { self.send(request).await }
     }
 
     /// A task.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn task(&self, id: TaskId) -> Result<TaskView, ClientError> {
+    pub async fn get_task(&self, id: TaskId) -> Result<TaskView, ClientError> {
         self.send(self.request(Method::GET, &format!("/v1/tasks/{id}"))).await
     }
 
@@ -60,7 +53,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`]: none of them was taken on, or nobody knows.
-    pub async fn submit_all(&self, tasks: Vec<Box<RawValue>>) -> Result<SubmittedAll, ClientError> {
+    pub async fn submit_tasks(&self, tasks: Vec<Box<RawValue>>) -> Result<SubmittedAll, ClientError> {
         self.send(self.request(Method::POST, "/v1/tasks/bulk").json(&SubmitAll { tasks })).await
     }
 
@@ -70,7 +63,7 @@ impl Client {
     /// [`ClientError`].
     pub async fn wait(&self, id: TaskId) -> Result<TaskView, ClientError> {
         loop {
-            let path = format!("/v1/tasks/{id}?wait_ms={}", WAIT_TIME.as_millis());
+            let path = format!("/v1/tasks/{id}?wait_ms={}", self.poll_time().as_millis());
             let task: TaskView = self.send(self.request(Method::GET, &path)).await?;
             if task.state.is_terminal() {
                 return Ok(task);
@@ -78,11 +71,20 @@ impl Client {
         }
     }
 
+    /// The same, but no longer than this. None: it has not ended.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn wait_at_most(&self, id: TaskId, longest: Duration) -> Result<Option<TaskView>, ClientError> {
+        // Who loses: a look, which changes nothing.
+        tokio::time::timeout(longest, self.wait(id)).await.ok().transpose()
+    }
+
     /// What came of a task.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn result(&self, id: TaskId) -> Result<ResultView, ClientError> {
+    pub async fn get_task_result(&self, id: TaskId) -> Result<ResultView, ClientError> {
         self.send(self.request(Method::GET, &format!("/v1/tasks/{id}/result"))).await
     }
 
@@ -90,7 +92,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn logs(&self, id: TaskId) -> Result<LogsView, ClientError> {
+    pub async fn get_task_logs(&self, id: TaskId) -> Result<LogsView, ClientError> {
         self.send(self.request(Method::GET, &format!("/v1/tasks/{id}/logs"))).await
     }
 
@@ -98,7 +100,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn tasks(&self, filter: &Filter, limit: usize) -> Result<TasksView, ClientError> {
+    pub async fn list_tasks(&self, filter: &Filter, limit: usize) -> Result<TasksView, ClientError> {
         let mut all = TasksView { tasks: Vec::new(), next: filter.before.clone() };
         loop {
             let page = (limit - all.tasks.len()).min(PAGE);
@@ -117,14 +119,51 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn bulk(&self, verb: BulkVerb, bulk: &Bulk) -> Result<BulkView, ClientError> {
-        self.send(self.request(Method::POST, verb.path()).json(bulk)).await
+        match verb {
+            BulkVerb::Cancel => self.cancel_tasks(bulk).await,
+            BulkVerb::RunNow => self.run_tasks_now(bulk).await,
+            BulkVerb::Rerun => self.rerun_tasks(bulk).await,
+            BulkVerb::Delete => self.delete_tasks(bulk).await,
+        }
+    }
+
+    /// Cancels a page of tasks that have not ended.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn cancel_tasks(&self, bulk: &Bulk) -> Result<BulkView, ClientError> {
+        self.send(self.request(Method::POST, "/v1/tasks/cancel").json(bulk)).await
+    }
+
+    /// Makes due a page of tasks that wait for an instant.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn run_tasks_now(&self, bulk: &Bulk) -> Result<BulkView, ClientError> {
+        self.send(self.request(Method::POST, "/v1/tasks/run-now").json(bulk)).await
+    }
+
+    /// Makes new tasks of a page of those that have ended without success.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn rerun_tasks(&self, bulk: &Bulk) -> Result<BulkView, ClientError> {
+        self.send(self.request(Method::POST, "/v1/tasks/rerun").json(bulk)).await
+    }
+
+    /// Deletes a page of tasks that have ended.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn delete_tasks(&self, bulk: &Bulk) -> Result<BulkView, ClientError> {
+        self.send(self.request(Method::POST, "/v1/tasks/delete").json(bulk)).await
     }
 
     /// Dead letters by what they died of.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn dead_groups(&self, filter: &Filter) -> Result<GroupsView, ClientError> {
+    pub async fn list_dead_groups(&self, filter: &Filter) -> Result<GroupsView, ClientError> {
         self.ask("/v1/dead/groups", filter).await
     }
 
@@ -132,7 +171,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn explain(&self, id: TaskId) -> Result<Story, ClientError> {
+    pub async fn explain_task(&self, id: TaskId) -> Result<Story, ClientError> {
         self.send(self.request(Method::GET, &format!("/v1/tasks/{id}/explain"))).await
     }
 
@@ -140,7 +179,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn cancel(&self, id: TaskId, cancel: &Cancel) -> Result<TaskView, ClientError> {
+    pub async fn cancel_task(&self, id: TaskId, cancel: &Cancel) -> Result<TaskView, ClientError> {
         self.send(self.request(Method::POST, &format!("/v1/tasks/{id}/cancel")).json(cancel)).await
     }
 
@@ -148,7 +187,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn run_now(&self, id: TaskId) -> Result<TaskView, ClientError> {
+    pub async fn run_task_now(&self, id: TaskId) -> Result<TaskView, ClientError> {
         self.send(self.request(Method::POST, &format!("/v1/tasks/{id}/run-now")).json(&json!({}))).await
     }
 
@@ -156,7 +195,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn rerun(&self, id: TaskId, input: &NewInput) -> Result<TaskView, ClientError> {
+    pub async fn rerun_task(&self, id: TaskId, input: &NewInput) -> Result<TaskView, ClientError> {
         self.send(self.request(Method::POST, &format!("/v1/tasks/{id}/rerun")).json(input)).await
     }
 
@@ -164,7 +203,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn delete(&self, id: TaskId) -> Result<Deleted, ClientError> {
+    pub async fn delete_task(&self, id: TaskId) -> Result<Deleted, ClientError> {
         self.send(self.request(Method::DELETE, &format!("/v1/tasks/{id}"))).await
     }
 }

@@ -10,7 +10,7 @@ use sunaba_server::api::{
 use sunaba_store::EventsOf;
 use sunaba_task::HandlerName;
 
-use super::{ANSWER_TIME, Client, ClientError};
+use crate::{Client, ClientError};
 
 /// Which events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn queues(&self) -> Result<Vec<QueueView>, ClientError> {
+    pub async fn list_queues(&self) -> Result<Vec<QueueView>, ClientError> {
         let (mut all, mut after) = (Vec::new(), After::default());
         loop {
             let page: QueuesView = self.ask("/v1/queues", &after).await?;
@@ -61,7 +61,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn handlers(&self) -> Result<Vec<ControlView>, ClientError> {
+    pub async fn list_handlers(&self) -> Result<Vec<ControlView>, ClientError> {
         let (mut all, mut after) = (Vec::new(), After::default());
         loop {
             let page: ControlsView = self.ask("/v1/handlers", &after).await?;
@@ -86,7 +86,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn retention(&self) -> Result<RetentionView, ClientError> {
+    pub async fn get_retention(&self) -> Result<RetentionView, ClientError> {
         self.send(self.request(Method::GET, "/v1/retention")).await
     }
 
@@ -102,7 +102,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn events(&self, wanted: EventsWanted) -> Result<EventsView, ClientError> {
+    pub async fn stream_events(&self, wanted: EventsWanted) -> Result<EventsView, ClientError> {
         #[derive(Serialize)]
         struct Question {
             after: Option<u64>,
@@ -111,7 +111,7 @@ impl Client {
             limit: usize,
             wait_ms: u64,
         }
-        let wait = wanted.wait.min(ANSWER_TIME / 2);
+        let wait = wanted.wait.min(self.answer_time / 2);
         let (task, job) = match wanted.of {
             Some(EventsOf::Task(task)) => (Some(task.to_string()), None),
             Some(EventsOf::Job(job)) => (None, Some(job.to_string())),

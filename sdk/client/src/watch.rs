@@ -4,14 +4,14 @@ use reqwest::Method;
 use serde::Serialize;
 use sunaba_server::api::{AlertsView, IncidentsView, ReportBy, ReportView};
 
-use super::{Client, ClientError};
+use crate::{Client, ClientError};
 
 impl Client {
     /// The alerts that fire, and those that were resolved lately.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn alerts(&self) -> Result<AlertsView, ClientError> {
+    pub async fn list_alerts(&self) -> Result<AlertsView, ClientError> {
         self.send(self.request(Method::GET, "/v1/alerts")).await
     }
 
@@ -19,7 +19,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn report(&self, by: ReportBy) -> Result<ReportView, ClientError> {
+    pub async fn get_report(&self, by: ReportBy) -> Result<ReportView, ClientError> {
         #[derive(Serialize)]
         struct Question {
             by: ReportBy,
@@ -31,7 +31,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn incidents(&self, days: Option<u32>) -> Result<IncidentsView, ClientError> {
+    pub async fn list_incidents(&self, days: Option<u32>) -> Result<IncidentsView, ClientError> {
         #[derive(Serialize)]
         struct Question {
             days: Option<u32>,
@@ -43,7 +43,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn metrics(&self) -> Result<String, ClientError> {
+    pub async fn get_metrics(&self) -> Result<String, ClientError> {
         let bytes = self.fetch(self.request(Method::GET, "/metrics")).await?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }

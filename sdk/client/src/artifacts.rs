@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::{Method, Response, header};
-use sunaba_server::Problem;
 use sunaba_server::api::ArtifactsView;
 use sunaba_task::{ArtifactName, Digest, TaskId};
 
-use super::{ANSWER_TIME, Client, ClientError};
+use crate::send::innermost;
+use crate::{Client, ClientError};
 
 /// How long a file may take as a whole. Each piece may take as long as any answer.
 const DOWNLOAD_TIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -25,7 +25,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn artifacts(&self, id: TaskId) -> Result<ArtifactsView, ClientError> {
+    pub async fn list_artifacts(&self, id: TaskId) -> Result<ArtifactsView, ClientError> {
         self.send(self.request(Method::GET, &format!("/v1/tasks/{id}/artifacts"))).await
     }
 
@@ -33,18 +33,10 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn artifact(&self, id: TaskId, name: &ArtifactName) -> Result<Download, ClientError> {
+    pub async fn get_artifact(&self, id: TaskId, name: &ArtifactName) -> Result<Download, ClientError> {
         let request = self.request_at(Method::GET, &["v1", "tasks", &id.to_string(), "artifacts", name.as_str()]);
-        let response = self.answer(request.timeout(DOWNLOAD_TIME)).await?;
-        let status = response.status();
-        if status.is_success() {
-            return Ok(Download { client: self.clone(), response });
-        }
-        let bytes = response.bytes().await.map_err(|error| self.protocol(error))?;
-        match serde_json::from_slice::<Problem>(&bytes) {
-            Ok(problem) => Err(ClientError::Refused(problem)),
-            Err(_) => Err(self.protocol(status)),
-        }
+        let response = self.open(request.timeout(DOWNLOAD_TIME)).await?;
+        Ok(Download { client: self.clone(), response })
     }
 }
 
@@ -60,8 +52,8 @@ impl Download {
     /// # Errors
     /// [`ClientError`]: the connection was lost before the end, or nothing comes any more.
     pub async fn piece(&mut self) -> Result<Option<Bytes>, ClientError> {
-        match tokio::time::timeout(ANSWER_TIME, self.response.chunk()).await {
-            Ok(piece) => piece.map_err(|error| self.client.protocol(super::innermost(&error))),
+        match tokio::time::timeout(self.client.answer_time, self.response.chunk()).await {
+            Ok(piece) => piece.map_err(|error| self.client.protocol(innermost(&error))),
             Err(_) => Err(ClientError::Late { address: self.client.shown() }),
         }
     }

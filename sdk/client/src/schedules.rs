@@ -9,7 +9,7 @@ use sunaba_server::api::{
 use sunaba_store::Expected;
 use sunaba_task::schedule::ScheduleName;
 
-use super::{Client, ClientError};
+use crate::{Client, ClientError};
 
 impl Client {
     /// Makes a schedule, or changes it, if it is as it is expected to be.
@@ -30,7 +30,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn schedule(&self, name: &ScheduleName) -> Result<ScheduleView, ClientError> {
+    pub async fn get_schedule(&self, name: &ScheduleName) -> Result<ScheduleView, ClientError> {
         self.send(self.request_at(Method::GET, &["v1", "schedules", name.as_str()])).await
     }
 
@@ -38,7 +38,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn schedules(&self, package: Option<&str>) -> Result<Vec<ScheduleView>, ClientError> {
+    pub async fn list_schedules(&self, package: Option<&str>) -> Result<Vec<ScheduleView>, ClientError> {
         let mut filter = ScheduleFilter { package: package.map(str::to_owned), ..ScheduleFilter::default() };
         let mut all = Vec::new();
         loop {
@@ -51,18 +51,21 @@ impl Client {
         }
     }
 
-    /// Has the ticks of a schedule pass by, or make tasks again.
+    /// Has the ticks of a schedule pass by.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn pause_schedule(
-        &self,
-        name: &ScheduleName,
-        paused: bool,
-        expected: Expected,
-    ) -> Result<ScheduleView, ClientError> {
-        let verb = if paused { "pause" } else { "resume" };
-        let request = self.request_at(Method::POST, &["v1", "schedules", name.as_str(), verb]);
+    pub async fn pause_schedule(&self, name: &ScheduleName, expected: Expected) -> Result<ScheduleView, ClientError> {
+        let request = self.request_at(Method::POST, &["v1", "schedules", name.as_str(), "pause"]);
+        self.send(expecting(request, expected).json(&json!({}))).await
+    }
+
+    /// Has the ticks of a schedule make tasks again.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn resume_schedule(&self, name: &ScheduleName, expected: Expected) -> Result<ScheduleView, ClientError> {
+        let request = self.request_at(Method::POST, &["v1", "schedules", name.as_str(), "resume"]);
         self.send(expecting(request, expected).json(&json!({}))).await
     }
 
@@ -78,7 +81,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn schedule_fires(&self, name: &ScheduleName, count: usize) -> Result<Vec<FireView>, ClientError> {
+    pub async fn list_schedule_fires(&self, name: &ScheduleName, count: usize) -> Result<Vec<FireView>, ClientError> {
         #[derive(Serialize)]
         struct Question {
             count: usize,

@@ -6,7 +6,7 @@ use reqwest::Method;
 use sunaba_server::api::{JobRetry, JobView};
 use sunaba_task::job::JobId;
 
-use super::{Client, ClientError};
+use crate::{Client, ClientError};
 
 /// A large plan takes a while to read.
 const RETRY_TIME: Duration = Duration::from_secs(300);

@@ -3,14 +3,14 @@
 use reqwest::Method;
 use sunaba_server::api::{RemovedSecret, SecretView, SecretsView, SetSecret};
 
-use super::{Client, ClientError};
+use crate::{Client, ClientError};
 
 impl Client {
     /// What is shown of every secret, by name.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn secrets(&self) -> Result<Vec<SecretView>, ClientError> {
+    pub async fn list_secrets(&self) -> Result<Vec<SecretView>, ClientError> {
         let SecretsView { secrets } = self.send(self.request(Method::GET, "/v1/secrets")).await?;
         Ok(secrets)
     }

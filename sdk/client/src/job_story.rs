@@ -5,7 +5,7 @@ use sunaba_host::job_story::{JobGraph, JobStory};
 use sunaba_server::api::{GraphFormat, GraphQuestion};
 use sunaba_task::job::JobId;
 
-use super::{Client, ClientError};
+use crate::{Client, ClientError};
 
 impl Client {
     /// Why a job is where it is.
@@ -20,7 +20,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn job_graph(&self, id: JobId, fold: Option<usize>) -> Result<JobGraph, ClientError> {
+    pub async fn get_job_graph(&self, id: JobId, fold: Option<usize>) -> Result<JobGraph, ClientError> {
         self.ask(&format!("/v1/jobs/{id}/graph"), &GraphQuestion { format: None, fold }).await
     }
 
