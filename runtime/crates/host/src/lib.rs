@@ -74,8 +74,8 @@ pub use secrets::{SecretKeeper, SecretPlace, SecretSource, SecretSourceError};
 pub use sunaba_sandbox::{CompileLimits, Compiler, MAX_COMPONENT_BYTES};
 pub use sunaba_worker::{Slots, SlotsError, Supervision};
 pub use watch::{
-    Alert, AlertRules, AlertSink, Check, Every, FailureSample, Figures, HandlerSample, Hour, Incident, Period,
-    QueueSample, Report as ServiceReport, Resolved, Rule, RuleSetting, RuleSettingError, Sample, TARGETS,
-    WaitingSample, WatchConfig,
+    Alert, AlertRules, AlertSink, Check, Every, FailureSample, Figures, HandlerSample, Hour, Incident, MINUTES, Minute,
+    Period, QueueSample, Report as ServiceReport, Resolved, Rule, RuleSetting, RuleSettingError, Sample, Share,
+    TARGETS, WaitingSample, WatchConfig,
 };
 pub use workers::{SlotsRefusal, WorkerStatus};

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use sunaba_runtime::config::{Config, Layers, PackageFile, Row};
+use sunaba_runtime::server::Setting;
 use sunaba_runtime::store::DeployChange;
 use sunaba_runtime::task::Digest;
 use sunaba_runtime::{DeployError, Runtime};
@@ -93,6 +94,18 @@ pub(super) async fn reload(global: &Global, args: &Args, runtime: &Runtime, star
     }
     super::say(global, if done.is_empty() { "reloaded: nothing to do" } else { "reloaded" });
     *last = next;
+}
+
+/// What is in force, to be shown: of what is read again what was read last, and of the rest what the host was started with.
+pub(super) fn shown(started: &Config, last: &Config) -> Vec<Setting> {
+    let is_live = |row: &&Row| LIVE.iter().any(|live| row.key.starts_with(live));
+    let rows = started.rows().iter().filter(|row| !is_live(row)).chain(last.rows().iter().filter(is_live));
+    rows.map(|Row { key, value, origin }| Setting {
+        key: key.clone(),
+        value: value.clone(),
+        origin: origin.to_string(),
+    })
+    .collect()
 }
 
 /// The keys of what is otherwise than when the host was started, and stays as it was.

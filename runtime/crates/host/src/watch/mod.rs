@@ -9,6 +9,7 @@ mod eyes;
 mod history;
 mod incidents;
 mod machine;
+mod pulse;
 mod report;
 mod rules;
 mod sample;
@@ -30,6 +31,7 @@ pub(crate) use checks::checks;
 pub(crate) use eyes::Eyes;
 pub use history::{Figures, Hour, TARGETS};
 pub use incidents::{Incident, Resolved};
+pub use pulse::{MINUTES, Minute, Share};
 pub use report::{Every, Period, Report};
 pub use rules::{AlertRules, Rule, RuleSetting, RuleSettingError};
 pub use sample::{FailureSample, HandlerSample, QueueSample, Sample, WaitingSample};
@@ -37,6 +39,7 @@ pub use sample::{FailureSample, HandlerSample, QueueSample, Sample, WaitingSampl
 use book::{AlertBook, LogSink};
 use history::{HOURS, History, SEEN};
 use incidents::{INCIDENTS, Incidents};
+use pulse::Pulse;
 use window::Window;
 
 /// Looks that are closer together would be no news.
@@ -79,6 +82,7 @@ struct Found {
     book: AlertBook,
     history: History,
     incidents: Incidents,
+    pulse: Pulse,
     window: Window,
     /// The last look.
     last: Option<Timestamp>,
@@ -112,6 +116,7 @@ impl Watch {
             book: AlertBook::default(),
             history: History::read(seen.now, seen.since, &notes),
             incidents: Incidents::read(&notes),
+            pulse: Pulse::default(),
             window: Window::default(),
             last: None,
             store_bytes: None,
@@ -154,6 +159,10 @@ impl Watch {
 
     pub(crate) fn incidents(&self, since: Timestamp) -> Vec<Incident> {
         self.seen.lock().incidents.list(since)
+    }
+
+    pub(crate) fn minutes(&self) -> Vec<Minute> {
+        self.seen.lock().pulse.minutes()
     }
 
     pub(crate) fn report(&self, now: Timestamp, every: Every) -> Report {
@@ -216,11 +225,12 @@ async fn run(mut stop: watch::Receiver<bool>, eyes: Arc<Eyes>, seen: Arc<Seen>, 
 /// What has changed by a look.
 fn take_in(seen: &Seen, sample: &Sample, observations: Option<&Observations>, rules: &AlertRules) -> Vec<Alert> {
     let mut found = seen.lock();
-    let Found { book, history, incidents, window, last, leaving, .. } = &mut *found;
+    let Found { book, history, incidents, pulse, window, last, leaving, .. } = &mut *found;
     let now = sample.at;
     let mut sample = sample.clone();
     if let Some(observations) = observations {
         sample.failures = window.look(now, &observations.series, rules.failure_window);
+        pulse.look(observations);
         observations.troubles.iter().for_each(|trouble| incidents.add(trouble));
         if observations.missed > 0 && observations.next > 0 {
             tracing::debug!(missed = observations.missed, "failures came faster than they were looked at");

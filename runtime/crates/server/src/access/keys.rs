@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use sunaba_store::{ApiKeys, Store, StoreError};
-use sunaba_task::{ApiKey, KeyId, KeyStanding, KeyText, Timestamp};
+use sunaba_task::{ApiKey, Digest, KeyId, KeyStanding, KeyText, Timestamp};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -45,7 +45,11 @@ impl Keys {
 
     /// The key with this text, if it is good.
     pub(crate) async fn find(&self, text: &KeyText) -> Result<Arc<ApiKey>, Problem> {
-        let digest = text.digest();
+        self.find_digest(text.digest()).await
+    }
+
+    /// The key whose text has this digest, if it is good.
+    pub(crate) async fn find_digest(&self, digest: Digest) -> Result<Arc<ApiKey>, Problem> {
         let mut slot = self.known.lock().await;
         let known = match slot.take().filter(|known| known.read.elapsed() < self.max_age) {
             Some(known) => slot.insert(known),
