@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const BINARY = process.env.SUNABA_BINARY, GUESTS = process.env.SUNABA_GUESTS;
+const BINARY = process.env.DASHBOARD_BINARY, GUESTS = process.env.SUNABA_GUESTS;
 
 export class Host {
   static async start(options = []) {
@@ -65,21 +65,21 @@ export const furnish = async (host) => {
   ids.good = greeted[0];
   ids.dead = host.submit("retry-or-fail/retry-or-fail", { how: "fatal" });
   for (const how of ["fatal", "malformed", "malformed"]) host.submit("retry-or-fail/retry-or-fail", { how });
-  ids.panic = host.submit("panic/panic", {}, "--max-attempts", "1");
+  ids.panic = host.submit("panic/panic", null, "--max-attempts", "1");
   ids.retry = host.submit("retry-or-fail/retry-or-fail", { how: "network" });
   ids.waits = host.submit("approval/approval", { amount: 900, purpose: "a printer" });
   ids.evil = host.submit("hello/hello", { name: "<script>globalThis.pwned = 1</script><img src=x onerror='globalThis.pwned = 2'>\u202egnp.exe" }, "--tag", "<img src=x onerror=globalThis.pwned=3>");
   host.ok("queue", "pause", "mail");
   for (let number = 0; number < 6; number += 1) host.submit("hello/hello", { name: "Ada" }, "--queue", "mail");
   host.ok("queue", "set", "mail", "--concurrency", "4", "--rate", "100/1s");
-  ids.later = host.submit("hello/hello", { name: "later" }, "--start-in", "2h");
+  ids.later = host.submit("hello/hello", { name: "later" }, "--delay", "2h");
   ids.runs = host.submit("spin/spin", null, "--timeout", "10m");
-  host.ok("schedule", "put", "nightly", "--cron", "0 3 * * *", "--time-zone", "Europe/Berlin", "hello/hello", "--input", '{"name":"night"}');
-  host.ok("schedule", "put", "often", "--cron", "*/5 * * * *", "hello/hello", "--input", '{"name":"often"}');
+  host.ok("schedule", "create", "nightly", "--cron", "0 3 * * *", "--time-zone", "Europe/Berlin", "hello/hello", "--input", '{"name":"night"}');
+  host.ok("schedule", "create", "often", "--cron", "*/5 * * * *", "hello/hello", "--input", '{"name":"often"}');
   host.ok("key", "create", "ci", "--scope", "submit");
   const node = (name, after = []) => ({ name, handler: "hello/hello", input: { name }, after });
   const plan = join(host.folder, "job.json");
-  writeFileSync(plan, JSON.stringify({ name: "nightly build", tasks: [node("fetch"), node("unpack", ["fetch"]), node("lint", ["unpack"]), node("compile", ["unpack"]), node("test", ["compile"]), node("publish", ["test", "lint"])] }));
+  writeFileSync(plan, JSON.stringify({ name: "nightly build", nodes: [node("fetch"), node("unpack", ["fetch"]), node("lint", ["unpack"]), node("compile", ["unpack"]), node("test", ["compile"]), node("publish", ["test", "lint"])] }));
   ids.job = host.ok("job", "submit", plan);
   await host.until(ids.dead, "dead");
   await host.until(ids.panic, "dead");

@@ -5,14 +5,14 @@ import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { Host, furnish } from "./host.mjs";
 
-const OUT = process.env.SUNABA_SCREENS;
+const OUT = process.env.DASHBOARD_SCREENS;
 const PATIENCE = 60_000;
 const SIZES = { desktop: { width: 1360, height: 900 }, phone: { width: 390, height: 844 } };
 const say = (words) => process.stdout.write(`${words}\n`);
 
 mkdirSync(OUT, { recursive: true });
-const host = await Host.start(["--concurrency", "4"]);
-const browser = await chromium.launch({ executablePath: process.env.SUNABA_CHROMIUM, args: ["--no-sandbox"] });
+const host = await Host.start(["--concurrency", "4", "--grace", "1s"]);
+const browser = await chromium.launch({ executablePath: process.env.DASHBOARD_CHROMIUM, args: ["--no-sandbox"] });
 let failures = 0;
 const check = async (name, work) => {
   try { await work(); say(`ok    ${name}`); } catch (error) { failures += 1; say(`FAIL  ${name}\n      ${error.message}`); }
@@ -213,7 +213,7 @@ try {
     await page.getByRole("status").filter({ hasText: "the task is completed" }).waitFor();
     await page.goto("/ui/dead?handler=panic%2Fpanic&kind=trap");
     await page.getByRole("link", { name: "Edit and run again" }).first().click();
-    await page.getByLabel("Input of the new task").fill("{}");
+    await page.getByLabel("Input of the new task").fill("null");
     await page.getByRole("button", { name: "Run again with this" }).click();
     await page.getByRole("status").filter({ hasText: "this is the new task" }).waitFor();
     await page.getByRole("button", { name: /^Colours/ }).click();

@@ -73,7 +73,7 @@ fn bulk_actions_ask_before_they_do_what_cannot_be_taken_back() {
     host.deploy("hello");
     host.ok(&["queue", "pause", "mail"]);
     let ids: Vec<_> = (0..3).map(|_| submit(&host, &["--queue", "mail"])).collect();
-    let other = submit(&host, &["--start-in", "1h"]);
+    let other = submit(&host, &["--delay", "1h"]);
     let mut browser = Browser::of(&host);
     let page = browser.open("/ui/tasks?queue=mail");
     let none = browser.act("/ui/tasks/bulk", &page, &[("action", "cancel"), ("which", "these")]);
@@ -141,7 +141,7 @@ fn dead_letter_is_mended_and_run_again() {
 fn schedule_worker_handler_and_retention_are_set_by_forms() {
     let host = Host::start(&["--concurrency", "2"]);
     host.deploy("hello");
-    host.ok(&["schedule", "put", "nightly", "--cron", "0 3 * * *", "hello/hello", "--input", ADA]);
+    host.ok(&["schedule", "create", "nightly", "--cron", "0 3 * * *", "hello/hello", "--input", ADA]);
     let mut browser = Browser::of(&host);
     let page = browser.open("/ui/schedules/nightly");
     let own = "/ui/schedules/nightly";
@@ -149,7 +149,7 @@ fn schedule_worker_handler_and_retention_are_set_by_forms() {
     assert_eq!(browser.act(own, &page, &[("action", "resume")]), "nightly is resumed");
     let fields = [("action", "set"), ("cron", "30 4 * * *"), ("time_zone", "Europe/Berlin"), ("overlap", "queue")];
     assert_eq!(browser.act(own, &page, &fields), "nightly is changed");
-    let shown = host.json(&["schedule", "show", "nightly"]);
+    let shown = host.json(&["schedule", "get", "nightly"]);
     assert_eq!((&shown["cron"], &shown["time_zone"]), (&json!("30 4 * * *"), &json!("Europe/Berlin")));
     assert_eq!(shown["task"]["input"], json!({"name": "Ada"}), "what it makes stays");
     let made = browser.act(own, &page, &[("action", "trigger")]);
@@ -163,7 +163,7 @@ fn schedule_worker_handler_and_retention_are_set_by_forms() {
     let limits = [("action", "limits"), ("concurrency", "2"), ("breaker", "50%/20, 30s")];
     assert_eq!(browser.act(handler, &page, &limits), "hello/hello is set");
     assert!(browser.open(handler).has("value=\"50%/20, 30s\""));
-    let worker = host.lines(&["worker", "list"])[0]["id"].as_str().expect("a name").to_owned();
+    let worker = host.lines(&["workers", "list"])[0]["id"].as_str().expect("a name").to_owned();
     let slots = browser.act(&format!("/ui/workers/{worker}"), &page, &[("slots", "1")]);
     assert!(slots.contains("has 1 slots"), "{slots}");
     let kept = [("action", "retention"), ("result", "2d"), ("succeeded", "3d"), ("dead", "")];

@@ -52,7 +52,7 @@ fn every_page_is_there_with_nothing_to_show_and_with_something() {
     let dead = host.ok(&["task", "submit", "retry-or-fail/retry-or-fail", "--input", r#"{"how":"fatal"}"#]);
     host.until(&good, "succeeded");
     host.until_dead(&dead);
-    host.ok(&["schedule", "put", "nightly", "--cron", "0 3 * * *", "hello/hello", "--input", r#"{"name":"Ada"}"#]);
+    host.ok(&["schedule", "create", "nightly", "--cron", "0 3 * * *", "hello/hello", "--input", r#"{"name":"Ada"}"#]);
     for path in PAGES {
         browser.open(path);
     }

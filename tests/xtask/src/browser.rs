@@ -26,9 +26,9 @@ pub(crate) fn look() -> Result<()> {
         fs::copy(root().join("tests/dashboard").join(script), folder().join(script))?;
     }
     let mut node = Command::new("node");
-    node.arg("screens.mjs").current_dir(folder()).env("SUNABA_CHROMIUM", chromium);
-    node.env("SUNABA_BINARY", target().join("debug/sunaba")).env("SUNABA_GUESTS", guests::folder());
-    node.env("SUNABA_SCREENS", folder().join("screens"));
+    node.arg("screens.mjs").current_dir(folder()).env("DASHBOARD_CHROMIUM", chromium);
+    node.env("DASHBOARD_BINARY", target().join("debug/sunaba")).env("SUNABA_GUESTS", guests::folder());
+    node.env("DASHBOARD_SCREENS", folder().join("screens"));
     run(node)
 }
 

@@ -208,11 +208,23 @@ fn same_but_blanks(one: &str, other: &str) -> bool {
     letters(one) == letters(other)
 }
 
-/// How much of something is used, as a bar with its numbers in words.
+/// How much of something is used, as a bar; its numbers stand beside it in words.
 pub(super) fn meter(used: impl Number, of: impl Number) -> Safe<String> {
-    let (used, of) = (used.number(), of.number());
-    let share = used.saturating_mul(100).checked_div(of).unwrap_or(0).min(100);
-    let tone = if share >= 90 { "full" } else { "" };
+    let share = share(used.number(), of.number());
+    bar(share, if share >= 90 { "full" } else { "" })
+}
+
+/// How far something is, as a bar.
+pub(super) fn progress(done: impl Number, of: impl Number) -> Safe<String> {
+    bar(share(done.number(), of.number()), "")
+}
+
+/// In a hundred.
+fn share(part: u64, whole: u64) -> u64 {
+    part.saturating_mul(100).checked_div(whole).unwrap_or(0).min(100)
+}
+
+fn bar(share: u64, tone: &str) -> Safe<String> {
     Safe(format!(
         "<svg class=\"meter {tone}\" viewBox=\"0 0 100 6\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{share} %\"><rect \
          width=\"100\" height=\"6\" class=\"rest\"/><rect width=\"{share}\" height=\"6\" class=\"used\"/></svg>"

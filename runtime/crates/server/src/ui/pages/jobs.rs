@@ -49,6 +49,13 @@ struct JobPage {
     plan: PlanView,
 }
 
+impl JobPage {
+    /// Whether it has ended, and something of it did not succeed.
+    fn is_retried(&self) -> bool {
+        self.job.ended_at.is_some() && (self.job.state != JobState::Succeeded || self.job.partial)
+    }
+}
+
 /// What there is to say about the tasks of a job.
 mod of {
     use super::{JobTasksView, StateName};

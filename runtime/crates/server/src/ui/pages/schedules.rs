@@ -90,7 +90,7 @@ async fn change(visit: &Visit, at: &str, fields: &Form) -> Result<ScheduleView, 
     let schedule: ScheduleView = visit.desk.get(at).await?;
     let unreadable = || {
         let message =
-            "the task of this schedule was written by another release\nhint: change it with `sunaba schedule put`";
+            "the task of this schedule was written by another release\nhint: change it with `sunaba schedule update`";
         Problem::invalid(message)
     };
     let task = schedule.task.as_ref().ok_or_else(unreadable)?;
