@@ -214,6 +214,7 @@ fn key_that_is_bound_to_a_queue_sees_that_queue_alone() {
         let input = r#"{"name":"Ada"}"#;
         host.ok(&["task", "submit", "hello/hello", "--queue", queue, "--input", input, "--api-key", &admin])
     };
+    host.ok(&["queue", "pause", "mail", "--api-key", &admin]);
     let (mail, print) = (submit("mail"), submit("print"));
     let arguments = ["key", "create", "mail", "--scope", "operate", "--queue", "mail", "--api-key", &admin];
     let mut browser = signed_in(&host, &host.ok(&arguments));

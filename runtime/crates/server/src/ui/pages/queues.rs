@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::extract::Path;
 use serde_json::{Map, Value};
+use sunaba_task::is_name;
 
 use super::{Answer, told, unknown};
 use crate::api::{QueueView, QueuesView};
@@ -92,6 +93,27 @@ pub(super) async fn list(visit: Visit, Fields(fields): Fields) -> Answer {
     Ok(page(&Queues { frame: visit.frame("Queues", "queues").await, queues, next }))
 }
 
+/// A queue that has nothing, and for which nothing is set.
+fn empty(name: &str) -> QueueView {
+    QueueView {
+        name: name.to_owned(),
+        paused: false,
+        weight: None,
+        concurrency: None,
+        key_concurrency: None,
+        rate: None,
+        key_rate: None,
+        max_depth: None,
+        aging_ms: None,
+        limits: None,
+        queued: 0,
+        scheduled: 0,
+        running: 0,
+        oldest_ms: None,
+        attention: Vec::new(),
+    }
+}
+
 /// The queue with this name: the first after all that come before it.
 async fn find(visit: &Visit, name: &str) -> Result<QueueView, Problem> {
     let mut after = String::new();
@@ -103,6 +125,8 @@ async fn find(visit: &Visit, name: &str) -> Result<QueueView, Problem> {
         }
         match next.filter(|next| next.as_str() < name && *next > after) {
             Some(next) => after = next,
+            // One that has nothing is in no list, and can be set all the same.
+            None if is_name(name) && visit.caller.sees(name) => return Ok(empty(name)),
             None => {
                 let hint = "a queue is there once a task was submitted to it, or something was set for it";
                 return Err(Problem::not_found(format!("there is no queue `{name}`\nhint: {hint}")));
