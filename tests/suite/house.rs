@@ -44,7 +44,7 @@ const EDGES: [(&str, &[&str]); 15] = [
     ("xtask", &[]),
 ];
 
-/// Dependencies that shape a crate have one owner.
+/// Dependencies that shape a crate have one owner; of templates, whoever writes pages.
 const OWNERS: [(&str, &str); 18] = [
     ("sled", "sunaba-store"),
     ("croner", "sunaba-task"),
@@ -63,7 +63,7 @@ const OWNERS: [(&str, &str); 18] = [
     ("clap_complete", "sunaba-runtime"),
     ("clap_mangen", "sunaba-runtime"),
     ("plotters", "sunaba-report"),
-    ("askama", "sunaba-report"),
+    ("askama", "sunaba-report, sunaba-server"),
     ("wit-bindgen", "sunaba-sdk"),
 ];
 
@@ -152,7 +152,9 @@ fn heavy_dependencies_have_one_owner() {
             .filter(|package| dependencies(package).any(|edge| name(edge) == dependency))
             .map(name)
             .collect();
-        assert_eq!(users, [owner], "{dependency}");
+        let mut users = users;
+        users.sort_unstable();
+        assert_eq!(users.join(", "), owner, "{dependency}");
     }
 }
 

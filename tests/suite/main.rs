@@ -17,6 +17,7 @@ mod completion;
 mod config;
 mod contract;
 mod crash;
+mod dashboard;
 mod data;
 mod dead;
 mod deciders;

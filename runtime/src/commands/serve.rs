@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use sunaba_runtime::config::{Config, Origin};
-use sunaba_runtime::server::{Admission, NotAdmitted, Server};
+use sunaba_runtime::server::{Admission, NotAdmitted, Server, Settings};
 use sunaba_runtime::store::OpenError;
 use sunaba_runtime::task::trace::Spans;
 use sunaba_runtime::task::{format_bytes, format_duration};
@@ -42,6 +42,9 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
     // The port first: a host that cannot listen has not touched its data.
     let server = Server::bind(config.host.listen).await.map_err(|error| CommandError::new(Exit::Unavailable, error))?;
     let server = server.connections(raise_descriptors() / CONNECTIONS_SHARE).named(config.host.allow_host.clone());
+    let settings = Settings::default();
+    settings.set(reload::shown(&config, &config));
+    let server = server.settings(settings.clone());
     let server = match config.host.admits() {
         Some(admission) => server.admission(admission),
         None => server,
@@ -112,7 +115,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
         () = signals.next() => {}
         // Who loses says that the host lives, or reloads: what it has put in force by then stays so.
         () = notify.keep_alive(&runtime) => {}
-        () = reloads(&mut hangups, global, &args, &runtime, &notify, &config) => {}
+        () = reloads(&mut hangups, global, &args, &runtime, &notify, (&config, &settings)) => {}
     }
     notify.say("STOPPING=1");
     match runtime.running() {
@@ -171,7 +174,8 @@ fn announce(global: &Global, config: &Config, server: &Server, runtime: &Runtime
     } else if !global.quiet {
         print::headline(true, "ready", &format!("sunaba {}", env!("CARGO_PKG_VERSION")));
         for (name, value) in [
-            ("address", address),
+            ("address", address.clone()),
+            ("dashboard", format!("{address}/ui/")),
             ("data", data.display().to_string()),
             ("durability", durability),
             ("concurrency", runtime.slots().to_string()),
@@ -273,11 +277,13 @@ async fn reloads(
     args: &Args,
     runtime: &Runtime,
     notify: &Notify,
-    started: &Config,
+    (started, settings): (&Config, &Settings),
 ) {
     while hangups.next().await {
         notify.say("STATUS=reloading");
-        reload::reload(global, args, runtime, started).await;
+        if let Some(last) = reload::reload(global, args, runtime, started).await {
+            settings.set(reload::shown(started, &last));
+        }
         notify.say("STATUS=");
     }
 }

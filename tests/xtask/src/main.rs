@@ -1,6 +1,7 @@
 //! `cargo xtask`: sets up what is missing on a fresh machine, builds, tests and shows.
 
 mod bench;
+mod browser;
 mod component;
 mod contract;
 mod frame;
@@ -20,6 +21,7 @@ usage: cargo xtask COMMAND
   guests           build every guest into target/guests, and what that needs
   test [FILTER]    run all tests, or those whose name contains FILTER
   contract         install what reads the API's document and tests it, into target/contract
+  look             look at each screen of the dashboard in a browser, and write them to target/dashboard/screens
   soak [--minutes N] [--seed S]
                    crash, starve and unplug the queue for N minutes (5), and show what was lost
   demo             run a host, and on it some hundred tasks, each in its own sandbox
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         ["test"] => test(None),
         ["contract"] => contract::set_up(),
         ["test", filter] => test(Some(filter)),
+        ["look"] => look(),
         ["soak", options @ ..] => soak(options),
         ["demo"] => demo(),
         ["bench", options @ ..] => bench::bench(options),
@@ -91,7 +94,18 @@ fn test(filter: Option<&str>) -> Result<()> {
         cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"])
     };
     tests.args(filter).env("SUNABA_GUESTS", guests::folder()).env("SUNABA_CONTRACT", contract::folder());
+    if filter.is_none() {
+        // First, so that the log ends with the summary of the others.
+        browser::look()?;
+    }
     run(tests)
+}
+
+fn look() -> Result<()> {
+    guests::build()?;
+    say::step("building the binary");
+    run(build())?;
+    browser::look()
 }
 
 fn soak(options: &[&str]) -> Result<()> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sunaba_sandbox::ComponentInfo;
-use sunaba_store::{DeployChange, Package};
+use sunaba_store::{DeployChange, Package, StoreError};
 use sunaba_task::{Digest, FuelMode, Grants, HandlerInfo, Task};
 
 use crate::diff::{Change, Side, diff};
@@ -109,13 +109,34 @@ impl Runtime {
         Ok(Difference { changes, lowered: is.handlers.iter().flat_map(|handler| self.lowered(handler)).collect() })
     }
 
-    /// What the active version imports. One whose component is lost or damaged has imported nothing, so that all is new.
+    /// What the active version imports.
     async fn imports(&self, package: &Package) -> Result<Vec<String>, DeployError> {
-        if let Some(info) = self.guests.sandbox().info(package.component) {
+        Ok(self.imports_of(package.component).await?)
+    }
+
+    /// What a component imports. One that is lost or damaged imports nothing, so that against it all is new.
+    ///
+    /// # Errors
+    /// The store could not be asked.
+    pub async fn imports_of(&self, component: Digest) -> Result<Vec<String>, StoreError> {
+        if let Some(info) = self.guests.sandbox().info(component) {
             return Ok(info.imports.clone());
         }
-        let bytes = self.store().component(package.component).await?;
+        let bytes = self.store().component(component).await?;
         Ok(bytes.and_then(|bytes| sunaba_sandbox::imports(&bytes).ok()).unwrap_or_default())
+    }
+
+    /// What two versions of a package differ by; none if one of them is not there.
+    ///
+    /// # Errors
+    /// The store could not be asked.
+    pub async fn compare(&self, name: &str, was: u32, is: u32) -> Result<Option<Vec<Change>>, StoreError> {
+        let versions = self.store().versions(name.to_owned()).await?;
+        let find = |number| versions.iter().find(|version| version.version == number);
+        let Some((was, is)) = find(was).zip(find(is)) else { return Ok(None) };
+        let (before, after) = (self.imports_of(was.component).await?, self.imports_of(is.component).await?);
+        let was = Side { imports: &before, handlers: &was.handlers };
+        Ok(Some(diff(Some(was), Side { imports: &after, handlers: &is.handlers })))
     }
 
     /// Whether a task that is made over again may have its grants, from the handler that it would have now.

@@ -138,9 +138,9 @@ pub use sunaba_sandbox::{CompileLimits, Compiler, MAX_COMPONENT_BYTES};
 pub use sunaba_worker::{Slots, SlotsError, Supervision};
 #[cfg(feature = "run")]
 pub use watch::{
-    Alert, AlertRules, AlertSink, Check, Every, FailureSample, Figures, HandlerSample, Hour, Incident, Period,
-    QueueSample, Report as ServiceReport, Resolved, RuleSetting, RuleSettingError, Sample, TARGETS, WaitingSample,
-    WatchConfig,
+    Alert, AlertRules, AlertSink, Check, Every, FailureSample, Figures, HandlerSample, Hour, Incident, MINUTES, Minute,
+    Period, QueueSample, Report as ServiceReport, Resolved, RuleSetting, RuleSettingError, Sample, Share,
+    TARGETS, WaitingSample, WatchConfig,
 };
 #[cfg(feature = "run")]
 pub use webhooks::{WebhookPolicy, WebhookRefusal, WebhookRequest, WebhookUrlRefusal};

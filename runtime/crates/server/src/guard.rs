@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::header::HeaderName;
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -25,13 +25,23 @@ pub(crate) struct Hosts {
 
 /// Lets a request through, or not.
 pub(crate) async fn guard(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
-    match check(&hosts, request.uri(), request.headers()) {
+    let visits = is_visit(&request);
+    match check(&hosts, request.uri(), request.headers(), visits) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
 }
 
-fn check(hosts: &Hosts, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+/// Whether somebody has followed a link to one of our pages. That changes nothing, no other page sees what is shown, and a cookie
+/// does not come with it.
+fn is_visit(request: &Request) -> bool {
+    let path = request.uri().path();
+    let is = |name, value| one(request.headers(), HeaderName::from_static(name)).is_ok_and(|sent| sent == Some(value));
+    let is_page = path == "/" || path == "/ui" || path.starts_with("/ui/");
+    is_page && request.method() == Method::GET && is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document")
+}
+
+fn check(hosts: &Hosts, uri: &Uri, headers: &HeaderMap, visits: bool) -> Result<(), Problem> {
     let host = one(headers, header::HOST)?.ok_or_else(|| bad("the request has no Host header"))?;
     let misdirected = |host: &str| {
         // A name that resolves to us by somebody else's doing: DNS rebinding.
@@ -58,6 +68,7 @@ fn check(hosts: &Hosts, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     }
     match one(headers, HeaderName::from_static("sec-fetch-site"))? {
         None | Some("same-origin" | "none") => Ok(()),
+        Some(_) if visits => Ok(()),
         Some(site) => Err(forbidden("site", site)),
     }
 }
@@ -102,7 +113,9 @@ mod tests {
         let headers = headers
             .iter()
             .map(|(name, value)| (header::HeaderName::from_static(name), value.parse().expect("a header's value")));
-        check(&Hosts::default(), &Uri::from_static("/v1/tasks"), &headers.collect()).err().map(|problem| problem.status)
+        check(&Hosts::default(), &Uri::from_static("/v1/tasks"), &headers.collect(), false)
+            .err()
+            .map(|problem| problem.status)
     }
 
     #[test]
@@ -132,8 +145,23 @@ mod tests {
     #[test]
     fn absolute_targets_are_held_to_the_same() {
         let headers = HeaderMap::from_iter([(header::HOST, "localhost".parse().expect("a header's value"))]);
-        assert!(check(&Hosts::default(), &Uri::from_static("http://localhost/v1"), &headers).is_ok());
-        assert!(check(&Hosts::default(), &Uri::from_static("http://example.org/v1"), &headers).is_err());
+        assert!(check(&Hosts::default(), &Uri::from_static("http://localhost/v1"), &headers, false).is_ok());
+        assert!(check(&Hosts::default(), &Uri::from_static("http://example.org/v1"), &headers, false).is_err());
+    }
+
+    #[test]
+    fn link_of_another_site_opens_a_page_and_sends_nothing() {
+        let asked = |method: &str, path: &str, dest: &str| {
+            let request = Request::builder().method(method).uri(path).header("sec-fetch-mode", "navigate");
+            is_visit(&request.header("sec-fetch-dest", dest).body(axum::body::Body::empty()).expect("a request"))
+        };
+        assert!(asked("GET", "/", "document") && asked("GET", "/ui/tasks?state=dead", "document"));
+        assert!(!asked("POST", "/ui/tasks/bulk", "document") && !asked("GET", "/v1/tasks", "document"));
+        assert!(
+            !asked("GET", "/ui/tasks", "iframe")
+                && !asked("GET", "/ui/tasks", "empty")
+                && !asked("GET", "/uix", "document")
+        );
     }
 
     #[test]

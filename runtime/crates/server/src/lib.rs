@@ -1,4 +1,5 @@
-//! The HTTP API of a host, under `/v1`: JSON in and out, components as they are, errors as problem+json (RFC 9457).
+//! The HTTP API of a host, under `/v1`: JSON in and out, components as they are, errors as problem+json (RFC 9457); and a dashboard,
+//! under `/ui`, which asks that API for all that it shows and does.
 //!
 //! On a loopback address whoever reaches it may do everything, unless told otherwise; on any other only whoever has a key, and what
 //! that may ([`Admission`]). It checks Host and Origin of every request and takes no body that a web page could send without asking
@@ -38,6 +39,8 @@ mod routes;
 #[cfg(feature = "serve")]
 mod server;
 #[cfg(feature = "serve")]
+mod ui;
+#[cfg(feature = "serve")]
 mod unread;
 
 #[cfg(feature = "serve")]
@@ -49,3 +52,5 @@ pub use operations::{Access, Operation, operations};
 pub use problem::Problem;
 #[cfg(feature = "serve")]
 pub use server::{BindError, NotAdmitted, Server};
+#[cfg(feature = "serve")]
+pub use ui::{Setting, Settings};

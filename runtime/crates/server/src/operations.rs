@@ -30,12 +30,14 @@ pub struct Operation {
 
 /// Every operation, in the order of its path.
 pub fn operations() -> impl Iterator<Item = Operation> {
-    ROUTES.iter().map(|route| {
+    ROUTES.iter().filter_map(|route| {
         let access = match route.needs {
+            // Pages are for people.
+            Needs::Visit => return None,
             Needs::Nothing => Access::Open,
             Needs::Scope(scope) => Access::Scope(scope),
             Needs::ScopeOrToken => Access::ScopeOrToken(Scope::Operate),
         };
-        Operation { id: route.id, method: route.method, path: route.path, access }
+        Some(Operation { id: route.id, method: route.method, path: route.path, access })
     })
 }

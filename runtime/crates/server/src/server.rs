@@ -19,6 +19,7 @@ use crate::access::{Admission, Keys};
 use crate::guard::Hosts;
 use crate::patient::Patient;
 use crate::routes::{self, Shared};
+use crate::ui::Settings;
 use crate::unread::Unread;
 
 /// Connections at a time, unless told otherwise; further ones wait in the system's queue.
@@ -80,6 +81,7 @@ pub struct Server {
     connections: usize,
     admission: Admission,
     names: Vec<String>,
+    settings: Settings,
 }
 
 impl Server {
@@ -95,7 +97,14 @@ impl Server {
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let admission = if address.ip().is_loopback() { Admission::Anybody } else { Admission::Keys };
-        Ok(Self { listener, address, connections: MAX_CONNECTIONS, admission, names: Vec::new() })
+        Ok(Self {
+            listener,
+            address,
+            connections: MAX_CONNECTIONS,
+            admission,
+            names: Vec::new(),
+            settings: Settings::default(),
+        })
     }
 
     /// The same by another rule about who is answered.
@@ -109,6 +118,12 @@ impl Server {
     pub fn named(mut self, names: impl IntoIterator<Item = String>) -> Self {
         self.names.extend(names);
         self
+    }
+
+    /// The same with what the host was configured with, to be shown on its dashboard; never with a secret.
+    #[must_use]
+    pub fn settings(self, settings: Settings) -> Self {
+        Self { settings, ..self }
     }
 
     /// Who is answered.
@@ -162,7 +177,7 @@ impl Server {
         let keys = Arc::new(Keys::new(Arc::clone(runtime.store())));
         let hosts = Hosts { by_address: !self.address.ip().is_loopback(), names: self.names.into() };
         let shared = Shared { runtime, stopping: stopped.clone(), waits, keys };
-        let router = routes::router(shared, self.admission, hosts);
+        let router = routes::router(shared, self.admission, hosts, self.settings);
         let places = Arc::new(Semaphore::new(self.connections));
         let mut connections = JoinSet::new();
         let accept = async {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use sunaba_runtime::config::{Config, Layers, PackageFile, Row};
+use sunaba_runtime::server::Setting;
 use sunaba_runtime::store::{DeployChange, audited};
 use sunaba_runtime::task::{Digest, NewAudit};
 use sunaba_runtime::{Declared, DeployError, Runtime};
@@ -58,13 +59,13 @@ pub(super) async fn deploy(
     Ok(deployed)
 }
 
-/// Puts in force what the configuration says by now. What is wrong with it changes nothing, and is told.
-pub(super) async fn reload(global: &Global, args: &Args, runtime: &Runtime, started: &Config) {
+/// Puts in force what the configuration says by now, and gives it back. What is wrong with it changes nothing, and is told.
+pub(super) async fn reload(global: &Global, args: &Args, runtime: &Runtime, started: &Config) -> Option<Config> {
     let next = match read(global.config.as_ref(), args) {
         Ok(next) => next,
         Err(error) => {
             print::error(&error.about("the configuration was not reloaded"));
-            return;
+            return None;
         }
     };
     let mut done = Vec::new();
@@ -95,6 +96,19 @@ pub(super) async fn reload(global: &Global, args: &Args, runtime: &Runtime, star
         super::say(global, format_args!("reloaded: waits for the next start: {}", waits.join(", ")));
     }
     super::say(global, if done.is_empty() { "reloaded: nothing to do" } else { "reloaded" });
+    Some(next)
+}
+
+/// What is in force, to be shown: of what is read again what was read last, and of the rest what the host was started with.
+pub(super) fn shown(started: &Config, last: &Config) -> Vec<Setting> {
+    let is_live = |row: &&Row| LIVE.iter().any(|live| row.key.starts_with(live));
+    let rows = started.rows().iter().filter(|row| !is_live(row)).chain(last.rows().iter().filter(is_live));
+    rows.map(|Row { key, value, origin }| Setting {
+        key: key.clone(),
+        value: value.clone(),
+        origin: origin.to_string(),
+    })
+    .collect()
 }
 
 /// The keys of what is otherwise than when the host was started, and stays as it was.

@@ -4,7 +4,7 @@ use sunaba_store::{Observations, StoreError};
 use sunaba_task::Timestamp;
 
 use super::Runtime;
-use crate::watch::{Alert, Check, Every, Incident, Report, Sample};
+use crate::watch::{Alert, Check, Every, Incident, Minute, Report, Sample};
 
 impl Runtime {
     /// How the host stands now, and what its store has seen since it was opened; none of that when the store has failed.
@@ -32,6 +32,12 @@ impl Runtime {
     /// is apart from the next.
     pub fn incidents(&self, since: Timestamp) -> Vec<Incident> {
         self.watch.incidents(since)
+    }
+
+    /// What the host has done lately, minute by minute, the oldest first; minutes in which nothing happened are left out. Not over
+    /// restarts.
+    pub fn minutes(&self) -> Vec<Minute> {
+        self.watch.minutes()
     }
 
     /// What the host has done, with the figures of the service; over restarts.

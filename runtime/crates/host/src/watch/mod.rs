@@ -9,6 +9,7 @@ mod eyes;
 mod history;
 mod incidents;
 mod machine;
+mod pulse;
 mod report;
 mod rules;
 mod sample;
@@ -29,6 +30,7 @@ pub use checks::Check;
 pub(crate) use eyes::{Eyes, LOOK_TIME};
 pub use history::{Figures, Hour, TARGETS};
 pub use incidents::{Incident, Resolved};
+pub use pulse::{MINUTES, Minute, Share};
 pub use report::{Every, Period, Report};
 pub use rules::{AlertRules, RuleSetting, RuleSettingError};
 use sample::Moment;
@@ -38,6 +40,7 @@ use crate::rule::Rule;
 use book::{AlertBook, LogSink};
 use history::{HOURS, History, SEEN};
 use incidents::{INCIDENTS, Incidents};
+use pulse::Pulse;
 use window::Window;
 
 /// Looks that are closer together would be no news.
@@ -86,6 +89,7 @@ struct Found {
     book: AlertBook,
     history: History,
     incidents: Incidents,
+    pulse: Pulse,
     window: Window,
     /// The last look, and when that was by our own clock.
     last: (Sample, Instant),
@@ -121,6 +125,7 @@ impl Watch {
             book: AlertBook::default(),
             history: History::read(seen.now, seen.since, &notes),
             incidents: Incidents::read(&notes),
+            pulse: Pulse::default(),
             window: Window::default(),
             last: (eyes.look(u64::MAX).await.0, Instant::now()),
             counted: None,
@@ -182,6 +187,10 @@ impl Watch {
 
     pub(crate) fn incidents(&self, since: Timestamp) -> Vec<Incident> {
         self.seen.lock().incidents.list(since)
+    }
+
+    pub(crate) fn minutes(&self) -> Vec<Minute> {
+        self.seen.lock().pulse.minutes()
     }
 
     pub(crate) fn report(&self, now: Timestamp, every: Every) -> Report {
@@ -265,11 +274,12 @@ async fn next(ticks: &mut Interval, stop: &mut watch::Receiver<bool>, seen: &See
 /// What has changed by a look.
 fn take_in(seen: &Seen, sample: Sample, observations: Option<&Observations>, rules: &AlertRules) -> Vec<Alert> {
     let mut found = seen.lock();
-    let Found { book, history, incidents, window, last, counted, leaving, .. } = &mut *found;
+    let Found { book, history, incidents, pulse, window, last, counted, leaving, .. } = &mut *found;
     let (now, mut sample) = (sample.moment(), sample);
     if let Some(observations) = observations {
         sample.failed_webhooks.clone_from(&observations.failed_webhooks);
         sample.failures = window.look(now.elapsed, &observations.series, rules.failure_window);
+        pulse.look(observations);
         observations.troubles.iter().for_each(|trouble| incidents.add(trouble));
         if observations.missed > 0 && observations.next > 0 {
             tracing::debug!(missed = observations.missed, "failures came faster than they were looked at");

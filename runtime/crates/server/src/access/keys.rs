@@ -48,7 +48,7 @@ impl Keys {
 
     /// The key with this text, if it is good.
     pub(crate) async fn find(&self, text: &KeyText) -> Result<Arc<ApiKey>, Problem> {
-        self.find_by(&text.digest()).await
+        self.find_digest(&text.digest()).await
     }
 
     /// Waits until this key is good no more, and says why.
@@ -57,7 +57,7 @@ impl Keys {
         loop {
             // A change that was made here is one; of others nobody tells. The sender is ours, and is there.
             let _ = tokio::time::timeout(self.max_age, changes.changed()).await;
-            match self.find_by(&key.digest).await {
+            match self.find_digest(&key.digest).await {
                 Err(problem) if problem.status == StatusCode::UNAUTHORIZED.as_u16() => return problem,
                 // A store that cannot be read says nothing of the key.
                 Ok(_) | Err(_) => {}
@@ -65,7 +65,8 @@ impl Keys {
         }
     }
 
-    async fn find_by(&self, digest: &Digest) -> Result<Arc<ApiKey>, Problem> {
+    /// The key whose text has this digest, if it is good.
+    pub(crate) async fn find_digest(&self, digest: &Digest) -> Result<Arc<ApiKey>, Problem> {
         let mut slot = self.known.lock().await;
         let known = match slot.take().filter(|known| known.read.elapsed() < self.max_age) {
             Some(known) => slot.insert(known),

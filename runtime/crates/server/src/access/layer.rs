@@ -13,7 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use hyper::body::{Body as _, Frame, SizeHint};
 use sunaba_store::audited;
-use sunaba_task::{ApiKey, BoxFuture, NewAudit};
+use sunaba_task::{ApiKey, BoxFuture, Digest, NewAudit};
 
 use super::caller::no_key;
 use super::keys::{Keys, sent};
@@ -28,6 +28,10 @@ pub(crate) struct Gate {
     pub(crate) admission: Admission,
     pub(crate) keys: Arc<Keys>,
 }
+
+/// On a request that does not come from the wire: on behalf of whoever has the key with this digest. A page has looked whose it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Signed(pub(crate) Digest);
 
 /// Lets a request through, or not.
 pub(crate) async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
@@ -116,6 +120,10 @@ async fn rest(route: &Route, who: String, mut request: Request, next: Next) -> R
 
 impl Gate {
     async fn caller(&self, route: &Route, request: &mut Request) -> Result<Caller, Problem> {
+        // What a page shows and does is asked of the API behind it, on behalf of its visitor.
+        if route.needs == Needs::Visit {
+            return Ok(Caller::Nobody);
+        }
         // Whoever looks whether the host lives is not asked who they are; who says it all the same may be told more.
         if route.needs == Needs::Nothing {
             return Ok(match (sent(request.headers_mut()), self.admission) {
@@ -127,7 +135,9 @@ impl Gate {
                 _ => Caller::Nobody,
             });
         }
+        let signed = request.extensions().get::<Signed>().copied();
         let caller = match (sent(request.headers_mut())?, self.admission) {
+            _ if let Some(Signed(digest)) = signed => Caller::Key(self.keys.find_digest(&digest).await?),
             (Some(text), _) => Caller::Key(self.keys.find(&text).await?),
             (None, Admission::Anybody) => Caller::Anybody,
             (None, Admission::Keys) => Caller::Nobody,
@@ -135,7 +145,7 @@ impl Gate {
         match route.needs {
             Needs::Scope(_) if matches!(caller, Caller::Nobody) => return Err(no_key()),
             Needs::Scope(scope) => caller.permit(scope)?,
-            Needs::Nothing | Needs::ScopeOrToken => {}
+            Needs::Nothing | Needs::Visit | Needs::ScopeOrToken => {}
         }
         if route.queues == Queues::All {
             caller.permit_all_queues()?;

@@ -11,8 +11,8 @@ mod table;
 
 pub(crate) use caller::Caller;
 pub(crate) use keys::Keys;
-pub(crate) use layer::{Gate, admit};
-pub(crate) use table::{Needs, ROUTES};
+pub(crate) use layer::{Gate, Signed, admit};
+pub(crate) use table::{Needs, ROUTES, allows};
 
 /// Whether requests need a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,8 @@
 use axum::http::Method;
 use sunaba_task::Scope;
 
+use super::Caller;
+
 /// What whoever calls a route must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Needs {
@@ -12,6 +14,8 @@ pub(crate) enum Needs {
     Nothing,
     /// This scope.
     Scope(Scope),
+    /// What a page asks of the other routes on its visitor's behalf, each by its own row; it has nothing of its own.
+    Visit,
     /// A scope, or the token of the task that it is about: the route itself asks.
     ScopeOrToken,
 }
@@ -41,6 +45,7 @@ pub(crate) struct Route {
 }
 
 const OPEN: Needs = Needs::Nothing;
+const VISIT: Needs = Needs::Visit;
 const SUBMIT: Needs = Needs::Scope(Scope::Submit);
 const READ: Needs = Needs::Scope(Scope::Read);
 const OPERATE: Needs = Needs::Scope(Scope::Operate);
@@ -65,11 +70,15 @@ const fn change(
 
 /// Every route, in the order of its path.
 pub(crate) const ROUTES: &[Route] = &[
+    look("visit_host", "/", VISIT, Queues::None),
     look("get_docs", "/docs", OPEN, Queues::None),
     look("get_docs_style", "/docs/style.css", OPEN, Queues::None),
     look("get_liveness", "/livez", OPEN, Queues::None),
     look("get_metrics", "/metrics", READ, Queues::All),
     look("get_readiness", "/readyz", OPEN, Queues::None),
+    look("visit_dashboard", "/ui", VISIT, Queues::None),
+    look("visit_page", "/ui/{*page}", VISIT, Queues::None),
+    change("send_form", "POST", "/ui/{*page}", VISIT, Queues::None, None),
     look("list_alerts", "/v1/alerts", READ, Queues::All),
     look("list_audit", "/v1/audit", ADMIN, Queues::All),
     look("list_dead_groups", "/v1/dead/groups", READ, Queues::Own),
@@ -167,6 +176,21 @@ pub(super) fn find(method: &Method, path: &str) -> Option<&'static Route> {
     ROUTES.iter().find(|route| route.method == method && route.path == path)
 }
 
+/// Whether this caller would be let through to a route, as `POST /v1/tasks/{id}/cancel`; a page shows no button for what would be
+/// refused.
+pub(crate) fn allows(caller: &Caller, route: &str) -> bool {
+    let found = route
+        .split_once(' ')
+        .and_then(|(method, path)| ROUTES.iter().find(|route| route.method == method && route.path == path));
+    let Some(found) = found else { return false };
+    let scope = match found.needs {
+        Needs::Nothing | Needs::Visit => true,
+        Needs::Scope(scope) => caller.may(scope),
+        Needs::ScopeOrToken => caller.may(Scope::Operate),
+    };
+    scope && (found.queues != Queues::All || caller.queues().is_none())
+}
+
 /// The methods of a path, as a header has them.
 pub(super) fn methods(path: &str) -> String {
     let methods = ROUTES.iter().filter(|route| route.path == path).map(|route| route.method);
@@ -256,8 +280,11 @@ mod tests {
     fn what_changes_something_is_logged_and_what_looks_is_not() {
         for route in ROUTES {
             let takes_on = route.needs == SUBMIT || route.path.ends_with("/preview");
-            assert_eq!(route.audit.is_some(), route.method != "GET" && !takes_on, "{}", route.path);
+            // What a page changes is logged by the route that it asks.
+            let logs = route.method != "GET" && !takes_on && route.needs != VISIT;
+            assert_eq!(route.audit.is_some(), logs, "{}", route.path);
             assert!(route.method == "GET" || !matches!(route.needs, READ | OPEN), "{}", route.path);
+            assert_eq!(route.needs == VISIT, route.path == "/" || route.path.starts_with("/ui"), "{}", route.path);
         }
     }
 

@@ -18,6 +18,7 @@ mod secrets;
 mod standing;
 mod submit;
 mod tasks;
+mod ui;
 mod usage;
 mod webhooks;
 mod workers;
@@ -41,6 +42,7 @@ use crate::body::Reply;
 use crate::envelope::envelope;
 use crate::guard::{self, Hosts};
 use crate::problem::Problem;
+use crate::ui::{Settings, Ui};
 
 /// The longest wait of one request; whoever wants to wait longer asks again.
 const MAX_WAIT: Duration = Duration::from_secs(60);
@@ -58,9 +60,9 @@ pub(crate) struct Shared {
 
 type Answer<T> = Result<Reply<T>, Problem>;
 
-pub(crate) fn router(shared: Shared, admission: Admission, hosts: Hosts) -> Router {
+pub(crate) fn router(shared: Shared, admission: Admission, hosts: Hosts, settings: Settings) -> Router {
     let gate = Gate { admission, keys: Arc::clone(&shared.keys) };
-    Router::new()
+    let api = Router::new()
         .route("/v1/host", get(host))
         .route("/v1/packages", get(packages::list))
         .route("/v1/packages/{package}", put(packages::deploy))
@@ -106,13 +108,18 @@ pub(crate) fn router(shared: Shared, admission: Admission, hosts: Hosts) -> Rout
         .merge(workers::routes())
         .merge(schedules::routes())
         .merge(webhooks::routes())
-        .merge(standing::routes())
+        .merge(standing::routes());
+    // The dashboard is one more caller of the API, by the same way in.
+    let desk = api.clone().layer(middleware::from_fn_with_state(gate.clone(), admit)).with_state(shared.clone());
+    let ui = Arc::new(Ui::new(desk, shared.clone(), admission, settings));
+    api.merge(ui::routes(ui))
         .fallback(async || Problem::not_found("there is nothing here\nhint: the API is under `/v1`"))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this method is not for this path")
         })
         .layer(middleware::from_fn_with_state(gate, admit))
         .layer(middleware::from_fn_with_state(hosts, guard::guard))
+        .layer(middleware::from_fn(crate::ui::problems_as_pages))
         .layer(middleware::from_fn(envelope))
         .with_state(shared)
 }
