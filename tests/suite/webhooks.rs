@@ -266,7 +266,8 @@ fn endpoint_that_hangs_holds_up_no_other() {
     let mut told: Vec<_> =
         (0..8).map(|_| other.next().take()["data"]["task"].as_str().expect("text").to_owned()).collect();
     let mut expected = later;
-    (told.sort(), expected.sort());
+    told.sort();
+    expected.sort();
     assert_eq!(told, expected);
     assert!(hangs.got.try_recv().is_err(), "no more than four at a time");
     // Tasks have their slots.

@@ -80,7 +80,11 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn list_webhook_deliveries(&self, name: &WebhookName, filter: &DeliveryFilter) -> Result<DeliveriesView, ClientError> {
+    pub async fn list_webhook_deliveries(
+        &self,
+        name: &WebhookName,
+        filter: &DeliveryFilter,
+    ) -> Result<DeliveriesView, ClientError> {
         self.ask(&format!("/v1/webhooks/{name}/deliveries"), filter).await
     }
 

@@ -150,14 +150,16 @@ fn all<'a>(
 fn apalis<'a>(all: &mut Vec<Peer<'a>>, peers: &'a Peers, synced: Option<&'a Redis>) {
     if let Some(redis) = synced {
         let on_redis = |tasks: usize, workers: usize| peers.apalis("redis", &redis.url(), tasks, workers);
-        let promise = "durable: Redis syncs its log before each answer; no isolation: one process; fetched 100 or more at a time";
+        let promise =
+            "durable: Redis syncs its log before each answer; no isolation: one process; fetched 100 or more at a time";
         all.push(peer(APALIS[0], promise, TASKS / 4, &[10, 100, 1_000], on_redis));
     }
     let on_sqlite = |tasks: usize, workers: usize| {
         let folder = tempfile::tempdir()?;
         peers.apalis("sqlite", &folder.path().join("tasks.db").to_string_lossy(), tasks, workers)
     };
-    let promise = "durable: write-ahead log, synced at each commit; no isolation: one process; fetched 100 or more at a time";
+    let promise =
+        "durable: write-ahead log, synced at each commit; no isolation: one process; fetched 100 or more at a time";
     all.push(peer(APALIS[1], promise, TASKS / 10, &[10, 100, 1_000], on_sqlite));
 }
 

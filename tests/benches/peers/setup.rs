@@ -134,10 +134,25 @@ pub(crate) fn installed(program: &str, package: &str) -> Result<()> {
     }
     say(format_args!("peers: `{package}` is brought from Debian"));
     // Some of these packages start a server of their own when they are installed: not here.
-    let command = ["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get", "install", "--yes", "--quiet=2",
-        "--no-install-recommends", package];
+    let command = [
+        "env",
+        "DEBIAN_FRONTEND=noninteractive",
+        "RUNLEVEL=1",
+        "apt-get",
+        "install",
+        "--yes",
+        "--quiet=2",
+        "--no-install-recommends",
+        package,
+    ];
     let tried = run(&command, FETCH);
-    if is_here() { Ok(()) } else { tried.and_then(|_| bail!("apt-get has not brought it")).with_context(|| format!("`{program}` is not installed: `apt-get install {package}`")) }
+    if is_here() {
+        Ok(())
+    } else {
+        tried
+            .and_then(|_| bail!("apt-get has not brought it"))
+            .with_context(|| format!("`{program}` is not installed: `apt-get install {package}`"))
+    }
 }
 
 /// Runs a command to its end, and no longer than this.

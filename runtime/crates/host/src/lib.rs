@@ -139,8 +139,8 @@ pub use sunaba_worker::{Slots, SlotsError, Supervision};
 #[cfg(feature = "run")]
 pub use watch::{
     Alert, AlertRules, AlertSink, Check, Every, FailureSample, Figures, HandlerSample, Hour, Incident, MINUTES, Minute,
-    Period, QueueSample, Report as ServiceReport, Resolved, RuleSetting, RuleSettingError, Sample, Share,
-    TARGETS, WaitingSample, WatchConfig,
+    Period, QueueSample, Report as ServiceReport, Resolved, RuleSetting, RuleSettingError, Sample, Share, TARGETS,
+    WaitingSample, WatchConfig,
 };
 #[cfg(feature = "run")]
 pub use webhooks::{WebhookPolicy, WebhookRefusal, WebhookRequest, WebhookUrlRefusal};

@@ -4,7 +4,6 @@
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{self, HeaderName, HeaderValue};
-use axum::middleware::Next;
 use axum::response::Response;
 use sunaba_task::TaskId;
 
@@ -29,11 +28,14 @@ const HEADERS: [(HeaderName, &str); 6] = [
 pub(crate) struct RequestId(pub(crate) String);
 
 /// Gives a request its id, and its answer what every answer has.
-pub(crate) async fn envelope(mut request: Request, next: Next) -> Response {
+pub(crate) async fn envelope<F>(mut request: Request, next: impl FnOnce(Request) -> F) -> Response
+where
+    F: Future<Output = Response>,
+{
     let id = given(&request).unwrap_or_else(|| TaskId::new().to_string());
     request.extensions_mut().insert(RequestId(id.clone()));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = next.run(request).await;
+    let mut response = next(request).await;
     // Neither headers nor what stands behind the question mark: nobody knows what is in there.
     tracing::debug!(%method, path, status = response.status().as_u16(), request = id, "answered");
     if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {

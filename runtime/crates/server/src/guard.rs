@@ -4,12 +4,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::HeaderName;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 
 use crate::problem::Problem;
 
@@ -23,13 +21,9 @@ pub(crate) struct Hosts {
     pub(crate) names: Arc<[String]>,
 }
 
-/// Lets a request through, or not.
-pub(crate) async fn guard(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
-    let visits = is_visit(&request);
-    match check(&hosts, request.uri(), request.headers(), visits) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
-    }
+/// Whether a request may come in.
+pub(crate) fn guard(hosts: &Hosts, request: &Request) -> Result<(), Problem> {
+    check(hosts, request.uri(), request.headers(), is_visit(request))
 }
 
 /// Whether somebody has followed a link to one of our pages. That changes nothing, no other page sees what is shown, and a cookie

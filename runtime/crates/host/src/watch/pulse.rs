@@ -183,6 +183,8 @@ mod tests {
     fn seen(at_ms: u64, since_ms: u64, counts: Counts) -> Observations {
         let series = vec![Series { queue: "mail".into(), handler: "words/count".into(), counts }];
         Observations {
+            elapsed: Duration::ZERO,
+            failed_webhooks: Vec::new(),
             now: Timestamp::from_unix_ms(at_ms),
             since: Timestamp::from_unix_ms(since_ms),
             series,

@@ -12,8 +12,9 @@ use crate::problem::Problem;
 pub const MAX_DELIVERIES: usize = 200;
 
 /// A webhook to be made or changed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["url", "events"]))]
 pub struct PutWebhook {
     /// Where requests go.
     pub url: String,
@@ -42,7 +43,7 @@ impl PutWebhook {
 }
 
 /// A webhook.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct WebhookView {
     /// Its name.
     pub name: String,
@@ -87,7 +88,7 @@ pub struct WebhookView {
 }
 
 /// That a webhook gets nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DisabledView {
     /// Since when.
     pub at: String,
@@ -98,7 +99,7 @@ pub struct DisabledView {
 }
 
 /// When a secret was made, and until when it signs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SigningView {
     /// When it was made.
     pub created_at: String,
@@ -107,7 +108,7 @@ pub struct SigningView {
 }
 
 /// A failure of a webhook's endpoint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FailedView {
     /// When.
     pub at: String,
@@ -116,14 +117,14 @@ pub struct FailedView {
 }
 
 /// Every webhook.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct WebhooksView {
     /// By name.
     pub webhooks: Vec<WebhookView>,
 }
 
 /// A webhook that was made or changed.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ChangedWebhook {
     /// Its secret, if that is new. It is not shown again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -134,7 +135,7 @@ pub struct ChangedWebhook {
 }
 
 /// How a secret is to be replaced.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RotateWebhook {
     /// How long the secret before signs beside the new one; 0 for not at all. Null: a day.
@@ -143,14 +144,14 @@ pub struct RotateWebhook {
 }
 
 /// That a webhook is gone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DeletedWebhook {
     /// Its name.
     pub deleted: String,
 }
 
 /// Which deliveries to list.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeliveryFilter {
     /// Only those that were not taken: given up, or to be tried again after a failure.
@@ -165,7 +166,7 @@ pub struct DeliveryFilter {
 }
 
 /// A delivery.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DeliveryView {
     /// Its id: that of the task which sends it.
     pub id: String,
@@ -190,7 +191,7 @@ pub struct DeliveryView {
 }
 
 /// An attempt of a delivery.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SentView {
     /// From 1.
     pub number: u32,
@@ -207,7 +208,7 @@ pub struct SentView {
 }
 
 /// Some deliveries.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DeliveriesView {
     /// The newest first.
     pub deliveries: Vec<DeliveryView>,

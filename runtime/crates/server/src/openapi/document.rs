@@ -25,13 +25,13 @@ its description names, and is not to be made by oneself.
 **Keys** are sent as `X-API-Key` or as `Authorization: Bearer`. A host on a loopback address answers without one, unless told \
 otherwise. Each operation names the scope that its key must have; a key may be bound to queues besides.
 
-**Retries** are safe with an `Idempotency-Key` where tasks and jobs are taken on. Schedules have an `ETag`, for `If-Match`.
+**Retries** are safe with an `Idempotency-Key` where tasks and jobs are taken on. Schedules and webhooks have an `ETag`, for `If-Match`.
 
 **Ids of requests**: `X-Request-Id` of a request, up to 128 letters, digits and `-_.:`, is that of its answer; who sends none is \
 given one.";
 
 /// The groups of operations, by the first part of the path behind `/v1`.
-const TAGS: [(&str, &str); 19] = [
+const TAGS: [(&str, &str); 20] = [
     ("tasks", "One task, or pages of them."),
     ("jobs", "Plans of tasks that wait for each other."),
     ("queues", "Lanes in which tasks wait, and their limits."),
@@ -39,6 +39,7 @@ const TAGS: [(&str, &str); 19] = [
     ("packages", "Components, which hold handlers, and their versions."),
     ("dead", "Tasks that will not be tried again."),
     ("schedules", "Tasks at times of a calendar."),
+    ("webhooks", "Who is told of events, and what came of it."),
     ("events", "What happens, as it does."),
     ("workers", "Who runs tasks."),
     ("usage", "What was used."),

@@ -6,9 +6,12 @@ use sunaba_host::job_story::JobGraph;
 
 use super::{
     access, artifacts, bulk, complete, control, feed, job_retry, job_story, jobs, packages, schedules, secrets,
-    standing, submit, tasks, usage, workers,
+    standing, submit, tasks, usage, webhooks, workers,
 };
-use crate::api::{CreatedKey, JobView, MAX_BULK_BYTES, MAX_JOB_BYTES, ScheduleView, SubmitAll, SubmitJob, TaskView};
+use crate::api::{
+    ChangedWebhook, CreatedKey, JobView, MAX_BULK_BYTES, MAX_JOB_BYTES, ScheduleView, SubmitAll, SubmitJob, TaskView,
+    WebhookView,
+};
 use crate::openapi::{Described, of, said};
 
 const KEY: (&str, &str) = (
@@ -17,8 +20,8 @@ const KEY: (&str, &str) = (
 );
 const TRACE: (&str, &str) =
     ("traceparent", "The trace that the task is a part of, as W3C Trace Context has it. What is none is left out.");
-const MATCH: (&str, &str) = ("If-Match", "The ETag of the schedule that this is a change of.");
-const NONE_MATCH: (&str, &str) = ("If-None-Match", "`*`: there must be no such schedule yet.");
+const MATCH: (&str, &str) = ("If-Match", "The ETag of what this is a change of.");
+const NONE_MATCH: (&str, &str) = ("If-None-Match", "`*`: there must be none of this name yet.");
 const TAKEN: &str = "It was taken on.";
 const BEFORE: &str = "It had been taken on before.";
 const IS_MADE: &str = "It is made.";
@@ -179,6 +182,37 @@ pub(crate) fn described() -> Vec<(&'static str, Described)> {
         ("run_task_now", of("Has a task wait no longer", tasks::run_now)),
         ("get_openapi", said("This document").gives_other(200, "OpenAPI 3.1.", &["application/json"])),
         ("list_usage", of("What attempts have used, by handler or by tag", usage::usage)),
+        ("list_webhooks", of("Webhooks, by name", webhooks::list)),
+        (
+            "delete_webhook",
+            of("Forgets a webhook, and what it was still to be told", webhooks::delete)
+                .header(MATCH.0, MATCH.1)
+                .may(&[412]),
+        ),
+        (
+            "get_webhook",
+            of("A webhook, and how its deliveries fare", webhooks::one).gives::<WebhookView>(200, "It.").tagged(),
+        ),
+        (
+            "put_webhook",
+            of("Makes a webhook, or changes all of it but its secret", webhooks::put)
+                .header(MATCH.0, MATCH.1)
+                .header(NONE_MATCH.0, NONE_MATCH.1)
+                .gives::<ChangedWebhook>(201, "It is made; its secret is shown this once.")
+                .gives::<ChangedWebhook>(200, IS_SET)
+                .tagged()
+                .may(&[412]),
+        ),
+        ("list_webhook_deliveries", of("What a webhook was told, the newest first", webhooks::deliveries)),
+        ("get_webhook_delivery", of("A delivery: its body, and each answer", webhooks::delivery)),
+        ("resend_webhook_delivery", of("Sends a delivery again, as the same message", webhooks::resend)),
+        (
+            "rotate_webhook_secret",
+            of("Gives a webhook another secret; both sign for a while", webhooks::rotate)
+                .gives::<ChangedWebhook>(200, "Its new secret, which is shown this once.")
+                .tagged(),
+        ),
+        ("test_webhook", of("Makes a delivery that says nothing but that it is one", webhooks::test)),
         ("list_workers", of("The worker groups", workers::list)),
         ("set_worker", of("Sets how many slots a worker group has", workers::set)),
     ]

@@ -28,8 +28,10 @@ pub(crate) use described::described;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, patch, post, put};
 use axum::{Router, middleware};
 use sunaba_host::Runtime;
@@ -40,9 +42,9 @@ use crate::access::{Admission, Caller, Gate, Keys, admit};
 use crate::api::HostView;
 use crate::body::Reply;
 use crate::envelope::envelope;
-use crate::guard::{self, Hosts};
+use crate::guard::{Hosts, guard};
 use crate::problem::Problem;
-use crate::ui::{Settings, Ui};
+use crate::ui::{Settings, Ui, problems_as_pages};
 
 /// The longest wait of one request; whoever wants to wait longer asks again.
 const MAX_WAIT: Duration = Duration::from_secs(60);
@@ -117,11 +119,24 @@ pub(crate) fn router(shared: Shared, admission: Admission, hosts: Hosts, setting
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this method is not for this path")
         })
-        .layer(middleware::from_fn_with_state(gate, admit))
-        .layer(middleware::from_fn_with_state(hosts, guard::guard))
-        .layer(middleware::from_fn(crate::ui::problems_as_pages))
-        .layer(middleware::from_fn(envelope))
+        .layer(middleware::from_fn_with_state(Door { gate, hosts }, enter))
         .with_state(shared)
+}
+
+/// What every request goes through, whatever it asks for.
+#[derive(Clone)]
+struct Door {
+    gate: Gate,
+    hosts: Hosts,
+}
+
+/// One layer for all of it: each is a copy of every handler below it at every request.
+async fn enter(State(Door { gate, hosts }): State<Door>, request: Request, next: Next) -> Response {
+    let inner = async |request: Request| match guard(&hosts, &request) {
+        Ok(()) => admit(State(gate), request, next).await,
+        Err(problem) => problem.into_response(),
+    };
+    envelope(request, |request| problems_as_pages(request, inner)).await
 }
 
 async fn host(State(shared): State<Shared>) -> Reply<HostView> {

@@ -41,16 +41,16 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/v1/webhooks/{name}/deliveries/{id}/resend", post(resend))
 }
 
-async fn list(State(shared): State<Shared>) -> Answer<WebhooksView> {
+pub(super) async fn list(State(shared): State<Shared>) -> Answer<WebhooksView> {
     let webhooks = shared.runtime.store().webhooks().await?;
     Ok(Reply(WebhooksView { webhooks: webhooks.iter().map(WebhookView::from).collect() }))
 }
 
-async fn one(State(shared): State<Shared>, At(name): At<String>) -> Result<Response, Problem> {
+pub(super) async fn one(State(shared): State<Shared>, At(name): At<String>) -> Result<Response, Problem> {
     Ok(tagged(StatusCode::OK, &find(&shared, named(&name)?).await?, None))
 }
 
-async fn put(
+pub(super) async fn put(
     State(shared): State<Shared>,
     At(name): At<String>,
     headers: HeaderMap,
@@ -63,12 +63,16 @@ async fn put(
     Ok(tagged(status, &webhook, secret))
 }
 
-async fn delete(State(shared): State<Shared>, At(name): At<String>, headers: HeaderMap) -> Answer<DeletedWebhook> {
+pub(super) async fn delete(
+    State(shared): State<Shared>,
+    At(name): At<String>,
+    headers: HeaderMap,
+) -> Answer<DeletedWebhook> {
     let deleted = shared.runtime.store().delete_webhook(named(&name)?, expected(&headers)?).await??;
     Ok(Reply(DeletedWebhook { deleted: deleted.name.into() }))
 }
 
-async fn rotate(
+pub(super) async fn rotate(
     State(shared): State<Shared>,
     At(name): At<String>,
     Json(RotateWebhook { overlap_ms }): Json<RotateWebhook>,
@@ -78,7 +82,7 @@ async fn rotate(
     Ok(tagged(StatusCode::OK, &webhook, Some(secret)))
 }
 
-async fn test(
+pub(super) async fn test(
     State(shared): State<Shared>,
     At(name): At<String>,
     Json(Nothing {}): Json<Nothing>,
@@ -88,7 +92,7 @@ async fn test(
     shown(&name, &task).map(Reply)
 }
 
-async fn deliveries(
+pub(super) async fn deliveries(
     State(shared): State<Shared>,
     At(name): At<String>,
     Asked(DeliveryFilter { failed, before, limit }): Asked<DeliveryFilter>,
@@ -117,7 +121,10 @@ async fn deliveries(
     Ok(Reply(DeliveriesView { deliveries, next: page.next.map(|id| id.to_string()) }))
 }
 
-async fn delivery(State(shared): State<Shared>, At((name, id)): At<(String, String)>) -> Answer<DeliveryView> {
+pub(super) async fn delivery(
+    State(shared): State<Shared>,
+    At((name, id)): At<(String, String)>,
+) -> Answer<DeliveryView> {
     let (name, id) = (named(&name)?, id.parse::<TaskId>().map_err(Problem::invalid)?);
     let store = shared.runtime.store();
     let none = || WebhookChangeError::NoDelivery { name: name.clone(), task: id };
@@ -140,7 +147,7 @@ async fn delivery(State(shared): State<Shared>, At((name, id)): At<(String, Stri
     Ok(Reply(view))
 }
 
-async fn resend(
+pub(super) async fn resend(
     State(shared): State<Shared>,
     At((name, id)): At<(String, String)>,
     Json(Nothing {}): Json<Nothing>,

@@ -26,7 +26,6 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
@@ -163,11 +162,14 @@ struct BarePage<'a> {
 }
 
 /// Of a browser that asks for a page, what was refused before it came here is told as one, too.
-pub(crate) async fn problems_as_pages(request: Request, next: Next) -> Response {
+pub(crate) async fn problems_as_pages<F>(request: Request, next: impl FnOnce(Request) -> F) -> Response
+where
+    F: Future<Output = Response>,
+{
     let accepts = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let is_page = request.uri().path().starts_with("/ui/") && accepts.contains("text/html");
     let id = request.extensions().get::<RequestId>().cloned();
-    let mut response = next.run(request).await;
+    let mut response = next(request).await;
     if !is_page {
         return response;
     }

@@ -58,7 +58,7 @@ impl Visit {
         let signed = ui.sessions.key(&cookie_text);
         let (caller, signed) = match signed {
             // A key that is revoked meanwhile signs its owner out.
-            Some(digest) => match ui.keys.find_digest(digest).await {
+            Some(digest) => match ui.keys.find_digest(&digest).await {
                 Ok(key) => (Caller::Key(key), Some(digest)),
                 Err(problem) if problem.status == 401 => {
                     ui.sessions.leave(&cookie_text);
