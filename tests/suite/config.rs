@@ -62,6 +62,8 @@ fn values_are_shown_with_where_they_come_from() {
     host.durability sync default
     host.grace 7s SUNABA_GRACE
     host.alerts none default
+    host.webhook-allow none default
+    host.webhook-http false default
     telemetry.endpoint none default
     grants.dirs none default
     grants.http none default
@@ -96,7 +98,7 @@ fn mistakes_are_told_with_their_places_and_what_was_meant() {
     assert_eq!((wrong.status.code(), text(&wrong.stdout)), (Some(8), String::new()));
     assert_snapshot!(text(&wrong.stderr), @r"
     error: sunaba.toml:2:1: unknown key `concurency` in `[host]`
-    hint: did you mean `concurrency`? there is `data`, `listen`, `require-keys`, `insecure-no-keys`, `allow-host`, `concurrency`, `memory-budget`, `oversubscribe`, `follow-active`, `durability`, `grace`, `alerts`
+    hint: did you mean `concurrency`? there is `data`, `listen`, `require-keys`, `insecure-no-keys`, `allow-host`, `concurrency`, `memory-budget`, `oversubscribe`, `follow-active`, `durability`, `grace`, `alerts`, `webhook-allow`, `webhook-http`
     error: sunaba.toml:5:8: `rate`: `fast` is not a rate
     hint: write COUNT/TIME, such as `100/1s`, with a count from 1 to 1000000 and a time of up to a day, or `none`
     ");

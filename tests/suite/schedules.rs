@@ -203,7 +203,13 @@ fn change_is_made_only_of_the_revision_that_it_names() {
     let host = Host::start(&[]);
     host.deploy("hello");
     let body = r#"{"cron": "0 0 3 1 1 * 2999", "task": {"handler": "hello/hello", "input": {"name": "Ada"}}}"#;
-    let put = |headers: &str| host.raw("PUT /v1/schedules/nightly", &format!("{JSON}{headers}"), body);
+    let mut changes = 0;
+    let mut put = |headers: &str| {
+        changes += 1;
+        // Another each time: one that is put as it is stays as it is.
+        let body = body.replacen('{', &format!(r#"{{"jitter_ms": {changes}000,"#), 1);
+        host.raw("PUT /v1/schedules/nightly", &format!("{JSON}{headers}"), &body)
+    };
     for (headers, status, expected) in [
         ("If-Match: \"1\"\r\n", "412", "there is none"),
         ("If-None-Match: *\r\n", "201", r#""revision":1"#),

@@ -139,8 +139,8 @@ pub(super) const COMMON_ENV: [(&str, &str); 1] = [("telemetry.endpoint", "OTEL_E
 pub(super) const LIMITS: Setting = word("limits", "--max", "SUNABA_MAX", "", "Ceilings of limits");
 
 /// Variables that mean something to `sunaba` beside those of settings.
-const OTHER_ENV: [&str; 5] =
-    ["SUNABA_API_KEY", "SUNABA_API_KEY_FILE", "SUNABA_CONFIG", "SUNABA_GUESTS", "SUNABA_LOG_FORMAT"];
+const OTHER_ENV: [&str; 6] =
+    ["SUNABA_API_KEY", "SUNABA_API_KEY_FILE", "SUNABA_CONFIG", "SUNABA_CONTRACT", "SUNABA_GUESTS", "SUNABA_LOG_FORMAT"];
 
 /// The setting of this key, which is one.
 pub(super) fn setting(key: &str) -> &'static Setting {

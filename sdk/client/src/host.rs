@@ -32,6 +32,14 @@ impl Client {
         self.send(self.request(Method::GET, "/v1/host")).await
     }
 
+    /// What the API can do, as an OpenAPI document.
+    ///
+    /// # Errors
+    /// [`ClientError`], as for every other call.
+    pub async fn get_openapi(&self) -> Result<serde_json::Value, ClientError> {
+        self.send(self.request(Method::GET, "/v1/openapi.json")).await
+    }
+
     /// Deploys a component, unless it may do or use more than the active version.
     ///
     /// # Errors

@@ -11,8 +11,9 @@ use bytes::Bytes;
 use serde_json::Value;
 use sunaba_runtime::client::{Client, EventsOf, EventsWanted, Expected};
 use sunaba_runtime::server::api::{
-    Bulk, Cancel, Complete, CreateKey, DeployQuestion, Filter, HandlerPatch, JobFilter, JobRetry, NewInput, PlanFilter,
-    PutSchedule, QueuePatch, ReportBy, RetentionView, Rollback, SetSecret, Submit, SubmitJob, UsageBy,
+    Bulk, Cancel, Complete, CreateKey, DeliveryFilter, DeployQuestion, Filter, HandlerPatch, JobFilter, JobRetry,
+    NewInput, PlanFilter, PutSchedule, PutWebhook, QueuePatch, ReportBy, RetentionView, Rollback, SetSecret, Submit,
+    SubmitJob, UsageBy,
 };
 use sunaba_runtime::server::operations;
 use sunaba_runtime::task::TaskId;
@@ -24,9 +25,12 @@ use verbs::VERBS;
 /// No task and no job.
 const NONE: &str = "01900000-0000-7000-8000-000000000000";
 
-/// Names of all operations.
+/// The page about the API, which is for people.
+const PAGES: [&str; 2] = ["get_docs", "get_docs_style"];
+
+/// Names of all operations, but for pages.
 fn all() -> BTreeSet<String> {
-    operations().map(|operation| operation.id.to_owned()).collect()
+    operations().map(|operation| operation.id.to_owned()).filter(|id| !PAGES.contains(&&**id)).collect()
 }
 
 /// Calls a method, whatever is answered, and notes it if it has asked for the operation of its name and for nothing else.
@@ -47,6 +51,7 @@ fn every_operation_has_a_client_method_of_its_name() {
         let client = Client::builder(&recorder.address).tries(1).build().expect("an address");
         let (task, job) = (NONE.parse::<TaskId>().expect("an id"), NONE.parse().expect("an id"));
         let (handler, name) = ("none/none".parse().expect("a name"), "none".parse().expect("a name"));
+        let hook = "none".parse().expect("a name");
         let (file, filter) = ("none".parse().expect("a name"), Filter::default());
         let secret: SetSecret =
             serde_json::from_str(r#"{"host":"https://example.com","text":"0123456789"}"#).expect("one");
@@ -58,6 +63,7 @@ fn every_operation_has_a_client_method_of_its_name() {
             get_readiness();
             get_metrics();
             get_host();
+            get_openapi();
             list_alerts();
             list_incidents(None);
             get_report(ReportBy::Last);
@@ -92,6 +98,15 @@ fn every_operation_has_a_client_method_of_its_name() {
             resume_schedule(&name, Expected::Any);
             trigger_schedule(&name);
             list_schedule_fires(&name, 1);
+            list_webhooks();
+            put_webhook(&hook, &PutWebhook::default(), Expected::Any);
+            get_webhook(&hook);
+            delete_webhook(&hook, Expected::Any);
+            rotate_webhook_secret(&hook, None);
+            test_webhook(&hook);
+            list_webhook_deliveries(&hook, &DeliveryFilter::default());
+            get_webhook_delivery(&hook, task);
+            resend_webhook_delivery(&hook, task);
             list_tasks(&filter, 1);
             submit_task(&Submit::default());
             submit_tasks(Vec::new());
@@ -145,7 +160,7 @@ fn every_operation_has_a_verb_and_every_verb_asks_for_what_it_says() {
     let stated: BTreeSet<_> = VERBS.iter().map(|verb| verb.name.replace(' ', "-")).collect();
     assert_eq!((stated.len(), stated), (VERBS.len(), tree(folder.path())));
 
-    let host = Host::start(&[]);
+    let host = Host::start(&["--webhook-http", "--webhook-allow=127.0.0.1"]);
     host.deploy("hello");
     let task = host.ok(&["task", "submit", "hello/hello", "--input", r#"{"name":"Ada"}"#, "-q"]);
     host.until(&task, "succeeded");
@@ -179,6 +194,8 @@ fn every_operation_has_a_verb_and_every_verb_asks_for_what_it_says() {
         asked_for.extend(asked);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // The verb for it prints the document of the program itself, which asks no host.
+    asked_for.insert("get_openapi".to_owned());
     assert_eq!(asked_for, all());
 
     // Again, for programs: whatever is printed is an object, or some, a line each.

@@ -78,12 +78,14 @@ fn playwright() -> Result<()> {
     Ok(())
 }
 
-/// The first of these programs that is here.
+/// Where the first of these programs is that is here and runs.
 fn find(names: &[&str]) -> Option<PathBuf> {
-    let there = |name: &&str| {
-        let mut probe = Command::new(name);
+    let runs = |program: &PathBuf| {
+        let mut probe = Command::new(program);
         probe.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         probe.status().is_ok_and(|status| status.success())
     };
-    names.iter().copied().find(|name| there(name)).map(PathBuf::from)
+    let folders = std::env::var_os("PATH")?;
+    let places = names.iter().flat_map(|name| std::env::split_paths(&folders).map(move |folder| folder.join(name)));
+    places.into_iter().filter(|place| place.is_file()).find(runs)
 }

@@ -16,6 +16,7 @@ use crate::problem::Problem;
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct After {
+    /// After this one, by name: `next` of the page before.
     after: Option<String>,
 }
 

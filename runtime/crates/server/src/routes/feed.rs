@@ -25,9 +25,13 @@ const DEFAULT_PAGE: usize = 100;
 pub(super) struct Which {
     /// After this one; 0 means from the oldest that is kept, and nothing means from now on.
     after: Option<u64>,
+    /// Of this task alone.
     task: Option<String>,
+    /// Of this job alone, and its tasks.
     job: Option<String>,
+    /// How many at most.
     limit: Option<usize>,
+    /// How long to wait for the first, if there is none yet.
     wait_ms: Option<u64>,
 }
 

@@ -76,6 +76,7 @@ pub(super) async fn list(State(shared): State<Shared>, Asked(filter): Asked<JobF
 /// How long to wait for the end of a job.
 #[derive(Deserialize, schemars::JsonSchema)]
 pub(super) struct Wait {
+    /// How long to wait for its end.
     wait_ms: Option<u64>,
 }
 

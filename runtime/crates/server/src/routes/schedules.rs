@@ -58,9 +58,10 @@ pub(super) async fn put(
 ) -> Result<Response, Problem> {
     // It makes tasks.
     Caller::now().permit(Scope::Submit)?;
-    let request = put.request(named(&name)?)?;
-    let schedule = shared.runtime.put_schedule(request, expected(&headers)?).await?;
-    let status = if schedule.revision == 1 { StatusCode::CREATED } else { StatusCode::OK };
+    let name = named(&name)?;
+    let was_there = shared.runtime.store().schedule(name.clone()).await?.is_some();
+    let schedule = shared.runtime.put_schedule(put.request(name)?, expected(&headers)?).await?;
+    let status = if was_there { StatusCode::OK } else { StatusCode::CREATED };
     tagged(&shared, status, &schedule).await
 }
 
@@ -77,6 +78,7 @@ pub(super) async fn delete(
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Count {
+    /// How many times.
     count: Option<usize>,
 }
 

@@ -91,6 +91,7 @@ pub(super) async fn alerts(State(shared): State<Shared>) -> Reply<AlertsView> {
 #[serde(deny_unknown_fields)]
 pub(super) struct Periods {
     #[serde(default)]
+    /// Of which spans of time.
     by: ReportBy,
 }
 
@@ -107,6 +108,7 @@ pub(super) async fn report(State(shared): State<Shared>, Asked(Periods { by }): 
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Back {
+    /// Seen in so many days; in all that are kept if nothing is said.
     days: Option<u32>,
 }
 

@@ -28,6 +28,7 @@ pub(super) async fn list(State(shared): State<Shared>, Asked(mut filter): Asked<
 /// How long to wait for the end of a task.
 #[derive(Deserialize, schemars::JsonSchema)]
 pub(super) struct Wait {
+    /// How long to wait for its end.
     wait_ms: Option<u64>,
 }
 

@@ -14,7 +14,9 @@ use crate::extract::Asked;
 #[serde(deny_unknown_fields)]
 pub(super) struct Question {
     #[serde(default)]
+    /// Of what.
     by: UsageBy,
+    /// After this one, by name: `next` of the page before.
     after: Option<String>,
 }
 

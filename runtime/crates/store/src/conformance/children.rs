@@ -139,6 +139,8 @@ pub async fn plans_below_plans_end_from_below(subject: &mut impl Subject) {
 pub async fn job_knows_the_queues_of_all_its_tasks(subject: &mut impl Subject) {
     let store = subject.store();
     let session = open(&*store).await;
+    // Alone, so that nobody else is leased in its place.
+    let main = parent(&*store, session).await;
     let within = |name: &str, queue: &str| {
         let mut node = node(name, &[]);
         node.task.spec.queue = queue.into();
@@ -163,7 +165,6 @@ pub async fn job_knows_the_queues_of_all_its_tasks(subject: &mut impl Subject) {
     decompose(&*store, &moved, plan(None, [within("below", "post")])).await;
     is_of(&["mail", "undo", &own, "print", "post"]).await;
     // One that is founded has its only task.
-    let main = parent(&*store, session).await;
     let waits = decompose(&*store, &main, plan(None, [within("below", "post")])).await;
     let founded = store.job(job_of(&waits)).await.expect("the store works").expect("it is there");
     assert_eq!(founded.queues, JobQueues::of([own.as_str(), "post"]));

@@ -106,9 +106,8 @@ pub async fn schedule_makes_one_task_at_each_tick(subject: &mut impl Subject) {
     assert_eq!(store.input(made.id).await.expect("the store works"), Some(new_task().input));
     let session = open(&*store).await;
     assert_eq!(lease_one(&*store, session).await.task.schedule, made.schedule);
-    for _ in 0..2 {
-        subject.advance(HOUR);
-    }
+    // In one step: a store with a thread of its own may look between two.
+    subject.advance(2 * HOUR);
     assert_eq!(ticks(&*store).await, ["2026-01-01T01:00:00.000Z", "2026-01-01T03:00:00.000Z"]);
     let now = schedule(&*store).await;
     let counts = ScheduleCounts { made: 2, missed: 1, ..ScheduleCounts::default() };

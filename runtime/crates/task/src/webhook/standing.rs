@@ -107,7 +107,7 @@ mod tests {
         let mut standing = WebhookStanding::default();
         assert!((0..120).all(|hour| standing.attempted(FAILED, at(hour)).is_none()));
         let reason = standing.clone().attempted(FAILED, at(120)).expect("five days");
-        assert_eq!(reason, "all of 121 attempts have failed for 5days");
+        assert_eq!(reason, "all of 121 attempts have failed for 5 days");
         assert_eq!(standing.attempted(Attempted::Taken, at(120)), None);
         assert_eq!((standing.failures, standing.failing_since), (0, None));
         assert!((121..240).all(|hour| standing.attempted(FAILED, at(hour)).is_none()));
