@@ -257,7 +257,8 @@ impl Drop for Host {
 pub(crate) fn raw(address: &str, target: &str, headers: &str, body: &str) -> (String, String) {
     let address = address.strip_prefix("http://").expect("an address");
     let mut stream = TcpStream::connect(address).expect("it listens");
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    // Longer than any wait that may be asked for.
+    stream.set_read_timeout(Some(Duration::from_secs(90))).expect("a timeout");
     let host = if headers.contains("Host:") { String::new() } else { format!("Host: {address}\r\n") };
     let length = body.len();
     let head = format!("{target} HTTP/1.1\r\n{host}{headers}Connection: close\r\nContent-Length: {length}\r\n\r\n");

@@ -32,13 +32,16 @@ pub(crate) fn look() -> Result<()> {
     run(node)
 }
 
-/// A browser of the system; installed where that is Debian's, and somebody may do so here.
+/// A browser of the system, with Node beside it; installed where that is Debian's, and somebody may do so here.
 fn chromium() -> Result<PathBuf> {
-    if let Some(found) = find(&CHROMIUM) {
-        return Ok(found);
+    let has_node = find(&["node"]).is_some() && find(&["npm"]).is_some();
+    let mut packages = Vec::new();
+    match find(&CHROMIUM) {
+        Some(found) if has_node => return Ok(found),
+        Some(_) => {}
+        None => packages.push("chromium"),
     }
-    let mut packages = vec!["chromium"];
-    if find(&["node"]).is_none() {
+    if !has_node {
         packages.extend(["nodejs", "npm"]);
     }
     let mut install = Command::new("apt-get");
@@ -49,7 +52,7 @@ fn chromium() -> Result<PathBuf> {
     let installed = install.status().is_ok_and(|status| status.success());
     match find(&CHROMIUM) {
         Some(found) if installed => Ok(found),
-        _ => bail!("there is no Chromium here, and it could not be installed: as root, run `{by_hand}`"),
+        _ => bail!("Chromium or Node is not here, and could not be installed: as root, run `{by_hand}`"),
     }
 }
 

@@ -51,6 +51,8 @@
   };
 
   const refresh = async () => {
+    // What a form was answered with is shown once: a new key, a question.
+    if (!mark) return;
     if (busy) { again = true; return; }
     if (isDirty()) { say("held", "held: you are at work"); return; }
     busy = true;

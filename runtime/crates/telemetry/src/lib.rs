@@ -72,7 +72,8 @@ impl Telemetry {
     /// It is no address of a collector.
     pub fn start(endpoint: &str, service: &str) -> Result<Self, TelemetryError> {
         let error = |problem: String| TelemetryError { endpoint: endpoint.into(), problem };
-        let client = reqwest::Client::builder().timeout(MAX_TIME).redirect(reqwest::redirect::Policy::none());
+        let client =
+            reqwest::Client::builder().no_proxy().timeout(MAX_TIME).redirect(reqwest::redirect::Policy::none());
         let client = client.build().map_err(|problem| error(problem.to_string()))?;
         let mut exporter = SpanExporter::builder()
             .with_http()

@@ -13,7 +13,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use hyper::body::{Body as _, Frame, SizeHint};
 use sunaba_store::audited;
-use sunaba_task::{ApiKey, BoxFuture, Digest, NewAudit};
+use sunaba_task::{ApiKey, Digest, NewAudit};
+use tokio::task::JoinSet;
 
 use super::caller::no_key;
 use super::keys::{Keys, sent};
@@ -71,7 +72,9 @@ async fn until_revoked(keys: Arc<Keys>, key: Arc<ApiKey>, work: impl Future<Outp
     if response.body().size_hint().upper().is_some_and(|bytes| bytes <= MAX_WHOLE_BYTES) {
         return response;
     }
-    response.map(|body| Body::new(Ending { body, ended: Box::pin(async move { keys.end_of(&key).await }) }))
+    let mut ended = JoinSet::new();
+    ended.spawn(async move { keys.end_of(&key).await });
+    response.map(|body| Body::new(Ending { body, ended }))
 }
 
 /// A probe waits no longer to be told more: a store that does not answer must not keep it.
@@ -80,10 +83,11 @@ const MAX_KNOWN_IN: Duration = Duration::from_secs(1);
 /// A longer answer is looked after while it is on its way.
 const MAX_WHOLE_BYTES: u64 = 64 << 10;
 
-/// A body that breaks off when the key for which it is sent is good no more.
+/// A body that breaks off when the key for which it is sent is good no more. The look at the key is a task of its own, which ends with
+/// the body: nobody asks for the next piece while one waits for a reader, and what a look holds would be held as long.
 struct Ending {
     body: Body,
-    ended: BoxFuture<'static, Problem>,
+    ended: JoinSet<Problem>,
 }
 
 impl hyper::body::Body for Ending {
@@ -94,7 +98,7 @@ impl hyper::body::Body for Ending {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if let Poll::Ready(problem) = self.ended.as_mut().poll(context) {
+        if let Poll::Ready(Some(Ok(problem))) = self.ended.poll_join_next(context) {
             return Poll::Ready(Some(Err(axum::Error::new(std::io::Error::other(problem.detail)))));
         }
         Pin::new(&mut self.body).poll_frame(context)
@@ -224,13 +228,18 @@ mod tests {
     #[tokio::test]
     async fn answer_breaks_off_with_its_key() {
         let (end, ended) = tokio::sync::oneshot::channel();
-        let ended = Box::pin(async move {
+        let (told, mut looks) = (Arc::new(tokio::sync::Notify::new()), JoinSet::new());
+        let seen = Arc::clone(&told);
+        looks.spawn(async move {
             ended.await.expect("it is told");
+            seen.notify_one();
             Problem::new(StatusCode::UNAUTHORIZED, "the key was revoked")
         });
-        let mut body = Ending { body: Body::new(Endless), ended };
+        let mut body = Ending { body: Body::new(Endless), ended: looks };
         assert_eq!(body.frame().await.and_then(|frame| frame.ok()?.into_data().ok()), Some("a".into()));
+        // The look goes on though nobody asks for the next piece.
         end.send(()).expect("it waits");
+        told.notified().await;
         let error = body.frame().await.expect("a frame").expect_err("it breaks off");
         assert_eq!(error.to_string(), "the key was revoked");
     }

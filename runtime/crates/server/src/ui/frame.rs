@@ -99,6 +99,8 @@ pub(super) struct Frame {
     pub(super) theme: Theme,
     pub(super) note: Option<Note>,
     pub(super) here: String,
+    /// Whether the page can be asked for again, and not only be the answer to a form.
+    is_look: bool,
     token: String,
     now: Option<Timestamp>,
     /// Alerts that fire; none where the visitor may not know.
@@ -120,6 +122,7 @@ impl Frame {
             theme: visit.theme,
             note,
             here: visit.here.clone(),
+            is_look: visit.is_look,
             token: visit.token(),
             now: visit.now,
             firing: alerts.map(is_firing),
@@ -164,6 +167,11 @@ impl Frame {
     /// Whether there are pages to be seen.
     pub(super) fn is_in(&self) -> bool {
         !matches!(self.caller, Caller::Nobody)
+    }
+
+    /// Whether the page is kept up to date: what a form was answered with, a new key or a question, is shown once.
+    pub(super) fn is_live(&self) -> bool {
+        self.is_look && self.is_in()
     }
 
     pub(super) fn next_theme(&self) -> Theme {

@@ -25,6 +25,7 @@ use askama::Template;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use hyper::service::Service as _;
@@ -85,6 +86,11 @@ pub(crate) async fn serve(State(ui): State<Arc<Ui>>, request: Request) -> Respon
         return asset;
     }
     let (parts, body) = request.into_parts();
+    if is_link_from_elsewhere(&parts) {
+        let here = parts.uri.path_and_query().map_or("/ui/overview", |here| here.as_str());
+        let policy = (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
+        return ([policy], page(&Again { here })).into_response();
+    }
     let visit = match Visit::of(&ui, &parts).await {
         Ok(visit) => visit,
         Err(problem) => return problem.into_response(),
@@ -102,6 +108,20 @@ pub(crate) async fn serve(State(ui): State<Arc<Ui>>, request: Request) -> Respon
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(PAGE_POLICY));
     response
+}
+
+/// A page that asks for itself again.
+#[derive(Template)]
+#[template(path = "again.html")]
+struct Again<'a> {
+    here: &'a str,
+}
+
+/// Whether a link on another site has led here. Browsers send no cookie then, and would put a new one in the place of who is signed in:
+/// the page is asked for again, by itself, which brings the cookie.
+fn is_link_from_elsewhere(parts: &Parts) -> bool {
+    let site = parts.headers.get("sec-fetch-site").and_then(|site| site.to_str().ok());
+    parts.method == Method::GET && matches!(site, Some("cross-site" | "same-site"))
 }
 
 async fn answer(visit: &Visit, request: Request) -> Result<Response, Problem> {

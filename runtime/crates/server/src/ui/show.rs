@@ -46,6 +46,12 @@ pub(super) fn count(number: impl Number) -> String {
     format_count(number.number())
 }
 
+/// `1 time`, `2 times`.
+pub(super) fn of(number: impl Number, what: &str) -> String {
+    let number = number.number();
+    format!("{} {what}{}", format_count(number), if number == 1 { "" } else { "s" })
+}
+
 /// `4.0 MiB`.
 pub(super) fn bytes(number: impl Number) -> String {
     format_bytes(number.number())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use sunaba_task::{KeyText, Timestamp};
 
@@ -34,6 +34,8 @@ pub(super) struct Visit {
     pub(super) theme: Theme,
     /// The path and what stands behind its question mark.
     pub(super) here: String,
+    /// Whether they look, and send no form.
+    pub(super) is_look: bool,
     cookie: String,
     /// What that cookie is called.
     name: String,
@@ -78,6 +80,7 @@ impl Visit {
             now: ui.now().await,
             theme: cookie(headers, THEME).map_or(Theme::System, |word| Theme::read(&word)),
             here: uri.path_and_query().map_or(uri.path(), |both| both.as_str()).to_owned(),
+            is_look: parts.method == Method::GET,
             cookie: cookie_text,
             name,
             is_new,

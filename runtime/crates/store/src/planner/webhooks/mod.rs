@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sunaba_task::QueueChange;
 use sunaba_task::webhook::{Disabled, SecretLife, SigningSecret, WEBHOOK_QUEUE, Webhook, WebhookName, WebhookStanding};
+use sunaba_task::{Digest, QueueChange};
 
 use super::{Planner, Turn};
 use crate::keys::webhooks::{self as keys, SETTINGS, STANDING};
@@ -229,12 +229,14 @@ fn conflict(name: &WebhookName, expected: Expected, found: Option<u64>) -> Optio
     (!is_expected).then(|| WebhookChangeError::Conflict { name: name.clone(), expected, found })
 }
 
-/// What of a webhook may be written down: no secret, nor what stands behind the `?` of its URL, where others keep theirs.
+/// What of a webhook may be written down: no secret, and of its URL no more than the host, since others keep theirs in what follows.
+/// That the rest has changed is seen by its digest.
 fn seen(stored: &StoredWebhook) -> Value {
     let StoredWebhook { revision, spec, disabled, secrets, .. } = stored;
-    let url = spec.url.split('?').next().unwrap_or_default();
+    let host_ends = spec.url.match_indices('/').nth(2).map_or(spec.url.len(), |(at, _)| at);
+    let url = spec.url[..host_ends].split('?').next().unwrap_or_default();
     json!({
-        "revision": revision, "url": url, "events": spec.events, "queues": spec.queues, "handlers": spec.handlers,
+        "revision": revision, "url": url, "url_digest": Digest::of(spec.url.as_bytes()).to_string(), "events": spec.events, "queues": spec.queues, "handlers": spec.handlers,
         "tags": spec.tags, "disabled": disabled.as_ref().map(|disabled| &disabled.reason),
         "secrets": secrets.iter().map(|(_, life)| life.created_at.to_string()).collect::<Vec<_>>(),
     })
