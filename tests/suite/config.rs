@@ -229,9 +229,11 @@ fn worker_groups_run_the_tasks_of_their_queues() {
     let logged = &host.lines(&["audit", "list"])[0];
     assert_eq!([&logged["what"], &logged["of"]], ["worker.set", "rest"], "{logged}");
     assert_eq!([&logged["before"]["slots"], &logged["after"]["slots"]], ["1..3", "2"], "{logged}");
-    // Each group is a worker, and they are watched together.
-    let (status, ready) = host.raw("GET /readyz", "", "");
-    assert!(status == "200" && ready.contains("worker: 2 with a session, 0 running"), "{status} {ready}");
+    // Each group is a worker, and they are watched together; what is told is of the last look, which may have been before they came.
+    while !host.raw("GET /readyz", "", "").1.contains("worker: 2 with a session, 0 running") {
+        std::thread::yield_now();
+    }
+    assert_eq!(host.raw("GET /readyz", "", "").0, "200");
     let (_, metrics) = host.raw("GET /metrics", "", "");
     assert!(metrics.contains("sunaba_slots 4\n"), "{metrics}");
     let input = ["--input", r#"{"name":"Ada"}"#];

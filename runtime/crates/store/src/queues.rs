@@ -14,7 +14,7 @@ pub enum Queues {
 impl Queues {
     /// Whether nothing that anybody submits is in them.
     pub(crate) fn is_internal(&self) -> bool {
-        matches!(self, Self::Only(queues) if queues.iter().all(|queue| is_internal(queue)))
+        matches!(self, Self::Only(queues) if !queues.is_empty() && queues.iter().all(|queue| is_internal(queue)))
     }
 
     pub(crate) fn contain(&self, queue: &str) -> bool {

@@ -300,7 +300,7 @@ pub async fn log_has_no_secrets_of_webhooks(subject: &mut impl Subject) {
     assert_eq!(log.entries.len(), 3);
     let told = format!("{:?}", log.entries);
     assert!(
-        told.contains("https://example.com/hooks") && !told.contains("hunter2") && !told.contains("whsec_"),
+        told.contains("https://example.com") && !["/hooks", "hunter2", "whsec_"].iter().any(|text| told.contains(text)),
         "{told}"
     );
 }

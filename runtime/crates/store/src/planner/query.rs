@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use sunaba_task::webhook::is_internal;
 use sunaba_task::{AttemptDetail, Payload, StateName, Task, TaskId};
 
 use super::{Planner, Stored, Turn, body};
@@ -132,7 +133,8 @@ fn indexes(query: &TaskQuery) -> Option<Vec<Vec<u8>>> {
     if query.awaiting_completion {
         return Some(vec![keys::awaiting()]);
     }
-    if query.states.is_empty() {
+    // What is the host's own is in none of the indexes of states.
+    if query.states.is_empty() || query.queue.as_deref().is_some_and(is_internal) {
         return None;
     }
     let indexed = query.states.iter().filter(|state| **state != StateName::Running);
