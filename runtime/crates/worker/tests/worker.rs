@@ -75,6 +75,7 @@ impl Guests {
                 host.on_progress(Progress { fraction: None, message: "the last word".into() });
             }
             "polite" => {
+                self.seen.lock().expect("no test panicked").insert(request.context.task_id);
                 while !host.is_cancelled() {
                     tokio::task::yield_now().await;
                 }
@@ -312,7 +313,8 @@ fn cancelled_guest_may_end_by_itself_and_is_cancelled_all_the_same() {
     test(async |house| {
         let _worker = house.worker(1);
         let task = house.submit("polite").await;
-        house.until(&task, StateName::Running).await;
+        // A task runs in the store from its lease on; one that is cancelled before its guest begins is handed back.
+        house.until_running(1).await;
         house.store.cancel(vec![task.id], CancelWish::default()).await.expect("the store works");
         let ended = house.end(&task).await;
         assert_eq!((&ended.state, &ended.attempts[0].ending), (&State::Cancelled, &Ending::Completed));
