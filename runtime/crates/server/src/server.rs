@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use crate::access::{Admission, Keys};
 use crate::guard::Hosts;
 use crate::patient::Patient;
-use crate::routes::{self, Shared};
+use crate::routes::{self, Common};
 use crate::ui::Settings;
 use crate::unread::Unread;
 
@@ -176,8 +176,8 @@ impl Server {
         let waits = Arc::new(Semaphore::new(self.connections.div_ceil(2)));
         let keys = Arc::new(Keys::new(Arc::clone(runtime.store())));
         let hosts = Hosts { by_address: !self.address.ip().is_loopback(), names: self.names.into() };
-        let shared = Shared { runtime, stopping: stopped.clone(), waits, keys };
-        let router = routes::router(shared, self.admission, hosts, self.settings);
+        let common = Common { runtime, stopping: stopped.clone(), waits, keys };
+        let router = routes::router(common.into(), self.admission, hosts, self.settings);
         let places = Arc::new(Semaphore::new(self.connections));
         let mut connections = JoinSet::new();
         let accept = async {

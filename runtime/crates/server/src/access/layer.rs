@@ -49,7 +49,8 @@ pub(crate) async fn admit(State(gate): State<Gate>, mut request: Request, next: 
         Err(problem) => return refused(problem),
     };
     let (who, key) = (caller.who(), caller.key());
-    let work = caller.does(rest(route, who, request, next));
+    // In a place of its own: each future around it would hold it twice, and is copied from layer to layer.
+    let work = Box::pin(caller.does(rest(route, who, request, next)));
     match key {
         None => work.await,
         Some(key) => until_revoked(gate.keys, key, work).await,

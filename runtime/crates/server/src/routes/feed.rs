@@ -35,7 +35,7 @@ pub(super) struct Which {
     wait_ms: Option<u64>,
 }
 
-pub(super) async fn events(State(mut shared): State<Shared>, Asked(which): Asked<Which>) -> Answer<EventsView> {
+pub(super) async fn events(State(shared): State<Shared>, Asked(which): Asked<Which>) -> Answer<EventsView> {
     let task = which.task.map(|id| id.parse::<TaskId>()).transpose().map_err(Problem::invalid)?;
     let job = which.job.map(|id| id.parse::<JobId>()).transpose().map_err(Problem::invalid)?;
     let of = match (task, job) {

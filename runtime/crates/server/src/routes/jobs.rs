@@ -81,7 +81,7 @@ pub(super) struct Wait {
 }
 
 pub(super) async fn get(
-    State(mut shared): State<Shared>,
+    State(shared): State<Shared>,
     At(id): At<String>,
     Asked(Wait { wait_ms }): Asked<Wait>,
 ) -> Answer<JobView> {

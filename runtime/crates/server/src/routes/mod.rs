@@ -25,6 +25,7 @@ mod workers;
 
 pub(crate) use described::described;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,15 +50,31 @@ use crate::ui::{Settings, Ui, problems_as_pages};
 /// The longest wait of one request; whoever wants to wait longer asks again.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// What the routes share.
+/// What the routes share: a pointer, because every request has one of its own.
 #[derive(Clone)]
-pub(crate) struct Shared {
+pub(crate) struct Shared(Arc<Common>);
+
+pub(crate) struct Common {
     pub(crate) runtime: Arc<Runtime>,
     /// Turns true when the server stops: nobody waits any more.
     pub(crate) stopping: watch::Receiver<bool>,
     /// Requests that may wait for something at a time: each keeps its connection meanwhile.
     pub(crate) waits: Arc<Semaphore>,
     pub(crate) keys: Arc<Keys>,
+}
+
+impl Deref for Shared {
+    type Target = Common;
+
+    fn deref(&self) -> &Common {
+        &self.0
+    }
+}
+
+impl From<Common> for Shared {
+    fn from(common: Common) -> Self {
+        Self(Arc::new(common))
+    }
 }
 
 type Answer<T> = Result<Reply<T>, Problem>;
@@ -159,15 +176,16 @@ impl Shared {
     ///
     /// # Errors
     /// As many wait already as may.
-    async fn unless_stopping<T>(&mut self, waiting: impl Future<Output = T>) -> Result<Option<T>, Problem> {
+    async fn unless_stopping<T>(&self, waiting: impl Future<Output = T>) -> Result<Option<T>, Problem> {
         let _place = self.waits.try_acquire().map_err(|_| {
             let message = "too many requests wait already\nhint: ask without `wait_ms`, or try again later";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, message)
         })?;
+        let mut stopping = self.stopping.clone();
         // Who loses: the wait, which the store forgets; or the look at the server's stop.
         tokio::select! {
             given = waiting => Ok(Some(given)),
-            () = async { self.stopping.wait_for(|stopping| *stopping).await.map_or((), |_| ()) } => Ok(None),
+            () = async { stopping.wait_for(|stopping| *stopping).await.map_or((), |_| ()) } => Ok(None),
         }
     }
 

@@ -28,7 +28,8 @@ pub(super) async fn one(
     }
     request.traceparent = traceparent(&headers);
     shared.permit_request(&request)?;
-    let (status, task) = match shared.runtime.submit(request).await? {
+    // In a place of its own: what a handler is made of is copied from layer to layer.
+    let (status, task) = match Box::pin(shared.runtime.submit(request)).await? {
         Submitted::Created(task) => (StatusCode::CREATED, task),
         Submitted::Existing(task) => (StatusCode::OK, task),
     };
