@@ -1,5 +1,6 @@
 // A host of a test's own, with something on every page.
 import { execFileSync, spawn } from "node:child_process";
+import { createServer } from "node:http";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,6 +25,26 @@ export class Host {
       this.process.once("exit", (code) => failed(new Error(`the host has ended with ${code}`)));
     });
     this.address = JSON.parse(ready).address;
+    await this.listen();
+  }
+
+  // Whoever is told by webhooks: it takes what comes, but at `/gone`.
+  async listen() {
+    this.hooks = createServer((request, answer) => {
+      request.resume();
+      request.on("end", () => { answer.writeHead(request.url === "/gone" ? 410 : 200).end(request.url === "/gone" ? "no such hook\n" : '{"taken": true}\n'); });
+    });
+    await new Promise((done) => this.hooks.listen(0, "127.0.0.1", done));
+    this.receiver = `http://127.0.0.1:${this.hooks.address().port}`;
+  }
+
+  // The first delivery of a webhook that stands so.
+  async delivery(name, state) {
+    for (;;) {
+      const found = this.ok("webhook", "deliveries", name, "-o", "jsonl").split("\n").filter(Boolean).map((line) => JSON.parse(line)).find((one) => one.state === state);
+      if (found) return found.id;
+      await new Promise((done) => setTimeout(done, 50));
+    }
   }
 
   ok(...words) {
@@ -50,6 +71,7 @@ export class Host {
     const ended = new Promise((done) => this.process.once("exit", done));
     this.process.kill("SIGTERM");
     await ended;
+    this.hooks.close();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
@@ -77,6 +99,14 @@ export const furnish = async (host) => {
   host.ok("schedule", "create", "nightly", "--cron", "0 3 * * *", "--time-zone", "Europe/Berlin", "hello/hello", "--input", '{"name":"night"}');
   host.ok("schedule", "create", "often", "--cron", "*/5 * * * *", "hello/hello", "--input", '{"name":"often"}');
   host.ok("key", "create", "ci", "--scope", "submit");
+  host.ok("webhook", "add", "billing", `${host.receiver}/hooks/T0K3N`, "--event", "task.dead,job.*,schedule.failed,alert.*", "--queue", "default");
+  host.ok("webhook", "add", "gone", `${host.receiver}/gone`, "--event", "*");
+  host.ok("webhook", "add", "quiet", "https://example.com/a/rather/long/path/that/nobody/has/to/read/in/full/in/a/list", "--event", "job.failed", "--disabled");
+  host.ok("webhook", "rotate", "billing");
+  host.may("webhook", "test", "billing");
+  ids.delivered = await host.delivery("billing", "succeeded");
+  host.may("webhook", "test", "gone");
+  ids.undelivered = await host.delivery("gone", "dead");
   const node = (name, after = []) => ({ name, handler: "hello/hello", input: { name }, after });
   const plan = join(host.folder, "job.json");
   writeFileSync(plan, JSON.stringify({ name: "nightly build", nodes: [node("fetch"), node("unpack", ["fetch"]), node("lint", ["unpack"]), node("compile", ["unpack"]), node("test", ["compile"]), node("publish", ["test", "lint"])] }));

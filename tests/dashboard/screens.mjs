@@ -11,7 +11,7 @@ const SIZES = { desktop: { width: 1360, height: 900 }, phone: { width: 390, heig
 const say = (words) => process.stdout.write(`${words}\n`);
 
 mkdirSync(OUT, { recursive: true });
-const host = await Host.start(["--concurrency", "4", "--grace", "1s"]);
+const host = await Host.start(["--concurrency", "4", "--grace", "1s", "--webhook-http", "--webhook-allow", "127.0.0.1"]);
 const browser = await chromium.launch({ executablePath: process.env.DASHBOARD_CHROMIUM, args: ["--no-sandbox"] });
 let failures = 0;
 const check = async (name, work) => {
@@ -33,7 +33,7 @@ const open = async (options = {}) => {
 try {
   const empty = await open();
   await check("a new host says on each page what to do next", async () => {
-    for (const section of ["overview", "tasks", "jobs", "queues", "dead", "schedules", "handlers", "keys"]) {
+    for (const section of ["overview", "tasks", "jobs", "queues", "dead", "schedules", "webhooks", "handlers", "keys"]) {
       await empty.goto(`/ui/${section}`);
       assert.ok(await empty.locator(".empty, .calm").count() > 0, section);
     }
@@ -54,7 +54,9 @@ try {
     "task-waits": `/ui/tasks/${ids.waits}`, "task-evil": `/ui/tasks/${ids.evil}`, jobs: "/ui/jobs", job: `/ui/jobs/${ids.job}`,
     queues: "/ui/queues", queue: "/ui/queues/mail", dead: "/ui/dead",
     "dead-group": `/ui/dead?handler=${encodeURIComponent("retry-or-fail/retry-or-fail")}&kind=malformed`,
-    schedules: "/ui/schedules", schedule: "/ui/schedules/nightly", handlers: "/ui/handlers", package: "/ui/handlers/words",
+    schedules: "/ui/schedules", schedule: "/ui/schedules/nightly", webhooks: "/ui/webhooks", webhook: "/ui/webhooks/billing",
+    "webhook-stopped": "/ui/webhooks/gone", delivery: `/ui/webhooks/billing/deliveries/${ids.delivered}`,
+    "delivery-failed": `/ui/webhooks/gone/deliveries/${ids.undelivered}`, handlers: "/ui/handlers", package: "/ui/handlers/words",
     handler: "/ui/handlers/hello/hello", workers: "/ui/workers", incidents: "/ui/incidents", keys: "/ui/keys", audit: "/ui/audit",
     settings: "/ui/settings", login: "/ui/login", problem: "/ui/nothing",
   };
@@ -87,7 +89,7 @@ try {
   await check("text can be read: contrast of 4.5 to 1 in both themes", async () => {
     for (const colorScheme of ["light", "dark"]) {
       const page = await open({ colorScheme });
-      for (const path of [screens.overview, screens.tasks, screens["task-dead"], screens.handlers]) {
+      for (const path of [screens.overview, screens.tasks, screens["task-dead"], screens.handlers, screens.webhooks, screens.webhook, screens["delivery-failed"]]) {
         await page.goto(path);
         const dim = await page.evaluate(() => {
           const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
@@ -199,6 +201,39 @@ try {
     await page.getByRole("button", { name: /^Colours/ }).click();
     await page.waitForSelector("html[data-theme=dark]");
     assert.notEqual(await ground(), light);
+    await page.context().close();
+  });
+
+  await check("a webhook is added, and its secret is shown once", async () => {
+    const page = await open();
+    await page.goto("/ui/webhooks");
+    await page.getByLabel("Name").fill("chat");
+    await page.getByLabel("Address").fill(`${host.receiver}/hooks/T0K3N`);
+    await page.getByLabel("Events").fill("task.dead, alert.*");
+    await page.getByRole("button", { name: "Add it" }).click();
+    const secret = await page.locator("code.secret").textContent();
+    assert.match(secret, /^whsec_/);
+    for (const [width, viewport] of Object.entries(SIZES)) {
+      await page.setViewportSize(viewport);
+      await page.screenshot({ path: join(OUT, `webhook-secret-${width}-light.png`), fullPage: true });
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth), 0, width);
+    }
+    await page.getByRole("link", { name: "To the webhook" }).click();
+    await page.getByRole("button", { name: "Send a test" }).click();
+    await page.locator("h1 .chip", { hasText: "delivered" }).waitFor();
+    assert.ok(!(await page.content()).includes(secret));
+    await page.context().close();
+  });
+
+  await check("a schedule is made by a form", async () => {
+    const page = await open();
+    await page.goto("/ui/schedules");
+    await page.getByLabel("Name").fill("weekly");
+    await page.getByLabel("Cron").fill("0 8 * * 1");
+    await page.getByLabel("Handler").fill("hello/hello");
+    await page.getByLabel("Input (JSON)").fill('{"name": "Monday"}');
+    await page.getByRole("button", { name: "Make it" }).click();
+    await page.getByRole("status").filter({ hasText: "the schedule weekly is made" }).waitFor();
     await page.context().close();
   });
 

@@ -165,7 +165,9 @@ fn schedule_worker_handler_and_retention_are_set_by_forms() {
     assert!(browser.open(handler).has("value=\"50%/20, 30s\""));
     let worker = host.lines(&["workers", "list"])[0]["id"].as_str().expect("a name").to_owned();
     let slots = browser.act(&format!("/ui/workers/{worker}"), &page, &[("slots", "1")]);
-    assert!(slots.contains("has 1 slots"), "{slots}");
+    assert!(slots.contains("has 1 slot as asked"), "{slots}");
+    let slots = browser.act(&format!("/ui/workers/{worker}"), &page, &[("slots", "2")]);
+    assert!(slots.contains("has 2 slots as asked"), "{slots}");
     let kept = [("action", "retention"), ("result", "2d"), ("succeeded", "3d"), ("dead", "")];
     assert_eq!(browser.act("/ui/settings", &page, &kept), "what ends from now on is kept for so long");
     assert!(browser.open("/ui/settings").has("value=\"2"));

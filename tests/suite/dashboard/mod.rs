@@ -1,9 +1,13 @@
 //! The dashboard as a browser without a script has it: pages, forms, cookies. What a script adds is looked at in a browser, by
 //! `tests/dashboard`.
 
+mod bounds;
 mod forms;
 mod inert;
+mod receiver;
+mod schedules;
 mod visits;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -13,13 +17,14 @@ use std::time::Duration;
 use crate::support::Host;
 
 /// Every page that needs no name in its path.
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "/ui/overview",
     "/ui/tasks",
     "/ui/jobs",
     "/ui/queues",
     "/ui/dead",
     "/ui/schedules",
+    "/ui/webhooks",
     "/ui/handlers",
     "/ui/workers",
     "/ui/incidents",

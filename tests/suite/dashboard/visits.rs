@@ -8,7 +8,7 @@ use crate::support::Host;
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
 
 /// A host that asks for keys, and one that may do everything.
-fn guarded() -> (Host, String) {
+pub(super) fn guarded() -> (Host, String) {
     let mut host = Host::start(&[]);
     host.deploy("hello");
     let admin = host.ok(&["key", "create", "admin", "--scope", "admin"]);
@@ -19,7 +19,7 @@ fn guarded() -> (Host, String) {
     (host, admin)
 }
 
-fn signed_in(host: &Host, key: &str) -> Browser {
+pub(super) fn signed_in(host: &Host, key: &str) -> Browser {
     let mut browser = Browser::of(host);
     let login = browser.open("/ui/login");
     let answer = browser.post("/ui/login", &login, &[("key", key)]);

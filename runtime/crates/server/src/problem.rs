@@ -56,6 +56,12 @@ impl Problem {
         }
     }
 
+    /// Its status, as an answer has it.
+    #[cfg(feature = "serve")]
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
     /// The same with a code of its own.
     pub(crate) fn code(self, code: &str) -> Self {
         Self { code: code.into(), ..self }
@@ -77,8 +83,7 @@ impl Problem {
 #[cfg(feature = "serve")]
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, axum::Json(&self)).into_response();
+        let mut response = (self.status(), axum::Json(&self)).into_response();
         let problem = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, problem);
         // For whoever knows which request it answers.

@@ -68,10 +68,7 @@ impl Keys {
     /// The key whose text has this digest, if it is good.
     pub(crate) async fn find_digest(&self, digest: &Digest) -> Result<Arc<ApiKey>, Problem> {
         let mut slot = self.known.lock().await;
-        let known = match slot.take().filter(|known| known.read.elapsed() < self.max_age) {
-            Some(known) => slot.insert(known),
-            None => slot.insert(Known::read(&*self.store).await?),
-        };
+        let known = self.young(&mut slot).await?;
         let key = known.by_id.get(&KeyId::of(digest)).filter(|key| key.is(digest)).cloned();
         let Some(key) = key else {
             let message = "there is no such key\nhint: `sunaba key list` shows the ids of those that there are";
@@ -96,6 +93,21 @@ impl Keys {
             tokio::spawn(async move { store.keys_used(vec![id]).await });
         }
         Ok(key)
+    }
+
+    /// The store's clock, as far as what is known of the keys tells it: whoever looks at a page costs the store nothing more.
+    pub(crate) async fn now(&self) -> Result<Timestamp, Problem> {
+        let mut slot = self.known.lock().await;
+        let known = self.young(&mut slot).await?;
+        Ok(known.now.after(known.read.elapsed()))
+    }
+
+    /// What is known, read anew where it is too old.
+    async fn young<'a>(&self, slot: &'a mut Option<Known>) -> Result<&'a mut Known, StoreError> {
+        Ok(match slot.take().filter(|known| known.read.elapsed() < self.max_age) {
+            Some(known) => slot.insert(known),
+            None => slot.insert(Known::read(&*self.store).await?),
+        })
     }
 
     /// The store has other keys now. From here on nobody goes by what it had before.
@@ -248,6 +260,20 @@ mod tests {
         assert_eq!(code(&keys).await, Ok(made.id));
         keys.forget().await;
         assert_eq!(code(&keys).await, Err("key-revoked".into()));
+    }
+
+    #[tokio::test]
+    async fn clock_is_told_by_what_is_known_and_not_by_the_store_each_time() {
+        let (clock, store) = store();
+        let mut keys = Keys::new(store);
+        keys.max_age = Duration::from_secs(60 * 60);
+        let first = keys.now().await.expect("the store works");
+        clock.advance(Duration::from_secs(7 * 24 * 60 * 60));
+        let second = keys.now().await.expect("the store works");
+        assert!(second.since(first) < Duration::from_secs(24 * 60 * 60), "the store was asked again");
+        keys.max_age = Duration::ZERO;
+        let third = keys.now().await.expect("the store works");
+        assert!(third.since(first) >= Duration::from_secs(7 * 24 * 60 * 60), "what is old was not read anew");
     }
 
     #[tokio::test]

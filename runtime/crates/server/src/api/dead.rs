@@ -64,7 +64,7 @@ impl Groups {
 }
 
 /// The word for what ended the last attempt, and what was said about it.
-fn died_of(task: &Task) -> (&str, &str) {
+pub(super) fn died_of(task: &Task) -> (&str, &str) {
     let Some(last) = task.attempts.last() else { return ("never-started", "") };
     if let Some(child) = &task.failed_child {
         return ("child", child.name.as_str());
@@ -76,6 +76,60 @@ fn died_of(task: &Task) -> (&str, &str) {
         Ending::HostLost => ("host-lost", &last.decision.reason),
         Ending::Completed | Ending::Decomposed { .. } | Ending::Snoozed { .. } | Ending::HandedBack => {
             ("other", &last.decision.reason)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sunaba_task::{
+        AttemptRecord, Decision, Digest, FailedChild, NewTask, Payload, Policy, State, TaskId, TaskSpec, Timestamp,
+        Verdict,
+    };
+
+    use super::*;
+    use crate::api::TaskView;
+
+    fn dead(ending: Option<Ending>, failed_child: Option<FailedChild>) -> Task {
+        let spec = TaskSpec::new("words/count".parse().expect("a name"), Digest::of(b"component"));
+        let (new, now) = (NewTask::new(spec, Payload::json("{}")), Timestamp::from_unix_ms(1));
+        let attempt = |ending| AttemptRecord {
+            number: 1,
+            worker: "w".into(),
+            started_at: now,
+            ended_at: now,
+            ending,
+            decision: Decision::uncharged(Verdict::GiveUp, Policy::TimeBox, "it is too late".into()),
+            receipt: None,
+        };
+        let attempts = ending.into_iter().map(attempt).collect();
+        Task { state: State::Dead, attempts, failed_child, ..Task::submitted(id(), 1, &new, now) }
+    }
+
+    fn id() -> TaskId {
+        "00000000-0000-0000-0000-000000000001".parse().expect("an id")
+    }
+
+    /// So that what is done to a group is done to those that were counted in it, and to no others.
+    #[test]
+    fn every_dead_letter_says_the_group_in_which_it_is_counted() {
+        let child = FailedChild { name: "part".parse().expect("a name"), task: id() };
+        let letters = [
+            (dead(Some(Ending::Decomposed { children: 2 }), Some(child)), "child"),
+            (dead(Some(Ending::Decomposed { children: 2 }), None), "other"),
+            (dead(Some(Ending::HandedBack), None), "other"),
+            (dead(Some(Ending::HostLost), None), "host-lost"),
+            (dead(Some(Ending::HostFailed { message: "no room".into() }), None), "host"),
+            (dead(Some(Ending::Failed { kind: "network".into(), message: String::new() }), None), "network"),
+            (dead(None, None), "never-started"),
+        ];
+        for (task, kind) in letters {
+            let mut groups = Groups::default();
+            groups.add(&task);
+            assert_eq!(groups.view(false).groups[0].kind, kind);
+            assert_eq!(TaskView::from(&task).died_of.as_deref(), Some(kind));
+            let queued = Task { state: State::Queued, ..task };
+            assert_eq!(TaskView::from(&queued).died_of, None);
         }
     }
 }

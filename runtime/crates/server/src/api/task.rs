@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use sunaba_host::{GrantsReport, LimitsReport, OutcomeReport, ReceiptReport};
-use sunaba_task::{AttemptRecord, CancelRequest, Origin, PayloadInfo, StateName, Task};
+use sunaba_task::{AttemptRecord, CancelRequest, Origin, PayloadInfo, State, StateName, Task};
 
+use super::dead::died_of;
 use super::{AwaitsView, CompletionView, JobPlaceView, OfSchedule, RunningView, ms};
 
 /// A task.
@@ -34,6 +35,9 @@ pub struct TaskView {
     pub ended_at: Option<String>,
     /// When it came into its state.
     pub since: String,
+    /// Of a dead one, what it died of: the `kind` of its group among the dead letters.
+    #[serde(default)]
+    pub died_of: Option<String>,
     /// When it expires, if it has not begun by then.
     pub expires_at: Option<String>,
     /// That somebody asked to cancel it.
@@ -183,6 +187,7 @@ impl From<&Task> for TaskView {
             due_at: task.due_at().map(|at| at.to_string()),
             ended_at: task.ended_at.map(|at| at.to_string()),
             since: task.since.to_string(),
+            died_of: (task.state == State::Dead).then(|| died_of(task).0.to_owned()),
             expires_at: task.expires_at.filter(|_| !task.begun && task.lease().is_none()).map(|at| at.to_string()),
             cancel: task.cancel.as_ref().map(CancelView::from),
             awaits: task.awaits.as_ref().map(AwaitsView::from),

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use axum::response::Response;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sunaba_task::Digest;
 
+use super::form::Form;
 use crate::access::Signed;
 use crate::envelope::RequestId;
 use crate::problem::Problem;
@@ -29,6 +30,10 @@ pub(super) struct Desk {
 impl Desk {
     /// What is answered, as it is.
     pub(super) async fn ask(&self, method: &str, target: &str, headers: HeaderMap, body: Vec<u8>) -> Response {
+        if has_empty_part(target) {
+            let message = "the name or id of what is meant is empty\nhint: go back, and choose or write one";
+            return axum::response::IntoResponse::into_response(Problem::new(StatusCode::BAD_REQUEST, message));
+        }
         let request = Request::builder().method(method).uri(target).body(Body::from(body));
         let Ok(mut request) = request else {
             let problem = Problem::new(StatusCode::BAD_REQUEST, "the path cannot be read");
@@ -65,10 +70,40 @@ impl Desk {
         target: &str,
         body: &impl Serialize,
     ) -> Result<T, Problem> {
-        let body = serde_json::to_vec(body).map_err(Problem::invalid)?;
-        let json = HeaderValue::from_static("application/json");
-        read(self.ask(method, target, HeaderMap::from_iter([(header::CONTENT_TYPE, json)]), body).await).await
+        self.send_if(method, target, None, body).await
     }
+
+    /// Changes something only as it is there: none of it yet (`If-None-Match: *`), or in one revision (`If-Match`).
+    pub(super) async fn send_if<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        target: &str,
+        condition: Option<(HeaderName, String)>,
+        body: &impl Serialize,
+    ) -> Result<T, Problem> {
+        let body = serde_json::to_vec(body).map_err(Problem::invalid)?;
+        let mut headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        if let Some((name, value)) = condition {
+            headers.insert(name, HeaderValue::from_str(&value).map_err(Problem::invalid)?);
+        }
+        read(self.ask(method, target, headers, body).await).await
+    }
+}
+
+/// That there is none of this name yet.
+pub(super) fn absent() -> Option<(HeaderName, String)> {
+    Some((header::IF_NONE_MATCH, "*".to_owned()))
+}
+
+/// That it is still what the form was made of, if that says so.
+pub(super) fn unchanged(form: &Form) -> Option<(HeaderName, String)> {
+    let revision = form.get("revision").filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    Some((header::IF_MATCH, format!("\"{revision}\"")))
+}
+
+/// Whether a path has no name where it should have one.
+fn has_empty_part(target: &str) -> bool {
+    target.split('?').next().unwrap_or_default().split('/').skip(1).any(str::is_empty)
 }
 
 async fn read<T: DeserializeOwned>(mut response: Response) -> Result<T, Problem> {
@@ -102,4 +137,19 @@ pub(super) fn encoded(text: impl AsRef<str>) -> String {
 pub(super) fn query<'a>(fields: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> String {
     let given = fields.into_iter().filter_map(|(name, value)| Some((name, value.filter(|value| !value.is_empty())?)));
     given.map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect::<Vec<_>>().join("&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_without_a_name_obeyed_and_violated() {
+        for target in ["/v1/tasks", "/v1/tasks/a/cancel", "/v1/tasks?limit=50&after=//", "/v1/tasks/%2F"] {
+            assert!(!has_empty_part(target), "{target}");
+        }
+        for target in ["/v1/tasks/", "/v1/tasks//cancel", "/v1/webhooks/?x=1", "//v1/tasks"] {
+            assert!(has_empty_part(target), "{target}");
+        }
+    }
 }

@@ -27,6 +27,11 @@ impl Form {
         Ok(Self(fields))
     }
 
+    /// Fields that somebody may be shown to change.
+    pub(super) fn of<'a>(fields: impl IntoIterator<Item = (&'a str, String)>) -> Self {
+        Self(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
     pub(super) fn of_query(uri: &Uri) -> Result<Self, Problem> {
         Self::read(uri.query().unwrap_or_default().as_bytes())
     }
@@ -47,6 +52,22 @@ impl Form {
 
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The ids of what was chosen.
+    pub(super) fn ids(&self) -> Result<Vec<&str>, Problem> {
+        let ids: Vec<_> = self.all("id").map(str::trim).collect();
+        if ids.contains(&"") {
+            let message = "an `id` of the form is empty, and nothing was done\nhint: go back, load the page anew, and choose again";
+            return Err(Problem::new(StatusCode::BAD_REQUEST, message));
+        }
+        Ok(ids)
+    }
+
+    /// Words with commas or blanks between them.
+    pub(super) fn words(&self, name: &str) -> Vec<String> {
+        let words = self.all(name).flat_map(|text| text.split(|c: char| c == ',' || c.is_whitespace()));
+        words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
@@ -111,6 +132,17 @@ mod tests {
         let of = |count: usize| Form::read("a=1&".repeat(count).as_bytes());
         assert!(of(MAX_FIELDS).is_ok());
         assert_eq!(of(MAX_FIELDS + 1).expect_err("too many").status, 413);
+    }
+
+    #[test]
+    fn ids_obeyed_and_violated() {
+        let form = |text: &str| Form::read(text.as_bytes()).expect("a form");
+        assert_eq!(form("id=a&id=+b+&x=").ids(), Ok(vec!["a", "b"]));
+        assert_eq!(form("x=1").ids(), Ok(vec![]));
+        for empty in ["id=", "id=a&id=", "id=+"] {
+            assert_eq!(form(empty).ids().expect_err("one is empty").status, 400, "{empty}");
+        }
+        assert_eq!(form("tag=a,+b%0D%0Ac&tag=d").words("tag"), ["a", "b", "c", "d"]);
     }
 
     #[test]

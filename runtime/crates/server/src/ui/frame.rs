@@ -19,6 +19,7 @@ const SECTIONS: &[Section] = &[
     Section { word: "queues", name: "Queues", key: "q", asks: "GET /v1/queues" },
     Section { word: "dead", name: "Dead letters", key: "d", asks: "GET /v1/dead/groups" },
     Section { word: "schedules", name: "Schedules", key: "s", asks: "GET /v1/schedules" },
+    Section { word: "webhooks", name: "Webhooks", key: "b", asks: "GET /v1/webhooks" },
     Section { word: "handlers", name: "Handlers", key: "h", asks: "GET /v1/packages" },
     Section { word: "workers", name: "Workers", key: "w", asks: "GET /v1/workers" },
     Section { word: "incidents", name: "Incidents", key: "i", asks: "GET /v1/incidents" },

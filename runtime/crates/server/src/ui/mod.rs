@@ -30,8 +30,6 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
-use sunaba_task::Timestamp;
-use tokio::sync::Semaphore;
 
 use crate::access::{Admission, Caller, Keys};
 use crate::body;
@@ -46,8 +44,8 @@ use visit::Visit;
 
 /// The largest form: an input as large as is taken, percent-encoded, and something around it.
 const MAX_FORM_BYTES: usize = 4 << 20;
-/// Streams of changes at a time.
-const MAX_STREAMS: usize = 64;
+/// The same of somebody who has not signed in: a key, and the way back.
+const MAX_STRANGER_BYTES: usize = 64 << 10;
 
 /// What a page may do: have our own styles and script, and send forms to us.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -63,20 +61,15 @@ pub(crate) struct Ui {
     keys: Arc<Keys>,
     settings: Settings,
     sessions: sessions::Sessions,
-    streams: Arc<Semaphore>,
+    streams: Arc<live::Streams>,
 }
 
 impl Ui {
     pub(crate) fn new(api: Router, shared: Shared, admission: Admission, settings: Settings) -> Self {
         let keys = Arc::clone(&shared.keys);
-        let streams = Arc::new(Semaphore::new(MAX_STREAMS));
+        let streams = Arc::default();
         let sessions = sessions::Sessions::default();
         Self { api, pages: pages::router(), shared, admission, keys, settings, sessions, streams }
-    }
-
-    /// The store's clock; none while it does not answer.
-    async fn now(&self) -> Option<Timestamp> {
-        Some(self.shared.runtime.store().api_keys().await.ok()?.now)
     }
 }
 
@@ -126,20 +119,23 @@ fn is_link_from_elsewhere(parts: &Parts) -> bool {
 
 async fn answer(visit: &Visit, request: Request) -> Result<Response, Problem> {
     let (uri, method, headers) = (request.uri().clone(), request.method().clone(), request.headers().clone());
+    let is_open = matches!(uri.path(), "/ui/login" | "/ui/theme");
+    let is_stranger = matches!(visit.caller, Caller::Nobody);
+    // Before the body is read: of somebody who may do nothing here, none of it is.
+    if is_stranger && !is_open {
+        let to = if method == Method::GET { visit.here.as_str() } else { "/ui/overview" };
+        return Ok(visit::see_other(&format!("/ui/login?to={}", desk::encoded(to))));
+    }
     let form = if method == Method::POST {
-        let body::Body { bytes, room: _room } =
-            body::read(request, "application/x-www-form-urlencoded", MAX_FORM_BYTES).await?;
+        visit.check_cookie()?;
+        let limit = if is_stranger { MAX_STRANGER_BYTES } else { MAX_FORM_BYTES };
+        let body::Body { bytes, room: _room } = body::read(request, "application/x-www-form-urlencoded", limit).await?;
         let form = Form::read(&bytes)?;
         visit.check(&form)?;
         form
     } else {
         Form::of_query(&uri)?
     };
-    let is_open = matches!(uri.path(), "/ui/login" | "/ui/theme");
-    if matches!(visit.caller, Caller::Nobody) && !is_open {
-        let to = if method == Method::GET { visit.here.as_str() } else { "/ui/overview" };
-        return Ok(visit::see_other(&format!("/ui/login?to={}", desk::encoded(to))));
-    }
     // Made anew, so that what the outer router has found in it is not taken for what the inner one will.
     let mut inner = Request::new(Body::empty());
     (*inner.uri_mut(), *inner.method_mut(), *inner.headers_mut()) = (uri, method, headers);
@@ -159,8 +155,7 @@ struct ProblemPage<'a> {
 
 async fn problem_page(visit: &Visit, problem: &Problem) -> Response {
     let frame = visit.frame(&problem.title, "").await;
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, page(&ProblemPage { frame, problem })).into_response()
+    (problem.status(), page(&ProblemPage { frame, problem })).into_response()
 }
 
 /// A page as it goes out.

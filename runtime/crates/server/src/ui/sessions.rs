@@ -12,6 +12,8 @@ use tokio::time::Instant;
 pub(super) const LIFE: Duration = Duration::from_secs(12 * 60 * 60);
 /// Those who are signed in at a time; the one that has been for longest makes room.
 const MAX_SESSIONS: usize = 1_000;
+/// The same of one key, so that whoever has one signs nobody else out.
+const MAX_OF_A_KEY: usize = 50;
 
 struct Session {
     key: Digest,
@@ -53,12 +55,8 @@ impl Sessions {
         if sessions.len() >= MAX_SESSIONS {
             sessions.retain(|_, session| session.since.elapsed() < LIFE);
         }
-        let oldest = sessions.iter().min_by_key(|(_, session)| session.since).map(|(cookie, _)| *cookie);
-        if sessions.len() >= MAX_SESSIONS
-            && let Some(oldest) = oldest
-        {
-            sessions.remove(&oldest);
-        }
+        make_room(&mut sessions, MAX_OF_A_KEY, |session| session.key == key);
+        make_room(&mut sessions, MAX_SESSIONS, |_| true);
         sessions.insert(Digest::of(cookie.as_bytes()), Session { key, since: Instant::now() });
     }
 
@@ -74,6 +72,17 @@ impl Sessions {
     }
 }
 
+/// Ends the oldest of these, if there are as many as may be.
+fn make_room(sessions: &mut HashMap<Digest, Session>, most: usize, is_of: impl Fn(&Session) -> bool) {
+    let of = || sessions.iter().filter(|(_, session)| is_of(session));
+    let oldest = of().min_by_key(|(_, session)| session.since).map(|(cookie, _)| *cookie);
+    if of().count() >= most
+        && let Some(oldest) = oldest
+    {
+        sessions.remove(&oldest);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,14 +90,29 @@ mod tests {
     #[test]
     fn sessions_at_a_time_obeyed_and_violated() {
         let sessions = Sessions::default();
+        let key = |number: usize| Digest::of(format!("key {}", number / MAX_OF_A_KEY).as_bytes());
         for number in 0..=MAX_SESSIONS {
-            sessions.enter(&number.to_string(), Digest::of(b"key"));
+            sessions.enter(&number.to_string(), key(number));
             assert_eq!(sessions.lock().len(), (number + 1).min(MAX_SESSIONS));
         }
         assert_eq!(sessions.key("0"), None);
-        assert_eq!(sessions.key("1"), Some(Digest::of(b"key")));
+        assert_eq!(sessions.key("1"), Some(key(1)));
         sessions.leave("1");
         assert_eq!(sessions.key("1"), None);
+    }
+
+    #[test]
+    fn sessions_of_a_key_obeyed_and_violated() {
+        let sessions = Sessions::default();
+        sessions.enter("other", Digest::of(b"other"));
+        for number in 0..MAX_OF_A_KEY {
+            sessions.enter(&number.to_string(), Digest::of(b"key"));
+        }
+        assert!(sessions.key("0").is_some(), "as many as may be");
+        sessions.enter("more", Digest::of(b"key"));
+        assert_eq!(sessions.key("0"), None, "its own oldest makes room");
+        assert_eq!(sessions.lock().len(), MAX_OF_A_KEY + 1);
+        assert!(sessions.key("other").is_some() && sessions.key("1").is_some());
     }
 
     #[tokio::test(start_paused = true)]

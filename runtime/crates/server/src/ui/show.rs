@@ -135,13 +135,13 @@ pub(super) fn chip(word: impl std::fmt::Display) -> Safe<String> {
 /// Good, bad, on its way, waiting or over.
 fn tone(word: &str) -> &'static str {
     match word {
-        "succeeded" | "completed" | "active" | "good" | "succeed" | "closed" | "resolved" => "good",
-        "dead" | "failed" | "stopped" | "firing" | "open" | "revoked" | "give-up" | "host-failed" | "host-lost" => {
-            "bad"
-        }
-        "running" | "stopping" | "probing" | "compensating" => "busy",
-        "retry-scheduled" | "retry" | "paused" | "wider" | "expired" | "snoozed" | "requeue" | "handed-back" => "warn",
-        "queued" | "scheduled" | "blocked" | "snooze" | "await" => "wait",
+        "succeeded" | "completed" | "active" | "good" | "succeed" | "closed" | "resolved" | "delivered" => "good",
+        "dead" | "failed" | "stopped" | "firing" | "open" | "revoked" | "give-up" | "host-failed" | "host-lost"
+        | "given up" | "failing" => "bad",
+        "running" | "stopping" | "probing" | "compensating" | "on its way" => "busy",
+        "retry-scheduled" | "retry" | "paused" | "wider" | "expired" | "snoozed" | "requeue" | "handed-back"
+        | "disabled" | "to be tried again" => "warn",
+        "queued" | "scheduled" | "blocked" | "snooze" | "await" | "waits" => "wait",
         _ => "over",
     }
 }
@@ -193,12 +193,17 @@ pub(super) fn long(text: impl AsRef<str>) -> Safe<String> {
 
 /// JSON with its lines apart, where it is not too long for that.
 pub(super) fn json(text: impl AsRef<str>) -> Safe<String> {
+    long(pretty(text))
+}
+
+/// The same as a text, for a field in which it can be changed.
+pub(super) fn pretty(text: impl AsRef<str>) -> String {
     let text = text.as_ref();
     let value = Some(text).filter(|text| text.len() <= LONG_BYTES).map(serde_json::from_str::<serde_json::Value>);
     let pretty = value.and_then(Result::ok).and_then(|value| serde_json::to_string_pretty(&value).ok());
     // Numbers that this program cannot hold would be shown as others.
     let is_exact = pretty.as_ref().is_some_and(|pretty| same_but_blanks(pretty, text));
-    long(pretty.filter(|_| is_exact).as_deref().unwrap_or(text))
+    pretty.filter(|_| is_exact).unwrap_or_else(|| text.to_owned())
 }
 
 pub(super) fn raw(value: &RawValue) -> Safe<String> {

@@ -77,7 +77,7 @@ impl Visit {
             desk: Desk { api: ui.api.clone(), signed, request: request_id },
             ui: Arc::clone(ui),
             caller,
-            now: ui.now().await,
+            now: ui.keys.now().await.ok(),
             theme: cookie(headers, THEME).map_or(Theme::System, |word| Theme::read(&word)),
             here: uri.path_and_query().map_or(uri.path(), |both| both.as_str()).to_owned(),
             is_look: parts.method == Method::GET,
@@ -88,18 +88,18 @@ impl Visit {
         })
     }
 
+    /// Whether there is a cookie of ours at all: without one no form is taken, whatever is in it.
+    pub(super) fn check_cookie(&self) -> Result<(), Problem> {
+        if self.is_new { Err(no_token()) } else { Ok(()) }
+    }
+
     /// What this form must have in it, as one that was on a page of this visitor's.
     pub(super) fn check(&self, form: &Form) -> Result<(), Problem> {
         let expected = self.ui.sessions.token(&self.cookie);
         // Compared by digests, so that the time that it takes tells nothing of the token.
         let digest = |text: &str| sunaba_task::Digest::of(text.as_bytes());
         let is_own = expected.is_some_and(|expected| digest(&expected) == digest(form.text("csrf")));
-        if is_own && !self.is_new {
-            return Ok(());
-        }
-        let message = "the form has no token of this visit, and nothing was done\nhint: go back, load the page anew, and send it \
-                       again; cookies must be allowed for this host";
-        Err(Problem::new(StatusCode::FORBIDDEN, message).code("csrf"))
+        if is_own { self.check_cookie() } else { Err(no_token()) }
     }
 
     /// Signs in by a key.
@@ -160,6 +160,12 @@ impl Visit {
         );
         response
     }
+}
+
+fn no_token() -> Problem {
+    let message = "the form has no token of this visit, and nothing was done\nhint: go back, load the page anew, and send it \
+                   again; cookies must be allowed for this host";
+    Problem::new(StatusCode::FORBIDDEN, message).code("csrf")
 }
 
 /// Whether this leads to a page of ours and nowhere else.

@@ -42,17 +42,6 @@ impl Dead {
     }
 }
 
-/// The word for what a dead letter died of, as groups have it.
-fn died_of(task: &TaskView, kind: &str) -> bool {
-    let Some(last) = task.attempts.last() else { return kind == "never-started" };
-    match (&last.kind, last.ending.as_str()) {
-        (Some(own), _) => own == kind,
-        (None, "host-lost") => kind == "host-lost",
-        // What its children came to is not told with a task in a list.
-        (None, _) => matches!(kind, "child" | "other"),
-    }
-}
-
 /// The newest dead letters of a group; whether older ones were not looked at.
 async fn letters(visit: &Visit, group: &Group, most: usize) -> Result<(Vec<TaskView>, bool), Problem> {
     let (mut found, mut before) = (Vec::new(), None::<String>);
@@ -60,7 +49,7 @@ async fn letters(visit: &Visit, group: &Group, most: usize) -> Result<(Vec<TaskV
         let asked = query([("handler", Some(&*group.handler)), ("before", before.as_deref())]);
         let target = format!("/v1/tasks?state=dead&unhandled=true&limit={PAGE}&{asked}");
         let TasksView { tasks, next } = visit.desk.get(&target).await?;
-        found.extend(tasks.into_iter().filter(|task| died_of(task, &group.kind)));
+        found.extend(tasks.into_iter().filter(|task| task.died_of.as_ref() == Some(&group.kind)));
         before = next;
         if before.is_none() || found.len() >= most {
             break;
@@ -88,7 +77,7 @@ pub(super) async fn act(visit: Visit, Fields(fields): Fields) -> Answer {
         "purge" => ("delete", "purged", "Purge"),
         other => return Err(unknown(other)),
     };
-    let chosen: Vec<&str> = fields.all("id").collect();
+    let chosen = fields.ids()?;
     let is_group = fields.text("which") == "group";
     let group = Group { handler: fields.text("handler").into(), kind: fields.text("kind").into() };
     if !is_group && chosen.is_empty() {
@@ -101,7 +90,7 @@ pub(super) async fn act(visit: Visit, Fields(fields): Fields) -> Answer {
     if !fields.has("sure") && (is_group || word == "delete") {
         let what = match is_group {
             true => format!("the dead letters of {} that died of `{}`", group.handler, group.kind),
-            false => format!("{} dead letters", chosen.len()),
+            false => show::of(chosen.len(), "dead letter"),
         };
         let lost = match word {
             "delete" => "Their records and inputs are gone for good.",

@@ -108,7 +108,9 @@ pub(super) async fn act(visit: Visit, Path(id): Path<String>, Fields(fields): Fi
         "cancel" => {
             let wish = fields.get("reason").map_or(json!({}), |reason| json!({"reason": reason}));
             let done = visit.desk.send::<JobCancelView>("POST", &format!("{at}/cancel"), &wish).await;
-            told(done.map(|done| format!("the job is being cancelled: {} tasks will not run", done.stopped)))
+            told(
+                done.map(|done| format!("the job is being cancelled: {} will not run", show::of(done.stopped, "task"))),
+            )
         }
         "retry" => match visit.desk.send::<JobView>("POST", &format!("{at}/retry"), &json!({})).await {
             Ok(made) => {

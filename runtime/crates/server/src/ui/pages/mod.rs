@@ -13,6 +13,7 @@ mod schedules;
 mod settings;
 mod task;
 mod tasks;
+mod webhooks;
 mod workers;
 
 use axum::Router;
@@ -47,8 +48,11 @@ pub(super) fn router() -> Router {
         .route("/ui/jobs/{id}/graph.svg", get(jobs::graph))
         .route("/ui/jobs/{id}/raw", get(jobs::raw))
         .route("/ui/dead", get(dead::list).post(dead::act))
-        .route("/ui/schedules", get(schedules::list))
+        .route("/ui/schedules", get(schedules::list).post(schedules::create))
         .route("/ui/schedules/{name}", get(schedules::show).post(schedules::act))
+        .route("/ui/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/ui/webhooks/{name}", get(webhooks::show).post(webhooks::act))
+        .route("/ui/webhooks/{name}/deliveries/{id}", get(webhooks::delivery).post(webhooks::resend))
         .route("/ui/handlers", get(handlers::list))
         .route("/ui/handlers/{package}", get(handlers::package).post(handlers::roll_back))
         .route("/ui/handlers/{package}/{handler}", get(handlers::handler).post(handlers::set))

@@ -12,7 +12,7 @@ use crate::ui::desk::{encoded, query};
 use crate::ui::form::Form;
 use crate::ui::frame::Frame;
 use crate::ui::show;
-use crate::ui::visit::Fields;
+use crate::ui::visit::{Fields, see_other};
 use crate::ui::{Visit, page};
 
 #[derive(Template)]
@@ -88,6 +88,10 @@ impl Field {
 }
 
 pub(super) async fn list(visit: Visit, Fields(fields): Fields) -> Answer {
+    // One that has nothing yet is in no list, and may be limited before anything comes.
+    if let Some(name) = fields.get("name") {
+        return Ok(see_other(&format!("/ui/queues/{}", encoded(name))));
+    }
     let asked = query([("after", fields.get("after"))]);
     let QueuesView { queues, next } = visit.desk.get(&format!("/v1/queues?{asked}")).await?;
     Ok(page(&Queues { frame: visit.frame("Queues", "queues").await, queues, next }))

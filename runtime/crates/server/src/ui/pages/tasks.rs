@@ -182,7 +182,7 @@ pub(super) async fn act(visit: Visit, Fields(fields): Fields) -> Answer {
         return Err(unknown(word));
     };
     let is_all = fields.text("which") == "all";
-    let chosen: Vec<&str> = fields.all("id").collect();
+    let chosen = fields.ids()?;
     if !is_all && chosen.is_empty() {
         return Ok(visit.back(
             &fields,
@@ -191,7 +191,7 @@ pub(super) async fn act(visit: Visit, Fields(fields): Fields) -> Answer {
         ));
     }
     if !fields.has("sure") && (is_all || word == "delete") {
-        let what = if is_all { "all tasks that match the filter".to_owned() } else { counted(chosen.len() as u64) };
+        let what = if is_all { "all tasks that match the filter".to_owned() } else { show::of(chosen.len(), "task") };
         return confirm::ask(&visit, &fields, format!("{verb} {what}?"), acts_on(word), verb).await;
     }
     let note = match is_all {
@@ -199,10 +199,6 @@ pub(super) async fn act(visit: Visit, Fields(fields): Fields) -> Answer {
         false => each(&visit, &chosen, word, done).await,
     };
     Ok(visit.back(&fields, "/ui/tasks", note))
-}
-
-fn counted(count: u64) -> String {
-    format!("{} {}", format_count(count), if count == 1 { "task" } else { "tasks" })
 }
 
 /// Does it to these, one by one.
@@ -249,7 +245,7 @@ async fn all(visit: &Visit, fields: &Form, word: &str, done: &str) -> Result<Not
 }
 
 fn summary(count: u64, done: &str, refusals: u64, first: Option<&Problem>, more: bool) -> Note {
-    let mut text = format!("{} {done}", counted(count));
+    let mut text = format!("{} {done}", show::of(count, "task"));
     if let Some(problem) = first {
         text.push_str(&format!("; {} not: {}", format_count(refusals), refused(problem).text));
     }

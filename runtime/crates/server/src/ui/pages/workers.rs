@@ -54,7 +54,11 @@ pub(super) async fn list(visit: Visit) -> Answer {
 pub(super) async fn set(visit: Visit, Path(id): Path<String>, Fields(fields): Fields) -> Answer {
     let wish = json!({"slots": fields.text("slots")});
     let set = visit.desk.send::<WorkerView>("PATCH", &format!("/v1/workers/{}", encoded(&id)), &wish).await;
-    let note =
-        told(set.map(|worker| format!("{} has {} slots as asked, until the host ends", worker.id, worker.wanted)));
+    // What was asked for may be a range.
+    let slots =
+        |wanted: &str| wanted.parse::<u64>().map_or(format!("{wanted} slots"), |number| show::of(number, "slot"));
+    let done =
+        |worker: WorkerView| format!("{} has {} as asked, until the host ends", worker.id, slots(&worker.wanted));
+    let note = told(set.map(done));
     Ok(visit.back(&fields, "/ui/workers", note))
 }
