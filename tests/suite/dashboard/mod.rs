@@ -8,6 +8,7 @@ mod receiver;
 mod schedules;
 mod visits;
 mod webhooks;
+mod words;
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};

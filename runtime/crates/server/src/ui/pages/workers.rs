@@ -56,7 +56,7 @@ pub(super) async fn set(visit: Visit, Path(id): Path<String>, Fields(fields): Fi
     let set = visit.desk.send::<WorkerView>("PATCH", &format!("/v1/workers/{}", encoded(&id)), &wish).await;
     // What was asked for may be a range.
     let slots =
-        |wanted: &str| wanted.parse::<u64>().map_or(format!("{wanted} slots"), |number| show::of(number, "slot"));
+        |wanted: &str| wanted.parse::<u64>().map_or(format!("slots {wanted}"), |number| show::of(number, "slot"));
     let done =
         |worker: WorkerView| format!("{} has {} as asked, until the host ends", worker.id, slots(&worker.wanted));
     let note = told(set.map(done));
