@@ -207,7 +207,7 @@ try {
   await check("a webhook is added, and its secret is shown once", async () => {
     const page = await open();
     await page.goto("/ui/webhooks");
-    await page.getByLabel("Name").fill("chat");
+    await page.getByLabel(/^Name/).fill("chat");
     await page.getByLabel("Address").fill(`${host.receiver}/hooks/T0K3N`);
     await page.getByLabel("Events").fill("task.dead, alert.*");
     await page.getByRole("button", { name: "Add it" }).click();
@@ -228,7 +228,7 @@ try {
   await check("a schedule is made by a form", async () => {
     const page = await open();
     await page.goto("/ui/schedules");
-    await page.getByLabel("Name").fill("weekly");
+    await page.getByLabel("Name", { exact: true }).fill("weekly");
     await page.getByLabel("Cron").fill("0 8 * * 1");
     await page.getByLabel("Handler").fill("hello/hello");
     await page.getByLabel("Input (JSON)").fill('{"name": "Monday"}');
