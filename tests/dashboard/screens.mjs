@@ -229,8 +229,8 @@ try {
     const page = await open();
     await page.goto("/ui/schedules");
     await page.getByLabel("Name", { exact: true }).fill("weekly");
-    await page.getByLabel("Cron").fill("0 8 * * 1");
-    await page.getByLabel("Handler").fill("hello/hello");
+    await page.getByLabel(/^Cron/).fill("0 8 * * 1");
+    await page.getByLabel(/^Handler/).fill("hello/hello");
     await page.getByLabel("Input (JSON)").fill('{"name": "Monday"}');
     await page.getByRole("button", { name: "Make it" }).click();
     await page.getByRole("status").filter({ hasText: "the schedule weekly is made" }).waitFor();
