@@ -136,7 +136,7 @@ impl From<ClientError> for CommandError {
     fn from(error: ClientError) -> Self {
         let exit = match &error {
             ClientError::Address(_) => Exit::Usage,
-            ClientError::Unreachable { .. } | ClientError::Late { .. } => Exit::Unavailable,
+            ClientError::Unreachable { .. } | ClientError::Late { .. } | ClientError::Lost { .. } => Exit::Unavailable,
             ClientError::Input(_) => Exit::Invalid,
             error => match error.status() {
                 Some(401 | 403) => Exit::NotAllowed,

@@ -250,3 +250,56 @@ fn cancel_of_a_running_task_has_a_grace_and_a_reason() {
     assert_eq!(long.status.code(), Some(8));
     assert!(text(&long.stderr).starts_with("error: the grace cannot be `2h`\nhint: "), "{}", text(&long.stderr));
 }
+
+#[test]
+fn many_jobs_are_cancelled_only_when_somebody_says_yes() {
+    let host = Host::start(&[]);
+    host.deploy("hello");
+    host.ok(&["queue", "pause", "default"]);
+    let file = host.data.path().join("job.json");
+    let job = |tag: &str| {
+        let job = json!({"tags": [tag], "nodes": [{"name": "a", "handler": "hello/hello", "input": {"name": "Ada"}}]});
+        std::fs::write(&file, job.to_string()).expect("written");
+        host.ok(&["job", "submit", &file.display().to_string(), "-q"])
+    };
+    let (kept, night) = (job("day"), [job("night"), job("night")]);
+    let counted = host.sunaba(["job", "cancel", "--tag=night"]);
+    let expected = "error: 2 jobs would be cancelled; nothing was done\nhint: do it with `--yes`\n";
+    assert_eq!((counted.status.code(), text(&counted.stderr)), (Some(2), expected.into()));
+    let json = "Content-Type: application/json\r\n";
+    // Page by page, each with where the next begins.
+    let page = r#"{"filter":{"tag":"night","limit":1}}"#;
+    let (status, answer) = host.raw("POST /v1/jobs/cancel", json, page);
+    let answer: Value = serde_json::from_str(&answer).expect("JSON");
+    assert_eq!((&*status, &answer["done"]), ("200", &json!([night[1]])), "{answer:#}");
+    assert!(answer["next"].is_string(), "{answer:#}");
+    // Ends with 7: it has not succeeded.
+    let ended = |id: &str| {
+        let shown = host.sunaba(["job", "get", id, "--wait", "-o", "json"]);
+        let job: Value = serde_json::from_slice(&shown.stdout).expect("JSON");
+        (shown.status.code(), job["state"].clone())
+    };
+    assert_eq!(ended(&night[1]), (Some(7), json!("cancelled")));
+    assert_eq!(host.ok(&["job", "cancel", "--tag=night", "--yes", "--reason=a mistake"]), "1 job cancelled");
+    assert_eq!(ended(&night[0]), (Some(7), json!("cancelled")));
+    assert_eq!(host.json(&["job", "get", &kept])["state"], "running");
+    for (body, status) in [
+        ("{}", "422"),
+        (r#"{"all":true,"filter":{"tag":"a"}}"#, "422"),
+        (r#"{"filter":{"state":"failed"}}"#, "422"),
+        (r#"{"filter":{"colour":"red"}}"#, "400"),
+    ] {
+        let (answered, problem) = host.raw("POST /v1/jobs/cancel", json, body);
+        assert_eq!(answered, status, "{body}: {problem}");
+    }
+    for (arguments, message) in [
+        (&["job", "cancel"][..], "nothing says which jobs\nhint: "),
+        (&["job", "cancel", "--all", "--tag=a"], "there are a filter and `--all`\nhint: "),
+        (&["job", "cancel", "--state=failed"], "jobs that are failed cannot be cancelled\nhint: "),
+    ] {
+        let output = host.sunaba(arguments.iter().copied());
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(message), "{arguments:?}: {said}");
+    }
+    assert_eq!(host.ok(&["job", "cancel", "--all", "--yes"]), "1 job cancelled");
+}

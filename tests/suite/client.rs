@@ -2,7 +2,10 @@
 
 use std::process::Command;
 
-use crate::support::{Host, binaries, root, text};
+use sunaba_runtime::client::{Client, task};
+use sunaba_runtime::server::api::Cancel;
+
+use crate::support::{Host, binaries, block_on, root, text};
 
 #[test]
 fn example_of_the_client_submits_waits_and_follows() {
@@ -19,6 +22,26 @@ fn example_of_the_client_submits_waits_and_follows() {
     assert_eq!((words[1], words.last()), ("submitted", Some(&"succeeded")), "{said}");
     // The key is the same, and so is the task.
     assert_eq!(text(&example().expect("it starts").stdout), said);
+}
+
+#[test]
+fn example_of_the_client_ends_with_a_task_that_was_cancelled() {
+    let host = Host::start(&[]);
+    host.deploy("hello");
+    host.ok(&["queue", "pause", "default"]);
+    // As the example submits it: with this key it is its task.
+    let mut hello = task("hello/hello", &serde_json::json!({ "name": "Grace" })).expect("JSON");
+    hello.idempotency_key = Some("greet-Grace".into());
+    block_on(async {
+        let client = Client::new(&host.address).expect("an address");
+        let submitted = client.submit_task(&hello).await.expect("it is taken on");
+        client.cancel_task(submitted.id.parse().expect("an id"), &Cancel::default()).await.expect("it waits");
+    });
+    let output = Command::new(binaries().join("examples/submit")).args([&host.address, "Grace"]).output();
+    let output = output.expect("it starts");
+    let said = text(&output.stdout);
+    assert!(said.ends_with(" cancelled\n"), "{said}{}", text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0));
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use crate::support::{Host, text};
+use sunaba_runtime::client::{Client, task};
+
+use crate::support::{Host, block_on, exchange, text};
 
 const ADA: [&str; 2] = ["--input", r#"{"name":"Ada"}"#];
 
@@ -56,6 +58,9 @@ fn limits_of_a_queue_are_set_shown_kept_and_taken_away() {
     attention    -
     ");
     host.ok(&["queue", "set", "mail", "--rate=none", "--weight=none"]);
+    // That of the host's own deliveries is set like any other.
+    host.ok(&["queue", "set", "sunaba:webhooks", "--key-concurrency=2"]);
+    assert_eq!(host.json(&["queue", "show", "sunaba:webhooks"])["key_concurrency"], json!(2));
     host.kill();
     host.restart();
     let queue = host.json(&["queue", "show", "mail"]);
@@ -146,6 +151,59 @@ fn values_that_cannot_be_set_are_refused() {
         assert!(said.starts_with("error: ") && said.contains(message), "{arguments:?}: {said}");
     }
     assert_eq!(text(&host.sunaba(["queue", "list"]).stdout), "");
+}
+
+/// Whoever has seen settings changes those, and not what another has set meanwhile.
+#[test]
+fn revision_of_settings_obeyed_and_violated() {
+    const JSON: &str = "Content-Type: application/json\r\n";
+    let host = Host::start(&[]);
+    host.deploy("hello");
+    let headers = format!("{JSON}If-None-Match: *\r\n");
+    let (status, set) = host.raw("PATCH /v1/queues/mail", &headers, r#"{"weight":2}"#);
+    assert_eq!(status, "200", "{set}");
+    let (status, late) = host.raw("PATCH /v1/queues/mail", &headers, r#"{"weight":3}"#);
+    assert!(status == "412" && late.contains(r#""code":"precondition-failed""#), "{status}: {late}");
+    let seen: Value = serde_json::from_str(&set).expect("JSON");
+    let seen = &seen["revision"].to_string();
+    assert_eq!(host.json(&["queue", "show", "mail"])["revision"].to_string(), *seen);
+    let change = |seen: &str| host.sunaba(["queue", "set", "mail", "--rate=5/1s", "--revision", seen]);
+    assert_eq!(change(seen).status.code(), Some(0));
+    let late = change(seen);
+    let said = text(&late.stderr);
+    assert_eq!(late.status.code(), Some(4), "{said}");
+    assert!(said.starts_with("error: the settings of the queue `mail` are others by now\nhint: "), "{said}");
+
+    let tag = || {
+        let (head, _) = exchange(&host.address, "GET /v1/handlers/hello/hello", "", "");
+        head.lines().find_map(|line| line.strip_prefix("etag: ")).expect("it has one").to_owned()
+    };
+    let seen = tag();
+    assert_eq!(host.sunaba(["handler", "pause", "hello/hello"]).status.code(), Some(0));
+    assert_ne!(tag(), seen);
+    let resume = |seen: &str| {
+        let headers = format!("{JSON}If-Match: {seen}\r\n");
+        host.raw("PATCH /v1/handlers/hello/hello", &headers, r#"{"paused":false}"#).0
+    };
+    assert_eq!(resume(&seen), "412");
+    assert_eq!(resume(&tag()), "200");
+    assert_eq!(host.sunaba(["handler", "pause", "hello/hello", "--revision=1"]).status.code(), Some(4));
+}
+
+#[test]
+fn full_queue_says_when_to_ask_again() {
+    let host = Host::start(&[]);
+    host.deploy("hello");
+    host.ok(&["queue", "pause", "default"]);
+    host.ok(&["queue", "set", "default", "--max-depth=1"]);
+    submit(&host, &[]);
+    block_on(async {
+        let client = Client::new(&host.address).expect("an address");
+        let hello = task("hello/hello", &json!({"name": "Ada"})).expect("JSON");
+        let full = client.submit_task(&hello).await.expect_err("it is full");
+        assert_eq!(full.status(), Some(429), "{full}");
+        assert!(full.retry_after().is_some_and(|after| !after.is_zero()), "{full:?}");
+    });
 }
 
 #[test]

@@ -255,6 +255,12 @@ impl Drop for Host {
 
 /// A request to this address as it goes over the wire, and what is answered: the status, and the body.
 pub(crate) fn raw(address: &str, target: &str, headers: &str, body: &str) -> (String, String) {
+    let (head, body) = exchange(address, target, headers, body);
+    (head.split(' ').nth(1).expect("a status").to_owned(), body)
+}
+
+/// The same with the whole head of the answer.
+pub(crate) fn exchange(address: &str, target: &str, headers: &str, body: &str) -> (String, String) {
     let address = address.strip_prefix("http://").expect("an address");
     let mut stream = TcpStream::connect(address).expect("it listens");
     // Longer than any wait that may be asked for.
@@ -266,7 +272,7 @@ pub(crate) fn raw(address: &str, target: &str, headers: &str, body: &str) -> (St
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("it answers in time");
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-    (head.split(' ').nth(1).expect("a status").to_owned(), body.to_owned())
+    (head.to_owned(), body.to_owned())
 }
 
 /// Real time, for whatever waits for another process or measures one.

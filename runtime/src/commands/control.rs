@@ -7,7 +7,7 @@ use sunaba_runtime::server::api::{ControlView, HandlerPatch};
 use sunaba_runtime::task::{BreakerSettings, HandlerName, format_count, format_duration};
 
 use super::frame;
-use super::limit::Limit;
+use super::limit::{Limit, Seen};
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
 
@@ -21,6 +21,8 @@ pub(super) struct SetArgs {
     /// When it is given a pause because it fails, such as `50%/20, 30s`: at half of the last 20 attempts, for 30 s; or `none`
     #[arg(long, value_name = "PERCENT%/ATTEMPTS, PAUSE")]
     breaker: Option<Limit<BreakerSettings>>,
+    #[command(flatten)]
+    pub(super) seen: Seen,
 }
 
 impl SetArgs {
@@ -47,8 +49,9 @@ pub(super) async fn set(
     client: &Client,
     handler: &HandlerName,
     patch: &HandlerPatch,
+    seen: Seen,
 ) -> Result<(), CommandError> {
-    let handler = client.set_handler(handler, patch).await?;
+    let handler = client.set_handler(handler, patch, seen.expected()).await?;
     if global.output != Format::Text {
         return print::json(global.output, &handler);
     }

@@ -74,16 +74,15 @@ async fn follow(
     after: Option<u64>,
     of: Option<EventsOf>,
 ) -> Result<Exit, CommandError> {
-    // Where it begins is asked for first: what happens between two requests is not lost.
-    let mut after = match after {
-        Some(after) => after,
-        None => client.stream_events(EventsWanted { of, limit: 1, ..EventsWanted::default() }).await?.next,
-    };
+    let mut events = client.follow(of, after);
+    let mut missed = false;
     loop {
-        let page = client.stream_events(EventsWanted { after: Some(after), of, limit: PAGE, wait: WAIT }).await?;
-        say_missed(global, page.missed);
-        page.events.iter().try_for_each(|event| show(global, event, true))?;
-        after = page.next;
+        let event = events.next().await?;
+        if events.missed() && !missed {
+            missed = true;
+            say_missed(global, missed);
+        }
+        show(global, &event, true)?;
     }
 }
 
@@ -110,7 +109,7 @@ async fn until_end(global: &Global, client: &Client, id: TaskId) -> Result<(), C
     loop {
         let page = client.stream_events(wanted).await?;
         page.events.iter().try_for_each(|event| show(global, event, false))?;
-        if page.events.iter().any(|event| is_end(&event.event)) {
+        if page.events.iter().any(EventView::ends_task) {
             return Ok(());
         }
         if page.events.is_empty() && Some(page.next) == wanted.after {
@@ -123,10 +122,6 @@ async fn until_end(global: &Global, client: &Client, id: TaskId) -> Result<(), C
         }
         wanted.after = Some(page.next);
     }
-}
-
-fn is_end(event: &str) -> bool {
-    matches!(event, "succeeded" | "dead" | "cancelled" | "expired")
 }
 
 fn say_missed(global: &Global, missed: bool) {

@@ -9,6 +9,7 @@ use sunaba_runtime::task::{HandlerName, is_name};
 use sunaba_runtime::{DeployError, package_name_of};
 
 use super::component::handler_lines;
+use super::limit::Seen;
 use super::{control, decide, deploy, read_component, usage, versions};
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
@@ -60,11 +61,15 @@ enum Command {
     Pause {
         /// As PACKAGE/HANDLER
         handler: HandlerName,
+        #[command(flatten)]
+        seen: Seen,
     },
     /// Let a handler go on
     Resume {
         /// As PACKAGE/HANDLER
         handler: HandlerName,
+        #[command(flatten)]
+        seen: Seen,
     },
     /// Set limits of a handler; what is not named stays as it is
     Set(control::SetArgs),
@@ -110,15 +115,15 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
             }
         }
         Command::Status => return control::status(global, &client).await,
-        Command::Pause { handler } => {
+        Command::Pause { handler, seen } => {
             let patch = HandlerPatch { paused: Some(true), ..HandlerPatch::default() };
-            control::set(global, &client, &handler, &patch).await?;
+            control::set(global, &client, &handler, &patch, seen).await?;
         }
-        Command::Resume { handler } => {
+        Command::Resume { handler, seen } => {
             let patch = HandlerPatch { paused: Some(false), ..HandlerPatch::default() };
-            control::set(global, &client, &handler, &patch).await?;
+            control::set(global, &client, &handler, &patch, seen).await?;
         }
-        Command::Set(args) => control::set(global, &client, &args.handler, &args.patch()?).await?,
+        Command::Set(args) => control::set(global, &client, &args.handler, &args.patch()?, args.seen).await?,
     }
     Ok(Exit::Ok)
 }

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
+use sunaba_runtime::store::Expected;
 use sunaba_runtime::task::parse_duration;
 
 use super::ms;
@@ -37,6 +38,20 @@ pub(crate) fn duration_or_none(text: &str) -> Result<Limit<u64>, String> {
         return Ok(Limit(None));
     }
     parse_duration(text).map(|duration: Duration| Limit(Some(ms(duration)))).map_err(|error| error.to_string())
+}
+
+/// Of what a change is one.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct Seen {
+    /// Only if what is set is still at this revision, as `-o json` shows it
+    #[arg(long, value_name = "NUMBER")]
+    revision: Option<u64>,
+}
+
+impl Seen {
+    pub(super) fn expected(self) -> Expected {
+        self.revision.map_or(Expected::Any, Expected::Revision)
+    }
 }
 
 #[cfg(test)]

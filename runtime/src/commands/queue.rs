@@ -7,7 +7,7 @@ use sunaba_runtime::server::api::{QueuePatch, QueueView};
 use sunaba_runtime::task::{LimitCaps, Rate, format_count, format_duration};
 
 use super::frame;
-use super::limit::{Limit, duration_or_none};
+use super::limit::{Limit, Seen, duration_or_none};
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
 
@@ -30,11 +30,15 @@ enum Command {
     Pause {
         /// Its name
         name: String,
+        #[command(flatten)]
+        seen: Seen,
     },
     /// Let a queue go on
     Resume {
         /// Its name
         name: String,
+        #[command(flatten)]
+        seen: Seen,
     },
     /// Set limits of a queue; what is not named stays as it is
     Set(Box<SetArgs>),
@@ -68,6 +72,8 @@ struct SetArgs {
     /// What an attempt may use at most, such as `timeout=30s,memory=64MiB`, or `none`; takes the place of all that was said before
     #[arg(long, value_name = "NAME=VALUE,...")]
     limit: Option<Limit<LimitCaps>>,
+    #[command(flatten)]
+    seen: Seen,
 }
 
 pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandError> {
@@ -78,21 +84,13 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
             return frame::list(global, &queues, "no queue has tasks or settings", HEADER, row);
         }
         Command::Show { name } => {
-            let queue = client.list_queues().await?.into_iter().find(|queue| queue.name == name);
-            let missing = || {
-                let message = format!(
-                    "there is no queue `{name}`\nhint: a queue is there while it has tasks or settings; `sunaba queue list` \
-                     shows them"
-                );
-                CommandError::new(Exit::NotFound, message)
-            };
-            show(global, &queue.ok_or_else(missing)?)?;
+            show(global, &client.get_queue(&name).await?)?;
         }
-        Command::Pause { name } => {
-            set(global, &client, &name, QueuePatch { paused: Some(true), ..QueuePatch::default() }).await?;
+        Command::Pause { name, seen } => {
+            set(global, &client, &name, QueuePatch { paused: Some(true), ..QueuePatch::default() }, seen).await?;
         }
-        Command::Resume { name } => {
-            set(global, &client, &name, QueuePatch { paused: Some(false), ..QueuePatch::default() }).await?;
+        Command::Resume { name, seen } => {
+            set(global, &client, &name, QueuePatch { paused: Some(false), ..QueuePatch::default() }, seen).await?;
         }
         Command::Set(args) => {
             let patch = QueuePatch {
@@ -110,14 +108,14 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
                 let message = "nothing says what to set\nhint: name a limit, such as `--concurrency 4`";
                 return Err(CommandError::new(Exit::Usage, message));
             }
-            set(global, &client, &args.name, patch).await?;
+            set(global, &client, &args.name, patch, args.seen).await?;
         }
     }
     Ok(Exit::Ok)
 }
 
-async fn set(global: &Global, client: &Client, name: &str, patch: QueuePatch) -> Result<(), CommandError> {
-    show(global, &client.set_queue(name, &patch).await?)
+async fn set(global: &Global, client: &Client, name: &str, patch: QueuePatch, seen: Seen) -> Result<(), CommandError> {
+    show(global, &client.set_queue(name, &patch, seen.expected()).await?)
 }
 
 /// What is shown of a queue among others.

@@ -44,11 +44,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // What has happened to it, event by event; `last` is where another process would go on.
     let mut events = client.follow(Some(sunaba_client::EventsOf::Task(id)), Some(0));
-    loop {
-        let event = events.next().await?;
+    // What was long ago is not kept for ever, and then there is no end to wait for.
+    while let Ok(event) = tokio::time::timeout(Duration::from_secs(30), events.next()).await {
+        let event = event?;
         println!("{} {}", event.sequence, event.event);
-        if event.event == "succeeded" {
-            return Ok(());
+        if event.ends_task() {
+            break;
         }
     }
+    Ok(())
 }

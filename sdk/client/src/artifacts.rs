@@ -7,10 +7,9 @@ use reqwest::{Method, Response, header};
 use sunaba_server::api::ArtifactsView;
 use sunaba_task::{ArtifactName, Digest, TaskId};
 
-use crate::send::innermost;
 use crate::{Client, ClientError};
 
-/// How long a file may take as a whole. Each piece may take as long as any answer.
+/// How long a file may take as a whole. Its head, and each piece, may take as long as any answer.
 const DOWNLOAD_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A file on its way.
@@ -29,7 +28,9 @@ impl Client {
         self.send(self.request(Method::GET, &format!("/v1/tasks/{id}/artifacts"))).await
     }
 
-    /// Begins to take a file.
+    /// Begins to take a file. Neither its head nor any piece of it is waited for longer than [`ClientBuilder::timeout`] says.
+    ///
+    /// [`ClientBuilder::timeout`]: crate::ClientBuilder::timeout
     ///
     /// # Errors
     /// [`ClientError`].
@@ -53,8 +54,8 @@ impl Download {
     /// [`ClientError`]: the connection was lost before the end, or nothing comes any more.
     pub async fn piece(&mut self) -> Result<Option<Bytes>, ClientError> {
         match tokio::time::timeout(self.client.answer_time, self.response.chunk()).await {
-            Ok(piece) => piece.map_err(|error| self.client.protocol(innermost(&error))),
-            Err(_) => Err(ClientError::Late { address: self.client.shown() }),
+            Ok(piece) => piece.map_err(|error| self.client.failed(&error)),
+            Err(_) => Err(self.client.late()),
         }
     }
 }

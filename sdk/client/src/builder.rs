@@ -68,8 +68,8 @@ impl ClientBuilder {
     }
 
     /// How often something is tried at most, from 1 to 20; 3 by default. It is tried again if no connection was made; and, where it
-    /// may be done twice (whatever looks, and submits with an idempotency key), if the answer was lost or the host cannot at the
-    /// moment. Between two tries it waits, as long as the host has asked for.
+    /// may be done twice (whatever looks, and submits with an idempotency key), if the answer was lost, the connection in the middle of
+    /// it, too, or the host cannot at the moment. Between two tries it waits, as long as the host has asked for.
     #[must_use]
     pub fn tries(self, tries: u32) -> Self {
         Self { tries: tries.clamp(1, MAX_TRIES), ..self }

@@ -14,7 +14,7 @@ pub enum ClientError {
     /// Nothing was sent: the input of a task has no JSON form.
     #[error("the input has no JSON form: {0}\nhint: a map needs keys that are texts")]
     Input(String),
-    /// Nobody answers there.
+    /// Nobody answers there: it has done nothing.
     #[error(
         "no host answers at {address}: {problem}\nhint: start one with `sunaba serve`, or name another with `--address` or \
          SUNABA_ADDRESS"
@@ -33,6 +33,17 @@ pub enum ClientError {
     Late {
         /// Where.
         address: String,
+    },
+    /// The connection ended after the request was sent, and before all of the answer had come.
+    #[error(
+        "the connection to {address} was lost before its answer was there: {problem}; it may have done what it was asked\nhint: look \
+         whether it has, with `sunaba task list` or the like; a submit with an idempotency key can be repeated"
+    )]
+    Lost {
+        /// Where.
+        address: String,
+        /// What the system said.
+        problem: String,
     },
     /// The host answered that it does not.
     #[error("{}{}", .0.detail, .0.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default())]
@@ -99,7 +110,7 @@ impl ClientError {
     /// Whether the same may succeed later. It may have been done already.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Late { .. } | Self::RefusedForNow { .. } => true,
+            Self::Unreachable { .. } | Self::Late { .. } | Self::Lost { .. } | Self::RefusedForNow { .. } => true,
             Self::Refused(problem) => matches!(problem.status, 429 | 503),
             _ => false,
         }

@@ -21,7 +21,9 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn get_readiness(&self) -> Result<(), ClientError> {
-        self.fetch(self.request(Method::GET, "/readyz")).await.map(drop)
+        // That it cannot is an answer, and not asked for again.
+        let once = Self { tries: 1, ..self.clone() };
+        once.fetch(self.request(Method::GET, "/readyz")).await.map(drop)
     }
 
     /// The host itself.
@@ -69,7 +71,7 @@ impl Client {
     /// [`ClientError`].
     pub async fn preview_package(&self, package: &str, component: Bytes) -> Result<PreviewView, ClientError> {
         let request = self.request_at(Method::POST, &["v1", "packages", package, "preview"]);
-        self.send(request.header("content-type", "application/wasm").timeout(DEPLOY_TIME).body(component)).await
+        self.send_again(request.header("content-type", "application/wasm").timeout(DEPLOY_TIME).body(component)).await
     }
 
     /// Every package.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use reqwest::Method;
 use sunaba_server::api::{
-    Cancel, JobCancelView, JobFilter, JobOutputsView, JobResultView, JobView, JobsView, PlanFilter, PlanView, SubmitJob,
+    Cancel, CancelJobs, CancelledJobs, JobCancelView, JobFilter, JobOutputsView, JobResultView, JobView, JobsView,
+    PlanFilter, PlanView, SubmitJob,
 };
 use sunaba_task::job::JobId;
 
@@ -40,11 +41,13 @@ impl Client {
     /// [`ClientError`].
     pub async fn wait_job(&self, id: JobId) -> Result<JobView, ClientError> {
         loop {
+            let shortest = self.shortest_wait();
             let path = format!("/v1/jobs/{id}?wait_ms={}", self.poll_time().as_millis());
             let job: JobView = self.send(self.request(Method::GET, &path)).await?;
             if job.state.is_terminal() {
                 return Ok(job);
             }
+            shortest.await;
         }
     }
 
@@ -116,5 +119,13 @@ impl Client {
     /// [`ClientError`].
     pub async fn cancel_job(&self, id: JobId, cancel: &Cancel) -> Result<JobCancelView, ClientError> {
         self.send(self.request(Method::POST, &format!("/v1/jobs/{id}/cancel")).json(cancel)).await
+    }
+
+    /// Cancels a page of jobs; go on with [`CancelledJobs::next`] as the filter's `before`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn cancel_jobs(&self, cancel: &CancelJobs) -> Result<CancelledJobs, ClientError> {
+        self.send(self.request(Method::POST, "/v1/jobs/cancel").timeout(SUBMIT_TIME).json(cancel)).await
     }
 }

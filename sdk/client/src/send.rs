@@ -1,6 +1,7 @@
 //! Sends requests and reads answers, with a bound on each: time, bytes and tries.
 
 use std::fmt::Display;
+use std::io;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -17,6 +18,8 @@ use crate::{Client, ClientError, WAIT_TIME};
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// A host that asks for more is not asked again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// A host that was asked to wait is asked again no sooner than after this.
+const SHORTEST_WAIT: Duration = Duration::from_millis(250);
 /// What of an answer that is no problem of ours is read.
 const MAX_PROBLEM_BYTES: usize = 1 << 20;
 
@@ -25,6 +28,25 @@ struct Failed {
     error: ClientError,
     /// Whether it is certain that the host has done nothing.
     undone: bool,
+}
+
+/// What is left to be tried of a request.
+struct Tries {
+    left: u32,
+    pause: Duration,
+    may_repeat: bool,
+}
+
+impl Tries {
+    /// How long to wait before the next try, if there is one: what was not done is tried always, all else only if it may be done
+    /// twice.
+    fn next(&mut self, failed: &Failed) -> Option<Duration> {
+        self.left -= 1;
+        let again = failed.error.is_retryable() && (failed.undone || self.may_repeat);
+        let wait = failed.error.retry_after().unwrap_or_else(|| self.pause.mul_f64(0.5 + fastrand::f64()));
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        (self.left > 0 && again && wait <= LONGEST_PAUSE).then_some(wait)
+    }
 }
 
 impl Client {
@@ -89,51 +111,74 @@ impl Client {
         self.tried(request, false).await
     }
 
-    /// Tries as often as it may: what was not sent always, and all else only if it may be done twice.
+    /// What is answered, all of it, tried as often as it may be.
     async fn tried(&self, request: RequestBuilder, may_repeat: bool) -> Result<Bytes, ClientError> {
         let request = request.build().map_err(|error| self.protocol(error))?;
-        let may_repeat = may_repeat || *request.method() == Method::GET;
-        let mut left = self.tries;
-        let mut pause = FIRST_PAUSE;
+        let mut tries = self.tries(&request, may_repeat);
         loop {
-            left -= 1;
-            // A body that is bytes can be had again; there are no others.
-            let again = request.try_clone().ok_or_else(|| self.protocol("a body can be sent only once"))?;
-            let failed = match self.once(again).await {
-                Ok(answer) => return Ok(answer),
+            let failed = match self.once(self.copy(&request)?, self.answer_time_of(&request)).await {
+                Ok(response) => match self.body(response, self.max_answer_bytes).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(error) => Failed { error, undone: false },
+                },
                 Err(failed) => failed,
             };
-            let wait = failed.error.retry_after().unwrap_or_else(|| pause.mul_f64(0.5 + fastrand::f64()));
-            let again = failed.error.is_retryable() && (failed.undone || may_repeat);
-            if left == 0 || !again || wait > LONGEST_PAUSE {
-                return Err(failed.error);
-            }
+            let Some(wait) = tries.next(&failed) else { return Err(failed.error) };
             tokio::time::sleep(wait).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    async fn once(&self, request: reqwest::Request) -> Result<Bytes, Failed> {
-        let may_be_done = |error| Failed { error, undone: false };
-        let response = match self.http.execute(request).await {
-            Ok(response) => response,
-            Err(error) => return Err(Failed { undone: error.is_connect(), error: self.lost(&error) }),
+    /// A response of which more is read than its head, piece by piece. Its head comes within the time of an answer, and is tried for
+    /// like any.
+    pub(crate) async fn open(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let request = request.build().map_err(|error| self.protocol(error))?;
+        let mut tries = self.tries(&request, false);
+        loop {
+            let failed = match self.once(self.copy(&request)?, self.answer_time).await {
+                Ok(response) => return Ok(response),
+                Err(failed) => failed,
+            };
+            let Some(wait) = tries.next(&failed) else { return Err(failed.error) };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    fn tries(&self, request: &reqwest::Request, may_repeat: bool) -> Tries {
+        Tries { left: self.tries, pause: FIRST_PAUSE, may_repeat: may_repeat || *request.method() == Method::GET }
+    }
+
+    /// A body that is bytes can be had again; there are no others.
+    fn copy(&self, request: &reqwest::Request) -> Result<reqwest::Request, ClientError> {
+        request.try_clone().ok_or_else(|| self.protocol("a body can be sent only once"))
+    }
+
+    fn answer_time_of(&self, request: &reqwest::Request) -> Duration {
+        request.timeout().copied().unwrap_or(self.answer_time)
+    }
+
+    /// The head of a good answer, if it comes within this time.
+    async fn once(&self, request: reqwest::Request, head_time: Duration) -> Result<Response, Failed> {
+        // Who loses: the request, and with it its connection.
+        let response = match tokio::time::timeout(head_time, self.http.execute(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(Failed { undone: error.is_connect(), error: self.failed(&error) }),
+            Err(_) => return Err(Failed { undone: false, error: self.late() }),
         };
         if response.status().is_success() {
-            return self.body(response, self.max_answer_bytes).await.map_err(may_be_done);
+            return Ok(response);
         }
-        Err(may_be_done(self.refusal(response).await))
-    }
-
-    /// A response of which more is read than its head, piece by piece.
-    pub(crate) async fn open(&self, request: RequestBuilder) -> Result<Response, ClientError> {
-        let response = request.send().await.map_err(|error| self.lost(&error))?;
-        if response.status().is_success() { Ok(response) } else { Err(self.refusal(response).await) }
+        Err(Failed { error: self.refusal(response).await, undone: false })
     }
 
     /// How long the host is asked to wait for something, so that it answers in time.
     pub(crate) fn poll_time(&self) -> Duration {
         WAIT_TIME.min(self.answer_time / 2)
+    }
+
+    /// To be made before a request that has the host wait, and waited for when that has ended without what it was to wait for: a host
+    /// that does not wait is not asked over and over.
+    pub(crate) fn shortest_wait(&self) -> tokio::time::Sleep {
+        tokio::time::sleep(SHORTEST_WAIT)
     }
 
     /// Why a host refuses, as its response has it.
@@ -159,32 +204,50 @@ impl Client {
         loop {
             match response.chunk().await {
                 Ok(Some(piece)) if body.len() + piece.len() > limit_bytes => {
-                    return Err(ClientError::TooLong { address: self.shown(), limit_bytes });
+                    return Err(ClientError::TooLong { address: self.address().to_owned(), limit_bytes });
                 }
                 Ok(Some(piece)) => body.extend_from_slice(&piece),
                 Ok(None) => return Ok(body.freeze()),
-                Err(error) if error.is_timeout() => return Err(ClientError::Late { address: self.shown() }),
-                Err(error) => return Err(self.protocol(innermost(&error))),
+                Err(error) => return Err(self.failed(&error)),
             }
         }
     }
 
-    fn lost(&self, error: &reqwest::Error) -> ClientError {
-        let address = self.shown();
-        if error.is_timeout() && !error.is_connect() {
+    /// What it means that no answer came, or not all of one.
+    pub(crate) fn failed(&self, error: &reqwest::Error) -> ClientError {
+        let (address, problem) = (self.address().to_owned(), innermost(error));
+        if error.is_connect() {
+            ClientError::Unreachable { address, problem }
+        } else if error.is_timeout() {
             ClientError::Late { address }
+        } else if is_malformed(error) {
+            ClientError::Protocol { address, problem }
         } else {
-            ClientError::Unreachable { address, problem: innermost(error) }
+            ClientError::Lost { address, problem }
         }
     }
 
-    pub(crate) fn protocol(&self, problem: impl Display) -> ClientError {
-        ClientError::Protocol { address: self.shown(), problem: problem.to_string() }
+    pub(crate) fn late(&self) -> ClientError {
+        ClientError::Late { address: self.address().to_owned() }
     }
 
-    pub(crate) fn shown(&self) -> String {
-        self.address.as_str().trim_end_matches('/').to_owned()
+    pub(crate) fn protocol(&self, problem: impl Display) -> ClientError {
+        ClientError::Protocol { address: self.address().to_owned(), problem: problem.to_string() }
     }
+}
+
+/// Whether something came that is no HTTP, which is no sign of a connection that was lost.
+fn is_malformed(error: &reqwest::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<io::Error>()
+            && matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
+        {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }
 
 /// Seconds, as our hosts write it; another form is left out.
@@ -193,7 +256,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// What lies at the bottom of an error: the rest only says that a request failed.
-pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
+fn innermost(error: &dyn std::error::Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use reqwest::Method;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::json;
 use serde_json::value::RawValue;
 use sunaba_host::Story;
@@ -49,12 +51,22 @@ impl Client {
         self.send(self.request(Method::GET, &format!("/v1/tasks/{id}"))).await
     }
 
-    /// Submits many tasks, in one commit; each as [`Submit`] has it, as JSON. The answers are in their order.
+    /// Submits many tasks, in one commit; each as [`Submit`] has it, as JSON. The answers are in their order. If each has an
+    /// idempotency key, it is tried again if the answer is lost.
     ///
     /// # Errors
     /// [`ClientError`]: none of them was taken on, or nobody knows.
     pub async fn submit_tasks(&self, tasks: Vec<Box<RawValue>>) -> Result<SubmittedAll, ClientError> {
-        self.send(self.request(Method::POST, "/v1/tasks/bulk").json(&SubmitAll { tasks })).await
+        #[derive(Deserialize)]
+        struct Keyed {
+            idempotency_key: Option<IgnoredAny>,
+        }
+        let is_keyed = |task: &RawValue| {
+            serde_json::from_str(task.get()).is_ok_and(|keyed: Keyed| keyed.idempotency_key.is_some())
+        };
+        let may_repeat = tasks.iter().all(|task| is_keyed(task));
+        let request = self.request(Method::POST, "/v1/tasks/bulk").json(&SubmitAll { tasks });
+        if may_repeat { self.send_again(request).await } else { self.send(request).await }
     }
 
     /// A task, once it has ended. Waits as long as that takes; dropping the future stops the wait.
@@ -63,11 +75,13 @@ impl Client {
     /// [`ClientError`].
     pub async fn wait(&self, id: TaskId) -> Result<TaskView, ClientError> {
         loop {
+            let shortest = self.shortest_wait();
             let path = format!("/v1/tasks/{id}?wait_ms={}", self.poll_time().as_millis());
             let task: TaskView = self.send(self.request(Method::GET, &path)).await?;
             if task.state.is_terminal() {
                 return Ok(task);
             }
+            shortest.await;
         }
     }
 

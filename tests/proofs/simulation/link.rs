@@ -18,8 +18,8 @@ use sunaba_runtime::store::{
 use sunaba_runtime::task::job::{Awaited, Job, JobId, NewJob, Node, NodeName};
 use sunaba_runtime::task::{
     ApiKey, Artifact, ArtifactName, AttemptDetail, Clock as _, CompletionToken, Digest, Durability, HandlerChange,
-    HandlerName, KeyId, LeaseToken, NewApiKey, NewTask, Payload, Progress, QueueChange, Retention, Secret, SessionId,
-    Task, TaskId,
+    HandlerControl, HandlerName, KeyId, LeaseToken, NewApiKey, NewTask, Payload, Progress, QueueChange, QueueSettings,
+    Retention, Secret, SessionId, Task, TaskId,
 };
 
 use super::book::Book;
@@ -298,8 +298,10 @@ impl Store for Link {
         queues(after: Option<String>) -> Vec<QueueStatus>;
         queue(name: String) -> QueueStatus;
         set_queue(queue: String, changes: Vec<QueueChange>) -> QueueStatus;
+        set_queue_if(queue: String, seen: QueueSettings, changes: Vec<QueueChange>) -> QueueStatus;
         handlers(after: Option<HandlerName>) -> Vec<HandlerStatus>;
         set_handler(handler: HandlerName, changes: Vec<HandlerChange>) -> HandlerStatus;
+        set_handler_if(handler: HandlerName, seen: HandlerControl, changes: Vec<HandlerChange>) -> HandlerStatus;
         retention() -> Retention;
         set_retention(retention: Retention) -> ();
         limit_session(session: SessionId, limits: SessionLimits) -> ();

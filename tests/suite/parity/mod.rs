@@ -11,9 +11,9 @@ use bytes::Bytes;
 use serde_json::Value;
 use sunaba_runtime::client::{Client, EventsOf, EventsWanted, Expected};
 use sunaba_runtime::server::api::{
-    Bulk, Cancel, Complete, CreateKey, DeliveryFilter, DeployQuestion, Filter, HandlerPatch, JobFilter, JobRetry,
-    NewInput, PlanFilter, PutSchedule, PutWebhook, QueuePatch, ReportBy, RetentionView, Rollback, SetSecret, Submit,
-    SubmitJob, UsageBy,
+    Bulk, Cancel, CancelJobs, Complete, CreateKey, DeliveryFilter, DeployQuestion, Filter, HandlerPatch, JobFilter,
+    JobRetry, NewInput, PlanFilter, PutSchedule, PutWebhook, QueuePatch, ReportBy, RetentionView, Rollback, SetSecret,
+    Submit, SubmitJob, UsageBy,
 };
 use sunaba_runtime::server::operations;
 use sunaba_runtime::task::TaskId;
@@ -78,10 +78,11 @@ fn every_operation_has_a_client_method_of_its_name() {
             list_workers();
             set_worker("none", "1");
             list_queues();
-            set_queue("none", &QueuePatch::default());
+            get_queue("none");
+            set_queue("none", &QueuePatch::default(), Expected::Any);
             list_handlers();
             get_handler(&handler);
-            set_handler(&handler, &HandlerPatch::default());
+            set_handler(&handler, &HandlerPatch::default(), Expected::Any);
             get_retention();
             set_retention(&retention);
             stream_events(wanted);
@@ -128,6 +129,7 @@ fn every_operation_has_a_client_method_of_its_name() {
             list_dead_groups(&filter);
             list_jobs(&JobFilter::default(), 1);
             submit_job(&SubmitJob::default());
+            cancel_jobs(&CancelJobs::default());
             get_job(job);
             cancel_job(job, &Cancel::default());
             explain_job(job);

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use sunaba_runtime::server::{Operation, operations};
 
-/// A longer wait for either side means that something is wrong.
-const LONGEST: Duration = Duration::from_secs(30);
+/// A longer wait for either side means that something is wrong: longer than any wait that a host may be asked for, and than a deploy
+/// takes on a machine that does other things, too.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// Passes requests on, one for each connection.
 pub(super) struct Recorder {

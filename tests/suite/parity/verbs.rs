@@ -77,7 +77,7 @@ pub(super) const VERBS: &[Verb] = &[
     verb("handler resume", &[&["hello/hello"]], &["set_handler"]),
     verb("handler set", &[&["hello/hello", "--concurrency", "4"]], &["set_handler"]),
     verb("queue list", &[&[]], &["list_queues"]),
-    verb("queue show", &[&["default"]], &["list_queues"]),
+    verb("queue show", &[&["default"]], &["get_queue"]),
     verb("queue pause", &[&["mail"]], &["set_queue"]),
     verb("queue resume", &[&["mail"]], &["set_queue"]),
     verb("queue set", &[&["mail", "--weight", "2"]], &["set_queue"]),
@@ -142,6 +142,6 @@ pub(super) const VERBS: &[Verb] = &[
     ),
     verb("job explain", &[&["{job}"]], &["explain_job"]),
     verb("job graph", &[&["{job}"]], &["get_job_graph"]),
-    verb("job cancel", &[&["{job}"]], &["cancel_job"]),
+    verb("job cancel", &[&["{job}"], &["--tag", "none", "--yes"]], &["cancel_job", "cancel_jobs"]),
     verb("job retry", &[&["{job}"]], &["retry_job"]),
 ];

@@ -129,10 +129,10 @@ fn demo() -> Result<()> {
     run(demo)
 }
 
-/// Builds all binaries. Always the whole workspace: with fewer packages cargo turns fewer features on, and compiles the
+/// Builds all binaries, and the examples that tests run. Always the whole workspace: with fewer packages cargo turns fewer features on, and compiles the
 /// engine once more.
 fn build() -> Command {
-    cargo(&["build", "--workspace", "--bins"])
+    cargo(&["build", "--workspace", "--bins", "--examples"])
 }
 
 /// Cargo, in the root.

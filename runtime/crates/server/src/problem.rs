@@ -33,7 +33,15 @@ pub struct Problem {
     /// By which the request is found in the host's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<Box<str>>,
+    /// After how many seconds it is worth asking again: the `Retry-After` of the response.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u16>,
 }
+
+/// What is full for a moment: it empties as what was taken on is done, which nobody knows beforehand.
+const SOON_S: u16 = 2;
+/// What takes a person, or a start of the host: whoever asks every few seconds learns nothing more.
+const LATER_S: u16 = 30;
 
 impl Problem {
     /// `message` may have a `hint:` line, as all of ours have.
@@ -53,6 +61,8 @@ impl Problem {
             hint,
             widening: Vec::new(),
             request_id: None,
+            retry_after_s: matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+                .then_some(SOON_S),
         }
     }
 
@@ -65,6 +75,11 @@ impl Problem {
     /// The same with a code of its own.
     pub(crate) fn code(self, code: &str) -> Self {
         Self { code: code.into(), ..self }
+    }
+
+    /// The same, to be asked for again after a person has done something.
+    fn later(self) -> Self {
+        Self { retry_after_s: self.retry_after_s.map(|_| LATER_S), ..self }
     }
 
     pub(crate) fn not_found(message: impl ToString) -> Self {
@@ -86,6 +101,9 @@ impl IntoResponse for Problem {
         let mut response = (self.status(), axum::Json(&self)).into_response();
         let problem = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, problem);
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
         // For whoever knows which request it answers.
         response.extensions_mut().insert(self);
         response
@@ -100,12 +118,17 @@ impl From<StoreError> for Problem {
             StoreError::Control(_) | StoreError::Secret(_) | StoreError::ApiKey(_) => StatusCode::UNPROCESSABLE_ENTITY,
             StoreError::Version(VersionError::NoPackage(_) | VersionError::NoVersion { .. }) => StatusCode::NOT_FOUND,
             StoreError::Version(_) => StatusCode::CONFLICT,
+            StoreError::Changed { .. } => StatusCode::PRECONDITION_FAILED,
             StoreError::Unreachable(_) | StoreError::Busy { .. } | StoreError::Failed(_) | StoreError::Closed => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        Self::new(status, error)
+        // A store that has failed, or is elsewhere and does not answer, is looked at before it works again.
+        match &error {
+            StoreError::Failed(_) | StoreError::Unreachable(_) => Self::new(status, error).later(),
+            _ => Self::new(status, error),
+        }
     }
 }
 
@@ -202,5 +225,23 @@ impl From<DeployError> for Problem {
             DeployError::Load(error) if error.is_retryable() => Self::new(StatusCode::SERVICE_UNAVAILABLE, error),
             error => Self::invalid(error),
         }
+    }
+}
+
+#[cfg(all(test, feature = "serve"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_cannot_be_served_now_is_told_when_to_ask_again_and_others_are_not() {
+        let told = |problem: Problem| {
+            let response = problem.into_response();
+            response.headers().get(header::RETRY_AFTER).map(|value| value.to_str().expect("digits").to_owned())
+        };
+        assert_eq!(told(Problem::new(StatusCode::TOO_MANY_REQUESTS, "full")), Some("2".into()));
+        assert_eq!(told(StoreError::Busy { waiting: 9 }.into()), Some("2".into()));
+        assert_eq!(told(StoreError::Unreachable("it is away".into()).into()), Some("30".into()));
+        assert_eq!(told(Problem::new(StatusCode::CONFLICT, "taken")), None);
+        assert_eq!(told(Problem::invalid("wrong")), None);
     }
 }

@@ -34,6 +34,12 @@ pub enum StoreError {
     /// A setting is out of range.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// What is set is not what somebody has seen, and wanted to change.
+    #[error("the settings of {what} are others by now\nhint: look at them again, and change what is there")]
+    Changed {
+        /// Of what they are.
+        what: String,
+    },
     /// A package has not got another version.
     #[error(transparent)]
     Version(#[from] VersionError),

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use sunaba_task::job::{Awaited, Job, JobId, NewJob, NewPlan, Node, NodeName};
 use sunaba_task::{
     Artifact, ArtifactName, AttemptDetail, BoxFuture, CompletionToken, Decision, Digest, Durability, Ending, FuelMode,
-    HandlerChange, HandlerName, LeaseToken, LimitCaps, Limits, NewTask, Payload, Progress, QueueChange, Receipt,
-    Retention, Secret, SessionId, Task, TaskId,
+    HandlerChange, HandlerControl, HandlerName, LeaseToken, LimitCaps, Limits, NewTask, Payload, Progress, QueueChange,
+    QueueSettings, Receipt, Retention, Secret, SessionId, Task, TaskId,
 };
 
 use crate::{
@@ -229,6 +229,14 @@ pub trait Store: AccessStore + ScheduleStore + WebhookStore {
     /// [`StoreError::Control`]: a value is out of range.
     fn set_queue(&self, queue: String, changes: Vec<QueueChange>) -> StoreFuture<'_, QueueStatus>;
 
+    /// The same, if its settings are still those that were seen; else [`StoreError::Changed`].
+    fn set_queue_if(
+        &self,
+        queue: String,
+        seen: QueueSettings,
+        changes: Vec<QueueChange>,
+    ) -> StoreFuture<'_, QueueStatus>;
+
     /// The handlers that have run lately, that have tasks waiting, or that are controlled, by name: the first
     /// [`NAMES_PAGE`] of them, or of those after this one.
     fn handlers(&self, after: Option<HandlerName>) -> StoreFuture<'_, Vec<HandlerStatus>>;
@@ -238,6 +246,14 @@ pub trait Store: AccessStore + ScheduleStore + WebhookStore {
     /// # Errors
     /// [`StoreError::Control`]: a value is out of range.
     fn set_handler(&self, handler: HandlerName, changes: Vec<HandlerChange>) -> StoreFuture<'_, HandlerStatus>;
+
+    /// The same, if its control is still what was seen; else [`StoreError::Changed`].
+    fn set_handler_if(
+        &self,
+        handler: HandlerName,
+        seen: HandlerControl,
+        changes: Vec<HandlerChange>,
+    ) -> StoreFuture<'_, HandlerStatus>;
 
     /// How long what has ended is kept.
     fn retention(&self) -> StoreFuture<'_, Retention>;

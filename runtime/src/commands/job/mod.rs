@@ -3,6 +3,7 @@
 mod explain;
 mod file;
 mod graph;
+mod many;
 mod outcome;
 mod retry;
 mod submit;
@@ -54,17 +55,8 @@ enum Command {
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
         limit: u32,
     },
-    /// Cancel a job: what has not begun never will, and what runs is asked to end
-    Cancel {
-        /// Its id
-        id: JobId,
-        /// Why, in one line; kept with the job and its tasks
-        #[arg(long)]
-        reason: Option<String>,
-        /// Wait until all of it has ended
-        #[arg(long)]
-        wait: bool,
-    },
+    /// Cancel a job, or many: what has not begun never will, and what runs is asked to end
+    Cancel(many::CancelArgs),
     /// Make a new job of one that has ended: what has succeeded stands, the rest is run anew; prints the new one's id
     Retry(retry::RetryArgs),
     /// Print what came of a job, or of tasks of it
@@ -111,7 +103,10 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
             let before = before.map(|id| id.to_string());
             view::list(global, &client, &JobFilter { state, tag, before, limit: None }, limit as usize).await
         }
-        Command::Cancel { id, reason, wait } => cancel(global, &client, id, reason, wait).await,
+        Command::Cancel(args) => match args.one()? {
+            Some(id) => cancel(global, &client, id, args.reason, args.wait).await,
+            None => many::cancel(global, &client, args).await,
+        },
         Command::Result { id, wait, of } => {
             if wait && let Some(exit) = until_end(&client, id).await? {
                 return Ok(exit);

@@ -8,10 +8,13 @@ use sunaba_runtime::Client;
 use sunaba_runtime::server::api::{DeliveryFilter, DeliveryView, PutWebhook};
 use sunaba_runtime::store::Expected;
 use sunaba_runtime::task::webhook::{EventPattern, WebhookName};
-use sunaba_runtime::task::{StateName, TaskId, parse_duration};
+use sunaba_runtime::task::{StateName, TaskId, format_duration, parse_duration};
 
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
+
+/// An endpoint is asked once, and has much less; the rest is for what goes before.
+const TEST_TIME: Duration = Duration::from_secs(120);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -203,8 +206,14 @@ async fn set(global: &Global, client: &Client, args: SetArgs) -> Result<(), Comm
 async fn test(global: &Global, client: &Client, name: &WebhookName) -> Result<Exit, CommandError> {
     let made = client.test_webhook(name).await?;
     let id: TaskId = made.id.parse().map_err(|error| CommandError::new(Exit::Error, error))?;
-    // It is tried once, and an endpoint has a bounded time for that.
-    client.wait(id).await?;
+    if client.wait_at_most(id, TEST_TIME).await?.is_none() {
+        let message = format!(
+            "the delivery {id} has not ended in {}: other deliveries, or a host without a worker for them, hold it up\nhint: \
+             `sunaba webhook delivery {name} {id}` shows it later, and `sunaba task explain {id}` why it waits",
+            format_duration(TEST_TIME)
+        );
+        return Err(CommandError::new(Exit::Timeout, message));
+    }
     let delivery = client.get_webhook_delivery(name, id).await?;
     view::delivery(global, &delivery)?;
     Ok(if delivery.state == StateName::Succeeded { Exit::Ok } else { Exit::TaskFailed })

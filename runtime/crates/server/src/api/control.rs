@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 use sunaba_store::{HandlerStatus, QueueStatus};
 use sunaba_task::{
-    BreakerSettings, BreakerState, Figures, HandlerChange, LimitCaps, QueueChange, Rate, Retention, Thresholds,
+    BreakerSettings, BreakerState, Digest, Figures, HandlerChange, LimitCaps, QueueChange, Rate, Retention, Thresholds,
     concerns,
 };
 
@@ -16,6 +16,9 @@ use super::ms;
 pub struct QueueView {
     /// Its name.
     pub name: String,
+    /// Stands for its settings, and changes with them: the `ETag`, for `If-Match`.
+    #[serde(default)]
+    pub revision: u64,
     /// Nothing of it is started.
     pub paused: bool,
     /// Its share of all starts, beside the other queues that have work.
@@ -93,6 +96,9 @@ pub struct QueuePatch {
 pub struct ControlView {
     /// `package/handler`.
     pub name: String,
+    /// Stands for what is set for it, and changes with that: the `ETag`, for `If-Match`.
+    #[serde(default)]
+    pub revision: u64,
     /// None of its tasks is started.
     pub paused: bool,
     /// Attempts at a time, in all queues together.
@@ -198,6 +204,7 @@ impl From<QueueStatus> for QueueView {
         }
         Self {
             name,
+            revision: revision_of(&settings),
             paused: settings.paused,
             weight: settings.weight,
             concurrency: settings.concurrency,
@@ -233,6 +240,7 @@ impl From<HandlerStatus> for ControlView {
         }
         Self {
             name: name.to_string(),
+            revision: revision_of(&control),
             paused: control.paused,
             concurrency: control.concurrency,
             breaker: control.breaker,
@@ -245,6 +253,14 @@ impl From<HandlerStatus> for ControlView {
             attention,
         }
     }
+}
+
+/// Stands for settings. What nobody has set has one, too, and the same settings have the same: whoever has seen them knows what they
+/// change. As large as every JSON parser reads exactly.
+pub(crate) fn revision_of(settings: &impl Serialize) -> u64 {
+    let json = serde_json::to_vec(settings).expect("settings have a JSON form");
+    let digest = Digest::of(&json);
+    digest.as_bytes().iter().take(6).fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 
 fn attention(figures: &Figures) -> Vec<String> {
@@ -307,6 +323,15 @@ mod tests {
         assert_eq!(QueueView::from(queue(true, 1)).attention, ["paused while tasks wait"]);
         assert_eq!(QueueView::from(queue(true, 0)).attention, [""; 0]);
         assert_eq!(QueueView::from(queue(false, 10_000)).attention, ["10,000 tasks wait"]);
+    }
+
+    #[test]
+    fn revision_is_that_of_the_settings_alone() {
+        let (new, paused) = (QueueSettings::default(), QueueSettings { paused: true, ..QueueSettings::default() });
+        assert_ne!(revision_of(&new), revision_of(&paused));
+        assert_eq!(revision_of(&new), revision_of(&QueueSettings { paused: false, ..paused }));
+        // What a float holds exactly.
+        assert!(revision_of(&new) < 1 << 53);
     }
 
     #[test]

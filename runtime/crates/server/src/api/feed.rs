@@ -57,6 +57,13 @@ pub struct EventView {
     pub tick: Option<String>,
 }
 
+impl EventView {
+    /// Whether it is the end of its task.
+    pub fn ends_task(&self) -> bool {
+        matches!(&*self.event, "succeeded" | "dead" | "cancelled" | "expired")
+    }
+}
+
 /// Some events.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct EventsView {

@@ -8,6 +8,7 @@ mod control;
 mod dead;
 mod feed;
 mod job;
+mod job_bulk;
 mod job_place;
 mod job_retry;
 mod job_story;
@@ -33,6 +34,8 @@ pub use access::{AuditView, AuditsView, CreateKey, CreatedKey, KeyView, KeysView
 pub use artifact::{ArtifactView, ArtifactsView};
 pub use bulk::{Bulk, BulkView, Cancel, Deleted, Filter, NewInput, NotDone};
 pub use complete::{AwaitsView, Complete, CompletedView, CompletionView};
+#[cfg(feature = "serve")]
+pub(crate) use control::revision_of;
 pub use control::{ControlView, ControlsView, HandlerPatch, QueuePatch, QueueView, QueuesView, RetentionView};
 pub(crate) use dead::Groups;
 pub use dead::{GroupView, GroupsView};
@@ -41,6 +44,7 @@ pub use job::{
     CauseView, JobCancelView, JobFilter, JobOutputView, JobOutputsView, JobResultView, JobTaskView, JobTasksView,
     JobView, JobsView, PlanFilter, PlanView, SpentView,
 };
+pub use job_bulk::{CancelJobs, CancelledJobs};
 pub use job_place::JobPlaceView;
 pub use job_retry::JobRetry;
 pub use job_story::{GraphFormat, GraphQuestion};

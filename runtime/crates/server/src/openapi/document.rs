@@ -25,7 +25,9 @@ its description names, and is not to be made by oneself.
 **Keys** are sent as `X-API-Key` or as `Authorization: Bearer`. A host on a loopback address answers without one, unless told \
 otherwise. Each operation names the scope that its key must have; a key may be bound to queues besides.
 
-**Retries** are safe with an `Idempotency-Key` where tasks and jobs are taken on. Schedules and webhooks have an `ETag`, for `If-Match`.
+**Retries** are safe with an `Idempotency-Key` where tasks and jobs are taken on. Who is answered 429 or 503 is told by `Retry-After` \
+after how many seconds it is worth asking again. Schedules, webhooks, and the settings \
+of queues and handlers have an `ETag`, which is their `revision`, for `If-Match`: a change of what is not that any more is answered 412.
 
 **Ids of requests**: `X-Request-Id` of a request, up to 128 letters, digits and `-_.:`, is that of its answer; who sends none is \
 given one.";
@@ -243,6 +245,14 @@ fn responses(operation: Operation, about: &Described, schemas: &mut Schemas) -> 
             answer = json!({
                 "description": reason,
                 "headers": {"WWW-Authenticate": header, "X-Request-Id": request_id()["X-Request-Id"]},
+                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            });
+        }
+        if matches!(status, 429 | 503) {
+            let after = json!({"description": "After how many seconds it is worth asking again.", "required": true, "schema": {"type": "integer", "minimum": 1}});
+            answer = json!({
+                "description": reason,
+                "headers": {"Retry-After": after, "X-Request-Id": request_id()["X-Request-Id"]},
                 "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
             });
         }

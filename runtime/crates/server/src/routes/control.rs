@@ -1,13 +1,20 @@
 //! What an operator sets while tasks wait and run.
 
 use axum::extract::State;
-use serde::Deserialize;
-use sunaba_store::{NAMES_PAGE, StoreError};
-use sunaba_task::{HandlerName, Retention, is_name};
+use axum::http::header::ETAG;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse as _, Response};
+use serde::{Deserialize, Serialize};
+use sunaba_store::{Expected, NAMES_PAGE, StoreError};
+use sunaba_task::webhook::WEBHOOK_QUEUE;
+use sunaba_task::{HandlerControl, HandlerName, QueueSettings, Retention, is_name};
 
+use super::schedules::expected;
 use super::{Answer, Shared};
 use crate::access::Caller;
-use crate::api::{ControlView, ControlsView, HandlerPatch, QueuePatch, QueueView, QueuesView, RetentionView};
+use crate::api::{
+    ControlView, ControlsView, HandlerPatch, QueuePatch, QueueView, QueuesView, RetentionView, revision_of,
+};
 use crate::body::{Json, Reply};
 use crate::extract::{Asked, At};
 use crate::problem::Problem;
@@ -30,20 +37,75 @@ pub(super) async fn queues(State(shared): State<Shared>, Asked(After { after }):
     }))
 }
 
+pub(super) async fn queue(State(shared): State<Shared>, At(name): At<String>) -> Result<Response, Problem> {
+    check_queue(&name)?;
+    let queue = shared.runtime.store().queue(name).await?;
+    let is_empty = queue.queued == 0 && queue.scheduled == 0 && queue.running == 0;
+    if is_empty && queue.settings == QueueSettings::default() {
+        let message = format!(
+            "there is no queue `{}`\nhint: a queue is there while it has tasks or settings; `sunaba queue list` shows them",
+            queue.name
+        );
+        return Err(Problem::not_found(message));
+    }
+    let queue = QueueView::from(queue);
+    Ok(tagged(queue.revision, Reply(queue)))
+}
+
 /// A queue may be set before anything waits in it.
 pub(super) async fn set_queue(
     State(shared): State<Shared>,
     At(name): At<String>,
+    headers: HeaderMap,
     Json(patch): Json<QueuePatch>,
-) -> Answer<QueueView> {
-    if !is_name(&name) {
+) -> Result<Response, Problem> {
+    check_queue(&name)?;
+    let (store, changes) = (shared.runtime.store(), patch.changes());
+    let queue = match expected(&headers)? {
+        Expected::Any => store.set_queue(name, changes).await?,
+        expected => {
+            let seen = store.queue(name.clone()).await?.settings;
+            check_seen(expected, &seen, || format!("the queue `{name}`"))?;
+            store.set_queue_if(name, seen, changes).await?
+        }
+    };
+    let queue = QueueView::from(queue);
+    Ok(tagged(queue.revision, Reply(queue)))
+}
+
+/// Whether it may be one, and its caller may have to do with it.
+fn check_queue(name: &str) -> Result<(), Problem> {
+    // The host's own queue has limits, too.
+    if !is_name(name) && name != WEBHOOK_QUEUE {
         let shown: String = name.chars().take(80).collect();
         let message =
             format!("`{shown}` cannot name a queue\nhint: a queue has up to 64 lower-case letters, digits and `-`");
         return Err(Problem::invalid(message));
     }
-    Caller::now().permit_queue(&name)?;
-    Ok(Reply(shared.runtime.store().set_queue(name, patch.changes()).await?.into()))
+    Caller::now().permit_queue(name)
+}
+
+/// Whether what is set is what its caller expects. The store looks again, when it changes it.
+fn check_seen<T: Serialize + Default + PartialEq>(
+    expected: Expected,
+    seen: &T,
+    what: impl FnOnce() -> String,
+) -> Result<(), Problem> {
+    let is_expected = match expected {
+        Expected::Any => true,
+        // What nobody has set is not there.
+        Expected::Absent => *seen == T::default(),
+        Expected::Revision(revision) => revision == revision_of(seen),
+    };
+    if is_expected { Ok(()) } else { Err(StoreError::Changed { what: what() }.into()) }
+}
+
+/// An answer with the revision of what it is of as its tag.
+pub(super) fn tagged<T: Serialize>(revision: u64, reply: Reply<T>) -> Response {
+    let mut response = reply.into_response();
+    let tag = HeaderValue::from_str(&format!("\"{revision}\"")).expect("digits are a value");
+    response.headers_mut().insert(ETAG, tag);
+    response
 }
 
 pub(super) async fn handlers(
@@ -59,28 +121,43 @@ pub(super) async fn handlers(
 pub(super) async fn set_handler(
     State(shared): State<Shared>,
     At((package, handler)): At<(String, String)>,
+    headers: HeaderMap,
     Json(patch): Json<HandlerPatch>,
-) -> Answer<ControlView> {
+) -> Result<Response, Problem> {
     let name: HandlerName = format!("{package}/{handler}").parse().map_err(Problem::invalid)?;
+    let deployed = shared.runtime.package(&name).map(drop);
+    let expected = expected(&headers)?;
     // What is deployed no more may still have tasks; a name that nobody knows is a mistake.
-    if let Err(unknown) = shared.runtime.package(&name)
-        && !is_known(&shared, &name).await?
-    {
+    let seen = match (&deployed, expected) {
+        (Ok(()), Expected::Any) => None,
+        _ => known(&shared, &name).await?,
+    };
+    if let (Err(unknown), None) = (deployed, &seen) {
         return Err(unknown.into());
     }
-    Ok(Reply(shared.runtime.store().set_handler(name, patch.changes()).await?.into()))
+    let (store, changes) = (shared.runtime.store(), patch.changes());
+    let handler = if expected == Expected::Any {
+        store.set_handler(name, changes).await?
+    } else {
+        let seen = seen.unwrap_or_default();
+        check_seen(expected, &seen, || format!("the handler `{name}`"))?;
+        store.set_handler_if(name, seen, changes).await?
+    };
+    let handler = ControlView::from(handler);
+    Ok(tagged(handler.revision, Reply(handler)))
 }
 
-async fn is_known(shared: &Shared, name: &HandlerName) -> Result<bool, StoreError> {
+/// What is set for a handler; none of one that has not run, waits for nothing and is not controlled.
+pub(super) async fn known(shared: &Shared, name: &HandlerName) -> Result<Option<HandlerControl>, StoreError> {
     let mut after = None;
     loop {
         let page = shared.runtime.store().handlers(after).await?;
-        if page.iter().any(|known| known.name == *name) {
-            return Ok(true);
-        }
         after = page.last().filter(|last| page.len() == NAMES_PAGE && last.name < *name).map(|last| last.name.clone());
+        if let Some(known) = page.into_iter().find(|known| known.name == *name) {
+            return Ok(Some(known.control));
+        }
         if after.is_none() {
-            return Ok(false);
+            return Ok(None);
         }
     }
 }

@@ -5,12 +5,12 @@ use sunaba_host::MAX_COMPONENT_BYTES;
 use sunaba_host::job_story::JobGraph;
 
 use super::{
-    access, artifacts, bulk, complete, control, feed, job_retry, job_story, jobs, packages, schedules, secrets,
-    standing, submit, tasks, usage, webhooks, workers,
+    access, artifacts, bulk, complete, control, feed, job_bulk, job_retry, job_story, jobs, packages, schedules,
+    secrets, standing, submit, tasks, usage, webhooks, workers,
 };
 use crate::api::{
-    ChangedWebhook, CreatedKey, JobView, MAX_BULK_BYTES, MAX_JOB_BYTES, ScheduleView, SubmitAll, SubmitJob, TaskView,
-    WebhookView,
+    ChangedWebhook, ControlView, CreatedKey, HandlerView, JobView, MAX_BULK_BYTES, MAX_JOB_BYTES, QueueView,
+    ScheduleView, SubmitAll, SubmitJob, TaskView, WebhookView,
 };
 use crate::openapi::{Described, of, said};
 
@@ -22,6 +22,7 @@ const TRACE: (&str, &str) =
     ("traceparent", "The trace that the task is a part of, as W3C Trace Context has it. What is none is left out.");
 const MATCH: (&str, &str) = ("If-Match", "The ETag of what this is a change of.");
 const NONE_MATCH: (&str, &str) = ("If-None-Match", "`*`: there must be none of this name yet.");
+const UNSET: &str = "`*`: nothing must be set for it yet.";
 const TAKEN: &str = "It was taken on.";
 const BEFORE: &str = "It had been taken on before.";
 const IS_MADE: &str = "It is made.";
@@ -47,8 +48,21 @@ pub(crate) fn described() -> Vec<(&'static str, Described)> {
         ("list_dead_groups", of("Dead tasks that nothing was made of since, by what they died of", bulk::groups)),
         ("stream_events", of("What happened, from a place in the feed on; waits for it if asked to", feed::events)),
         ("list_handlers", of("Handlers that have run, wait or are controlled", control::handlers)),
-        ("get_handler", of("A handler: what it does, takes and gives", packages::handler)),
-        ("set_handler", of("Pauses a handler, or sets its limits", control::set_handler)),
+        (
+            "get_handler",
+            of("A handler: what it does, takes and gives; its tag is that of what is set for it", packages::handler)
+                .gives::<HandlerView>(200, "It.")
+                .tagged(),
+        ),
+        (
+            "set_handler",
+            of("Pauses a handler, or sets its limits", control::set_handler)
+                .header(MATCH.0, MATCH.1)
+                .header(NONE_MATCH.0, UNSET)
+                .gives::<ControlView>(200, IS_SET)
+                .tagged()
+                .may(&[412]),
+        ),
         ("get_host", of("The host", super::host)),
         ("list_incidents", of("Like failures, and what has helped against them", standing::incidents)),
         ("list_jobs", of("Jobs, the newest first", jobs::list)),
@@ -61,6 +75,7 @@ pub(crate) fn described() -> Vec<(&'static str, Described)> {
                 .gives::<JobView>(200, BEFORE)
                 .may(&[429]),
         ),
+        ("cancel_jobs", of("Cancels a page of jobs", job_bulk::cancel_page)),
         ("get_job", of("A job; waits for its end if asked to", jobs::get)),
         ("cancel_job", of("Cancels what has not ended of a job", jobs::cancel)),
         ("explain_job", of("Why a job is where it is", job_story::explain)),
@@ -99,7 +114,16 @@ pub(crate) fn described() -> Vec<(&'static str, Described)> {
         ("rollback_package", of("Goes back to another version of a package", packages::rollback)),
         ("list_package_versions", of("The versions of a package that are kept", packages::versions)),
         ("list_queues", of("Queues, and how they stand", control::queues)),
-        ("set_queue", of("Pauses a queue, or sets its limits", control::set_queue)),
+        ("get_queue", of("A queue, and how it stands", control::queue).gives::<QueueView>(200, "It.").tagged()),
+        (
+            "set_queue",
+            of("Pauses a queue, or sets its limits", control::set_queue)
+                .header(MATCH.0, MATCH.1)
+                .header(NONE_MATCH.0, UNSET)
+                .gives::<QueueView>(200, IS_SET)
+                .tagged()
+                .may(&[412]),
+        ),
         ("get_report", of("What the host has done, and how well", standing::report)),
         ("get_retention", of("How long what has ended is kept", control::retention)),
         ("set_retention", of("Sets how long what has ended is kept", control::set_retention)),

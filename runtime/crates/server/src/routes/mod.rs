@@ -8,6 +8,7 @@ mod control;
 mod described;
 mod docs;
 mod feed;
+mod job_bulk;
 mod job_retry;
 mod job_story;
 mod jobs;
@@ -33,7 +34,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, patch, post, put};
+use axum::routing::{get, post, put};
 use axum::{Router, middleware};
 use sunaba_host::Runtime;
 use sunaba_task::{Task, TaskId};
@@ -94,7 +95,7 @@ pub(crate) fn router(shared: Shared, admission: Admission, hosts: Hosts, setting
         .route("/v1/handlers", get(control::handlers))
         .route("/v1/handlers/{package}/{handler}", get(packages::handler).patch(control::set_handler))
         .route("/v1/queues", get(control::queues))
-        .route("/v1/queues/{name}", patch(control::set_queue))
+        .route("/v1/queues/{name}", get(control::queue).patch(control::set_queue))
         .route("/v1/retention", get(control::retention).put(control::set_retention))
         .route("/v1/events", get(feed::events))
         .route("/v1/jobs", post(jobs::submit).get(jobs::list))
@@ -122,6 +123,7 @@ pub(crate) fn router(shared: Shared, admission: Admission, hosts: Hosts, setting
         .route("/v1/tasks/{id}/rerun", post(tasks::rerun))
         .merge(access::routes())
         .merge(docs::routes())
+        .merge(job_bulk::routes())
         .merge(job_retry::routes())
         .merge(job_story::routes())
         .merge(workers::routes())

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::response::Response;
 use sunaba_host::{DeployError, DeployOptions, MAX_COMPONENT_BYTES};
 use sunaba_store::{Package, carried};
 use sunaba_task::{HandlerName, is_name};
 
-use super::{Answer, Shared};
+use super::{Answer, Shared, control};
 use crate::api::{
-    DeployQuestion, HandlerView, PackageView, PackagesView, PreviewView, Rollback, UsageView, VersionView, VersionsView,
+    DeployQuestion, HandlerView, PackageView, PackagesView, PreviewView, Rollback, UsageView, VersionView,
+    VersionsView, revision_of,
 };
 use crate::body::{self, Body, Json, Reply};
 use crate::extract::{Asked, At};
@@ -82,10 +84,13 @@ pub(super) async fn rollback(
 pub(super) async fn handler(
     State(shared): State<Shared>,
     At((package, handler)): At<(String, String)>,
-) -> Answer<HandlerView> {
+) -> Result<Response, Problem> {
     let name: HandlerName = format!("{package}/{handler}").parse().map_err(Problem::invalid)?;
     let package = shared.runtime.package(&name)?;
     let handler = package.handler(&name.handler).expect("the package was found by this handler");
     let usage = shared.runtime.usage_of(&name).await?.map(UsageView::from);
-    Ok(Reply(HandlerView { usage, ..HandlerView::new(&name.package, handler) }))
+    // Of what is set for it, which is what can be changed here.
+    let control = control::known(&shared, &name).await?.unwrap_or_default();
+    let view = HandlerView { usage, ..HandlerView::new(&name.package, handler) };
+    Ok(control::tagged(revision_of(&control), Reply(view)))
 }

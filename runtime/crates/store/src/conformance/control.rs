@@ -1,6 +1,6 @@
 //! What an operator changes while tasks wait and run, and what he is shown.
 
-use sunaba_task::BreakerState;
+use sunaba_task::{BreakerState, HandlerControl};
 
 use super::*;
 use crate::{Hold, Runs, Standing, StoreError};
@@ -85,6 +85,28 @@ pub async fn settings_out_of_range_change_nothing(subject: &mut impl Subject) {
     assert!(matches!(store.set_handler(HANDLER.parse().expect("a name"), changes).await, Err(StoreError::Control(_))));
     assert_eq!(store.queues(None).await.expect("the store works"), []);
     assert_eq!(store.handlers(None).await.expect("the store works"), []);
+}
+
+/// Of two who have seen the same, the second changes nothing; what is not set yet can be seen, too.
+pub async fn settings_that_were_seen_are_changed_once(subject: &mut impl Subject) {
+    let store = subject.store();
+    let weight = |weight| vec![QueueChange::Weight(Some(weight))];
+    let seen = store.queue("q".into()).await.expect("the store works").settings;
+    let set = store.set_queue_if("q".into(), seen.clone(), weight(2)).await.expect("they are these");
+    assert_eq!(set.settings.weight, Some(2));
+    let late = store.set_queue_if("q".into(), seen, weight(3)).await;
+    assert!(matches!(late, Err(StoreError::Changed { .. })), "{late:?}");
+    let set = store.set_queue_if("q".into(), set.settings, weight(4)).await.expect("they are these");
+    assert_eq!(store.queues(None).await.expect("the store works"), [set]);
+
+    let handler = || HANDLER.parse().expect("a name");
+    let paused = |paused| vec![HandlerChange::Paused(paused)];
+    let set = store.set_handler_if(handler(), HandlerControl::default(), paused(true)).await.expect("it is this");
+    let late = store.set_handler_if(handler(), HandlerControl::default(), paused(false)).await;
+    assert!(matches!(late, Err(StoreError::Changed { .. })), "{late:?}");
+    assert_eq!(store.handlers(None).await.expect("the store works"), std::slice::from_ref(&set));
+    let set = store.set_handler_if(handler(), set.control, paused(false)).await.expect("it is this");
+    assert!(!set.control.paused);
 }
 
 /// Every queue with tasks or settings, with what waits and runs, and how long the next has waited.

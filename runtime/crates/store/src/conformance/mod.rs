@@ -148,6 +148,7 @@ macro_rules! conformance_tests {
             paused_handler_lets_others_pass
             settings_are_remembered_after_a_restart
             settings_out_of_range_change_nothing
+            settings_that_were_seen_are_changed_once
             queues_are_shown_with_what_they_hold
             queues_are_shown_page_by_page
             handlers_are_shown_with_what_they_do

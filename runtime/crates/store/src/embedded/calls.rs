@@ -7,8 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use sunaba_task::job::{Awaited, Job, JobId, NewJob, Node, NodeName};
 use sunaba_task::{
-    Artifact, ArtifactName, AttemptDetail, CompletionToken, Digest, Durability, HandlerChange, HandlerName, LeaseToken,
-    NewTask, Payload, Progress, QueueChange, Retention, Secret, SessionId, Task, TaskId,
+    Artifact, ArtifactName, AttemptDetail, CompletionToken, Digest, Durability, HandlerChange, HandlerControl,
+    HandlerName, LeaseToken, NewTask, Payload, Progress, QueueChange, QueueSettings, Retention, Secret, SessionId,
+    Task, TaskId,
 };
 
 use crate::children::{PreparedChild, PreparedSettlement};
@@ -270,12 +271,30 @@ impl Store for EmbeddedStore {
         Box::pin(self.change(move |planner, turn| planner.set_queue(turn, &queue, &changes)))
     }
 
+    fn set_queue_if(
+        &self,
+        queue: String,
+        seen: QueueSettings,
+        changes: Vec<QueueChange>,
+    ) -> StoreFuture<'_, QueueStatus> {
+        Box::pin(self.change(move |planner, turn| planner.set_queue_if(turn, &queue, &seen, &changes)))
+    }
+
     fn handlers(&self, after: Option<HandlerName>) -> StoreFuture<'_, Vec<HandlerStatus>> {
         Box::pin(self.read_settings(move |planner, turn| planner.handlers(turn, after.as_ref())))
     }
 
     fn set_handler(&self, handler: HandlerName, changes: Vec<HandlerChange>) -> StoreFuture<'_, HandlerStatus> {
         Box::pin(self.change(move |planner, turn| planner.set_handler(turn, &handler, &changes)))
+    }
+
+    fn set_handler_if(
+        &self,
+        handler: HandlerName,
+        seen: HandlerControl,
+        changes: Vec<HandlerChange>,
+    ) -> StoreFuture<'_, HandlerStatus> {
+        Box::pin(self.change(move |planner, turn| planner.set_handler_if(turn, &handler, &seen, &changes)))
     }
 
     fn retention(&self) -> StoreFuture<'_, Retention> {

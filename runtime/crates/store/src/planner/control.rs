@@ -74,6 +74,23 @@ impl Planner {
         self.queue_status(turn, name)
     }
 
+    pub(crate) fn set_queue_if(
+        &mut self,
+        turn: &mut Turn<'_>,
+        name: &str,
+        seen: &QueueSettings,
+        changes: &[QueueChange],
+    ) -> Result<QueueStatus, StoreError> {
+        let is_seen = match self.lanes.queue(name) {
+            Some(queue) => queue.settings == *seen,
+            None => *seen == QueueSettings::default(),
+        };
+        if !is_seen {
+            return Err(StoreError::Changed { what: format!("the queue `{name}`") });
+        }
+        self.set_queue(turn, name, changes)
+    }
+
     /// Puts settings in force by which all that waits in the queue stands elsewhere.
     fn reorder(&mut self, turn: &mut Turn<'_>, name: &str, settings: QueueSettings) -> Result<(), StoreError> {
         let waiting = self.lanes.queue(name).map_or(0, |queue| queue.queued);
@@ -161,6 +178,23 @@ impl Planner {
             turn.txn.put(key, codec::write(&control));
         }
         Ok(self.handler_status(turn, name.clone()))
+    }
+
+    pub(crate) fn set_handler_if(
+        &mut self,
+        turn: &mut Turn<'_>,
+        name: &HandlerName,
+        seen: &HandlerControl,
+        changes: &[HandlerChange],
+    ) -> Result<HandlerStatus, StoreError> {
+        let is_seen = match self.lanes.handlers.get(name) {
+            Some(handler) => handler.control == *seen,
+            None => *seen == HandlerControl::default(),
+        };
+        if !is_seen {
+            return Err(StoreError::Changed { what: format!("the handler `{name}`") });
+        }
+        self.set_handler(turn, name, changes)
     }
 
     pub(crate) fn standing(&self, turn: &Turn<'_>, id: TaskId) -> Result<Standing, StoreError> {

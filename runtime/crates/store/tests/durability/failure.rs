@@ -6,7 +6,10 @@ use sunaba_store::{
     BulkAction, CancelWish, EmbeddedStore, LeaseRequest, NewPackage, Options, Queues, Rerun, Store, StoreError,
     TaskQuery,
 };
-use sunaba_task::{Digest, Durability, NewTask, Payload, Retention, SessionId, State, TaskId, Verdict, When};
+use sunaba_task::{
+    Digest, Durability, HandlerControl, NewTask, Payload, QueueSettings, Retention, SessionId, State, TaskId, Verdict,
+    When,
+};
 
 use crate::slow::{House, Order, house, house_with};
 use crate::{lease, new_task, settlement, submit, test};
@@ -44,6 +47,9 @@ async fn assert_refuses_changes(store: &EmbeddedStore, id: TaskId) {
     assert!(is_failed(&store.bulk(BulkAction::Delete, TaskQuery::default()).await));
     let handler = "words/word-count".parse().expect("a name");
     assert!(is_failed(&store.set_handler(handler, Vec::new()).await));
+    assert!(is_failed(&store.set_queue_if("q".into(), QueueSettings::default(), Vec::new()).await));
+    let handler = "words/word-count".parse().expect("a name");
+    assert!(is_failed(&store.set_handler_if(handler, HandlerControl::default(), Vec::new()).await));
     assert!(is_failed(&store.set_retention(Retention::default()).await));
     assert!(is_failed(&store.deploy(package, bytes::Bytes::from("c")).await));
     assert!(matches!(store.failure(), Some(StoreError::Failed(_))));

@@ -101,6 +101,7 @@ pub(super) async fn list(visit: Visit, Fields(fields): Fields) -> Answer {
 fn empty(name: &str) -> QueueView {
     QueueView {
         name: name.to_owned(),
+        revision: crate::api::revision_of(&sunaba_task::QueueSettings::default()),
         paused: false,
         weight: None,
         concurrency: None,
