@@ -208,7 +208,11 @@ fn answers_have_what_the_document_says_and_nothing_else() {
     }
     seen.ask("POST", "/v1/jobs/{id}/retry", &[&bad], "", Some(json!({})));
     seen.ask("POST", "/v1/jobs/{id}/cancel", &[&job], "", Some(json!({})));
+    seen.ask("POST", "/v1/jobs/cancel", &[], "", Some(json!({"filter": {"tag": "x"}})));
+    seen.ask("POST", "/v1/jobs/cancel", &[], "", Some(json!({})));
     seen.ask("PATCH", "/v1/queues/{name}", &["mail"], "", Some(json!({"paused": true, "rate": "5/1s", "weight": 3})));
+    seen.ask("GET", "/v1/queues/{name}", &["mail"], "", None);
+    seen.ask("GET", "/v1/queues/{name}", &["nowhere"], "", None);
     let control = json!({"concurrency": 2, "breaker": "50%/20, 30s"});
     seen.ask("PATCH", "/v1/handlers/{package}/{handler}", &["hello", "hello"], "", Some(control));
     seen.ask("GET", "/v1/handlers/{package}/{handler}", &["hello", "hello"], "", None);
