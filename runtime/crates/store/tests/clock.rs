@@ -15,6 +15,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 struct World {
     clock: ManualClock,
     store: EmbeddedStore,
+    spec: ScheduleSpec,
 }
 
 fn at(text: &str) -> Timestamp {
@@ -36,10 +37,17 @@ impl World {
         };
         let (cron, time_zone, overlap) = ("0 * * * *".into(), "UTC".into(), Overlap::Allow);
         let spec = ScheduleSpec { cron, time_zone, overlap, catch_up, jitter: Duration::ZERO, task };
+        let world = Self { clock, store, spec };
+        world.put("0 * * * *").await;
+        world
+    }
+
+    /// Puts the schedule with these ticks.
+    async fn put(&self, cron: &str) {
+        let spec = ScheduleSpec { cron: cron.into(), ..self.spec.clone() };
         let (name, paused, expected) = ("hourly".parse().expect("a name"), None, Expected::Any);
-        let new = NewSchedule { name, spec, input, paused, expected, is_readmission: false };
-        store.put_schedule(new).await.expect("the store works").expect("it is put");
-        Self { clock, store }
+        let new = NewSchedule { name, spec, input: Payload::json("{}"), paused, expected, is_readmission: false };
+        self.store.put_schedule(new).await.expect("the store works").expect("it is put");
     }
 
     /// The ticks that have had a task since the last look, and how many were missed in all.
@@ -91,6 +99,50 @@ async fn tick_that_a_clock_meets_again_makes_no_second_task() {
         world.clock.advance(HOUR);
         assert_eq!(world.ticks(&mut seen).await.0, tick);
     }
+}
+
+/// Another expression that is due at the same instants makes no second task of them, however often it was changed meanwhile.
+#[tokio::test]
+async fn tick_of_a_schedule_that_was_changed_makes_no_second_task_when_a_clock_meets_it_again() {
+    let (world, mut seen) = (World::new(CatchUp::All(100)).await, 0);
+    for _ in 0..3 {
+        world.clock.advance(HOUR);
+        assert_eq!(world.ticks(&mut seen).await.0.len(), 1);
+    }
+    for change in [&["*/30 * * * *"][..], &["15 * * * *", "*/30 * * * *"]] {
+        world.set("2026-01-01T03:10:00Z");
+        for cron in change {
+            world.put(cron).await;
+        }
+        world.set("2026-01-01T02:45:00Z");
+        assert_eq!(world.ticks(&mut seen).await, (Vec::new(), 0));
+        // A tick that no calendar of it has had before comes as it should.
+        let page = world.store.schedules(ScheduleQuery::default()).await.expect("the store works");
+        assert_eq!(page.schedules[0].next.map(|next| next.tick), Some(at("2026-01-01T03:30:00Z")));
+        world.set("2026-01-01T03:05:00Z");
+        assert_eq!(world.ticks(&mut seen).await, (Vec::new(), 0), "{change:?}");
+        world.put("0 * * * *").await;
+    }
+    world.put("*/30 * * * *").await;
+    world.set("2026-01-01T03:30:00Z");
+    assert_eq!(world.ticks(&mut seen).await, (vec!["2026-01-01T03:30:00.000Z".into()], 0));
+    world.set("2026-01-01T02:20:00Z");
+    assert_eq!(world.ticks(&mut seen).await.0, NOTHING);
+    // What the calendar before did not have is made: it is new.
+    world.set("2026-01-01T02:30:00Z");
+    assert_eq!(world.ticks(&mut seen).await.0, ["2026-01-01T02:30:00.000Z"]);
+}
+
+#[tokio::test]
+async fn what_is_remembered_of_calendars_before_is_bounded() {
+    let (world, mut seen) = (World::new(CatchUp::Last).await, 0);
+    for change in 0..MAX_MET * 2 {
+        world.clock.advance(HOUR);
+        assert_eq!(world.ticks(&mut seen).await.0.len(), 1);
+        world.put(["0 * * * *", "0 */1 * * *"][(change + 1) % 2]).await;
+    }
+    let page = world.store.schedules(ScheduleQuery::default()).await.expect("the store works");
+    assert_eq!(page.schedules[0].progress.earlier.len(), MAX_MET);
 }
 
 /// Neither what came long before it was put, nor what it has made already.

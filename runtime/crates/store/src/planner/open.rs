@@ -14,7 +14,7 @@ use crate::spot::{self, Place, ReadSpot, Spot};
 use crate::{OpenError, Pair, StoreError};
 
 /// The format of the keys.
-const FORMAT: u64 = 6;
+const FORMAT: u64 = 7;
 
 /// Whether this version can read a store of this format.
 pub(crate) fn check_format(stored: &Bytes) -> Result<(), OpenError> {

@@ -17,7 +17,7 @@ pub use event::{ScheduleEvent, ScheduleHappening};
 pub use name::{ScheduleName, ScheduleNameError};
 pub use policy::{CatchUp, DEFAULT_CAUGHT_UP, MAX_CAUGHT_UP, MAX_JITTER, Overlap, PolicyError};
 pub use record::{
-    MAX_ACTIVE, MAX_MET, MAX_WAITING, Meeting, Met, Occasion, Problem, SCHEDULE, SCHEDULE_TICK, Schedule,
+    Earlier, MAX_ACTIVE, MAX_MET, MAX_WAITING, Meeting, Met, Occasion, Problem, SCHEDULE, SCHEDULE_TICK, Schedule,
     ScheduleCounts, ScheduleError, ScheduleLink, ScheduleProgress, ScheduleSpec, ScheduledTask, is_ahead,
 };
 pub use ticks::{Due, Fire, MAX_COUNTED};

@@ -14,6 +14,8 @@ pub const MAX_WAITING: usize = 100;
 
 /// Spans of ticks that are remembered as met: one more with each time that ticks were missed, or that a clock has jumped.
 pub const MAX_MET: usize = 16;
+/// Spans and ticks that have had their turn, and that a look for the next one passes by.
+const MAX_PASSED: usize = 100;
 /// A clock that is behind what has been decided by no more than this has not been set back: that is how far it is corrected.
 const MAX_BEHIND: Duration = Duration::from_secs(60);
 
@@ -178,6 +180,9 @@ pub struct ScheduleProgress {
     /// Ticks that have had their turn, whatever came of it, by spans that follow each other without a gap; at most [`MAX_MET`], the
     /// newest last. A clock that goes back meets their instants again.
     pub met: Vec<Met>,
+    /// The same of the calendars that it had before; at most [`MAX_MET`], the newest last. An instant that is a tick of both has had
+    /// its turn.
+    pub earlier: Vec<Earlier>,
 }
 
 /// Whether the clock was set back behind what has been decided: that was decided by a clock that was wrong, and is decided anew
@@ -193,6 +198,28 @@ pub struct Met {
     pub first: Timestamp,
     /// The last of them.
     pub last: Timestamp,
+}
+
+/// Ticks that had their turn one after another, of a calendar that a schedule has no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Earlier {
+    /// When it was due.
+    pub cron: String,
+    /// In which zone.
+    pub time_zone: String,
+    /// Which ticks of it.
+    pub met: Met,
+}
+
+impl Earlier {
+    /// Whether this instant is one of them.
+    fn has(&self, tick: Timestamp) -> bool {
+        let is_tick = |calendar: Calendar| {
+            calendar.next_after(Timestamp::from_unix_ms(tick.unix_ms().saturating_sub(1))) == Some(tick)
+        };
+        (self.met.first..=self.met.last).contains(&tick)
+            && Calendar::new(&self.cron, &self.time_zone).is_ok_and(is_tick)
+    }
 }
 
 /// What became of the ticks of a schedule, since it was put first.
@@ -274,12 +301,21 @@ impl ScheduleProgress {
             counts: ScheduleCounts::default(),
             problem: None,
             met: Vec::new(),
+            earlier: Vec::new(),
         }
+    }
+
+    /// The schedule has another calendar from now on; this was the one that it had. What has had its turn is remembered by that.
+    pub fn change_calendar(&mut self, cron: &str, time_zone: &str) {
+        let of = |met| Earlier { cron: cron.to_owned(), time_zone: time_zone.to_owned(), met };
+        self.earlier.extend(std::mem::take(&mut self.met).into_iter().map(of));
+        self.earlier.drain(..self.earlier.len().saturating_sub(MAX_MET));
     }
 
     /// Whether this tick has had its turn, as far as that is remembered.
     pub fn has_met(&self, tick: Timestamp) -> bool {
         self.met.iter().any(|met| (met.first..=met.last).contains(&tick))
+            || self.earlier.iter().any(|earlier| earlier.has(tick))
     }
 
     /// Until when there is nothing to decide any more before this instant, by what has had its turn. That is later than what has
@@ -319,9 +355,15 @@ impl ScheduleProgress {
         jitter: Duration,
     ) -> Option<Fire> {
         let mut fire = calendar.next_fire(name, after, jitter)?;
-        // Each time one span less is before it.
-        while let Some(met) = self.met.iter().find(|met| (met.first..=met.last).contains(&fire.tick)) {
-            fire = calendar.next_fire(name, met.last, jitter)?;
+        // Of more it is seen when their time comes.
+        for _ in 0..MAX_PASSED {
+            let met = self.met.iter().find(|met| (met.first..=met.last).contains(&fire.tick));
+            let passed = match met {
+                Some(met) => met.last,
+                None if self.earlier.iter().any(|earlier| earlier.has(fire.tick)) => fire.tick,
+                None => return Some(fire),
+            };
+            fire = calendar.next_fire(name, passed, jitter)?;
         }
         Some(fire)
     }

@@ -192,7 +192,7 @@ impl Planner {
                 // A tick that has come and waits for its jitter is not lost to another change.
                 if !spec.has_the_ticks_of(&settings.spec) {
                     progress.decided_until = now;
-                    progress.met.clear();
+                    progress.change_calendar(&settings.spec.cron, &settings.spec.time_zone);
                 } else if settings.paused {
                     progress.decided_until = now;
                 }
