@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use sunaba_sandbox::{Post, PostError, Posted, Poster};
 use sunaba_store::{Store, SystemClock, WebhookTarget};
-use sunaba_task::webhook::{DeliveryLink, NOT_SENT, STATUS, TEST_EVENT, retry_delay, signatures};
+use sunaba_task::webhook::{DeliveryLink, NOT_SENT, STATUS, TEST_EVENT, asked_delay, retry_after, signatures};
 use sunaba_task::{Clock as _, Disposition, Failure, JSON, Outcome, Payload};
 
 use super::WebhookPolicy;
@@ -16,6 +16,8 @@ use crate::native::Native;
 const ANSWER_TIME: Duration = Duration::from_secs(15);
 /// The status by which an endpoint says that it wants nothing any more.
 const GONE: u16 = 410;
+/// The statuses by which one says that it wants it later; when, it may say, too.
+const LATER: [u16; 2] = [429, 503];
 
 pub(super) struct Sender {
     /// Weak: the store is free when the host has stopped.
@@ -42,28 +44,31 @@ impl Sender {
         if let Some(disabled) = target.disabled.as_ref().filter(|_| !is_test) {
             return Err(not_sent(&format!("the webhook is disabled: {}", disabled.reason), true));
         }
-        let failed = |kind: String, message: String, detail: Option<Payload>, is_final: bool| {
-            // A test tells what it has found, and that is all.
-            let disposition = match is_final || is_test {
-                true => Disposition::Fatal,
-                false => Disposition::RetryAfter(retry_delay(context.failures + 1, context.task_id.seed())),
+        let failed =
+            |kind: String, message: String, detail: Option<Payload>, is_final: bool, asked: Option<Duration>| {
+                // A test tells what it has found, and that is all.
+                let disposition = match is_final || is_test {
+                    true => Disposition::Fatal,
+                    false => Disposition::RetryAfter(asked_delay(context.failures + 1, context.task_id.seed(), asked)),
+                };
+                Failure { kind, message, detail, disposition }
             };
-            Failure { kind, message, detail, disposition }
-        };
         if let Err(refused) = self.policy.check(&target.url) {
-            return Err(failed("address".into(), refused.to_string(), None, false));
+            return Err(failed("address".into(), refused.to_string(), None, false, None));
         }
         match self.post(&link, &target, native.input).await {
-            Ok(Posted { status, excerpt }) => {
+            Ok(Posted { status, excerpt, retry_after: asked }) => {
                 let answer = json!({ "status": status, "answer": String::from_utf8_lossy(&excerpt) });
                 let answer = Payload::json(answer.to_string());
                 if (200..300).contains(&status) {
                     return Ok(Outcome::Complete(answer));
                 }
                 let message = format!("the endpoint answered {status}");
-                Err(failed(format!("{STATUS}{status}"), message, Some(answer), status == GONE))
+                let asked = asked.filter(|_| LATER.contains(&status));
+                let asked = asked.and_then(|asked| retry_after(&asked, self.clock.now()));
+                Err(failed(format!("{STATUS}{status}"), message, Some(answer), status == GONE, asked))
             }
-            Err(error) => Err(failed(error.word().into(), error.to_string(), None, false)),
+            Err(error) => Err(failed(error.word().into(), error.to_string(), None, false, None)),
         }
     }
 

@@ -38,7 +38,6 @@ impl Client {
         Self { resolver: Box::new(System::default()), trust }
     }
 
-    #[cfg(test)]
     pub(super) fn resolving(resolver: impl Resolve + 'static, trust: Trust) -> Self {
         Self { resolver: Box::new(resolver), trust }
     }

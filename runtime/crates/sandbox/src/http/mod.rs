@@ -14,6 +14,7 @@ mod errors;
 mod exchange;
 mod head;
 mod hooks;
+mod lookups;
 mod notes;
 mod patterns;
 mod place;

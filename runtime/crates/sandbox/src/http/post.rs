@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -19,6 +19,7 @@ use wasmtime_wasi_http::Error;
 use super::client::Client;
 use super::errors;
 use super::head::{MAX_HEAD_BYTES, MAX_HEADERS};
+use super::lookups::Lookups;
 use super::place::Place;
 use super::trust::{Trust, root_certificates};
 
@@ -53,6 +54,8 @@ pub struct Posted {
     pub status: u16,
     /// The beginning of the body.
     pub excerpt: Bytes,
+    /// What its `retry-after` says, as it stands there.
+    pub retry_after: Option<String>,
 }
 
 /// Why there is no answer.
@@ -68,6 +71,9 @@ pub enum PostError {
     /// Its name leads nowhere.
     #[error("the name of `{0}` leads nowhere")]
     Name(String),
+    /// Nobody knows yet where its name leads.
+    #[error("the name of `{0}` was not resolved in time")]
+    LateName(String),
     /// Nobody listens there.
     #[error("nobody could be reached at `{0}`")]
     Unreachable(String),
@@ -93,7 +99,7 @@ impl PostError {
         match self {
             Self::Url => "url",
             Self::Address(_) => "address",
-            Self::Name(_) => "name",
+            Self::Name(_) | Self::LateName(_) => "name",
             Self::Unreachable(_) => "unreachable",
             Self::Encryption(_) => "encryption",
             Self::Late { .. } => "timeout",
@@ -112,7 +118,7 @@ impl Poster {
         for pem in roots {
             certificates.extend(root_certificates(pem)?);
         }
-        Ok(Self { client: Client::new(Trust::new(certificates)) })
+        Ok(Self { client: Client::resolving(Lookups::default(), Trust::new(certificates)) })
     }
 
     /// Posts a body to an address that is permitted, of those that the URL leads to.
@@ -153,6 +159,7 @@ impl Poster {
             let _ = connection.await;
         });
         let response = sender.send_request(request).await.map_err(failed)?;
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (status, mut body) = (response.status().as_u16(), response.into_body());
         let mut excerpt = Vec::new();
         let reading = async {
@@ -166,7 +173,7 @@ impl Poster {
         };
         // The status is the answer; what can be read of the rest is for people.
         let _ = timeout(ANSWER_TIME, reading).await;
-        Ok(Posted { status, excerpt: excerpt.into() })
+        Ok(Posted { status, excerpt: excerpt.into(), retry_after })
     }
 }
 
@@ -196,9 +203,8 @@ fn refused(place: &Place, within: Duration, error: &Error, note: Option<String>)
     match error {
         Error::DestinationIpProhibited => PostError::Address(at),
         Error::DnsError { .. } => PostError::Name(at),
-        Error::DnsTimeout | Error::ConnectionTimeout | Error::HttpResponseTimeout => {
-            PostError::Late { place: at, within }
-        }
+        Error::DnsTimeout => PostError::LateName(at),
+        Error::ConnectionTimeout | Error::HttpResponseTimeout => PostError::Late { place: at, within },
         Error::TlsCertificateError | Error::TlsProtocolError | Error::ConfigurationError => {
             PostError::Encryption(note.unwrap_or_else(|| format!("`{at}` has no encryption that can be trusted")))
         }
@@ -241,7 +247,8 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let url = format!("http://{}/hooks?x=1", listener.local_addr().expect("it has one"));
             let long = [
-                b"HTTP/1.1 302 Found\r\nLocation: /other\r\nContent-Length: 100000\r\n\r\n".as_slice(),
+                b"HTTP/1.1 302 Found\r\nLocation: /other\r\nRetry-After: 7\r\nContent-Length: 100000\r\n\r\n"
+                    .as_slice(),
                 &[b'x'; 100_000],
             ]
             .concat();
@@ -249,6 +256,7 @@ mod tests {
             let (asked, posted) = tokio::join!(serve(listener, long), poster.post(post(&url), &|_| true));
             let posted = posted.expect("an answer");
             assert_eq!((posted.status, posted.excerpt.len()), (302, MAX_ANSWER_BYTES));
+            assert_eq!(posted.retry_after.as_deref(), Some("7"));
             assert!(
                 asked.starts_with("POST /hooks?x=1 HTTP/1.1\r\n") && asked.contains("webhook-id: msg_1\r\n"),
                 "{asked}"

@@ -31,7 +31,14 @@ pub(crate) struct System {
 
 impl Default for System {
     fn default() -> Self {
-        Self { lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)) }
+        Self::of(MAX_LOOKUPS)
+    }
+}
+
+impl System {
+    /// With so many look-ups at a time.
+    pub(super) fn of(lookups: usize) -> Self {
+        Self { lookups: Arc::new(Semaphore::new(lookups)) }
     }
 }
 
@@ -65,7 +72,10 @@ pub(super) async fn addresses(
 ) -> Result<Vec<IpAddr>, (Error, Option<String>)> {
     let mut found = match place.address() {
         Some(address) => vec![address],
-        None => resolver.resolve(place.host.clone()).await.map_err(|_| (not_found(), None))?,
+        None => resolver.resolve(place.host.clone()).await.map_err(|error| match error.kind() {
+            std::io::ErrorKind::TimedOut => (Error::DnsTimeout, None),
+            _ => (not_found(), None),
+        })?,
     };
     found.truncate(MAX_ADDRESSES);
     let Some(first) = found.first().copied() else { return Err((not_found(), None)) };

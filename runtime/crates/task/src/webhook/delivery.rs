@@ -74,6 +74,35 @@ pub fn retry_delay(failures: u32, seed: u64) -> Duration {
     RETRY_DELAYS[place].mul_f64(jitter)
 }
 
+/// How long after so many failures a delivery is tried again of which the endpoint has said when it wants it, if it has. No sooner
+/// than without, so that no answer uses up all attempts at once, and no later than the longest delay.
+pub fn asked_delay(failures: u32, seed: u64, asked: Option<Duration>) -> Duration {
+    let longest = RETRY_DELAYS[RETRY_DELAYS.len() - 1];
+    retry_delay(failures, seed).max(asked.unwrap_or_default().min(longest))
+}
+
+/// What the `retry-after` of an answer says: so many seconds, or an instant as HTTP writes it. None: nothing that means something.
+pub fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
+    let text = text.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // What is too large for a number is longer than anybody waits.
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::from(u32::MAX))));
+    }
+    http_date(text).map(|at| at.since(now))
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`. Of the three forms that there are this is the one that anybody writes.
+fn http_date(text: &str) -> Option<Timestamp> {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let words: Vec<_> = text.split_once(", ")?.1.split(' ').collect();
+    let [day, month, year, time, "GMT"] = words[..] else { return None };
+    let month = MONTHS.iter().position(|known| *known == month)? + 1;
+    if day.len() != 2 || year.len() != 4 || time.len() != 8 {
+        return None;
+    }
+    format!("{year}-{month:02}-{day}T{time}Z").parse().ok()
+}
+
 /// What a delivery says of itself, in the attributes of its task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryLink {
@@ -155,6 +184,41 @@ mod tests {
     fn queue_of_deliveries_is_one_that_nobody_can_name() {
         assert!(is_internal(WEBHOOK_QUEUE) && !is_name(WEBHOOK_QUEUE) && is_name(WEBHOOK_PACKAGE));
         assert!(!is_internal("sunaba") && !is_internal("default"));
+    }
+
+    #[test]
+    fn endpoint_says_when_it_wants_a_delivery_in_seconds_or_by_a_date() {
+        let now: Timestamp = "1994-11-06T08:49:00Z".parse().expect("an instant");
+        for (text, seconds) in [
+            ("120", Some(120)),
+            (" 0 ", Some(0)),
+            ("99999999999999999999999999", Some(u64::from(u32::MAX))),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(37)),
+            ("Sun, 06 Nov 1994 08:48:37 GMT", Some(0)),
+            ("", None),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+            ("Sun, 06 Nov 1994 08:49:37 CET", None),
+            ("Sun, 99 Nov 1994 08:49:37 GMT", None),
+            ("Sun, 06 Nom 1994 08:49:37 GMT", None),
+        ] {
+            assert_eq!(retry_after(text, now), seconds.map(Duration::from_secs), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn asked_delay_obeyed() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(asked_delay(1, 7, Some(minute)), minute);
+        assert_eq!(asked_delay(1, 7, None), retry_delay(1, 7));
+        // Ten answers of one second each would give a delivery up within ten.
+        assert_eq!(asked_delay(4, 7, Some(minute)), retry_delay(4, 7));
+    }
+
+    #[test]
+    fn asked_delay_violated() {
+        assert_eq!(asked_delay(1, 7, Some(RETRY_DELAYS[8] * 30)), RETRY_DELAYS[8]);
     }
 
     #[test]

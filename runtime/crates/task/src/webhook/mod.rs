@@ -12,7 +12,8 @@ mod standing;
 
 pub use delivery::{
     DELIVERY_KEPT, DELIVERY_TIMEOUT, DeliveryLink, MAX_DELIVERY_ATTEMPTS, NOT_SENT, RETRY_DELAYS, STATUS, TEST_EVENT,
-    WEBHOOK_HANDLER, WEBHOOK_PACKAGE, WEBHOOK_QUEUE, is_internal, retry_delay, tag_of, webhook_component,
+    WEBHOOK_HANDLER, WEBHOOK_PACKAGE, WEBHOOK_QUEUE, asked_delay, is_internal, retry_after, retry_delay, tag_of,
+    webhook_component,
 };
 pub use event::{EVENTS, EventPattern, EventPatternError, event_type};
 pub use name::{WebhookName, WebhookNameError};

@@ -84,12 +84,73 @@ mod tests {
         let secret = SigningSecret::new(&[7; 32]);
         assert_eq!(SigningSecret::of_text(secret.reveal().reveal()), Some(secret.clone()));
         assert!(!format!("{secret:?}").contains("whsec_"));
-        for text in ["", "whsec_", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "whsec_AAEC", "whsec_!"] {
+        let bare = FIRST.strip_prefix(SECRET_PREFIX).expect("it has it");
+        for text in [
+            "",
+            "whsec_",
+            bare,
+            "whsec_AAEC",
+            "whsec_!",
+            "WHSEC_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+            &FIRST[..49],
+        ] {
             assert_eq!(SigningSecret::of_text(text), None, "{text}");
         }
     }
 
-    const VECTORS: [(&str, &str, u64, &str, &str); 4] = [
+    fn is_secret_of(bytes: usize) -> bool {
+        SigningSecret::of_text(&format!("{SECRET_PREFIX}{}", STANDARD.encode(vec![7; bytes]))).is_some()
+    }
+
+    #[test]
+    fn length_of_a_secret_obeyed() {
+        assert!(is_secret_of(24) && is_secret_of(64));
+    }
+
+    #[test]
+    fn length_of_a_secret_violated() {
+        assert!(!is_secret_of(23) && !is_secret_of(65) && !is_secret_of(0));
+    }
+
+    #[test]
+    fn one_secret_signs_once_and_none_not_at_all() {
+        let (first, at) = (secret(FIRST), Timestamp::from_unix_ms(1_700_000_000_000));
+        assert_eq!(signatures(&[], "msg_1", at, b"{}"), "");
+        assert_eq!(signatures(std::slice::from_ref(&first), "msg_1", at, b"{}"), first.sign("msg_1", 1_700_000_000, b"{}"));
+        // All three of what is signed count.
+        let signed = first.sign("msg_1", 1_700_000_000, b"{}");
+        for other in [
+            first.sign("msg_2", 1_700_000_000, b"{}"),
+            first.sign("msg_1", 1_700_000_001, b"{}"),
+            first.sign("msg_1", 1_700_000_000, b"{ }"),
+        ] {
+            assert_ne!(other, signed);
+        }
+    }
+
+    /// Those of ours, and one that has the form of the example that the specification's own libraries are tried with.
+    const VECTORS: [(&str, &str, u64, &str, &str); 7] = [
+        (
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            1_614_265_330,
+            r#"{"test": 2432232314}"#,
+            "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+        ),
+        (
+            "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX",
+            "msg_4",
+            1,
+            "{\"type\":\"task.dead\",\"data\":{\"name\":\"\u{dc}n\u{ef}code \u{2603}\"}}",
+            "n2ZliOrJn9YTgVQ90ixE/FVKDNaqqVa35mu+IO7L5OI=",
+        ),
+        (
+            "whsec_+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+/v7+w==",
+            "msg_5",
+            4_102_444_800,
+            "{}",
+            "DMOvR+hChIKchjwl2AtBWX2bTGvGNFFFRelCf956CB0=",
+        ),
         (FIRST, "msg_1", 1_700_000_000, r#"{}"#, "fhksJF5ElKjlPoT/jtefCO5XjQPvhf7Dhf/8R1ad9yU="),
         (SECOND, "msg_1", 1_700_000_000, r#"{}"#, "suje0OdZ1jisEDS4Z26Tij5IlAnzvsbv6JgMGBZNc7A="),
         (
