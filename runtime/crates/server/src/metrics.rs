@@ -11,7 +11,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::Registry;
 use sunaba_host::{Alert, QueueSample, Sample};
-use sunaba_store::{Counts, ENDS, MAX_SERIES, OTHER, Observations, Series, Spread};
+use sunaba_store::{Counts, ENDS, MAX_SERIES, OTHER, Observations, Series, Spread, WebhookSeries};
 use sunaba_task::BreakerState;
 
 /// What is sent with it.
@@ -50,7 +50,10 @@ impl Collector for Page {
         self.queues(&mut writer)?;
         self.alerts(&mut writer)?;
         match &self.observations {
-            Some(observations) => self.counted(&mut writer, observations),
+            Some(observations) => {
+                webhooks(&mut writer, &observations.webhooks)?;
+                self.counted(&mut writer, observations)
+            }
             None => Ok(()),
         }
     }
@@ -97,24 +100,55 @@ impl Writer<'_> {
         spread: fn(&Counts) -> &Spread,
     ) -> fmt::Result {
         self.family(name, help, MetricType::Histogram, |encoder| {
-            for series in series {
-                let spread = spread(&series.counts);
-                let end = |end: Option<u64>| end.map_or(f64::INFINITY, |end| end as f64 / unit);
-                let buckets: Vec<_> = spread.buckets().map(|(bound, count)| (end(bound), count)).collect();
-                if spread.count() > 0 {
-                    let labels = of(series);
-                    let mut encoder = encoder.encode_family(&labels)?;
-                    encoder.encode_histogram::<NoLabelSet>(
-                        spread.sum() as f64 / unit,
-                        spread.count(),
-                        &buckets,
-                        None,
-                    )?;
-                }
-            }
-            Ok(())
+            series.iter().try_for_each(|series| histogram(encoder, &of(series), spread(&series.counts), unit))
         })
     }
+}
+
+/// What is spread, if there is some of it.
+fn histogram(encoder: &mut MetricEncoder<'_>, labels: &impl EncodeLabelSet, spread: &Spread, unit: f64) -> fmt::Result {
+    if spread.count() == 0 {
+        return Ok(());
+    }
+    let end = |end: Option<u64>| end.map_or(f64::INFINITY, |end| end as f64 / unit);
+    let buckets: Vec<_> = spread.buckets().map(|(bound, count)| (end(bound), count)).collect();
+    let mut encoder = encoder.encode_family(labels)?;
+    encoder.encode_histogram::<NoLabelSet>(spread.sum() as f64 / unit, spread.count(), &buckets, None)
+}
+
+/// What has come of deliveries. Their number bounds the labels: there are few webhooks.
+fn webhooks(writer: &mut Writer<'_>, webhooks: &[WebhookSeries]) -> fmt::Result {
+    let name = |webhook: &'_ WebhookSeries| [("webhook", webhook.name.clone())];
+    let pending = "Deliveries of a webhook that have not ended.";
+    writer.family("webhook_deliveries_pending", pending, MetricType::Gauge, |encoder| {
+        webhooks.iter().try_for_each(|webhook| set(encoder, &name(webhook), webhook.pending as f64))
+    })?;
+    let ended = "Deliveries of a webhook that have ended, by how; and events of which it was not told.";
+    writer.family("webhook_deliveries", ended, MetricType::Counter, |encoder| {
+        for webhook in webhooks {
+            for (outcome, value) in
+                [("delivered", webhook.delivered), ("given-up", webhook.given_up), ("dropped", webhook.dropped)]
+            {
+                let labels = [("webhook", webhook.name.as_str()), ("outcome", outcome)];
+                count(&mut encoder.encode_family(&labels)?, value)?;
+            }
+        }
+        Ok(())
+    })?;
+    let sent = "Requests to a webhook, by whether they were taken.";
+    writer.family("webhook_requests", sent, MetricType::Counter, |encoder| {
+        for webhook in webhooks {
+            for (outcome, value) in [("taken", webhook.answers.taken), ("failed", webhook.answers.failed)] {
+                let labels = [("webhook", webhook.name.as_str()), ("outcome", outcome)];
+                count(&mut encoder.encode_family(&labels)?, value)?;
+            }
+        }
+        Ok(())
+    })?;
+    let time = "How long requests to a webhook took, from the look-up of its name to the answer.";
+    writer.family("webhook_answer_seconds", time, MetricType::Histogram, |encoder| {
+        webhooks.iter().try_for_each(|webhook| histogram(encoder, &name(webhook), &webhook.answers.time_us, MICROS))
+    })
 }
 
 fn of(series: &Series) -> [(&'static str, &str); 2] {

@@ -46,7 +46,7 @@
 //! | `A` id name | an artifact of a task |
 //! | `R` digest id name | that this artifact of the task is the file of this digest |
 //! | `Z` what name | of a schedule: what was asked for, how far it is, or what its tasks get |
-//! | `V` what name | of a webhook: what was asked for, with its secrets, or what has come of its deliveries |
+//! | `V` what name | of a webhook: what was asked for, with its secrets; what has come of its deliveries; which of them are kept, or owed |
 //! | `Y` id | a key of the API |
 //! | `L` sequence | what was changed by whom |
 //! | `y` key | a damaged value that was taken out of its place |
@@ -66,7 +66,7 @@ pub(crate) const COMPLETION_KEY: &[u8] = b"m";
 
 /// Whether a key is of a setting, of which a planner that is open has a copy: a queue's, a handler's, the retention, tokens, a webhook's.
 pub(crate) fn is_setting(key: &[u8]) -> bool {
-    matches!(key.first(), Some(b'Q' | b'H' | b'r' | b'm' | b'V'))
+    matches!(key, [b'Q' | b'H' | b'r' | b'm', ..] | [b'V', webhooks::SETTINGS, ..])
 }
 
 /// One end of a kind of keys and the other.

@@ -70,8 +70,8 @@ pub use error::StoreError;
 pub use jobs::{Awaitee, AwaiteePage, JobPage, JobQuery, PlanPage, PlanQuery, SubmitJobError, SubmittedJob};
 pub use notes::{MAX_NOTE_BYTES, MAX_NOTES, Note, NoteError};
 pub use observed::{
-    Came, Counts, ENDS, FUEL, Fault, MAX_SERIES, MAX_TROUBLES, MEMORY, OTHER, Observations, Series, Spread, TIMES,
-    Totals, Trouble, end_of, is_failure,
+    Answers, Came, Counts, ENDS, FUEL, Fault, MAX_SERIES, MAX_TROUBLES, MEMORY, OTHER, Observations, Series, Spread,
+    TIMES, Totals, Trouble, WebhookSeries, end_of, is_failure,
 };
 pub use query::{
     BulkAction, BulkPage, CancelWish, Cancelled, DeleteError, EventPage, EventQuery, EventsOf, HandlerStatus, Hold,
@@ -92,6 +92,7 @@ pub use versions::{
     Activation, ChangedHandler, DeployChange, Deployed, MAX_VERSIONS, NewPackage, Package, PackageVersion, VersionError,
 };
 pub use webhooks::{
-    MAX_PENDING_DELIVERIES, MAX_SECRET_OVERLAP, MAX_WEBHOOKS, NewWebhook, Notice, WebhookChangeError, WebhookStore,
-    WebhookTarget, new_signing_secret,
+    MAX_KEPT_BYTES, MAX_KEPT_DELIVERIES, MAX_MADE_DELIVERIES, MAX_OWED_EVENTS, MAX_PENDING_DELIVERIES,
+    MAX_SECRET_OVERLAP, MAX_WEBHOOKS, NewWebhook, Notice, WebhookChangeError, WebhookStore, WebhookTarget,
+    new_signing_secret,
 };

@@ -216,6 +216,40 @@ pub struct Series {
     pub counts: Counts,
 }
 
+/// What has come of the deliveries of a webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookSeries {
+    /// Its name.
+    pub name: String,
+    /// Deliveries that have not ended.
+    pub pending: u64,
+    /// Deliveries that were taken, since it was made.
+    pub delivered: u64,
+    /// Deliveries that were given up, since then.
+    pub given_up: u64,
+    /// Events of which it was not told, since then.
+    pub dropped: u64,
+    /// What its endpoint has answered since the store was opened.
+    pub answers: Answers,
+}
+
+/// What an endpoint has answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answers {
+    /// Requests that were taken.
+    pub taken: u64,
+    /// Requests that were not, or had no answer.
+    pub failed: u64,
+    /// How long it took, in microseconds; to the end of the wait, where there was no answer.
+    pub time_us: Spread,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self { taken: 0, failed: 0, time_us: Spread::new(TIMES) }
+    }
+}
+
 /// Sums over all tasks, whatever their queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -320,6 +354,8 @@ pub struct Observations {
     pub missed: u64,
     /// The webhooks that their failures have disabled, and why.
     pub failed_webhooks: Vec<(String, String)>,
+    /// By webhook; there are no more than [`MAX_WEBHOOKS`](crate::MAX_WEBHOOKS).
+    pub webhooks: Vec<WebhookSeries>,
 }
 
 #[cfg(test)]

@@ -15,6 +15,14 @@ use crate::{Expected, StoreFuture, access};
 pub const MAX_WEBHOOKS: usize = 50;
 /// Deliveries of one webhook that have not ended. Of what happens beyond, it is not told.
 pub const MAX_PENDING_DELIVERIES: u64 = 100_000;
+/// Deliveries that have ended and are kept of one webhook, and the bytes of them. Beyond, the oldest goes before its time.
+pub const MAX_KEPT_DELIVERIES: u64 = 10_000;
+/// See [`MAX_KEPT_DELIVERIES`].
+pub const MAX_KEPT_BYTES: u64 = 16 << 20;
+/// Deliveries that one turn makes, and those of the event by which it has made enough. The next turns make the others.
+pub const MAX_MADE_DELIVERIES: usize = 2_000;
+/// Events of which deliveries are left to the next turns. Of what happens beyond, nobody is told.
+pub const MAX_OWED_EVENTS: usize = 50_000;
 /// The longest time for which a secret signs beside its successor.
 pub const MAX_SECRET_OVERLAP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 

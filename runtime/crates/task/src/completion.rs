@@ -87,6 +87,17 @@ impl CompletionKey {
     }
 }
 
+impl CompletionKey {
+    /// A mark by which two texts are told apart in a log, and from which nobody without the key learns anything of them, however few
+    /// they may be.
+    pub fn mark(&self, text: &str) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("a key of any length will do");
+        mac.update(b"sunaba mark\0");
+        mac.update(text.as_bytes());
+        mac.finalize().into_bytes()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
 impl fmt::Debug for CompletionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CompletionKey(..)")

@@ -185,6 +185,7 @@ mod tests {
         Observations {
             elapsed: Duration::ZERO,
             failed_webhooks: Vec::new(),
+            webhooks: Vec::new(),
             now: Timestamp::from_unix_ms(at_ms),
             since: Timestamp::from_unix_ms(since_ms),
             series,

@@ -49,7 +49,7 @@ pub struct WebhookView {
     pub name: String,
     /// Grows with every change: the `ETag`, for `If-Match`.
     pub revision: u64,
-    /// Where requests go.
+    /// Where requests go. What follows the host is `/…` for whoever may not set webhooks.
     pub url: String,
     /// Of what it is told.
     pub events: Vec<String>,
@@ -229,8 +229,9 @@ impl Answered {
     }
 }
 
-impl From<&Webhook> for WebhookView {
-    fn from(webhook: &Webhook) -> Self {
+impl WebhookView {
+    /// A webhook as it is shown. What follows the host of its URL, where others keep a secret, is for whoever may set webhooks.
+    pub(crate) fn of(webhook: &Webhook, may_set: bool) -> Self {
         let (spec, standing) = (&webhook.spec, &webhook.standing);
         let life = |life: &sunaba_task::webhook::SecretLife| SigningView {
             created_at: life.created_at.to_string(),
@@ -239,7 +240,7 @@ impl From<&Webhook> for WebhookView {
         Self {
             name: webhook.name.to_string(),
             revision: webhook.revision,
-            url: spec.url.clone(),
+            url: if may_set { spec.url.clone() } else { spec.shown_url() },
             events: spec.events.iter().map(ToString::to_string).collect(),
             queues: spec.queues.clone(),
             handlers: spec.handlers.clone(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sunaba_host::{HandlerSample, Rule};
-use sunaba_store::Totals;
+use sunaba_store::{Answers, Totals};
 use sunaba_task::Timestamp;
 
 use super::*;
@@ -53,9 +53,19 @@ fn page() -> Page {
     counts.wait_us.add(1_500_000);
     counts.wait_us.add(2_000);
     let series = Series { queue: "ma\"il\n".into(), handler: "p/h".into(), counts };
+    let mut answers = Answers { taken: 5, failed: 2, ..Answers::default() };
+    answers.time_us.add(70_000);
     let observations = Observations {
         elapsed: Duration::ZERO,
         failed_webhooks: Vec::new(),
+        webhooks: vec![WebhookSeries {
+            name: "billing".into(),
+            pending: 3,
+            delivered: 5,
+            given_up: 1,
+            dropped: 0,
+            answers,
+        }],
         since: sample().at,
         now: sample().at,
         series: vec![series],
@@ -98,6 +108,12 @@ fn text_has_what_was_counted_and_sampled() {
         r#"sunaba_alert_firing{alert="queue-wait",subject="mail"} 1.0"#.to_owned(),
         "sunaba_alerts_fired_total 2".to_owned(),
         "sunaba_events_total 20".to_owned(),
+        r#"sunaba_webhook_deliveries_pending{webhook="billing"} 3.0"#.to_owned(),
+        r#"sunaba_webhook_deliveries_total{webhook="billing",outcome="given-up"} 1"#.to_owned(),
+        r#"sunaba_webhook_deliveries_total{webhook="billing",outcome="dropped"} 0"#.to_owned(),
+        r#"sunaba_webhook_requests_total{webhook="billing",outcome="failed"} 2"#.to_owned(),
+        r#"sunaba_webhook_answer_seconds_bucket{le="0.1",webhook="billing"} 1"#.to_owned(),
+        r#"sunaba_webhook_answer_seconds_sum{webhook="billing"} 0.07"#.to_owned(),
         r#"sunaba_recoveries_total{by="person"} 1"#.to_owned(),
         "sunaba_recovery_seconds_total 1.5".to_owned(),
         format!("sunaba_tasks_submitted_total{{{queue}}} 6"),

@@ -12,11 +12,12 @@ use axum::routing::{get, post};
 use sunaba_host::{WebhookRefusal, WebhookRequest};
 use sunaba_store::{TaskQuery, WebhookChangeError};
 use sunaba_task::webhook::{DeliveryLink, SigningSecret, WEBHOOK_QUEUE, Webhook, WebhookName, tag_of};
-use sunaba_task::{StateName, Task, TaskId};
+use sunaba_task::{Scope, StateName, Task, TaskId};
 
 use super::schedules::expected;
 use super::tasks::Nothing;
 use super::{Answer, Shared};
+use crate::access::Caller;
 use crate::api::{
     Answered, ChangedWebhook, DeletedWebhook, DeliveriesView, DeliveryFilter, DeliveryView, MAX_DELIVERIES, PutWebhook,
     RotateWebhook, WebhookView, WebhooksView,
@@ -43,7 +44,7 @@ pub(super) fn routes() -> Router<Shared> {
 
 pub(super) async fn list(State(shared): State<Shared>) -> Answer<WebhooksView> {
     let webhooks = shared.runtime.store().webhooks().await?;
-    Ok(Reply(WebhooksView { webhooks: webhooks.iter().map(WebhookView::from).collect() }))
+    Ok(Reply(WebhooksView { webhooks: webhooks.iter().map(seen).collect() }))
 }
 
 pub(super) async fn one(State(shared): State<Shared>, At(name): At<String>) -> Result<Response, Problem> {
@@ -179,10 +180,15 @@ async fn find(shared: &Shared, name: WebhookName) -> Result<Webhook, Problem> {
     found.ok_or_else(|| WebhookChangeError::Unknown(name).into())
 }
 
+/// A webhook as its caller may see it.
+fn seen(webhook: &Webhook) -> WebhookView {
+    WebhookView::of(webhook, Caller::now().may(Scope::Admin))
+}
+
 /// A webhook with its revision as its tag, and its secret if that is new.
 fn tagged(status: StatusCode, webhook: &Webhook, secret: Option<SigningSecret>) -> Response {
     let secret = secret.map(|secret| secret.reveal().clone());
-    let changed = ChangedWebhook { secret, webhook: WebhookView::from(webhook) };
+    let changed = ChangedWebhook { secret, webhook: seen(webhook) };
     let mut response = (status, Reply(changed)).into_response();
     let tag = HeaderValue::from_str(&format!("\"{}\"", webhook.revision)).expect("digits are a value");
     response.headers_mut().insert(ETAG, tag);

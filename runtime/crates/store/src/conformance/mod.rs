@@ -353,6 +353,7 @@ macro_rules! conformance_tests {
             number_of_webhooks_obeyed
             number_of_webhooks_violated
             deliveries_are_kept_for_a_while
+            retention_is_that_of_deliveries_too
             // observed
             what_happens_is_counted_by_queue_and_handler
             recoveries_are_told_with_what_they_came_from

@@ -363,3 +363,22 @@ pub async fn deliveries_are_kept_for_a_while(subject: &mut impl Subject) {
     submit(&*store, with(|new| new.spec.queue = "other".into())).await;
     assert_eq!(deliveries(&*store, "a").await.len(), 1, "the last submit's");
 }
+
+/// Whoever keeps what has ended for a shorter time keeps deliveries no longer.
+pub async fn retention_is_that_of_deliveries_too(subject: &mut impl Subject) {
+    let store = subject.store();
+    let kept = sunaba_task::Retention { succeeded: Some(SECOND * 3_600), ..Default::default() };
+    store.set_retention(kept).await.expect("it can be");
+    put(&*store, wanting("a", &["task.submitted"])).await;
+    for _ in 0..2 {
+        submit(&*store, new_task()).await;
+    }
+    let session = open(&*store).await;
+    let leased = lease_deliveries(&*store, session, 2).await;
+    refuse(&*store, &leased[0], "status-500", Verdict::GiveUp).await;
+    settle(&*store, settlement(&leased[1], Verdict::Succeed)).await.expect("it has the lease");
+    subject.advance(SECOND * 3_600 + SLACK * 2);
+    settle_down(&*store).await;
+    let states: Vec<_> = deliveries(&*store, "a").await.iter().map(|(task, _)| task.state.name()).collect();
+    assert_eq!(states, [StateName::Dead], "that one is for somebody to look at");
+}

@@ -32,11 +32,11 @@ impl WebhookStore for EmbeddedStore {
     }
 
     fn webhook(&self, name: WebhookName) -> StoreFuture<'_, Option<Webhook>> {
-        Box::pin(self.read_settings(move |planner, turn| Ok(planner.webhook(turn, &name))))
+        Box::pin(self.read_settings(move |planner, turn| planner.webhook(turn, &name)))
     }
 
     fn webhooks(&self) -> StoreFuture<'_, Vec<Webhook>> {
-        Box::pin(self.read_settings(|planner, turn| Ok(planner.webhooks(turn))))
+        Box::pin(self.read_settings(|planner, turn| planner.webhooks(turn)))
     }
 
     fn webhook_target(&self, name: WebhookName) -> StoreFuture<'_, Option<WebhookTarget>> {

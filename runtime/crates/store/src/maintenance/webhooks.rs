@@ -5,10 +5,22 @@ use sunaba_task::webhook::WebhookStanding;
 
 use super::links::{Found, Links};
 use crate::codec;
-use crate::keys::webhooks::{SETTINGS, STANDING, key as key_of, read};
+use crate::keys::webhooks::{KEPT, OWED, SETTINGS, STANDING, kept_delivery, key as key_of, read};
+use crate::planner::Owed;
 use crate::webhooks::StoredWebhook;
 
 pub(super) fn webhook(links: &Links<'_>, key: &[u8], value: &Bytes) -> Found {
+    match key {
+        [_, KEPT, ..] => {
+            codec::read::<u64>(key, value)?;
+            let Some(delivery) = kept_delivery(key) else { return Ok(vec!["it is of no delivery".into()]) };
+            return links.of_task(delivery.as_bytes(), |stored| {
+                (!stored.task.state.is_terminal()).then_some("its delivery has not ended")
+            });
+        }
+        [_, OWED, ..] => return codec::read::<Vec<Owed>>(key, value).map(|_| Vec::new()),
+        _ => {}
+    }
     let Some((what, name)) = read(key) else { return Ok(vec!["it is of no webhook".into()]) };
     let missing = |what, problem: &str| {
         Ok::<_, crate::StoreError>(links.engine.get(&key_of(what, &name))?.is_none().then(|| problem.to_owned()))

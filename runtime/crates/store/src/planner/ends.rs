@@ -17,6 +17,9 @@ impl Planner {
     pub(super) fn end(&mut self, turn: &mut Turn<'_>, stored: &mut Stored) -> Result<(), StoreError> {
         forget_checkpoint(turn, stored);
         let task = &stored.task;
+        if is_internal(&task.spec.queue) {
+            self.keep_delivery(turn, task)?;
+        }
         self.release_at_end(turn, task)?;
         if let Some(key) = keys::in_state(task.state.name()).filter(|_| !is_internal(&task.spec.queue)) {
             turn.txn.put(keys::among(key, task.id), Bytes::new());

@@ -97,6 +97,7 @@ use schedules::Schedules;
 pub(crate) use submit::Owner;
 pub(crate) use unique::Holder;
 use usage::Sums;
+pub(crate) use webhooks::Owed;
 use webhooks::Webhooks;
 
 /// Longer bodies have a key of their own, so that a record can be listed and changed without them.
@@ -312,7 +313,9 @@ impl Planner {
             self.end_session(turn, session, &Event::HostLost)?;
         }
         // After all that ends: a tick may wait for that.
-        self.fire_schedules(turn)
+        self.fire_schedules(turn)?;
+        // Before what happens in this turn is told.
+        self.deliver_owed(turn)
     }
 
     /// What is written once for all of a turn. Comes last in it.
@@ -331,7 +334,8 @@ impl Planner {
 
     /// How long nothing happens by itself.
     pub(crate) fn until_next(&self, now: Timestamp, elapsed: Duration) -> Duration {
-        if self.has_chores() || self.is_looking() || self.webhooks.is_owed || self.has_schedules_ahead(now) {
+        let has_owed = self.webhooks.is_owed || self.owes_deliveries();
+        if self.has_chores() || self.is_looking() || has_owed || self.has_schedules_ahead(now) {
             return Duration::ZERO;
         }
         let expiry = self.sessions.values().map(|session| session.expires).min();

@@ -182,6 +182,7 @@ impl Planner {
             next: observer.next_trouble,
             missed: oldest.saturating_sub(after.saturating_add(1)),
             failed_webhooks: self.failed_webhooks(),
+            webhooks: self.webhook_series(),
         }
     }
 }

@@ -90,7 +90,11 @@ impl Planner {
     /// The same, with what it gave for so long at least.
     pub(super) fn keep_result(&self, turn: &mut Turn<'_>, stored: &mut Stored, least: Duration) {
         let task = &stored.task;
-        let kept = task.spec.keep_result.unwrap_or(self.retention.result).max(least);
+        let kept = match is_internal(&task.spec.queue) {
+            // No longer than its record, of which others have said how long.
+            true => self.kept_for(task).unwrap_or(DELIVERY_KEPT),
+            false => task.spec.keep_result.unwrap_or(self.retention.result).max(least),
+        };
         let result = task.output.as_ref().map(|_| kept);
         stored.output_until = result.map(|result| turn.now.after(result));
         // A result that was asked for keeps its record.
@@ -117,14 +121,15 @@ impl Planner {
 
     /// How long the record of a task that has ended is kept; none when it is until somebody deletes it.
     fn kept_for(&self, task: &Task) -> Option<Duration> {
-        if is_internal(&task.spec.queue) {
-            return Some(DELIVERY_KEPT);
-        }
-        match task.state {
+        let kept = match task.state {
             State::Succeeded => self.retention.succeeded,
             State::Cancelled => self.retention.cancelled,
             State::Expired => self.retention.expired,
             _ => self.retention.dead,
+        };
+        match is_internal(&task.spec.queue) {
+            true => Some(kept.map_or(DELIVERY_KEPT, |kept| kept.min(DELIVERY_KEPT))),
+            false => kept,
         }
     }
 
@@ -252,8 +257,9 @@ impl Planner {
         if let Some(key) = keys::in_state(task.state.name()) {
             turn.txn.delete(keys::among(key, task.id));
         }
-        if !is_internal(&task.spec.queue) {
-            self.observer.forgotten(task);
+        match is_internal(&task.spec.queue) {
+            true => self.delivery_forgotten(turn, task)?,
+            false => self.observer.forgotten(task),
         }
         turn.txn.delete(keys::task(task.id));
         Ok(())

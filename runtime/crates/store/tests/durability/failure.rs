@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use sunaba_store::{
-    BulkAction, CancelWish, EmbeddedStore, LeaseRequest, NewPackage, Options, Queues, Rerun, Store, StoreError,
-    TaskQuery,
+    BulkAction, CancelWish, EmbeddedStore, Expected, LeaseRequest, NewPackage, NewWebhook, Options, Queues, Rerun,
+    Store, StoreError, TaskQuery, WebhookStore as _,
 };
+use sunaba_task::webhook::{SigningSecret, WebhookName, WebhookSpec};
 use sunaba_task::{
-    Digest, Durability, HandlerControl, NewTask, Payload, QueueSettings, Retention, SessionId, State, TaskId, Verdict,
-    When,
+    Digest, Durability, HandlerControl, NewTask, Payload, QueueChange, QueueSettings, Retention, SessionId, State, TaskId,
+    Verdict, When,
 };
 
 use crate::slow::{House, Order, house, house_with};
@@ -107,6 +108,29 @@ fn what_the_failed_turn_wrote_is_unknown_and_is_not_shown() {
         assert_eq!(listed(store).await, [running]);
         let queues = store.queues(None).await.expect("reads are served");
         assert_eq!(queues.iter().map(|queue| queue.running).collect::<Vec<_>>(), [1]);
+    });
+}
+
+/// What has come of its deliveries is written with each event, and is no reason to hide what an operator has set.
+#[test]
+fn settings_are_shown_though_the_failed_turn_made_a_delivery() {
+    test(async {
+        let house = house();
+        let store = &house.store;
+        house.order([Order::Pass, Order::Pass, Order::Fail]);
+        let (queues, handlers, tags) = (Vec::new(), Vec::new(), Vec::new());
+        let events = vec!["task.submitted".parse().expect("an event")];
+        let spec = WebhookSpec { url: "https://example.com/hooks".into(), events, queues, handlers, tags };
+        let (name, secret) = ("billing".parse::<WebhookName>().expect("a name"), SigningSecret::new(&[1; 32]));
+        let new = NewWebhook { name: name.clone(), spec, enabled: None, secret, expected: Expected::Any };
+        store.put_webhook(new).await.expect("the store works").expect("it can be");
+        store.set_queue("mail".into(), vec![QueueChange::Paused(true)]).await.expect("it can be");
+        assert!(is_failed(&store.submit(vec![new_task()]).await));
+        assert!(store.queue("mail".into()).await.expect("settings are shown").settings.paused);
+        let target = store.webhook_target(name.clone()).await.expect("settings are shown");
+        assert!(target.is_some_and(|target| target.url.ends_with("/hooks")));
+        // How many wait nobody knows.
+        assert!(is_failed(&store.webhook(name).await) && is_failed(&store.webhooks().await));
     });
 }
 

@@ -112,6 +112,13 @@ impl WebhookSpec {
         }
     }
 
+    /// Its URL as far as everybody may see it: others keep a secret in what follows the host.
+    pub fn shown_url(&self) -> String {
+        let host_ends = self.url.match_indices('/').nth(2).map_or(self.url.len(), |(at, _)| at);
+        let host = self.url[..host_ends].split('?').next().unwrap_or_default();
+        if host.len() == self.url.len() { host.to_owned() } else { format!("{host}/\u{2026}") }
+    }
+
     /// Whether its requests are encrypted.
     pub fn is_encrypted(&self) -> bool {
         check_webhook_url(&self.url).is_ok_and(|place| place.scheme == Scheme::Https)
@@ -219,6 +226,17 @@ mod tests {
             &long,
         ] {
             assert!(check_webhook_url(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_follows_the_host_of_a_url_is_not_shown() {
+        for (url, shown) in [
+            ("https://example.com", "https://example.com"),
+            ("https://example.com:8443/a/b?c=d", "https://example.com:8443/\u{2026}"),
+            ("https://example.com?token=x/y/z", "https://example.com/\u{2026}"),
+        ] {
+            assert_eq!(WebhookSpec { url: url.into(), ..spec() }.shown_url(), shown);
         }
     }
 

@@ -5,8 +5,9 @@ use sunaba_task::webhook::{Attempted, DeliveryLink, Disabled, TEST_EVENT, Webhoo
 use sunaba_task::{FeedEvent, NewTask, Origin, Payload, State, Task, TaskId};
 
 use super::super::{Planner, Stored, Turn, body};
+use super::owed::Owed;
 use super::{Hook, SETTINGS, Webhooks, keys, seen, told};
-use crate::webhooks::MAX_PENDING_DELIVERIES;
+use crate::webhooks::{MAX_MADE_DELIVERIES, MAX_PENDING_DELIVERIES};
 use crate::{Notice, StoreError, WebhookChangeError, codec, keys as all_keys};
 
 /// The attribute that has the trace of a task.
@@ -46,42 +47,76 @@ impl Planner {
             .filter(|(_, names)| !names.is_empty())
             .map(|(event, names)| (event.clone(), names))
             .collect();
-        for (event, mut names) in wanted {
-            let stored = match event.task().map(|event| self.stored(turn, event.task)).transpose() {
-                Ok(stored) => stored.flatten(),
-                // That it has happened is true all the same.
-                Err(StoreError::Damaged { .. }) => None,
-                Err(error) => return Err(error),
-            };
-            let spec = stored.as_ref().map(|stored| &*stored.task.spec);
-            names.retain(|name| self.webhooks.known.get(name).is_some_and(|hook| hook.stored.spec.wants_tags_of(spec)));
-            if names.is_empty() {
-                continue;
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        // What is told of goes on below the floor of the disk; that it is told of is something new.
+        let has_room = turn.txn.check_room().is_ok();
+        let mut owed = Vec::new();
+        for (event, names) in wanted {
+            if self.webhooks.made < MAX_MADE_DELIVERIES {
+                self.deliver_event(turn, &event, names, has_room)?;
+            } else {
+                let made = |name: WebhookName| Some((name.clone(), self.webhooks.known.get(&name)?.stored.created_at));
+                owed.push(Owed { to: names.into_iter().filter_map(made).collect(), event });
             }
-            let Some((kind, word)) = event_type(&event) else { continue };
-            let trace = spec.and_then(|spec| spec.attributes.iter().find(|(name, _)| name == TRACEPARENT));
-            let traceparent = trace.map(|(_, value)| value.clone());
-            let event_name = format!("{kind}.{word}");
-            let body = told::of_event(turn, &event_name, &event, stored.as_ref())?;
-            let message = Message { event: event_name, body, traceparent };
-            for name in names {
-                self.deliver(turn, &name, &message)?;
-            }
+        }
+        self.owe(turn, owed);
+        Ok(())
+    }
+
+    /// Makes the deliveries of an event to these, as far as its task's tags are wanted.
+    pub(super) fn deliver_event(
+        &mut self,
+        turn: &mut Turn<'_>,
+        event: &FeedEvent,
+        mut names: Vec<WebhookName>,
+        has_room: bool,
+    ) -> Result<(), StoreError> {
+        let stored = match event.task().map(|event| self.stored(turn, event.task)).transpose() {
+            Ok(stored) => stored.flatten(),
+            // That it has happened is true all the same.
+            Err(StoreError::Damaged { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let spec = stored.as_ref().map(|stored| &*stored.task.spec);
+        names.retain(|name| self.webhooks.known.get(name).is_some_and(|hook| hook.stored.spec.wants_tags_of(spec)));
+        let Some((kind, word)) = event_type(event).filter(|_| !names.is_empty()) else { return Ok(()) };
+        let trace = spec.and_then(|spec| spec.attributes.iter().find(|(name, _)| name == TRACEPARENT));
+        let traceparent = trace.map(|(_, value)| value.clone());
+        let event_name = format!("{kind}.{word}");
+        let body = told::of_event(turn, &event_name, event, stored.as_ref())?;
+        let message = Message { event: event_name, body, traceparent };
+        for name in names {
+            self.deliver(turn, &name, &message, has_room)?;
         }
         Ok(())
     }
 
-    /// Makes a delivery of a message that is new, unless too many wait already.
-    fn deliver(&mut self, turn: &mut Turn<'_>, name: &WebhookName, message: &Message) -> Result<bool, StoreError> {
-        let Some(hook) = self.webhooks.known.get_mut(name) else { return Ok(false) };
-        if hook.standing.pending >= MAX_PENDING_DELIVERIES {
-            if hook.standing.dropped == 0 {
-                tracing::error!(webhook = %name, "too many deliveries wait, and it is not told of all that happens");
-            }
-            hook.standing.dropped += 1;
-            hook.is_changed = true;
+    /// Counts an event of which a webhook is not told.
+    pub(super) fn drop_delivery(&mut self, name: &WebhookName) {
+        let Some(hook) = self.webhooks.known.get_mut(name) else { return };
+        if hook.standing.dropped == 0 {
+            tracing::error!(webhook = %name, "too many deliveries wait, or the disk is full, and it is not told of all that happens");
+        }
+        hook.standing.dropped += 1;
+        hook.is_changed = true;
+    }
+
+    /// Makes a delivery of a message that is new, unless too many wait already, or there is no room for it.
+    fn deliver(
+        &mut self,
+        turn: &mut Turn<'_>,
+        name: &WebhookName,
+        message: &Message,
+        has_room: bool,
+    ) -> Result<bool, StoreError> {
+        let Some(hook) = self.webhooks.known.get(name) else { return Ok(false) };
+        if hook.standing.pending >= MAX_PENDING_DELIVERIES || !has_room {
+            self.drop_delivery(name);
             return Ok(false);
         }
+        self.webhooks.made += 1;
         let link = DeliveryLink {
             webhook: name.clone(),
             made: hook.stored.created_at,
@@ -115,7 +150,7 @@ impl Planner {
         let message = Message { event, body, traceparent: None };
         let mut made = 0;
         for name in names {
-            made += usize::from(self.deliver(turn, &name, &message)?);
+            made += usize::from(self.deliver(turn, &name, &message, true)?);
         }
         Ok(made)
     }
@@ -195,6 +230,13 @@ impl Planner {
         let Some(hook) = hook else { return };
         let attempt = after.attempts.last().filter(|_| matches!(before.state, State::Running(_)));
         let seen_of = attempt.and_then(|attempt| Attempted::of(&attempt.ending));
+        if let Some(seen) = seen_of {
+            let (taken, failed) = (&mut hook.answers.taken, &mut hook.answers.failed);
+            *if seen == Attempted::Taken { taken } else { failed } += 1;
+            if let Some(receipt) = attempt.and_then(|attempt| attempt.receipt.as_ref()) {
+                hook.answers.time_us.add(u64::try_from(receipt.wall.as_micros()).unwrap_or(u64::MAX));
+            }
+        }
         let reason = seen_of.and_then(|seen| hook.standing.attempted(seen, turn.now));
         if after.state.is_terminal() {
             hook.standing.pending = hook.standing.pending.saturating_sub(1);
@@ -207,11 +249,11 @@ impl Planner {
         hook.is_changed = true;
         if let Some(reason) = reason.filter(|_| hook.stored.disabled.is_none()) {
             tracing::error!(webhook = %link.webhook, reason, "a webhook is disabled");
-            let before = seen(&hook.stored);
+            let before = seen(&hook.stored, &self.completion_key);
             hook.stored.disabled = Some(Disabled { at: turn.now, reason, by_failure: true });
             hook.stored.revision += 1;
             hook.stored.updated_at = turn.now;
-            let after = seen(&hook.stored);
+            let after = seen(&hook.stored, &self.completion_key);
             turn.txn.put(keys::key(SETTINGS, &link.webhook), codec::write(&hook.stored));
             self.log_by_program(turn, "webhook.disable", link.webhook.as_str(), &before, &after);
         }

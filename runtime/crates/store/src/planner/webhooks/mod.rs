@@ -1,9 +1,11 @@
 //! Webhooks: kept, changed, and looked up. What is made for them is in `deliver`, and what they are told in `told`.
 //!
 //! All of them are in memory, and there are few. Of a delivery, its task and the count of what is pending are written in the turn of
-//! what it tells of, so that neither is there without the other.
+//! what it tells of, so that neither is there without the other; of more than a turn may make it is written what is owed.
 
 mod deliver;
+mod kept;
+mod owed;
 mod told;
 
 use std::collections::BTreeMap;
@@ -11,12 +13,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sunaba_task::webhook::{Disabled, SecretLife, SigningSecret, WEBHOOK_QUEUE, Webhook, WebhookName, WebhookStanding};
-use sunaba_task::{Digest, QueueChange};
+use sunaba_task::{CompletionKey, QueueChange};
 
 use super::{Planner, Turn};
 use crate::keys::webhooks::{self as keys, SETTINGS, STANDING};
 use crate::webhooks::{MAX_SECRET_OVERLAP, StoredWebhook};
-use crate::{Expected, MAX_WEBHOOKS, NewWebhook, StoreError, WebhookChangeError, WebhookTarget, codec};
+use crate::{Answers, Expected, MAX_WEBHOOKS, NewWebhook, StoreError, WebhookChangeError, WebhookSeries};
+use crate::{WebhookTarget, codec};
+use kept::Kept;
+pub(crate) use owed::Owed;
 
 /// Requests to one endpoint at a time, unless somebody sets that of the queue to something else.
 const CONCURRENCY: u32 = 4;
@@ -29,6 +34,13 @@ pub(super) struct Webhooks {
     seen: usize,
     /// Whether deliveries were made after workers had been served.
     pub(super) is_owed: bool,
+    /// Deliveries that the turn has made.
+    made: usize,
+    /// What is left to the next turns: events, and the keys that have them.
+    owed_events: usize,
+    owed_keys: usize,
+    /// What is kept of deliveries that have ended, as far as anybody has asked.
+    kept: BTreeMap<WebhookName, Kept>,
 }
 
 /// A webhook, and whether what has come of it is to be written.
@@ -36,6 +48,8 @@ struct Hook {
     stored: StoredWebhook,
     standing: WebhookStanding,
     is_changed: bool,
+    /// Since the store was opened.
+    answers: Answers,
 }
 
 impl Planner {
@@ -58,18 +72,24 @@ impl Planner {
             let place = keys::key(STANDING, &name);
             let standing = turn.txn.get(&place)?.map(|stored| codec::read(&place, &stored)).transpose();
             let standing = standing.ok().flatten().unwrap_or_default();
-            self.webhooks.known.insert(name, Hook { stored, standing, is_changed: false });
+            let hook = Hook { stored, standing, is_changed: false, answers: Answers::default() };
+            self.webhooks.known.insert(name, hook);
         }
-        Ok(())
+        self.read_owed(turn)
     }
 
-    pub(crate) fn webhooks(&self, turn: &Turn<'_>) -> Vec<Webhook> {
-        self.webhooks.known.iter().map(|(name, hook)| hook.stored.shown(name, &hook.standing, turn.now)).collect()
+    /// A store that has failed knows what was asked for, and may not know what has come of it: then it says so.
+    fn shown_webhook(&self, turn: &Turn<'_>, name: &WebhookName, hook: &Hook) -> Result<Webhook, StoreError> {
+        turn.txn.get(&keys::key(STANDING, name))?;
+        Ok(hook.stored.shown(name, &hook.standing, turn.now))
     }
 
-    pub(crate) fn webhook(&self, turn: &Turn<'_>, name: &WebhookName) -> Option<Webhook> {
-        let hook = self.webhooks.known.get(name)?;
-        Some(hook.stored.shown(name, &hook.standing, turn.now))
+    pub(crate) fn webhooks(&self, turn: &Turn<'_>) -> Result<Vec<Webhook>, StoreError> {
+        self.webhooks.known.iter().map(|(name, hook)| self.shown_webhook(turn, name, hook)).collect()
+    }
+
+    pub(crate) fn webhook(&self, turn: &Turn<'_>, name: &WebhookName) -> Result<Option<Webhook>, StoreError> {
+        self.webhooks.known.get(name).map(|hook| self.shown_webhook(turn, name, hook)).transpose()
     }
 
     pub(crate) fn webhook_target(&self, turn: &Turn<'_>, name: &WebhookName) -> Option<WebhookTarget> {
@@ -90,6 +110,19 @@ impl Planner {
             Some((name.to_string(), disabled.reason.clone()))
         };
         self.webhooks.known.iter().filter_map(failed).collect()
+    }
+
+    /// What was counted of each.
+    pub(super) fn webhook_series(&self) -> Vec<WebhookSeries> {
+        let series = |(name, hook): (&WebhookName, &Hook)| WebhookSeries {
+            name: name.to_string(),
+            pending: hook.standing.pending,
+            delivered: hook.standing.delivered,
+            given_up: hook.standing.given_up,
+            dropped: hook.standing.dropped,
+            answers: hook.answers.clone(),
+        };
+        self.webhooks.known.iter().map(series).collect()
     }
 
     pub(crate) fn put_webhook(
@@ -180,7 +213,8 @@ impl Planner {
         for what in [SETTINGS, STANDING] {
             turn.txn.delete(keys::key(what, name));
         }
-        turn.note_change(|| (Some(seen(&stored)), None));
+        self.webhooks.kept.remove(name);
+        turn.note_change(|| (Some(seen(&stored, &self.completion_key)), None));
         Ok(Ok(stored.shown(name, &standing, turn.now)))
     }
 
@@ -192,14 +226,16 @@ impl Planner {
         before: Option<&StoredWebhook>,
         stored: StoredWebhook,
     ) -> Webhook {
-        turn.note_change(|| (before.map(seen), Some(seen(&stored))));
+        let marks = &self.completion_key;
+        turn.note_change(|| (before.map(|before| seen(before, marks)), Some(seen(&stored, marks))));
         turn.txn.put(keys::key(SETTINGS, &name), codec::write(&stored));
-        let standing = self.webhooks.known.remove(&name).map(|hook| hook.standing);
+        let known = self.webhooks.known.remove(&name).map(|hook| (hook.standing, hook.answers));
         if before.is_none() {
             // Another one of this name may have left something.
             turn.txn.put(keys::key(STANDING, &name), codec::write(&WebhookStanding::default()));
         }
-        let mut hook = Hook { standing: standing.unwrap_or_default(), is_changed: false, stored };
+        let (standing, answers) = known.unwrap_or_default();
+        let mut hook = Hook { standing, is_changed: false, stored, answers };
         if hook.stored.disabled.is_none() && before.is_some_and(|before| before.disabled.is_some()) {
             hook.standing.forgive();
             hook.is_changed = true;
@@ -211,7 +247,7 @@ impl Planner {
 
     /// Writes what has come of deliveries in the turn. The next turn's events are looked at from the first on.
     pub(super) fn write_webhooks(&mut self, turn: &mut Turn<'_>) {
-        self.webhooks.seen = 0;
+        (self.webhooks.seen, self.webhooks.made) = (0, 0);
         for (name, hook) in self.webhooks.known.iter_mut().filter(|(_, hook)| hook.is_changed) {
             hook.is_changed = false;
             turn.txn.put(keys::key(STANDING, name), codec::write(&hook.standing));
@@ -230,13 +266,12 @@ fn conflict(name: &WebhookName, expected: Expected, found: Option<u64>) -> Optio
 }
 
 /// What of a webhook may be written down: no secret, and of its URL no more than the host, since others keep theirs in what follows.
-/// That the rest has changed is seen by its digest.
-fn seen(stored: &StoredWebhook) -> Value {
+/// That the rest has changed is seen by a mark of it, which tells nothing to whoever has not the key.
+fn seen(stored: &StoredWebhook, marks: &CompletionKey) -> Value {
     let StoredWebhook { revision, spec, disabled, secrets, .. } = stored;
-    let host_ends = spec.url.match_indices('/').nth(2).map_or(spec.url.len(), |(at, _)| at);
-    let url = spec.url[..host_ends].split('?').next().unwrap_or_default();
     json!({
-        "revision": revision, "url": url, "url_digest": Digest::of(spec.url.as_bytes()).to_string(), "events": spec.events, "queues": spec.queues, "handlers": spec.handlers,
+        "revision": revision, "url": spec.shown_url(), "url_mark": marks.mark(&spec.url), "events": spec.events,
+        "queues": spec.queues, "handlers": spec.handlers,
         "tags": spec.tags, "disabled": disabled.as_ref().map(|disabled| &disabled.reason),
         "secrets": secrets.iter().map(|(_, life)| life.created_at.to_string()).collect::<Vec<_>>(),
     })
