@@ -38,15 +38,15 @@ pub use sunaba_client::{BulkVerb, Client, ClientError, Download, EventsWanted};
 pub use sunaba_host::job_story;
 pub use sunaba_host::{
     Alert, AlertRules, AlertSink, AllowedDir, AllowedDirError, Attempt, CancelledJob, Change, ChildReport,
-    CompleteRefusal, CompleteRequest, DEFAULT_MAX_SCRATCH_BYTES, Declared, DependencyReport, DeployError,
-    DeployOptions, Deployed, Difference, FailureReport, GrantRefusal, InputError, JobAttention, JobOutput, JobOutputs,
-    JobRefusal, JobRequest, MAX_INPUT_BYTES, MemoryBudget, MemoryBudgetError, Native, NativeHandler, NodeRequest,
-    PlanReport, ReceiptReport, RefusedTask, Report, RerunRefusal, RetentionChange, RetryRefusal, Rule, RuleSetting,
-    RuleSettingError, Runtime, RuntimeBuilder, ScheduleRefusal, ScheduleRequest, Schema, SchemaError, SecretKeeper,
-    SecretPlace, SecretSource, SecretSourceError, Shape, SlotsRefusal, SnoozeReport, StartError, StatedLimits, Status,
-    Story, SubmitRefusal, TaskRequest, UnknownHandler, WatchConfig, WebhookPolicy, WebhookRefusal, WebhookRequest,
-    WebhookUrlRefusal, Work, WorkerGroup, WorkerStatus, chain, chord, default_ceilings, group, map, package_name_of,
-    task,
+    CompleteRefusal, CompleteRequest, DEFAULT_MAX_SCRATCH_BYTES, DeclareError, Declared, DeclaredWebhook,
+    DependencyReport, DeployError, DeployOptions, Deployed, Difference, FailureReport, GrantRefusal, InputError,
+    JobAttention, JobOutput, JobOutputs, JobRefusal, JobRequest, MAX_INPUT_BYTES, MemoryBudget, MemoryBudgetError,
+    Native, NativeHandler, NodeRequest, PlanReport, ReceiptReport, RefusedTask, Report, RerunRefusal, RetentionChange,
+    RetryRefusal, Rule, RuleSetting, RuleSettingError, Runtime, RuntimeBuilder, ScheduleRefusal, ScheduleRequest,
+    Schema, SchemaError, SecretKeeper, SecretPlace, SecretSource, SecretSourceError, Shape, SlotsRefusal, SnoozeReport,
+    StartError, StatedLimits, Status, Story, SubmitRefusal, TaskRequest, UnknownHandler, WatchConfig, WebhookPolicy,
+    WebhookRefusal, WebhookRequest, WebhookUrlRefusal, Work, WorkerGroup, WorkerStatus, chain, chord, default_ceilings,
+    group, map, package_name_of, task,
 };
 pub use sunaba_server as server;
 pub use {

@@ -118,7 +118,7 @@ impl Gather<'_> {
         let handlers = self.section("handlers").map(|section| handlers(&section, &mut notes)).unwrap_or_default();
         let retention = self.section("retention").map(|section| retention(&section, &mut notes)).unwrap_or_default();
         self.take(notes);
-        Declared { queues, handlers, retention }
+        Declared { queues, handlers, retention, ..Declared::default() }
     }
 
     /// Packages.

@@ -13,7 +13,7 @@ use super::sheet::{Item, Section, Sheet};
 use super::{Layers, unknown_variable};
 
 /// The sections that name things, beside those of settings.
-const NAMING: [&str; 6] = ["limits", "queues", "handlers", "retention", "packages", "workers"];
+const NAMING: [&str; 7] = ["limits", "queues", "handlers", "retention", "webhooks", "packages", "workers"];
 
 /// What was said of a setting, on the level that counts.
 struct Said {

@@ -13,6 +13,7 @@ mod sheet;
 mod template;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _};
@@ -224,7 +225,8 @@ impl Config {
             fine_clock: gather.switch("grants.fine-clock"),
             http_ca: gather.paths("grants.http-ca", |text| Ok(PathBuf::from(text))),
         };
-        let (declared, packages) = (gather.declared(), gather.packages());
+        let declared = Declared { webhooks: gather.webhooks(&host.webhooks), ..gather.declared() };
+        let packages = gather.packages();
         let workers = gather.workers();
         let file = layers.file.as_ref().map(|(path, _)| path.clone());
         let (rows, warnings) = gather.done(layers)?;

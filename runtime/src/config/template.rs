@@ -88,6 +88,16 @@ pub const TEMPLATE: &str = r##"# The configuration of sunaba. A flag counts more
 #expired = "7d"
 #dead = "none"
 
+# Who is told of what happens. Without `secret` the host makes one: `sunaba webhook rotate NAME` replaces it, and prints it.
+#[webhooks.billing]
+#url = "https://example.com/hooks"
+#events = ["task.dead", "job.*"]
+#queues = ["mail"]
+#handlers = ["words/word-count"]
+#tags = ["vip"]
+#enabled = true
+#secret = "file:billing.secret"
+
 # Components that are deployed when the host starts or reloads.
 #[packages.words]
 #component = "words.wasm"

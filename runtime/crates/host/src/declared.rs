@@ -7,9 +7,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sunaba_store::{Store, StoreError, audited};
+use sunaba_task::webhook::WebhookName;
 use sunaba_task::{HandlerChange, HandlerName, NewAudit, QueueChange, Retention, format_duration};
 
-/// Settings of queues and handlers, and how long things are kept.
+use crate::webhooks::DeclaredWebhook;
+
+/// Settings of queues and handlers, and how long things are kept; and webhooks.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Declared {
     /// By the names of queues.
@@ -18,6 +21,8 @@ pub struct Declared {
     pub handlers: BTreeMap<String, (HandlerName, Vec<HandlerChange>)>,
     /// What is said of retention.
     pub retention: RetentionChange,
+    /// By the names of webhooks.
+    pub webhooks: BTreeMap<WebhookName, DeclaredWebhook>,
 }
 
 /// What is said of how long things are kept; the rest stays as it is.
@@ -103,7 +108,7 @@ impl Declared {
     /// In whose name what is declared is put in force, in the log of changes.
     pub const WHO: &str = "configuration";
 
-    /// Puts in force what is declared and is otherwise in the store; what that was, a line each.
+    /// Puts in force what is declared of queues, handlers and retention, and is otherwise in the store; what that was, a line each.
     ///
     /// # Errors
     /// The store has failed, or takes no changes on. What was changed before that stays so.
@@ -189,6 +194,7 @@ mod tests {
             queues: [("mail".to_owned(), vec![QueueChange::Concurrency(Some(4)), QueueChange::Weight(None)])].into(),
             handlers: [("words/count".to_owned(), (name, vec![HandlerChange::Concurrency(Some(2))]))].into(),
             retention: RetentionChange { dead: Some(Some(Duration::from_secs(60))), ..RetentionChange::default() },
+            webhooks: BTreeMap::new(),
         };
         let changed = declared.apply(&store).await.expect("a store");
         assert_eq!(

@@ -143,6 +143,6 @@ pub use watch::{
     WaitingSample, WatchConfig,
 };
 #[cfg(feature = "run")]
-pub use webhooks::{WebhookPolicy, WebhookRefusal, WebhookRequest, WebhookUrlRefusal};
+pub use webhooks::{DeclareError, DeclaredWebhook, WebhookPolicy, WebhookRefusal, WebhookRequest, WebhookUrlRefusal};
 #[cfg(feature = "run")]
 pub use workers::{SlotsRefusal, WorkerStatus};

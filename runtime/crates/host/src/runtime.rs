@@ -35,7 +35,7 @@ use crate::native::NativePackage;
 use crate::packages::{self, DeployError, Packages};
 use crate::permits::{Manifests, Permits};
 use crate::watch::{Eyes, LOOK_TIME, Watch, WatchConfig};
-use crate::webhooks::{WebhookPolicy, Webhooks, alert_sink};
+use crate::webhooks::{DeclareError, WebhookPolicy, Webhooks, alert_sink};
 use crate::workers::{Group, NewGroup, Workers};
 use ready::{FUEL_MODES, keys};
 
@@ -55,6 +55,9 @@ pub enum StartError {
     /// The store cannot be read.
     #[error(transparent)]
     Read(#[from] StoreError),
+    /// What is declared cannot be in force.
+    #[error(transparent)]
+    Declared(#[from] DeclareError),
     /// The sandbox cannot be started.
     #[error("cannot start the sandbox: {0}")]
     Sandbox(String),
@@ -149,7 +152,9 @@ impl RuntimeBuilder {
             Some(store) => store,
             None => Arc::new(EmbeddedStore::memory()?),
         };
-        for line in self.declared.apply(&*store).await? {
+        let mut declared = self.declared.apply(&*store).await?;
+        declared.extend(self.declared.apply_webhooks(&*store, &self.webhooks).await?);
+        for line in declared {
             tracing::info!("declared: {line}");
         }
         let has_groups = !self.groups.is_empty();

@@ -104,16 +104,23 @@ impl SecretSource {
     /// It is not there, or cannot be one; never with its text.
     pub fn read(&self) -> Result<Secret, ExecuteError> {
         let failed = |reason: String| ExecuteError::Secret { name: self.name.clone(), reason };
-        let text = match &self.place {
-            SecretPlace::Env(variable) => {
-                let set = std::env::var_os(variable).ok_or_else(|| failed(format!("`{variable}` is not set")))?;
-                set.into_string().map_err(|_| failed(format!("`{variable}` is not UTF-8")))?
-            }
-            SecretPlace::File(path) => read_file(path).map_err(failed)?,
-        };
+        let text = self.place.read().map_err(failed)?;
         let text = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
         check_text(text).map_err(failed)?;
         Ok(Secret { name: self.name.clone(), text: SecretText::new(text), host: self.host.clone() })
+    }
+}
+
+impl SecretPlace {
+    /// What is there. Blocks.
+    pub(crate) fn read(&self) -> Result<String, String> {
+        match self {
+            Self::Env(variable) => {
+                let set = std::env::var_os(variable).ok_or_else(|| format!("`{variable}` is not set"))?;
+                set.into_string().map_err(|_| format!("`{variable}` is not UTF-8"))
+            }
+            Self::File(path) => read_file(path),
+        }
     }
 }
 

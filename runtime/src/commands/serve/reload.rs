@@ -16,7 +16,7 @@ use crate::{Global, print};
 use super::flags::Args;
 
 /// What is read again. The rest is what a host is made of, and waits for its next start.
-const LIVE: [&str; 4] = ["queues.", "handlers.", "retention.", "packages."];
+const LIVE: [&str; 5] = ["queues.", "handlers.", "retention.", "webhooks.", "packages."];
 
 /// The layers as they are now, under the flags that the host was started with.
 ///
@@ -69,7 +69,7 @@ pub(super) async fn reload(global: &Global, args: &Args, runtime: &Runtime, star
         }
     };
     let mut done = Vec::new();
-    match next.declared.apply(&**runtime.store()).await {
+    match runtime.declare(&next.declared).await {
         Ok(lines) => done.extend(lines),
         Err(error) => {
             print::error(&CommandError::new(Exit::Error, error).about("what is declared was not put in force"))

@@ -3,6 +3,7 @@
 //! Deliveries are run by a worker of their own, which is there from the first webhook on: they take no slot of a task, and one
 //! endpoint that hangs holds up its own deliveries alone.
 
+mod declared;
 mod sender;
 
 use std::net::IpAddr;
@@ -24,6 +25,7 @@ use tokio::sync::mpsc;
 use crate::native::{Native, NativePackage};
 use crate::runtime::Runtime;
 use crate::watch::{Alert, AlertSink};
+pub use declared::{DeclareError, DeclaredWebhook};
 use sender::Sender;
 
 /// Requests at a time, to all endpoints: as many as they may have together, unless an operator has given each more.
