@@ -65,4 +65,5 @@ mod support;
 mod top;
 mod usage;
 mod versions;
+mod webhook_events;
 mod webhooks;
