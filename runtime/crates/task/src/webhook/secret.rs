@@ -116,7 +116,10 @@ mod tests {
     fn one_secret_signs_once_and_none_not_at_all() {
         let (first, at) = (secret(FIRST), Timestamp::from_unix_ms(1_700_000_000_000));
         assert_eq!(signatures(&[], "msg_1", at, b"{}"), "");
-        assert_eq!(signatures(std::slice::from_ref(&first), "msg_1", at, b"{}"), first.sign("msg_1", 1_700_000_000, b"{}"));
+        assert_eq!(
+            signatures(std::slice::from_ref(&first), "msg_1", at, b"{}"),
+            first.sign("msg_1", 1_700_000_000, b"{}")
+        );
         // All three of what is signed count.
         let signed = first.sign("msg_1", 1_700_000_000, b"{}");
         for other in [
