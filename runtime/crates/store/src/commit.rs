@@ -174,9 +174,7 @@ impl Commit {
     fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Failed>) -> Result<T, Failed> {
         // What a panic leaves half done is not looked at any more: neither the planner nor what it was writing.
         catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-            Err(self.fail(EngineError::new("the commit thread panicked", text.unwrap_or_else(|| "see the log".into()))))
+            Err(self.fail(EngineError::new("the commit thread panicked", sunaba_task::panic_text(&*panic))))
         })
     }
 
