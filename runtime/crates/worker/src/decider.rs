@@ -24,6 +24,8 @@ pub(crate) struct Deciding<'a> {
     pub(crate) store: &'a dyn Store,
     pub(crate) executor: &'a dyn Executor,
     pub(crate) admission: &'a dyn Admission,
+    /// Whether attempts have spans, which the log names.
+    pub(crate) is_traced: bool,
 }
 
 /// What a decider is told of an attempt that is not in the task's record.

@@ -11,6 +11,7 @@ use sunaba_task::{
 };
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
+use tracing::field::display;
 
 use crate::decider::{About, Deciding, Ruling};
 
@@ -79,7 +80,8 @@ async fn settle_batch<K>(
         match deciding.store.settle(left.iter().map(settlement).collect()).await {
             Ok(answers) => {
                 told(asked.elapsed());
-                left = left.into_iter().zip(answers).filter_map(|(ended, answer)| unsettled(ended, answer)).collect();
+                let answered = left.into_iter().zip(answers);
+                left = answered.filter_map(|(ended, answer)| unsettled(deciding, ended, answer)).collect();
             }
             Err(error) if error.is_retryable() => {
                 tracing::warn!(attempts = left.len(), %error, "ends of attempts are not recorded yet");
@@ -99,12 +101,13 @@ async fn settle_batch<K>(
 }
 
 /// What is to be settled again, by what the store has answered.
-fn unsettled<K>(ended: Ended<K>, answer: Result<Task, SettleError>) -> Option<Ended<K>> {
+fn unsettled<K>(deciding: &Deciding<'_>, ended: Ended<K>, answer: Result<Task, SettleError>) -> Option<Ended<K>> {
     match (answer, ended.seen) {
         (Ok(task), _) => {
             let (id, state, attempt) = (task.id, task.state.name(), task.attempts_started);
-            let place = || TaskTrace::of(&task).of_attempt(attempt);
-            tracing::info!(task = %id, traceparent = %place(), handler = %task.spec.handler, attempt, %state, "settled");
+            // Without a collector there is no span of that name, and no reason to make one up for each line.
+            let place = || deciding.is_traced.then(|| display(TaskTrace::of(&task).of_attempt(attempt)));
+            tracing::info!(task = %id, traceparent = place(), handler = %task.spec.handler, attempt, %state, "settled");
             None
         }
         (Err(SettleError::Stale(moved)), seen) => Some(Ended { task: *moved, seen, ruling: None, ..ended }),

@@ -308,7 +308,8 @@ impl Shared {
     }
 
     fn deciding(&self) -> Deciding<'_> {
-        Deciding { store: &*self.store, executor: &*self.executor, admission: &*self.admission }
+        let is_traced = self.config.spans.sink().is_some();
+        Deciding { store: &*self.store, executor: &*self.executor, admission: &*self.admission, is_traced }
     }
 
     async fn settling(&self, seen: &Observation) -> Option<OwnedSemaphorePermit> {
