@@ -207,6 +207,8 @@ fn plan_that_cannot_be_run_is_a_fatal_failure_that_names_the_rule() {
             (r#"[null, [["a", "one", [], []], ["a", "one", [], []]]]"#, "named `a`"),
             (r#"[null, [["a", "one", [], [["speed", "9"]]]]]"#, "`speed`"),
             (r#"[null, [["a", "one", [], [["timeout", "9h 100d"]]]]]"#, "timeout"),
+            (r#"[null, [["a", "one", [], [["timeout", "301s"]]]]]"#, "its parent has 5m"),
+            (r#"[null, [["a", "one", [], [["memory", "129MiB"]]]]]"#, "its parent has 128.0 MiB"),
         ] {
             let main = run(&runtime, "plan/any", input).await;
             let last = main.attempts.last().expect("it ran");

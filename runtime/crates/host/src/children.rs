@@ -11,12 +11,13 @@ use std::sync::Arc;
 use sunaba_store::{Package, Store};
 use sunaba_task::job::{After, MAX_PLAN_BYTES, MAX_PLAN_EDGES, NewPlan, Node, PlanError};
 use sunaba_task::trace::TaskTrace;
-use sunaba_task::{BoxFuture, Child, Dependency, Digest, Grants, HandlerName, NewTask, Plan, Task};
+use sunaba_task::{BoxFuture, Child, Dependency, Digest, Grants, HandlerName, Limits, NewTask, Plan, Task};
 use sunaba_worker::{Admission, NotAdmitted};
 
 use crate::admission::{self, RefusedTask, TaskRequest};
 use crate::checks::{Steps, too_heavy, weight};
 use crate::effective::{self, Operator};
+use crate::limits::{self, StatedLimits};
 use crate::memory;
 use crate::packages::{self, Packages};
 use crate::permits::Permits;
@@ -180,6 +181,9 @@ impl Children {
             let task = self.admit(parent, request, &operator, Some(&mut *steps)).await;
             let task = task.map_err(|error| refused(&name, error))?;
             narrow::no_links(&passed, &task.spec.grants.dirs).map_err(|error| refused(&name, error))?;
+            let unasked = self.unasked(parent, &task).map_err(|error| refused(&name, error))?;
+            narrow::limits(&parent.task.spec.limits, &unasked, &task.spec.limits)
+                .map_err(|error| refused(&name, error))?;
             self.fits(&name, &task).await?;
             let compensation = match undo {
                 // What it gets is what came of the child, which nobody knows yet.
@@ -211,6 +215,14 @@ impl Children {
             admission::check_input(&self.packages, package.component, handler, &new.input, steps).await?;
         }
         Ok(new)
+    }
+
+    /// The limits that a task of this handler has if nobody asks for any.
+    fn unasked(&self, parent: &Parent<'_>, task: &NewTask) -> Result<Limits, RefusedTask> {
+        let package = self.package(parent, &task.spec.handler, Some(task.spec.follows))?;
+        let handler = packages::handler(&package, &task.spec.handler)?;
+        let stated = StatedLimits::of(&handler.settings);
+        Ok(limits::effective(&stated, &StatedLimits::default(), &self.permits.ceilings))
     }
 
     /// Whether there can ever be room for it here.

@@ -1,11 +1,12 @@
-//! Which directories a child gets of those that its parent was granted: the setting `dirs`. A child may get less than its parent,
-//! and never more.
+//! What a child gets of what its parent has: which directories, by the setting `dirs`, and how much time and memory. A child may get
+//! less than its parent, and never more, but for the time and the memory that its own handler was deployed with.
 //!
 //! Pure. Where a path really leads stands on the disk, and is asked when the child is admitted: see [`no_links`].
 
 use std::path::{Component, Path};
+use std::time::Duration;
 
-use sunaba_task::DirGrant;
+use sunaba_task::{DirGrant, Limit, Limits};
 
 /// More than any task may be granted; the rest is not read.
 const MOST: usize = 65;
@@ -64,6 +65,31 @@ pub(super) fn no_links(passed: &[DirGrant], dirs: &[DirGrant]) -> Result<(), Str
             dir.guest
         )),
     }
+}
+
+/// Whether a child gets no more time and no more memory than its parent has, or than its handler gets where nobody asks for
+/// anything: what an operator has deployed may be larger than what starts it, and what a guest says may not.
+///
+/// # Errors
+/// It would get more than both.
+pub(super) fn limits(parent: &Limits, unasked: &Limits, child: &Limits) -> Result<(), String> {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let of = |limits: &Limits| [millis(limits.timeout), limits.memory_bytes];
+    let [parent, unasked, child] = [parent, unasked, child].map(of);
+    for (at, (what, limit)) in [("timeout", Limit::Timeout), ("memory", Limit::Memory)].into_iter().enumerate() {
+        let most = parent[at].max(unasked[at]);
+        if child[at] > most {
+            return Err(format!(
+                "the setting `{what}` cannot be `{}`: its parent has {}, and its handler gets {} unasked\nhint: ask for no more than {}, \
+                 or have the handler's own settings say more",
+                limit.format(child[at]),
+                limit.format(parent[at]),
+                limit.format(unasked[at]),
+                limit.format(most),
+            ));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -129,5 +155,31 @@ mod tests {
         for really in ["/srv/all/two::/one", "/srv/all::/one", "/srv/all/one::/one:rw"] {
             assert!(no_links(&passed, &granted(&[really])).is_err(), "{really}");
         }
+    }
+
+    /// Its handler gets 30 s and 64 MiB where nobody asks for anything, and its parent has 10 s and 256 MiB.
+    fn child_with(seconds: u64, mebibytes: u64) -> Result<(), String> {
+        let of = |seconds, mebibytes: u64| Limits {
+            timeout: Duration::from_secs(seconds),
+            memory_bytes: mebibytes << 20,
+            ..Limits::default()
+        };
+        limits(&of(10, 256), &of(30, 64), &of(seconds, mebibytes))
+    }
+
+    #[test]
+    fn time_and_memory_of_a_child_obeyed() {
+        assert_eq!(child_with(1, 1), Ok(()), "it may always have less");
+        assert_eq!(child_with(30, 256), Ok(()));
+    }
+
+    #[test]
+    fn time_and_memory_of_a_child_violated() {
+        let error = child_with(31, 64).expect_err("neither has so much time");
+        let expected = "the setting `timeout` cannot be `31s`: its parent has 10s, and its handler gets 30s unasked\nhint: ask for no more \
+                        than 30s, or have the handler's own settings say more";
+        assert_eq!(error, expected);
+        let error = child_with(30, 257).expect_err("neither has so much memory");
+        assert!(error.starts_with("the setting `memory` cannot be `257.0 MiB`: its parent has 256.0 MiB"), "{error}");
     }
 }
