@@ -1,8 +1,10 @@
 //! Rounds: each way of a case once, right after each other.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
+use std::sync::{Mutex, PoisonError};
 
 use crate::sample::{Remark, Sample, Unit};
 use crate::stats::{Spread, ratios};
@@ -30,6 +32,8 @@ pub struct Bench {
     /// Empty: all.
     wanted_ways: Vec<String>,
     words: Vec<String>,
+    /// The cases that there are, as far as the program has come, and whether one of them has a word that was asked for.
+    met: Mutex<(BTreeSet<String>, bool)>,
     file: Option<File>,
 }
 
@@ -59,7 +63,7 @@ impl Bench {
             opened.unwrap_or_else(|error| panic!("`{}`: {error}", path.display()))
         });
         let rounds = rounds.unwrap_or(if quick { QUICK_ROUNDS } else { ROUNDS }).max(1);
-        Self { area, rounds, quick, wanted_ways, words, file }
+        Self { area, rounds, quick, wanted_ways, words, met: Mutex::default(), file }
     }
 
     /// Whether less work was asked for, for everyday use.
@@ -80,7 +84,23 @@ impl Bench {
     /// Whether somebody wants it.
     pub fn wants(&self, case: &str) -> bool {
         let whole = format!("{}: {case}", self.area);
-        self.words.is_empty() || self.words.iter().any(|word| whole.contains(word.as_str()))
+        let is_wanted = self.words.is_empty() || self.words.iter().any(|word| whole.contains(word.as_str()));
+        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        met.1 |= is_wanted;
+        met.0.insert(case.to_owned());
+        is_wanted
+    }
+
+    /// That no case has a word that was asked for, and which cases there are.
+    fn missed(&self) -> Option<String> {
+        let met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        let (cases, is_found) = &*met;
+        if self.words.is_empty() || *is_found {
+            return None;
+        }
+        let (area, words) = (self.area, self.words.join("`, `"));
+        let cases: Vec<_> = cases.iter().map(|case| format!("`{area}: {case}`")).collect();
+        Some(format!("no case of {area} has `{words}`; there are {}", cases.join(", ")))
     }
 
     /// Whether somebody wants this way of its cases.
@@ -165,6 +185,15 @@ impl Bench {
     }
 }
 
+impl Drop for Bench {
+    /// Only when the program is through is it known which cases it has.
+    fn drop(&mut self) {
+        if let Some(missed) = self.missed() {
+            say(missed);
+        }
+    }
+}
+
 /// What a way has measured, and in which round.
 pub type Figures = Vec<(usize, f64)>;
 
@@ -221,5 +250,34 @@ impl<'a> Case<'_, 'a> {
             }
         }
         self.bench.note(&self.name, self.unit, self.at, &figures);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bench(words: &[&str]) -> Bench {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        let (wanted_ways, met, file) = (Vec::new(), Mutex::default(), None);
+        Bench { area: "store", rounds: 1, quick: true, wanted_ways, words, met, file }
+    }
+
+    fn missed(words: &[&str]) -> Option<String> {
+        let mut bench = bench(words);
+        bench.case("submit", Unit::PerSecond).way("one", || 1.0).run();
+        bench.case("lease", Unit::PerSecond).way("one", || 1.0).run();
+        bench.missed()
+    }
+
+    #[test]
+    fn words_that_no_case_has_are_told_with_the_cases_that_there_are() {
+        let told = missed(&["settle", "x"]).expect("there is no such case");
+        assert_eq!(told, "no case of store has `settle`, `x`; there are `store: lease`, `store: submit`");
+    }
+
+    #[test]
+    fn words_that_a_case_has_are_not_complained_about() {
+        assert_eq!([missed(&[]), missed(&["lease"]), missed(&["store: sub", "x"])], [None, None, None]);
     }
 }

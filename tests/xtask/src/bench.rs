@@ -58,6 +58,9 @@ pub(crate) fn bench(options: &[&str]) -> Result<()> {
         }
         run(bench)?;
     }
+    if fs::metadata(&samples).map_or(0, |file| file.len()) == 0 {
+        bail!("nothing was measured, so there is no report\nhint: each program above has named the cases that it has");
+    }
     say::step("writing the report");
     let mut report = std::process::Command::new(target().join("release/sunaba-report"));
     report.arg(&samples).arg(&folder);
