@@ -1,4 +1,5 @@
-//! The servers that peers need, on loopback, with folders of their own; each is stopped when it is dropped.
+//! The servers that peers need, on loopback, with folders of their own. Each is stopped when it is dropped, and by the
+//! kernel if the program that has started it is killed.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -22,6 +23,14 @@ pub(crate) enum Sync {
     Never,
     /// Before it answers.
     Always,
+}
+
+/// A command that begins another program, which gets this signal when whoever has started it is gone, however that came. To be
+/// started by the main thread: it is that thread whose end counts.
+fn bound(as_user: &[&str], signal: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(as_user).args(["--pdeathsig", signal, "--"]);
+    command
 }
 
 /// A port that was free a moment ago.
@@ -60,8 +69,15 @@ impl Redis {
         installed("redis-server", "redis-server")?;
         let folder = fresh(peers, if sync == Sync::Always { "redis-synced" } else { "redis" })?;
         let port = free_port()?;
-        let mut command = Command::new("redis-server");
-        command.current_dir(&folder).args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
+        let mut command = bound(&[], "KILL");
+        command.arg("redis-server").current_dir(&folder).args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+        ]);
         match sync {
             Sync::Never => command.args(["--appendonly", "no"]),
             Sync::Always => command.args(["--appendonly", "yes", "--appendfsync", "always"]),
@@ -90,6 +106,7 @@ impl Drop for Redis {
 }
 
 pub(crate) struct Postgres {
+    child: Option<Child>,
     programs: PathBuf,
     data: PathBuf,
     url: String,
@@ -117,12 +134,25 @@ impl Postgres {
         };
         let (data, port) = (folder.join("data"), free_port()?);
         let url = format!("postgres://bench@127.0.0.1:{port}/postgres");
-        let postgres = Self { programs, data, url, as_user };
+        let mut postgres = Self { child: None, programs, data, url, as_user };
         let path = postgres.data.to_string_lossy().into_owned();
         postgres.run("initdb", &["-D", &path, "-A", "trust", "-U", "bench"])?;
-        let options = format!("-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''");
-        let log = folder.join("log");
-        postgres.run("pg_ctl", &["-D", &path, "-w", "-o", &options, "-l", &log.to_string_lossy(), "start"])?;
+        // Not by `pg_ctl`, whose server would outlive us. Its fastest stop that leaves nothing behind is `QUIT`.
+        let user: &[_] = if is_root { &["--reuid=postgres", "--regid=postgres", "--init-groups"] } else { &[] };
+        let mut server = bound(user, "QUIT");
+        server.arg(postgres.programs.join("postgres")).args(["-D", &path, "-p", &port.to_string()]);
+        server.args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]).current_dir(&folder);
+        let child = server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        postgres.child =
+            Some(child.context("`setpriv` does not start PostgreSQL (Debian: `apt-get install util-linux`)")?);
+        let began = Stopwatch::start();
+        // It listens before it can be asked.
+        while let Err(error) = postgres.run("pg_isready", &["-q", "-h", "127.0.0.1", "-p", &port.to_string()]) {
+            if began.elapsed() > START {
+                return Err(error.context(format!("PostgreSQL is not ready after {START:?}")));
+            }
+            thread::sleep(PAUSE);
+        }
         Ok(postgres)
     }
 
@@ -144,6 +174,10 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         let path = self.data.to_string_lossy().into_owned();
         let _ = self.run("pg_ctl", &["-D", &path, "-m", "immediate", "stop"]);
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
         let _ = self.data.parent().map(fs::remove_dir_all);
     }
 }
