@@ -5,7 +5,7 @@ use sunaba_task::{
     AttemptReport, AttemptResult, Cause, Fuel, Observation, Policy, Receipt, StateName, Stop, Timestamp, decide,
 };
 
-use super::jobs::{ended, job, lease_named, node, states, submit_job};
+use super::jobs::{ended, find_job, job, lease_named, node, states, submit_job};
 use super::*;
 
 /// Settles an attempt that was stopped, as a worker does that goes by the rules.
@@ -118,4 +118,47 @@ pub async fn task_whose_share_was_too_little_goes_on_after_a_restart(subject: &m
         succeed(&*store, &next, fuel).await;
     }
     assert_eq!(ended(&*store, id).await.state, JobState::Succeeded);
+}
+
+/// It has the same queue, handler and code as they, is before them, and keeps its place.
+pub async fn task_that_waits_for_fuel_lets_others_of_its_lane_start(subject: &mut impl Subject) {
+    let store = subject.store();
+    let (id, session, leased) = begin(&*store).await;
+    let stopped = run_out(&*store, &leased[0]).await;
+    let alone = [
+        submit(&*store, new_task()).await.id,
+        submit(&*store, new_task()).await.id,
+        submit(&*store, new_task()).await.id,
+    ];
+    // As often as somebody asks, and one at a time.
+    for task in alone {
+        let other = lease_one(&*store, session).await;
+        assert_eq!(other.task.id, task);
+        succeed(&*store, &other, 10).await;
+    }
+    assert_eq!(lease(&*store, session, 9).await, [], "it waits for all that it may get");
+    let last = submit(&*store, new_task()).await.id;
+    for leased in &leased[1..] {
+        succeed(&*store, leased, 10).await;
+    }
+    let both: Vec<_> = lease(&*store, session, 9).await.iter().map(|leased| leased.task.id).collect();
+    assert_eq!(both, [stopped.id, last], "it has its old place");
+    assert_eq!(find_job(&*store, id).await.state, JobState::Running);
+}
+
+/// Otherwise it would wait as long as its job has others that take shares.
+pub async fn task_that_waits_for_fuel_is_not_overtaken_by_its_own_job(subject: &mut impl Subject) {
+    let store = subject.store();
+    let (_, session, leased) = begin(&*store).await;
+    // A small one, which comes back behind the one that waits, and could have a share.
+    let stopped = run_out(&*store, &leased[0]).await;
+    let requeued = Settlement { receipt: used(&leased[1], 10), ..settlement(&leased[1], Verdict::Requeue) };
+    let back = settle(&*store, requeued).await.expect("it has the lease");
+    settle_down(&*store).await;
+    assert_eq!(back.state.name(), StateName::Queued);
+    assert_eq!(lease(&*store, session, 9).await, [], "others of its job still have some of the budget");
+    for leased in &leased[2..] {
+        succeed(&*store, leased, 10).await;
+    }
+    assert_eq!(lease_one(&*store, session).await.task.id, stopped.id);
 }

@@ -423,6 +423,8 @@ macro_rules! conformance_tests {
             fuel_of_a_job_obeyed_and_violated
             share_of_fuel_obeyed
             share_of_fuel_violated
+            task_that_waits_for_fuel_lets_others_of_its_lane_start
+            task_that_waits_for_fuel_is_not_overtaken_by_its_own_job
             task_whose_share_was_too_little_goes_on_after_a_restart
             time_of_a_job_obeyed_and_violated
             what_has_succeeded_is_undone_the_last_first

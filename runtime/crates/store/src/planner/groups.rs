@@ -55,6 +55,8 @@ struct Lane {
     id: Option<TaskId>,
     /// Who stands behind it. Nobody, unless it is known who stands there.
     ahead: Ahead,
+    /// How many before the head wait for something of their own, and are looked past: counted in `queued`.
+    aside: u64,
     is_held: bool,
 }
 
@@ -180,8 +182,8 @@ impl Queue {
                 }
             }
             None => {
-                let lane =
-                    Lane { queued: count, head: spot.place, id: Some(id), ahead: Ahead::default(), is_held: false };
+                let (head, id, ahead) = (spot.place, Some(id), Ahead::default());
+                let lane = Lane { queued: count, head, id, ahead, aside: 0, is_held: false };
                 group.lanes.insert(spot.key, lane);
                 group.ready.insert((spot.place, spot.key));
             }
@@ -252,6 +254,28 @@ impl Queue {
         }
     }
 
+    /// Looks past the head of a lane, which keeps its place and is counted, until [`Self::look_again`].
+    pub(super) fn set_aside(&mut self, work: &Work, key: LaneKey, place: Place) {
+        let Some(group) = self.group_mut(&work.handler, work.code) else { return };
+        let Some(lane) = group.lanes.get_mut(&key) else { return };
+        lane.aside += 1;
+        let (next, id) = lane.ahead.pop().map_or((place.next(), None), |(place, id)| (place, Some(id)));
+        group.set_head(key, next, id);
+    }
+
+    /// Nobody of a lane is looked past any more; this is where one of them stands.
+    pub(super) fn look_again(&mut self, work: &Work, key: LaneKey, place: Place) {
+        let Some(group) = self.group_mut(&work.handler, work.code) else { return };
+        let Some(lane) = group.lanes.get_mut(&key) else { return };
+        lane.aside = 0;
+        // Others may have come before it, and it may be gone: who stands there is read anew.
+        lane.ahead.forget();
+        let head = lane.head.min(place);
+        group.set_head(key, head, None);
+        // If it is its key's limit that holds it, that is found again.
+        group.set_held(key, false);
+    }
+
     /// The first task of the queue, whether or not it may start.
     pub(super) fn first(&self, txn: &Txn<'_>, queue: &str) -> Result<Option<TaskId>, StoreError> {
         let mut first: Option<(Place, TaskId)> = None;
@@ -282,6 +306,13 @@ impl Queue {
         let Some(group) = self.group(handler, *code) else { return Ok(None) };
         let Some(lane) = group.lanes.get(&key) else { return Ok(None) };
         let Some((place, id)) = group.peek(txn, Spot { queue, handler, code: *code, key, place: lane.head })? else {
+            if lane.aside > 0 {
+                // All that are left of it are looked past.
+                if let Some(group) = self.group_mut(handler, *code) {
+                    group.set_held(key, true);
+                }
+                return Ok(None);
+            }
             tracing::error!(queue, %handler, "a queue has fewer tasks than were counted");
             self.drop_lane(handler, *code, key);
             return Ok(None);

@@ -19,6 +19,8 @@ use crate::{Leased, MAX_LEASED, MAX_LEASED_BYTES, Queues, StoreError, Unready};
 
 /// Tasks that expire in one call for work; more do in the next turn, which comes at once.
 const MAX_ENDS: usize = 1_000;
+/// Tasks that wait for a share of their job's budgets and are looked past in one call; the lane of one more is left out of it.
+const MAX_ASIDE: usize = 64;
 
 impl Planner {
     pub(crate) fn open_session(&mut self, turn: &Turn<'_>, worker: String, lease_time: Duration) -> SessionId {
@@ -112,6 +114,7 @@ impl Planner {
         let mut leased = Vec::new();
         let mut selection = self.lanes.select(queues, turn.now, turn.elapsed);
         let (mut bytes, mut ends) = (0, 0);
+        let (mut aside, mut waiting) = (Vec::new(), BTreeSet::new());
         // Whoever cannot run is taken out, and another is in his place.
         while leased.len() < slots.min(MAX_LEASED)
             && bytes < MAX_LEASED_BYTES
@@ -151,8 +154,20 @@ impl Planner {
                 }
                 Room::Never { most_bytes } => Some(too_large(host_bytes, most_bytes)),
             };
-            let reserved = match self.allowed(turn, &stored, &mut runs)? {
+            // Whoever waits for the rest of its job's budget would wait for ever, if others of it went on taking shares.
+            let job = stored.task.job.as_ref().filter(|link| !link.undoes).map(|link| link.job);
+            let allowed = match job.is_some_and(|job| waiting.contains(&job)) {
+                true => Allowed::Wait,
+                false => self.allowed(turn, &stored, &mut runs)?,
+            };
+            let reserved = match allowed {
                 Allowed::Run(reserved) => reserved,
+                Allowed::Wait if aside.len() < MAX_ASIDE => {
+                    self.lanes.set_aside(&mut selection, &pick);
+                    aside.push(pick);
+                    waiting.extend(job);
+                    continue;
+                }
                 Allowed::Wait => {
                     self.lanes.pass_over(&mut selection, &pick);
                     continue;
@@ -204,6 +219,7 @@ impl Planner {
                 session.memory.lease(host_bytes);
             }
         }
+        self.lanes.look_again(&aside);
         Ok(leased)
     }
 

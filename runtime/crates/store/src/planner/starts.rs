@@ -137,7 +137,26 @@ impl Lanes {
         self.served = pick.served;
     }
 
-    /// The same, and what needs the same code for its handler in its queue is left out of this selection, too.
+    /// The last pick is not started, and stands aside for those behind it until [`Self::look_again`].
+    pub(super) fn set_aside(&mut self, selection: &mut Selection, pick: &Pick) {
+        self.put_back(selection, pick);
+        selection.order.retain(|Reverse((_, number))| *number != pick.class);
+        selection.order.push(Reverse((pick.before.with_work(pick.served), pick.class)));
+        if let Some(queue) = self.queues.get_mut(&pick.queue) {
+            queue.set_aside(&pick.work, pick.key, pick.place);
+        }
+    }
+
+    /// Those that stood aside are the first of their lanes again.
+    pub(super) fn look_again(&mut self, aside: &[Pick]) {
+        for pick in aside {
+            if let Some(queue) = self.queues.get_mut(&pick.queue) {
+                queue.look_again(&pick.work, pick.key, pick.place);
+            }
+        }
+    }
+
+    /// The last pick is not started and costs nothing, and what needs the same code for its handler in its queue is left out of this selection, too.
     pub(super) fn pass_over(&mut self, selection: &mut Selection, pick: &Pick) {
         self.put_back(selection, pick);
         if let Some(class) = selection.classes.get_mut(pick.class) {
