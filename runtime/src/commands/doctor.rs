@@ -9,7 +9,7 @@ use std::time::Duration;
 use comfy_table::Table;
 use serde::Serialize;
 use sunaba_runtime::config::Config;
-use sunaba_runtime::task::format_count;
+use sunaba_runtime::task::{counted, format_count};
 
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
@@ -93,7 +93,12 @@ async fn host(global: &Global, config: &Config) -> Finding {
     };
     match tokio::time::timeout(HOST_WAIT, asking).await {
         Ok(Ok(host)) => {
-            let found = format!("sunaba {} with {} slots at {}", host.version, host.slots, config.address);
+            let found = format!(
+                "sunaba {} with {} at {}",
+                host.version,
+                counted(host.slots as u64, "slot", "slots"),
+                config.address
+            );
             Finding::ok("host", found)
         }
         _ => Finding::look(

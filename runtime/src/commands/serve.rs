@@ -201,7 +201,7 @@ fn announce(global: &Global, config: &Config, server: &Server, runtime: &Runtime
             print::note(format_args!("  config       {}", file.display()));
         }
         for worker in runtime.workers().iter().filter(|_| !config.workers.is_empty()) {
-            print::note(format_args!("  worker       {}: {} slots", worker.id, worker.wanted));
+            print::note(format_args!("  worker       {}: {}", worker.id, wanted(&worker.wanted.to_string())));
         }
         // What the operator has said, as it was said.
         for row in config.rows().iter().filter(|row| row.origin != Origin::Default) {
@@ -212,6 +212,11 @@ fn announce(global: &Global, config: &Config, server: &Server, runtime: &Runtime
         }
     }
     Ok(())
+}
+
+/// How many slots: a number, or a range.
+fn wanted(slots: &str) -> String {
+    format!("{slots} {}", if slots == "1" { "slot" } else { "slots" })
 }
 
 /// For people; into the log, where that is for programs.

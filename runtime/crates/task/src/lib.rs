@@ -112,4 +112,4 @@ pub use task::{
 };
 pub use time::{Clock, Timestamp, TimestampError};
 pub use transition::{ChangeSet, Event, IllegalTransition, Settled, transition};
-pub use units::{UnitError, format_bytes, format_count, format_duration, parse_bytes, parse_duration};
+pub use units::{UnitError, counted, format_bytes, format_count, format_duration, parse_bytes, parse_duration};

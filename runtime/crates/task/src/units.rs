@@ -63,6 +63,11 @@ pub fn format_bytes(bytes: u64) -> String {
     ByteSize::b(bytes).display().iec().to_string()
 }
 
+/// A count of something: `1 task`, `1,234 tasks`.
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", format_count(count), if count == 1 { one } else { many })
+}
+
 /// A count with thousands apart: `1,234,567`.
 pub fn format_count(count: u64) -> String {
     let digits = count.to_string();
@@ -113,6 +118,12 @@ mod tests {
             let duration = Duration::from_secs(seconds);
             assert_eq!((format_duration(duration).as_str(), parse_duration(text)), (text, Ok(duration)));
         }
+    }
+
+    #[test]
+    fn one_of_something_is_not_many() {
+        let tasks = |count| counted(count, "task", "tasks");
+        assert_eq!([tasks(0), tasks(1), tasks(1_200)], ["0 tasks", "1 task", "1,200 tasks"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{Access, FsWord, access, statfs, statvfs};
 use rustix::process::{Resource, geteuid, getrlimit};
 use sunaba_runtime::config::Config;
-use sunaba_runtime::task::{format_bytes, format_count};
+use sunaba_runtime::task::{counted, format_bytes, format_count};
 
 use super::Finding;
 use crate::commands::serve;
@@ -145,8 +145,9 @@ fn disk(data: &Path) -> Finding {
 fn grants(config: &Config) -> Finding {
     match serve::permitted(config) {
         Ok(_) => {
-            let (dirs, secrets) = (config.grants.dirs.len(), config.grants.secrets.len());
-            Finding::ok("grants", format!("{dirs} directories and {secrets} secrets can be granted"))
+            let dirs = counted(config.grants.dirs.len() as u64, "directory", "directories");
+            let secrets = counted(config.grants.secrets.len() as u64, "secret", "secrets");
+            Finding::ok("grants", format!("{dirs} and {secrets} can be granted"))
         }
         Err(error) => {
             let text = error.to_string();

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use sunaba_runtime::server::api::TaskView;
-use sunaba_runtime::task::{format_bytes, format_count, format_duration};
+use sunaba_runtime::task::{counted, format_bytes, format_count, format_duration};
 
 use super::Look;
 use crate::commands::{frame, queue, workers};
@@ -45,11 +45,11 @@ fn head(look: &Look) -> String {
     let of = host.memory_budget_bytes.map(|bytes| format!(" of {}", format_bytes(bytes))).unwrap_or_default();
     let held = format_bytes(host.memory_held_bytes);
     format!(
-        "sunaba {} at {}\n{} of {} slots in use, {held}{of} held; {}\n",
+        "sunaba {} at {}\n{} of {} in use, {held}{of} held; {}\n",
         host.version,
         look.address,
         host.running,
-        host.slots,
+        counted(host.slots as u64, "slot", "slots"),
         throughput(look)
     )
 }

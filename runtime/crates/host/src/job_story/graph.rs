@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sunaba_task::job::{JobState, OnFailure};
-use sunaba_task::{StateName, Timestamp};
+use sunaba_task::{StateName, Timestamp, counted};
 
 use super::pauses::Pause;
 use super::wire::{instant, maybe_instant, millis};
@@ -228,13 +228,14 @@ impl JobGraph {
 
     /// What of the tasks is not in the picture, in a sentence.
     pub(super) fn left_out(&self) -> Option<String> {
-        let tasks = sunaba_task::format_count(self.not_shown);
-        let edges = sunaba_task::format_count(self.edges_not_shown);
+        let tasks = counted(self.not_shown, "more task", "more tasks");
+        let edges = counted(self.edges_not_shown, "more dependency", "more dependencies");
+        let verb = if self.not_shown + self.edges_not_shown == 1 { "is" } else { "are" };
         match (self.not_shown, self.edges_not_shown) {
             (0, 0) => None,
-            (_, 0) => Some(format!("{tasks} more tasks are not shown")),
-            (0, _) => Some(format!("{edges} more dependencies are not shown")),
-            _ => Some(format!("{tasks} more tasks and {edges} more dependencies are not shown")),
+            (_, 0) => Some(format!("{tasks} {verb} not shown")),
+            (0, _) => Some(format!("{edges} {verb} not shown")),
+            _ => Some(format!("{tasks} and {edges} {verb} not shown")),
         }
     }
 }

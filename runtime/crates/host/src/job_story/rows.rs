@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use sunaba_task::{format_bytes, format_count, format_duration};
+use sunaba_task::{counted, format_bytes, format_count, format_duration};
 
 use crate::explain::Rows;
 
@@ -52,13 +52,16 @@ impl JobStory {
             }
         }
         if self.more_waiting > 0 {
-            rows.add("waits", format!("{} more tasks could run", format_count(self.more_waiting)));
+            rows.add("waits", format!("{} could run", counted(self.more_waiting, "more task", "more tasks")));
         }
         if self.not_shown > 0 {
-            rows.add("not shown", format!("{} tasks were not looked at", format_count(self.not_shown)));
+            rows.add("not shown", format!("{} not looked at", counted(self.not_shown, "task was", "tasks were")));
         }
         if self.edges_not_shown > 0 {
-            rows.add("not shown", format!("{} dependencies between tasks", format_count(self.edges_not_shown)));
+            rows.add(
+                "not shown",
+                format!("{} between tasks", counted(self.edges_not_shown, "dependency", "dependencies")),
+            );
         }
         rows.add(if self.state.is_terminal() { "end" } else { "next" }, self.conclusion.clone());
         rows.0

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sunaba_task::webhook::is_internal;
-use sunaba_task::{BreakerState, format_bytes, format_count, format_duration, parse_bytes, parse_duration};
+use sunaba_task::{BreakerState, counted, format_bytes, format_count, format_duration, parse_bytes, parse_duration};
 
 use super::sample::{QueueSample, Sample};
 use crate::rule::Rule;
@@ -221,7 +221,11 @@ impl<'a> Looking<'a> {
     fn workers(&mut self) {
         let (workers, least) = (self.sample.workers, self.rules.min_workers);
         if self.sample.failure.is_none() && self.sample.unseen.is_none() && workers < least {
-            self.add(Rule::Workers, "", format!("{workers} workers, fewer than {least}"));
+            self.add(
+                Rule::Workers,
+                "",
+                format!("{}, fewer than {least}", counted(workers as u64, "worker", "workers")),
+            );
         }
     }
 
@@ -238,7 +242,8 @@ impl<'a> Looking<'a> {
         let waiting: u64 = self.queues_of_tasks().map(|queue| queue.queued).sum();
         let slots = self.sample.slots.max(1);
         if waiting as f64 / slots as f64 > self.limit(Rule::Backlog, "", self.rules.backlog_per_slot) {
-            self.add(Rule::Backlog, "", format!("{} tasks wait for {slots} slots", format_count(waiting)));
+            let waiting = counted(waiting, "task waits", "tasks wait");
+            self.add(Rule::Backlog, "", format!("{waiting} for {}", counted(slots as u64, "slot", "slots")));
         }
     }
 
