@@ -7,6 +7,8 @@
 pub mod crash;
 pub mod fuzz;
 pub mod model;
+pub mod readme;
 pub mod seed;
 pub mod simulation;
 pub mod tally;
+pub mod tour;

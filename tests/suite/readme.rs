@@ -5,34 +5,13 @@
 //! host, on a port of its own, for the rest of the README. A block marked `sh no-test` is not run; the reason stands in
 //! the README.
 
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use crate::support::{binaries, guests, root, text};
+use serde_json::Value;
+use sunaba_proofs::readme::{Around, Reader, blocks, commands};
+use sunaba_proofs::tour::{Step, cast, page};
 
-struct Block {
-    kind: String,
-    body: String,
-    line: usize,
-}
-
-fn blocks(markdown: &str) -> Vec<Block> {
-    let mut blocks = Vec::new();
-    let mut open: Option<Block> = None;
-    for (index, line) in markdown.lines().enumerate() {
-        match (&mut open, line.strip_prefix("```")) {
-            (None, Some(kind)) => open = Some(Block { kind: kind.into(), body: String::new(), line: index + 1 }),
-            (Some(_), Some("")) => blocks.extend(open.take()),
-            (Some(block), _) => {
-                block.body.push_str(line);
-                block.body.push('\n');
-            }
-            (None, None) => {}
-        }
-    }
-    blocks
-}
+use crate::support::{binaries, guests, root};
 
 /// Whether a line is as promised: `...` stands for anything.
 fn matches(promised: &str, line: &str) -> bool {
@@ -51,20 +30,16 @@ fn matches(promised: &str, line: &str) -> bool {
 fn check(readme: &str) -> usize {
     let markdown = std::fs::read_to_string(root().join(readme)).expect("it is there");
     let blocks = blocks(&markdown);
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut place = root();
+    let compiler = std::fs::read_to_string(guests().join("rustc")).ok();
+    let mut reader = Reader::new(Around { root: root(), binaries: binaries(), compiler }).expect("a folder and a port");
     let mut run = 0;
-    let mut background = Background::new();
     for (index, block) in blocks.iter().enumerate() {
         let output = match block.kind.as_str() {
-            "sh" => {
-                let (output, after) = bash(&block.body, &place, folder.path(), &background);
-                place = after;
-                output
-            }
-            "sh background" => background.start(&block.body, &place),
+            "sh" => reader.run(&block.body),
+            "sh background" => reader.start(&block.body),
             _ => continue,
         };
+        let output = output.unwrap_or_else(|error| panic!("{readme}:{}: {error}", block.line));
         run += 1;
         let promised = blocks.get(index + 1).filter(|next| next.kind == "text" || next.kind == "json");
         let Some(promised) = promised else { continue };
@@ -74,75 +49,6 @@ fn check(readme: &str) -> usize {
         assert!(same, "{readme}:{} promises\n{}\nand got\n{output}", block.line, promised.join("\n"));
     }
     run
-}
-
-/// Runs a block; gives both outputs together and the folder where it ended.
-fn bash(script: &str, place: &Path, home: &Path, background: &Background) -> (String, PathBuf) {
-    let marker = home.join("place");
-    let mut bash = Command::new("bash");
-    let script = format!("set -e\n{script}\npwd > '{}'\n", marker.display());
-    bash.args(["-c", &script]).current_dir(place).env("NO_COLOR", "1").env("SUNABA", root());
-    bash.env("TMPDIR", home)
-        .env_remove("RUSTUP_TOOLCHAIN")
-        .env_remove("CARGO_MANIFEST_DIR")
-        .env_remove("CARGO_TARGET_DIR");
-    bash.env("PATH", path()).env("SUNABA_ADDRESS", background.address());
-    if let Ok(compiler) = std::fs::read_to_string(guests().join("rustc")) {
-        bash.env("RUSTC", compiler);
-    }
-    let output = bash.output().expect("bash starts");
-    // Standard error first: what sunaba says of a run comes before its result is worth reading.
-    let shown = text(&output.stderr) + &text(&output.stdout);
-    let after = std::fs::read_to_string(&marker).unwrap_or_else(|_| panic!("`{script}` failed:\n{shown}"));
-    (shown, after.trim().into())
-}
-
-/// The path on which the binary is.
-fn path() -> String {
-    format!("{}:{}", binaries().display(), std::env::var("PATH").unwrap_or_default())
-}
-
-/// A host in another terminal.
-struct Background {
-    /// A port that was free a moment ago.
-    port: u16,
-    process: Option<Child>,
-}
-
-impl Background {
-    fn new() -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        Self { port: listener.local_addr().expect("it is bound").port(), process: None }
-    }
-
-    fn address(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
-    /// Starts it; gives what it says until it is ready, with the port that a reader would see.
-    fn start(&mut self, script: &str, place: &Path) -> String {
-        let mut bash = Command::new("bash");
-        bash.args(["-c", &format!("exec {script}")]).current_dir(place).env("NO_COLOR", "1").env("PATH", path());
-        bash.env("SUNABA_LISTEN", format!("127.0.0.1:{}", self.port));
-        let mut process = bash.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("bash starts");
-        let mut lines = BufReader::new(process.stderr.take().expect("piped")).lines();
-        self.process = Some(process);
-        let mut said = String::new();
-        while !said.contains("  packages ") {
-            said += &lines.next().unwrap_or_else(|| panic!("it ended: {said}")).expect("text");
-            said.push('\n');
-        }
-        said.replace(&self.address(), "http://127.0.0.1:7878")
-    }
-}
-
-impl Drop for Background {
-    fn drop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
-    }
 }
 
 #[test]
@@ -181,4 +87,52 @@ fn dots_stand_for_anything() {
     assert!(matches("in ... (... of it sandbox)", "in 2ms (1us of it sandbox)"));
     assert!(!matches("a ... c", "a b d"));
     assert!(!matches("a", "ab"));
+}
+
+#[test]
+fn commands_have_all_of_their_lines() {
+    let script = "cat > a <<END\nx \\\nEND\n\ncat > b <<'END'\ny\nEND\nls \\\n  -l | grep 'a<<b c'\nls\n";
+    let expected = ["cat > a <<END\nx \\\nEND", "cat > b <<'END'\ny\nEND", "ls \\\n  -l | grep 'a<<b c'", "ls"];
+    assert_eq!(commands(script), expected);
+    // Of the README nothing is left out, and nothing is torn apart.
+    let markdown = std::fs::read_to_string(root().join("README.md")).expect("it is there");
+    for block in blocks(&markdown).iter().filter(|block| block.kind == "sh") {
+        let whole: Vec<_> = block.body.lines().filter(|line| !line.trim().is_empty()).collect();
+        let commands = commands(&block.body).join("\n");
+        let commands: Vec<_> = commands.lines().filter(|line| !line.trim().is_empty()).collect();
+        assert_eq!(commands, whole, "README.md:{}", block.line);
+    }
+}
+
+#[test]
+fn recording_plays_and_its_page_needs_nothing_else() {
+    let ms = Duration::from_millis;
+    let step = |heading: &str, command: &str, said: &str| Step {
+        heading: heading.into(),
+        background: false,
+        command: command.into(),
+        said: vec![(ms(3), said.into()), (ms(7), "end\n".into())],
+        took: ms(9),
+    };
+    let steps = [step("First", "echo '<b>'", "<b> & more\n"), step("Second", "ls", "")];
+    let cast = cast("a \"tour\"", 7, &steps);
+    let mut lines = cast.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let header = lines.next().expect("a header");
+    assert_eq!(
+        (&header["version"], &header["timestamp"], &header["title"]),
+        (&2.into(), &7.into(), &"a \"tour\"".into())
+    );
+    let (mut before, mut shown) = (0.0, String::new());
+    for event in lines {
+        let at = event[0].as_f64().expect("a time");
+        assert!(at >= before && event[1] == "o", "{event}");
+        before = at;
+        shown.push_str(event[2].as_str().expect("text"));
+    }
+    assert!(shown.contains("$ echo '<b>'\r\n<b> & more\r\nend\r\n"), "{shown}");
+    let page = page("a \"tour\"", &steps);
+    assert!(page.contains("echo '&lt;b&gt;'") && page.contains("&lt;b&gt; &amp; more\nend</pre>"), "{page}");
+    for foreign in ["<script", "http:", "https:", "src=", "url("] {
+        assert!(!page.contains(foreign), "{foreign}: {page}");
+    }
 }

@@ -25,6 +25,7 @@ usage: cargo xtask COMMAND
   soak [--minutes N] [--seed S]
                    crash, starve and unplug the queue for N minutes (5), and show what was lost
   demo             run a host, and on it some hundred tasks, each in its own sandbox
+  tour             do what the README says of a host, and record it: target/tour/tour.html, target/tour/tour.cast
   bench [--quick] [--rounds N] [--only PROGRAM] [--case WORDS] [--save-baseline]
                    measure everything beside its limit and its peers, and write target/bench/report.html
   check-cargo-component
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         ["look"] => look(),
         ["soak", options @ ..] => soak(options),
         ["demo"] => demo(),
+        ["tour"] => tour(),
         ["bench", options @ ..] => bench::bench(options),
         ["check-cargo-component"] => component::check(),
         [] | ["help" | "--help" | "-h"] => {
@@ -127,6 +129,16 @@ fn demo() -> Result<()> {
     let mut demo = Command::new(target().join("debug/demo"));
     demo.current_dir(root()).env("SUNABA_GUESTS", guests::folder());
     run(demo)
+}
+
+fn tour() -> Result<()> {
+    guests::build()?;
+    say::step("building the binary");
+    run(build())?;
+    say::step("doing what the README says");
+    let mut tour = Command::new(target().join("debug/tour"));
+    tour.current_dir(root()).env("SUNABA_GUESTS", guests::folder());
+    run(tour)
 }
 
 /// Builds all binaries, and the examples that tests run. Always the whole workspace: with fewer packages cargo turns fewer features on, and compiles the
