@@ -37,7 +37,7 @@ pub use sunaba_client as client;
 pub use sunaba_client::{BulkVerb, Client, ClientError, Download, EventsWanted};
 pub use sunaba_host::job_story;
 pub use sunaba_host::{
-    Alert, AlertRules, AlertSink, AllowedDir, AllowedDirError, Attempt, CancelledJob, Change, ChildReport,
+    Alert, AlertRules, AlertSink, AllowedDir, AllowedDirError, Asked, Attempt, CancelledJob, Change, ChildReport,
     CompleteRefusal, CompleteRequest, DEFAULT_MAX_SCRATCH_BYTES, DeclareError, Declared, DeclaredWebhook,
     DependencyReport, DeployError, DeployOptions, Deployed, Difference, FailureReport, GrantRefusal, InputError,
     JobAttention, JobOutput, JobOutputs, JobRefusal, JobRequest, MAX_INPUT_BYTES, MemoryBudget, MemoryBudgetError,
@@ -45,8 +45,8 @@ pub use sunaba_host::{
     RetryRefusal, Rule, RuleSetting, RuleSettingError, Runtime, RuntimeBuilder, ScheduleRefusal, ScheduleRequest,
     Schema, SchemaError, SecretKeeper, SecretPlace, SecretSource, SecretSourceError, Shape, SlotsRefusal, SnoozeReport,
     StartError, StatedLimits, Status, Story, SubmitRefusal, TaskRequest, UnknownHandler, WatchConfig, WebhookPolicy,
-    WebhookRefusal, WebhookRequest, WebhookUrlRefusal, Work, WorkerGroup, WorkerStatus, chain, chord, default_ceilings,
-    group, map, package_name_of, task,
+    WebhookRefusal, WebhookRequest, WebhookUrlRefusal, Work, WorkerGroup, WorkerStatus, asked_by, chain, chord,
+    default_ceilings, group, map, needs_grant, package_name_of, task,
 };
 pub use sunaba_server as server;
 pub use {

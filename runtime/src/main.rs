@@ -123,7 +123,9 @@ enum Command {
     Run(commands::run::Args),
     /// Make a project with a handler that builds and runs at once
     New(commands::new::Args),
-    /// Look at components
+    /// Build the handlers of a project, and show what came of it
+    Build(commands::build::Args),
+    /// Look at components, check and compile them
     #[command(subcommand)]
     Component(commands::component::Command),
     /// Run a host: a durable queue, its HTTP API, and a worker
@@ -162,6 +164,8 @@ enum Command {
     Audit(commands::audit::Args),
     /// Show a host at work, look after look: queues, workers, what runs, throughput
     Top(commands::top::Args),
+    /// Load a host with submits, and show how many it answers and how quickly
+    Bench(commands::bench::Args),
     /// Show a host: whether it is up and can do its work, and its metrics
     Host(commands::host::Args),
     /// Show how many attempts the worker groups of a host run at a time, and change that
@@ -194,7 +198,8 @@ fn main() -> ExitCode {
     };
     start_log(&cli.global);
     let is_host = matches!(cli.command, Command::Serve(_));
-    let done = runtime(is_host).and_then(|runtime| runtime.block_on(run(&cli.global, cli.command)));
+    let done = runtime(is_host || matches!(cli.command, Command::Bench(_)))
+        .and_then(|runtime| runtime.block_on(run(&cli.global, cli.command)));
     match done {
         Ok(exit) => exit.into(),
         Err(error) => {
@@ -212,6 +217,7 @@ async fn run(global: &Global, command: Command) -> Result<Exit, CommandError> {
     match command {
         Command::Run(args) => commands::run::run(global, args).await,
         Command::New(args) => commands::new::run(global, &args),
+        Command::Build(args) => commands::build::run(global, args).await,
         Command::Component(command) => commands::component::run(global, command).await,
         Command::Serve(args) => commands::serve::run(global, args).await,
         Command::Handler(args) => commands::handler::run(global, args).await,
@@ -231,6 +237,7 @@ async fn run(global: &Global, command: Command) -> Result<Exit, CommandError> {
         Command::Key(args) => commands::key::run(global, args).await,
         Command::Audit(args) => commands::audit::run(global, args).await,
         Command::Top(args) => commands::top::run(global, args).await,
+        Command::Bench(args) => commands::bench::run(global, args).await,
         Command::Host(args) => commands::host::run(global, args).await,
         Command::Workers(args) => commands::workers::run(global, args).await,
         Command::Config(args) => commands::config::run(global, args).await,
@@ -242,9 +249,9 @@ async fn run(global: &Global, command: Command) -> Result<Exit, CommandError> {
     }
 }
 
-/// A host serves many at a time; every other command does one thing.
-fn runtime(is_host: bool) -> Result<tokio::runtime::Runtime, CommandError> {
-    let mut builder = if is_host {
+/// A host serves many at a time, and its load test asks for as much; every other command does one thing.
+fn runtime(is_busy: bool) -> Result<tokio::runtime::Runtime, CommandError> {
+    let mut builder = if is_busy {
         tokio::runtime::Builder::new_multi_thread()
     } else {
         tokio::runtime::Builder::new_current_thread()

@@ -366,14 +366,23 @@ fn completions_and_pages_know_every_verb() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = sunaba(["completions", shell]);
         assert_eq!(script.status.code(), Some(0), "{shell}");
-        assert!(text(&script.stdout).contains("validate"), "{shell}");
+        for verb in ["validate", "compile", "bench", "build", "grants"] {
+            assert!(text(&script.stdout).contains(verb), "{shell}: {verb}");
+        }
     }
     let page = sunaba(["man"]);
     assert!(text(&page.stdout).contains(".TH sunaba 1"), "{}", text(&page.stdout));
     let folder = tempfile::tempdir().expect("a folder");
     let written = sunaba(["man", &folder.path().join("man1").display().to_string()]);
     assert_eq!(written.status.code(), Some(0), "{}", text(&written.stderr));
-    for verb in ["sunaba.1", "sunaba-serve.1", "sunaba-config-show.1", "sunaba-workers-set.1", "sunaba-doctor.1"] {
+    for verb in [
+        "sunaba.1",
+        "sunaba-serve.1",
+        "sunaba-config-show.1",
+        "sunaba-workers-set.1",
+        "sunaba-doctor.1",
+        "sunaba-bench.1",
+    ] {
         assert!(folder.path().join("man1").join(verb).is_file(), "{verb}");
     }
 }
@@ -384,15 +393,12 @@ fn new_project_builds_and_runs() {
     let made = run(folder.path(), &[], &["new", "my-words"]);
     assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
     let project = folder.path().join("my-words");
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--release", "--target", "wasm32-wasip2"]).current_dir(&project);
-    cargo.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_TARGET_DIR");
-    if let Ok(compiler) = std::fs::read_to_string(guests().join("rustc")) {
-        cargo.env("RUSTC", compiler);
-    }
-    let built = cargo.output().expect("cargo starts");
-    assert!(built.status.success(), "{}", text(&built.stderr));
+    let built = build(&project, &["-o", "jsonl"]);
+    assert_eq!(built.status.code(), Some(0), "{}", text(&built.stderr));
     let component = "target/wasm32-wasip2/release/my_words.wasm";
+    let told: Value = serde_json::from_slice(&built.stdout).expect("one component, as JSON");
+    assert_eq!((&told["path"], &told["handlers"]), (&json!(component), &json!(["hello"])));
+    assert_eq!(told["size_bytes"], std::fs::metadata(project.join(component)).expect("it is there").len());
     let ran = run(&project, &[], &["run", component, "hello", "--input", r#"{"name":"Ada"}"#, "--quiet"]);
     assert_eq!(text(&ran.stdout), "{\"greeting\":\"Hello, Ada!\"}\n", "{}", text(&ran.stderr));
     let again = run(folder.path(), &[], &["new", "my-words"]);
@@ -400,6 +406,40 @@ fn new_project_builds_and_runs() {
     for name in ["My Words", "1st", "../.."] {
         assert_eq!(run(folder.path(), &[], &["new", name]).status.code(), Some(2), "{name}");
     }
+}
+
+/// `sunaba build` in a folder.
+fn build(folder: &Path, arguments: &[&str]) -> Output {
+    let mut build = Command::new(binaries().join("sunaba"));
+    build.arg("build").args(arguments).current_dir(folder).env("NO_COLOR", "1").stdin(Stdio::null());
+    build.env("CARGO", env!("CARGO"));
+    build.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_TARGET_DIR");
+    if let Ok(compiler) = std::fs::read_to_string(guests().join("rustc")) {
+        build.env("RUSTC", compiler);
+    }
+    build.output().expect("the binary starts")
+}
+
+#[test]
+fn what_is_no_project_of_a_handler_is_not_built() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let failed = |code, what: &str| {
+        let built = build(folder.path(), &["-q"]);
+        let said = text(&built.stderr);
+        assert_eq!((built.status.code(), text(&built.stdout)), (Some(code), String::new()), "{said}");
+        assert!(said.contains(what) && said.contains("\nhint: "), "{said}");
+    };
+    failed(3, "error: there is no `Cargo.toml` in `.`\n");
+    let manifest = "[package]\nname = \"a\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[workspace]\n";
+    std::fs::create_dir(folder.path().join("src")).expect("made");
+    std::fs::write(folder.path().join("src/lib.rs"), "").expect("written");
+    std::fs::write(folder.path().join("Cargo.toml"), manifest).expect("written");
+    failed(8, "error: cargo has built no component\n");
+    std::fs::write(folder.path().join("Cargo.toml"), format!("{manifest}[lib]\ncrate-type = [\"cdylib\"]\n"))
+        .expect("written");
+    failed(8, "is not a component of task handlers");
+    std::fs::write(folder.path().join("src/lib.rs"), "fn").expect("written");
+    failed(1, "error: `cargo build --target wasm32-wasip2` ended with ");
 }
 
 /// The unit and the image run what there is.

@@ -4,6 +4,7 @@ mod artifact_files;
 mod artifacts;
 mod asks;
 mod bad_input;
+mod bench;
 mod bulk;
 mod calls;
 mod capture;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sunaba_runtime::sandbox::ComponentInfo;
 use sunaba_runtime::task::{FuelMode, HandlerInfo, format_bytes};
 
-use super::{load, ms, read_component, small_sandbox};
+use super::{check, load, ms, read_component, small_sandbox};
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
 
@@ -19,10 +19,27 @@ pub(crate) enum Command {
         /// The component, a `.wasm` file
         component: PathBuf,
     },
+    /// Check whether a host would take a component, and say at which step it would not; ends with 8 then
+    Validate {
+        /// The component, a `.wasm` file
+        component: PathBuf,
+    },
+    /// Compile a component as a host would, within the same limits, and show how long that takes and how large its code is
+    ///
+    /// Nothing is written: a host compiles for itself, because machine code from elsewhere would have to be believed. What it has
+    /// compiled it keeps, authenticated, in its data directory.
+    Compile {
+        /// The component, a `.wasm` file
+        component: PathBuf,
+    },
 }
 
 pub(crate) async fn run(global: &Global, command: Command) -> Result<Exit, CommandError> {
-    let Command::Inspect { component: path } = command;
+    let path = match command {
+        Command::Inspect { component } => component,
+        Command::Validate { component } => return check::validate(global, &component).await,
+        Command::Compile { component } => return check::compile(global, &component).await,
+    };
     let sandbox = small_sandbox()?;
     let info = load(&sandbox, &path, read_component(&path)?, FuelMode::Exact).await?;
     match global.output {

@@ -10,7 +10,7 @@ use sunaba_runtime::{DeployError, package_name_of};
 
 use super::component::handler_lines;
 use super::limit::Seen;
-use super::{control, decide, deploy, read_component, usage, versions};
+use super::{control, decide, deploy, grants, read_component, usage, versions};
 use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
 
@@ -50,6 +50,11 @@ enum Command {
     List,
     /// Show a handler: what it does, its settings, its schemas, and what its attempts have used
     Describe {
+        /// As PACKAGE/HANDLER
+        handler: HandlerName,
+    },
+    /// Show what a handler imports, what it asks for, whether the host allows that, and how it is granted or allowed
+    Grants {
         /// As PACKAGE/HANDLER
         handler: HandlerName,
     },
@@ -114,6 +119,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
                 format => print::json(format, &handler)?,
             }
         }
+        Command::Grants { handler } => grants::show(global, &client, &handler).await?,
         Command::Status => return control::status(global, &client).await,
         Command::Pause { handler, seen } => {
             let patch = HandlerPatch { paused: Some(true), ..HandlerPatch::default() };

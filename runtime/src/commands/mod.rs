@@ -2,7 +2,10 @@
 
 pub(crate) mod alert;
 pub(crate) mod audit;
+pub(crate) mod bench;
+pub(crate) mod build;
 mod bulk;
+mod check;
 pub(crate) mod component;
 pub(crate) mod config;
 mod control;
@@ -13,6 +16,7 @@ pub(crate) mod docs;
 pub(crate) mod doctor;
 pub(crate) mod events;
 mod frame;
+mod grants;
 pub(crate) mod handler;
 pub(crate) mod host;
 pub(crate) mod incident;

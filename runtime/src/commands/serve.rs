@@ -144,7 +144,7 @@ pub(crate) async fn run(global: &Global, args: Args) -> Result<Exit, CommandErro
 }
 
 /// Takes all the descriptors that the system gives; how many that is.
-fn raise_descriptors() -> usize {
+pub(super) fn raise_descriptors() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
     let current = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };

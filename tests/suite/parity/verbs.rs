@@ -26,8 +26,11 @@ const fn alone(name: &'static str) -> Verb {
 
 /// Every verb, in the order in which they are called: what one makes others look at.
 pub(super) const VERBS: &[Verb] = &[
+    alone("build"),
     alone("completions"),
+    alone("component compile"),
     alone("component inspect"),
+    alone("component validate"),
     alone("config init"),
     alone("config show"),
     alone("config validate"),
@@ -43,6 +46,32 @@ pub(super) const VERBS: &[Verb] = &[
     alone("store restore"),
     alone("store verify"),
     verb("doctor", &[&[]], &["get_host"]),
+    verb(
+        "bench",
+        &[
+            &[
+                "--handler",
+                "hello/hello",
+                "--clients=2",
+                "--for=100ms",
+                "--rate=40",
+                "--input",
+                r#"{"name":"Ada"}"#,
+                "--wait",
+            ],
+            &[
+                "--handler",
+                "hello/hello",
+                "--clients=1",
+                "--for=100ms",
+                "--rate=20",
+                "--input",
+                r#"{"name":"Ada"}"#,
+                "--batch=2",
+            ],
+        ],
+        &["get_handler", "get_task", "submit_task", "submit_tasks"],
+    ),
     verb("host show", &[&[]], &["get_host", "get_liveness", "get_readiness"]),
     verb("host metrics", &[&[]], &["get_metrics"]),
     verb(
@@ -72,6 +101,7 @@ pub(super) const VERBS: &[Verb] = &[
     verb("handler rollback", &[&["hello"]], &["rollback_package"]),
     verb("handler list", &[&[]], &["list_packages"]),
     verb("handler describe", &[&["hello/hello"]], &["get_handler"]),
+    verb("handler grants", &[&["hello/hello"]], &["get_handler"]),
     verb("handler status", &[&[]], &["list_handlers"]),
     verb("handler pause", &[&["hello/hello"]], &["set_handler"]),
     verb("handler resume", &[&["hello/hello"]], &["set_handler"]),

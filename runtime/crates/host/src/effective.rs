@@ -188,7 +188,7 @@ fn narrower(one: &HttpGrant, other: &HttpGrant) -> Option<HttpGrant> {
 }
 
 /// What the operator allows of a place, with all addresses that are named for it.
-fn permitted(place: &HttpGrant, allowed: &[HttpGrant]) -> Vec<HttpGrant> {
+pub(crate) fn permitted(place: &HttpGrant, allowed: &[HttpGrant]) -> Vec<HttpGrant> {
     let within = allowed.iter().filter_map(|own| narrower(own, place));
     let with_addresses = |within: HttpGrant| {
         let own = allowed.iter().filter(|own| own.includes(&within));

@@ -12,6 +12,7 @@
 mod admission;
 #[cfg(feature = "run")]
 mod allowed;
+mod asked;
 #[cfg(feature = "run")]
 mod attempt;
 #[cfg(feature = "run")]
@@ -85,6 +86,7 @@ mod workers;
 pub use admission::{MAX_INPUT_BYTES, RefusedTask, TaskRequest};
 #[cfg(feature = "run")]
 pub use allowed::{AllowedDir, AllowedDirError};
+pub use asked::{Asked, asked_by, needs_grant};
 #[cfg(feature = "run")]
 pub use attempt::{Attempt, UnknownHandler};
 #[cfg(feature = "run")]

@@ -8,6 +8,16 @@ use sunaba_task::{Digest, FuelMode};
 use crate::attempt::Prepared;
 use crate::component::ComponentInfo;
 use crate::decider::Ready;
+use crate::sandbox::Sandbox;
+
+impl Sandbox {
+    /// How many bytes of machine code a loaded component has in this fuel mode. None: it is not loaded, or has only a policy.
+    pub fn code_bytes(&self, component: Digest, mode: FuelMode) -> Option<u64> {
+        let (_, code) = self.library.get(component, mode)?;
+        let image = code.first()?.instance_pre().component().image_range();
+        Some((image.end as usize - image.start as usize) as u64)
+    }
+}
 
 /// The code of a component in one fuel mode, ready to be instantiated on each shard.
 pub(crate) type OnShards = Arc<[Prepared]>;

@@ -151,7 +151,7 @@ struct Shard {
 
 /// Runs attempts in fresh WebAssembly sandboxes. Its threads end when it is dropped.
 pub struct Sandbox {
-    library: Library,
+    pub(crate) library: Library,
     shards: Vec<Shard>,
     compiler: Compiler,
     artifacts: Option<Arc<Artifacts>>,

@@ -59,7 +59,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Exit, CommandError> {
     }
     print::aside(global, format_args!("made {}; build it, and run it once:", args.path.display()));
     print::aside(global, format_args!("  cd {}", args.path.display()));
-    print::aside(global, "  cargo build --release --target wasm32-wasip2");
+    print::aside(global, "  sunaba build");
     let run = format!("sunaba run target/wasm32-wasip2/release/{module}.wasm hello --input '{{\"name\":\"Ada\"}}'");
     print::aside(global, format_args!("  {run}"));
     Ok(Exit::Ok)
@@ -161,10 +161,13 @@ mod tests {
 
 const README: &str = r#"# NAME
 
-A handler for [sunaba](https://docs.rs/sunaba-sdk). The target is installed once by `rustup target add wasm32-wasip2`.
+A handler for [sunaba](https://docs.rs/sunaba-sdk).
 
     cargo test
-    cargo build --release --target wasm32-wasip2
+    sunaba build
+
+That is `cargo build --release --target wasm32-wasip2`, with the target added by rustup where it is missing, and shows what came of it.
+
     sunaba run target/wasm32-wasip2/release/MODULE.wasm hello --input '{"name":"Ada"}'
 
 On a host (`sunaba serve`):

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sunaba_host::Change;
+use sunaba_host::{Asked, Change};
 #[cfg(feature = "serve")]
 use sunaba_host::{Deployed, Difference};
 use sunaba_store::{DeployChange, Package};
@@ -90,6 +90,12 @@ pub struct HandlerView {
     /// What its attempts have used, in all versions. Null in lists, and before its first attempt has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<UsageView>,
+    /// The interfaces that its component imports. Null in lists, and for what is part of the host's program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imports: Option<Vec<String>>,
+    /// What it asks for, and whether this host allows that. Null in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asks: Option<Vec<Asked>>,
 }
 
 /// The host.
@@ -158,6 +164,8 @@ impl HandlerView {
             output_schema: schema(&handler.output_schema),
             settings: handler.settings.given().map(|(key, value)| (key.to_owned(), value)).collect(),
             usage: None,
+            imports: None,
+            asks: None,
         }
     }
 }

@@ -89,8 +89,14 @@ pub(super) async fn handler(
     let package = shared.runtime.package(&name)?;
     let handler = package.handler(&name.handler).expect("the package was found by this handler");
     let usage = shared.runtime.usage_of(&name).await?.map(UsageView::from);
+    let imports = match package.version {
+        // Part of the host's program.
+        0 => None,
+        _ => Some(shared.runtime.imports_of(package.component).await?),
+    };
+    let asks = Some(shared.runtime.asked(handler).await?);
     // Of what is set for it, which is what can be changed here.
     let control = control::known(&shared, &name).await?.unwrap_or_default();
-    let view = HandlerView { usage, ..HandlerView::new(&name.package, handler) };
+    let view = HandlerView { usage, imports, asks, ..HandlerView::new(&name.package, handler) };
     Ok(control::tagged(revision_of(&control), Reply(view)))
 }

@@ -8,8 +8,8 @@ use sunaba_store::{
 };
 use sunaba_task::webhook::{SigningSecret, WebhookName, WebhookSpec};
 use sunaba_task::{
-    Digest, Durability, HandlerControl, NewTask, Payload, QueueChange, QueueSettings, Retention, SessionId, State, TaskId,
-    Verdict, When,
+    Digest, Durability, HandlerControl, NewTask, Payload, QueueChange, QueueSettings, Retention, SessionId, State,
+    TaskId, Verdict, When,
 };
 
 use crate::slow::{House, Order, house, house_with};

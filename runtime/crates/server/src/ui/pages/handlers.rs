@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::Path;
 use serde_json::{Map, Value, json};
-use sunaba_host::Change;
+use sunaba_host::{Change, asked_by, needs_grant};
 use sunaba_task::Digest;
 
 use super::{Answer, confirm, told, unknown};
@@ -56,22 +56,10 @@ struct Cell {
     needs: bool,
 }
 
-/// The settings by which handlers ask for what lies behind an interface, by how its name begins.
-const GRANTS: [(&str, &[&str]); 5] = [
-    ("wasi:cli/environment", &["env"]),
-    ("wasi:filesystem/", &["dirs", "scratch"]),
-    ("wasi:http/", &["http", "secrets"]),
-    ("wasi:clocks/", &["clock"]),
-    ("wasi:random/", &["deterministic"]),
-];
-
 impl PackagePage {
     fn cell(&self, import: &str, handler: &HandlerView) -> Cell {
-        let keys = GRANTS.iter().find(|(start, _)| import.starts_with(start)).map_or(&[][..], |(_, keys)| keys);
-        let words = keys.iter().filter_map(|key| Some(format!("{key} {}", handler.settings.get(*key)?)));
-        let needs =
-            ["wasi:cli/environment", "wasi:filesystem/", "wasi:http/"].iter().any(|start| import.starts_with(start));
-        Cell { words: words.collect(), needs }
+        let words = asked_by(import).iter().filter_map(|key| Some(format!("{key} {}", handler.settings.get(*key)?)));
+        Cell { words: words.collect(), needs: needs_grant(import) }
     }
 
     fn short<'a>(&self, name: &'a str) -> &'a str {
