@@ -44,6 +44,7 @@ mod job_story;
 mod jobs;
 mod keys;
 mod large_bodies;
+mod load;
 mod memory;
 mod metrics;
 mod model;

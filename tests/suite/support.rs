@@ -113,6 +113,13 @@ impl Host {
         self.spawn(Command::new(binaries().join("sunaba")));
     }
 
+    /// The same; the system gives it no more than so many descriptors.
+    pub(crate) fn restart_with_descriptors_up_to(&mut self, count: u64) {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {count}; exec \"$@\""), "sh"]).arg(binaries().join("sunaba"));
+        self.spawn(command);
+    }
+
     /// The same; the system lets none of its files become larger than this.
     pub(crate) fn restart_with_files_up_to(&mut self, bytes: u64) {
         let mut command = Command::new("sh");
