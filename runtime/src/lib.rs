@@ -22,9 +22,13 @@
 //! # }
 //! ```
 //!
+//! [`embedding`] is the guide: what to depend on, a clock and secrets of your own, the API beside it, and what is promised.
 //! One attempt without a queue is [`Attempt`]; a host somewhere else is spoken to by [`Client`].
 
 pub mod config;
+
+#[doc = include_str!("embedding.md")]
+pub mod embedding {}
 
 pub mod compile {
     //! Where components are compiled. A program that takes components from others compiles them in a child of itself:

@@ -4,10 +4,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use sunaba_runtime::store::{EmbeddedStore, ManualClock, MemoryEngine, StoreError};
 use sunaba_runtime::task::{
-    Disposition, Ending, Failure, LogLevel, Outcome, Payload, Snooze, State, StateName, Task, When,
+    BoxFuture, Disposition, Ending, Failure, LogLevel, Outcome, Payload, Secret, SecretText, Snooze, State, StateName,
+    Task, Timestamp, When,
 };
-use sunaba_runtime::{RefusedTask, Runtime, StartError, SubmitRefusal, TaskRequest};
+use sunaba_runtime::{RefusedTask, Runtime, RuntimeBuilder, SecretKeeper, StartError, SubmitRefusal, TaskRequest};
 
 use crate::support::{block_on, guest};
 
@@ -193,5 +195,71 @@ fn what_cannot_be_is_refused() {
         let component = std::fs::read(guest("hello")).expect("it is there");
         let refused = runtime.deploy("native", component.into()).await.expect_err("the name is taken");
         assert!(refused.to_string().contains("is part of the host's program\nhint: "), "{refused}");
+    });
+}
+
+/// Secrets of the program's own.
+struct Vault;
+
+impl SecretKeeper for Vault {
+    fn secret<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Secret>, StoreError>> {
+        let host = "https://api.example.com".parse().expect("a place");
+        let secret = Secret { name: name.to_owned(), text: SecretText::new("correct-horse"), host };
+        Box::pin(async move { Ok((name == "API_KEY").then_some(secret)) })
+    }
+}
+
+#[test]
+fn store_and_clock_of_the_programs_own_are_what_the_queue_goes_by() {
+    block_on(async {
+        let clock = ManualClock::at(Timestamp::from_unix_ms(1_767_225_600_000));
+        let store = EmbeddedStore::open(MemoryEngine::default(), Arc::new(clock.clone())).expect("it is new");
+        let runtime = Runtime::builder()
+            .store(Arc::new(store))
+            .native("native/echo", |native| async move { Ok(Outcome::Complete(native.input)) })
+            .start()
+            .await
+            .expect("it starts");
+        let later = TaskRequest { start: Some(When::After(Duration::from_secs(3600))), ..request("native/echo") };
+        let task = runtime.submit(later).await.expect("it is taken on").into_task();
+        assert_eq!(task.state.name(), StateName::Scheduled);
+        clock.advance(Duration::from_secs(3599));
+        let kept = runtime.store().task(task.id).await.expect("the store works").expect("it is there");
+        assert_eq!(kept.state.name(), StateName::Scheduled);
+        clock.advance(Duration::from_secs(1));
+        let ended = runtime.wait(task.id, WAIT).await.expect("the store works").expect("it is there");
+        assert_eq!(ended.state, State::Succeeded);
+        runtime.stop(WAIT).await.expect("the store is there");
+    });
+}
+
+#[test]
+fn secrets_of_the_programs_own_are_those_of_its_tasks() {
+    block_on(async {
+        let place = || "https://api.example.com".parse().expect("a place");
+        let start = async |builder: RuntimeBuilder| {
+            let runtime = builder.allow_http([place()]).start().await.expect("it starts");
+            let component = std::fs::read(guest("fetch")).expect("it is there");
+            runtime.deploy("fetch", component.into()).await.expect("it deploys");
+            runtime
+        };
+        let fetch = || TaskRequest {
+            http: vec![place()],
+            secrets: vec!["API_KEY".into()],
+            start: Some(When::After(Duration::from_secs(3600))),
+            ..request("fetch/fetch").input(Payload::json(r#"{"url":"https://api.example.com/"}"#))
+        };
+        let with = start(Runtime::builder().secret_keeper(Arc::new(Vault))).await;
+        assert_eq!(with.submit(fetch()).await.expect("it has one").into_task().spec.grants.secrets, ["API_KEY"]);
+        let package = with.package(&"fetch/fetch".parse().expect("a name")).expect("it is deployed");
+        let asked = with.asked(package.handler("fetch").expect("it has one")).await.expect("it is asked");
+        let allowed: Vec<_> =
+            asked.iter().map(|asked| (asked.by.as_str(), asked.what.as_str(), asked.allowed)).collect();
+        assert_eq!(allowed, [("http", "*", true), ("secrets", "API_KEY", true)]);
+        with.stop(WAIT).await.expect("the store is there");
+        let without = start(Runtime::builder()).await;
+        let refused = without.submit(fetch()).await.expect_err("there is none").to_string();
+        assert!(refused.starts_with("this host does not allow the secret `API_KEY`"), "{refused}");
+        without.stop(WAIT).await.expect("the store is there");
     });
 }
