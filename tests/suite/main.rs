@@ -10,6 +10,7 @@ mod calls;
 mod capture;
 mod child_rules;
 mod children;
+mod cli;
 mod client;
 mod clocks;
 mod command_line;

@@ -2,7 +2,7 @@
 //! they ask for is seen on the wire.
 
 mod recorder;
-mod verbs;
+pub(crate) mod verbs;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,14 +1,14 @@
 //! The verbs of the command line, each with calls of it and the operations that these must ask for.
 
 /// A verb.
-pub(super) struct Verb {
+pub(crate) struct Verb {
     /// As it is typed.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// What is typed after it. `{task}` is a task that has ended, `{job}` a job, `{none}` the id of nothing, `{folder}` a folder,
     /// `{guest}` a component.
-    pub(super) calls: &'static [&'static [&'static str]],
+    pub(crate) calls: &'static [&'static [&'static str]],
     /// What all calls together ask for.
-    pub(super) operations: &'static [&'static str],
+    pub(crate) operations: &'static [&'static str],
 }
 
 const fn verb(
@@ -25,7 +25,7 @@ const fn alone(name: &'static str) -> Verb {
 }
 
 /// Every verb, in the order in which they are called: what one makes others look at.
-pub(super) const VERBS: &[Verb] = &[
+pub(crate) const VERBS: &[Verb] = &[
     alone("build"),
     alone("completions"),
     alone("component compile"),
