@@ -10,6 +10,7 @@ use sunaba_host::{AllowedDirError, DeployError, GrantRefusal, RefusedTask, Rerun
 use sunaba_store::{DeleteError, RerunError, StoreError, SubmitError, VersionError};
 use sunaba_task::{ApiKeyError, TaskId};
 
+#[cfg(feature = "serve")]
 use crate::access::Caller;
 
 /// An error.
