@@ -202,7 +202,7 @@ fn alert_fires_once_and_is_resolved_once() {
 fn alert_rule_that_is_none_is_refused() {
     let host = Host::start(&["--alert=min-workers=2", AT_ONCE[0], AT_ONCE[1]]);
     let alert = until_alert(&host, "firing");
-    assert_eq!((&alert["alert"], &alert["message"]), (&json!("workers"), &json!("1 workers, fewer than 2")));
+    assert_eq!((&alert["alert"], &alert["message"]), (&json!("workers"), &json!("1 worker, fewer than 2")));
     let wrong = crate::support::sunaba(["serve", "--alert", "speed=1"]);
     assert_eq!(wrong.status.code(), Some(2));
     assert!(text(&wrong.stderr).contains("hint: write NAME=VALUE"), "{}", text(&wrong.stderr));
@@ -280,7 +280,7 @@ fn log_is_json_where_that_is_asked_for() {
     let lines: Vec<Value> =
         said.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"))).collect();
     let alert = lines.iter().find(|line| line["alert"] == "workers").expect("it is told");
-    assert_eq!((&alert["level"], &alert["message"]), (&json!("ERROR"), &json!("1 workers, fewer than 2")));
+    assert_eq!((&alert["level"], &alert["message"]), (&json!("ERROR"), &json!("1 worker, fewer than 2")));
     assert!(lines.iter().any(|line| line["message"] == "stopped; nothing is lost"), "{said}");
     assert_eq!(code, Some(0));
 }

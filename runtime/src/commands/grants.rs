@@ -6,7 +6,7 @@ use sunaba_runtime::task::HandlerName;
 use sunaba_runtime::{Asked, Client, asked_by, needs_grant};
 
 use super::frame;
-use crate::exit::CommandError;
+use crate::exit::{CommandError, Exit};
 use crate::{Format, Global, print};
 
 /// An interface that a handler imports.
@@ -33,8 +33,12 @@ struct Shown {
 /// There is no such handler, or the host does not say.
 pub(super) async fn show(global: &Global, client: &Client, handler: &HandlerName) -> Result<(), CommandError> {
     let view = client.get_handler(handler).await?;
+    let Some(asks) = view.asks.clone() else {
+        let message = "the host does not say what a handler asks for\nhint: it is older than this program; `handler describe` shows what it knows";
+        return Err(CommandError::new(Exit::Error, message));
+    };
     let imports = view.imports.as_ref().map(|imports| imports.iter().map(|import| of(import, &view)).collect());
-    let shown = Shown { handler: view.name, imports, asks: view.asks.unwrap_or_default() };
+    let shown = Shown { handler: view.name, imports, asks };
     if global.output != Format::Text {
         return print::json(global.output, &shown);
     }

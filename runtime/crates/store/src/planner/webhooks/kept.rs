@@ -10,7 +10,7 @@ use crate::webhooks::{MAX_KEPT_BYTES, MAX_KEPT_DELIVERIES};
 use crate::{StoreError, codec};
 
 /// What is kept of an attempt and of a record beside the bodies, about.
-const BESIDE_BYTES: u64 = 1 << 10;
+const BESIDE_BYTES: u64 = 512;
 /// Deliveries that go in the place of one that is large; of more the next one lets go.
 const MAX_LET_GO: usize = 64;
 
